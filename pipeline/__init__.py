@@ -1,0 +1,1 @@
+"""The definition side: what the cloud sees. It may import the SageMaker SDK (lazily) and never imports torch."""

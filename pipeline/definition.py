@@ -1,0 +1,105 @@
+"""Workflow settings -> pipeline definition. Pure: no network, clock or environment; the same settings give the same bytes.
+
+This module and `steps/*/step.py` are the only ones that import the SageMaker SDK (about two seconds): import it late.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from sagemaker.core.workflow.conditions import ConditionEquals
+from sagemaker.core.workflow.execution_variables import ExecutionVariables
+from sagemaker.core.workflow.functions import Join, JsonGet
+from sagemaker.core.workflow.parameters import ParameterFloat, ParameterInteger, ParameterString
+from sagemaker.mlops.workflow.condition_step import ConditionStep
+from sagemaker.mlops.workflow.fail_step import FailStep
+from sagemaker.mlops.workflow.pipeline import Pipeline
+from sagemaker.mlops.workflow.steps import CacheConfig
+
+from pipeline.parameters import Parameter, parameters
+from pipeline.processing import output_uri
+from pipeline.request_step import RequestStep
+from pipeline.settings import Workflow
+from steps.gate import step as gate_step
+from steps.merge import step as merge_step
+from steps.preprocess import step as preprocess_step
+from steps.register import step as register_step
+from steps.train import step as train_step
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What every step's `build` gets: the workflow's settings and the pipeline's parameters by name."""
+
+    workflow: Workflow
+    parameter: Mapping[str, Any]
+    cache: CacheConfig
+
+    def run_uri(self, *parts: str) -> Join:
+        """A prefix of this execution's own, without a slash at the end."""
+        return Join(
+            on="/", values=[f"{self.workflow.base_uri}/runs", ExecutionVariables.PIPELINE_EXECUTION_ID, *parts]
+        )
+
+
+def render(workflow: Workflow) -> str:
+    """The definition as the JSON text that `upsert` sends and `start --local` runs."""
+    declared = [_declare(parameter) for parameter in parameters(workflow)]
+    settings = workflow.settings
+    cache = CacheConfig(enable_caching=settings.cache.enabled, expire_after=f"P{settings.cache.expire_after_days}D")
+    scope = Scope(workflow, {parameter.name: parameter for parameter in declared}, cache)
+
+    preprocess = preprocess_step.build(scope)
+    train = train_step.build(scope, preprocess)
+    gate = gate_step.build(scope, train)
+    adapter_uri = gate_step.adapter_uri(gate)
+    merge = merge_step.build(scope, adapter_uri)
+    choose = ConditionStep(
+        name="ChooseModel",
+        display_name="Merge weights?",
+        conditions=[ConditionEquals(left=scope.parameter["MergeWeights"], right="true")],
+        if_steps=[merge, register_step.build(scope, "Merged", output_uri(merge, "model"), preprocess, gate)],
+        else_steps=[register_step.build(scope, "Adapter", adapter_uri, preprocess, gate)],
+    )
+    check = ConditionStep(
+        name="CheckGate",
+        display_name="Good enough?",
+        conditions=[ConditionEquals(left=_gate(gate, "decision"), right="pass")],
+        if_steps=[choose],
+        else_steps=[FailStep(name="RejectModel", display_name="Rejected", error_message=_gate(gate, "message"))],
+    )
+    pipeline = Pipeline(
+        name=settings.pipeline_name,
+        parameters=declared,
+        steps=[preprocess, train, gate, check],
+        sagemaker_session=_Offline(workflow.account.region),
+    )
+    # Sorted, so that the order in which the SDK fills its dictionaries is not part of the bytes.
+    return json.dumps(json.loads(pipeline.definition()), indent=1, sort_keys=True)
+
+
+def _gate(gate: RequestStep, field: str) -> JsonGet:
+    return JsonGet(step_name=gate.name, property_file="gate", json_path=field)
+
+
+def _declare(parameter: Parameter) -> Any:
+    if parameter.kind == "Integer":
+        return ParameterInteger(parameter.name, parameter.default)
+    if parameter.kind == "Float":
+        return ParameterFloat(parameter.name, parameter.default)
+    return ParameterString(parameter.name, parameter.default, list(parameter.choices) or None)
+
+
+class _Offline:
+    """Stands where the SDK wants a session: a pipeline makes a client of it, and rendering asks it nothing."""
+
+    local_mode = False
+    sagemaker_config: Mapping[str, Any] = {}
+
+    def __init__(self, region: str):
+        self.boto_region_name = region
+        self.boto_session = boto3.Session(region_name=region)

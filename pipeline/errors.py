@@ -1,0 +1,24 @@
+"""The one error a user is meant to read. Everything else that escapes is a bug and keeps its traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake the user can mend. `str(error)` is the whole text: what, where, how to mend it."""
+
+
+def problems_error(where: str, problems: Iterable[str], mend: str) -> UserError:
+    """One error for a list of problems, all of them named: `where: N problems`, a line each, then the next command."""
+    problems = list(problems)
+    count = f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
+    return UserError("\n".join([f"{where}: {count}", *(f"  {problem}" for problem in problems), mend]))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean a, b?` for the nearest of `known`, or an empty string when nothing is near."""
+    folded = {name.lower(): name for name in known}
+    near = [folded[match] for match in difflib.get_close_matches(word.lower(), folded, n=3, cutoff=0.6)]
+    return f"; did you mean {', '.join(near)}?" if near else ""

@@ -1,0 +1,244 @@
+"""Runs an execution: its steps one at a time, in the order of `plan`.
+
+A step that fails ends the execution; running the execution again goes on from there, with the steps that succeeded kept
+and a training resuming from its checkpoints. Ctrl-C and TERM end the running job and leave the execution Stopped. Retry
+policies are accepted and never used: they retry faults of the service, and a script's own error is not one on AWS either.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+from pipeline.local import cache, conditions, executions, registry
+from pipeline.local.container import REPOSITORY
+from pipeline.local.events import Event, ExecutionChanged, Listener, MetricsReported, StepChanged, ignore
+from pipeline.local.executions import Execution, StepRecord, now
+from pipeline.local.expressions import Scope, evaluate
+from pipeline.local.files import write_json
+from pipeline.local.jobs import Job, JobFailed, JobStopped, job_name
+from pipeline.local.plan import Step, build_plan
+from pipeline.local.processes import StopRequest, stop_on_signals
+from pipeline.local.processing import run_processing
+from pipeline.local.store import Store
+from pipeline.local.training import run_training
+
+_SAVE_SECONDS = 1.0  # how far a record may lag behind the metrics in the log
+_JOBS = {"Processing": run_processing, "Training": run_training}
+
+
+class ExecutionFailed(Exception):
+    """A Fail step was reached; `str(error)` is its message."""
+
+
+def create_execution(
+    root: Path, pipeline_name: str, definition: dict[str, Any], parameters: Mapping[str, str | int | float | bool]
+) -> Execution:
+    """Write down an execution that can then be run; `parameters` come from `resolve_parameters`.
+
+    Raises:
+        UserError: the definition holds something that this machine cannot run. Nothing is written then.
+    """
+    steps = build_plan(definition, parameters)
+    execution = Execution(
+        id=executions.new_id(),
+        pipeline_name=pipeline_name,
+        parameters=dict(parameters),
+        created=now(),
+        steps=[StepRecord(name=step.name, type=step.type) for step in steps],
+    )
+    executions.create(root, execution, definition)
+    return execution
+
+
+def run_execution(
+    root: Path, execution_id: str, listen: Listener = ignore, repository: Path = REPOSITORY
+) -> Execution:
+    """Run an execution to its end and return its record; of one that failed or was stopped, the rest of it.
+
+    Failure is in the record and raises nothing. `repository` is the folder that holds `steps/`, where jobs run.
+
+    Raises:
+        UserError: there is no such execution, or another process is running it.
+    """
+    executions.read(root, execution_id)
+    with executions.running(root, execution_id), stop_on_signals() as stop:
+        execution = executions.read(root, execution_id)
+        if execution.status != "Succeeded":
+            _Run(root.resolve(), execution, listen, repository, stop).run()
+    return execution
+
+
+class _Run:
+    """One go at an execution: what its steps share while it lasts."""
+
+    def __init__(
+        self, root: Path, execution: Execution, listen: Listener, repository: Path, stop: StopRequest
+    ) -> None:
+        self.root = root
+        self.execution = execution
+        self.listen = listen
+        self.repository = repository
+        self.stop = stop
+        self.store = Store(root)
+        self.plan = build_plan(executions.load_definition(root, execution.id), execution.parameters)
+        self._saved = now()
+
+    def run(self) -> None:
+        self._begin()
+        try:
+            for step in self.plan:
+                record = self.execution.step(step.name)
+                if record.status == "Succeeded":
+                    continue
+                if self.stop.count:
+                    break
+                if not self._due(step):
+                    self._change(record, "Skipped")
+                elif not self._attempt(step, record):
+                    break
+        except BaseException as error:
+            # A bug of ours: the record must not say Executing, and the traceback must be seen.
+            self._end("Failed", f"internal error: {type(error).__name__}: {error}")
+            raise
+        failed = next((record for record in self.execution.steps if record.status == "Failed"), None)
+        if failed is not None:
+            reason = failed.failure_reason or ""
+            self._end("Failed", reason if failed.type == "Fail" else f"Step {failed.name} failed: {reason}")
+        elif self.stop.count and not all(record.status in ("Succeeded", "Skipped") for record in self.execution.steps):
+            self._end("Stopped", "stopped on request")
+        else:
+            self._end("Succeeded", None)
+
+    def _begin(self) -> None:
+        execution = self.execution
+        execution.status, execution.failure_reason, execution.ended = "Executing", None, None
+        execution.pid = os.getpid()
+        execution.steps = [
+            record
+            if record.status == "Succeeded"
+            else StepRecord(name=record.name, type=record.type, attempts=record.attempts)
+            for record in execution.steps
+        ]
+        self._report(ExecutionChanged(execution))
+
+    def _end(self, status: executions.ExecutionStatus, reason: str | None) -> None:
+        self.execution.status, self.execution.failure_reason, self.execution.ended = status, reason, now()
+        for record in self.execution.steps:
+            if record.status in ("Starting", "Executing"):
+                record.status, record.failure_reason, record.ended = "Failed", reason, now()
+        self._report(ExecutionChanged(self.execution))
+
+    def _report(self, event: Event) -> None:
+        executions.save(self.root, self.execution)
+        self._saved = now()
+        self.listen(event)
+
+    def _change(self, record: StepRecord, status: executions.StepStatus) -> None:
+        record.status = status
+        self._report(StepChanged(record))
+
+    def _due(self, step: Step) -> bool:
+        """Whether its branch was taken and all that it needs has succeeded."""
+        if any(self.execution.step(name).status != "Succeeded" for name in step.needs):
+            return False
+        if step.branch is None:
+            return True
+        taken = self.execution.step(step.branch.condition).properties["Outcome"]
+        return taken == str(step.branch.outcome)
+
+    def _scope(self) -> Scope:
+        execution = self.execution
+        variables = {
+            "PipelineExecutionId": execution.id,
+            "PipelineExecutionArn": execution.arn,
+            "PipelineName": execution.pipeline_name,
+            "PipelineArn": execution.pipeline_arn,
+            "StartDateTime": execution.created.isoformat(timespec="seconds"),
+            "CurrentDateTime": now().isoformat(timespec="seconds"),
+        }
+        done = {record.name: record.properties for record in execution.steps if record.status == "Succeeded"}
+        files = {step.name: step.property_files for step in self.plan}
+        return Scope(execution.parameters, variables, self.store, done, files)
+
+    def _attempt(self, step: Step, record: StepRecord) -> bool:
+        """Run one step; whether the execution goes on."""
+        record.started = now()
+        record.attempts += 1
+        self._change(record, "Starting")
+        status: executions.StepStatus = "Succeeded"
+        try:
+            record.properties = self._result(step, record)
+        except JobStopped:
+            status = "Stopped"
+        except (JobFailed, ExecutionFailed, UserError) as error:
+            status, record.failure_reason = "Failed", str(error)
+        record.ended = now()
+        self._change(record, status)
+        return status == "Succeeded"
+
+    def _result(self, step: Step, record: StepRecord) -> dict[str, Any]:
+        scope = self._scope()
+        if step.type == "Condition":
+            parts = step.arguments["Conditions"]
+            return {"Outcome": str(all(conditions.holds(part, scope, step.name) for part in parts))}
+        arguments = evaluate(dict(step.arguments), scope, step.name)
+        if step.type == "Fail":
+            raise ExecutionFailed(arguments.get("ErrorMessage") or f"the Fail step {step.name} was reached")
+        if step.type == "RegisterModel":
+            return registry.register(self.root, arguments)
+        return self._cached_or_run(step, record, arguments)
+
+    def _cached_or_run(self, step: Step, record: StepRecord, arguments: dict[str, Any]) -> dict[str, Any]:
+        if not cache.enabled(step):
+            return self._run_job(step, record, arguments)
+        key = cache.cache_key(self.execution.pipeline_name, step, arguments, self.repository)
+        entry = cache.find(self.root, key, step, self.store)
+        if entry is not None:
+            record.cached, record.log, record.metrics = True, entry.log, entry.metrics
+            return entry.properties
+        properties = self._run_job(step, record, arguments)
+        entry = cache.Entry(
+            execution_id=self.execution.id,
+            succeeded=now(),
+            log=record.log,
+            metrics=record.metrics,
+            properties=properties,
+        )
+        cache.remember(self.root, key, entry)
+        return properties
+
+    def _run_job(self, step: Step, record: StepRecord, arguments: dict[str, Any]) -> dict[str, Any]:
+        def report(values: Mapping[str, float]) -> None:
+            record.metrics.update(values)
+            self.listen(MetricsReported(step.name, values))
+            if (now() - self._saved).total_seconds() > _SAVE_SECONDS:
+                executions.save(self.root, self.execution)
+                self._saved = now()
+
+        def stopping() -> None:
+            self.execution.status = "Stopping"
+            self._report(ExecutionChanged(self.execution))
+
+        job = Job(
+            name=job_name(self.execution.id, step.name),
+            folder=executions.job_folder(self.root, self.execution.id, step.name),
+            store=self.store,
+            repository=self.repository,
+            stop=self.stop,
+            on_start=lambda: self._change(record, "Executing"),
+            on_stop=stopping,
+            on_metrics=report,
+        )
+        job.clear()
+        write_json(job.folder / "request.json", arguments)
+        with open(job.log, "a", encoding="utf-8") as log:
+            if record.attempts > 1:
+                log.write(f"=== attempt {record.attempts}, {now().isoformat(timespec='seconds')} ===\n")
+        record.log = str(job.log)
+        properties = _JOBS[step.type](job, arguments)
+        job.clear()
+        return properties

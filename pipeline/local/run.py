@@ -1,0 +1,58 @@
+"""Runs a created execution in a process of its own.
+
+    python -m pipeline.local.run EXECUTION_ID --root DIR
+
+Progress goes to stderr as plain lines. Exit code: 0 when it succeeded, 1 when it failed, 130 when it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.local.container import REPOSITORY
+from pipeline.local.executions import ExecutionStatus, folder
+from pipeline.local.executor import run_execution
+from pipeline.local.progress import watch
+
+_EXIT_CODES: dict[ExecutionStatus, int] = {"Succeeded": 0, "Failed": 1, "Stopped": 130}
+
+
+def exit_code(status: ExecutionStatus) -> int:
+    """The exit code that tells an execution's outcome."""
+    return _EXIT_CODES[status]
+
+
+def run_log(root: Path, execution_id: str) -> Path:
+    """Where a detached run writes its progress."""
+    return folder(root, execution_id) / "run.log"
+
+
+def start_detached(root: Path, execution_id: str) -> subprocess.Popen[bytes]:
+    """Run a created execution in the background; it lives on when this process ends."""
+    command = [sys.executable, "-m", "pipeline.local.run", execution_id, "--root", str(root.resolve())]
+    with open(run_log(root, execution_id), "ab") as file:
+        return subprocess.Popen(
+            command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the execution that the arguments name."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.local.run", description="Run a created execution.")
+    parser.add_argument("execution_id")
+    parser.add_argument("--root", type=Path, required=True, help="folder of the local state")
+    arguments = parser.parse_args(argv)
+    try:
+        with watch() as listen:
+            return exit_code(run_execution(arguments.root, arguments.execution_id, listen).status)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,213 @@
+"""S3 on a folder: `s3://bucket/key` is ROOT/s3/bucket/key.
+
+Listing by prefix is S3's: a prefix without a trailing `/` also matches its siblings (`run-1` takes `run-10`), because a
+definition that suffers from that on AWS must suffer from it here. Limits: an object and a "folder" cannot share a name
+(`a` and `a/b`), no versions, no metadata, one machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from pipeline.errors import UserError
+
+KEY_LENGTH = 20  # hex characters of a content key: 80 bits, and still readable
+
+
+class Store:
+    """The objects of one local root. Every object appears whole: written in `staging`, then renamed."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root.resolve() / "s3"
+        self._staging = root.resolve() / "staging"
+
+    def path(self, uri: str) -> Path:
+        """Where an object, or the folder of a prefix, lies on disk.
+
+        Raises:
+            UserError: not an S3 URI, or a key that leaves its bucket.
+        """
+        bucket, key = split_uri(uri)
+        return self.folder / bucket / key
+
+    def objects(self, uri: str) -> list[tuple[str, Path]]:
+        """(name below the prefix, file) of every object whose key starts with the URI's key, in the order of keys."""
+        bucket, key = split_uri(uri)
+        exact = self.folder / bucket / key
+        if key and not key.endswith("/") and exact.is_file():
+            return [(exact.name, exact), *self._below(bucket, key, without=exact)]
+        return self._below(bucket, key)
+
+    def exists(self, uri: str) -> bool:
+        """Whether there is an object of that key, or any object below that prefix."""
+        return bool(self.objects(uri))
+
+    def upload(self, source: Path, uri: str) -> None:
+        """Copy a file to that key, or a folder's files below that prefix. The source stays untouched."""
+        for name, file in _files(source):
+            self._put(file, self._target(uri, name, source), move=False)
+
+    def take(self, source: Path, uri: str) -> None:
+        """As `upload`, for what a job leaves behind: the files move, so that a large model needs its space once."""
+        home = source.resolve()
+        for name, file in list(_files(source)):
+            own = file.resolve().is_relative_to(home)  # what a link points to elsewhere is not the job's to move
+            self._put(file, self._target(uri, name, source), move=own and not file.is_symlink())
+
+    def download(self, uri: str, folder: Path) -> int:
+        """Place every object of the prefix below a folder, and say how many there were.
+
+        Raises:
+            UserError: nothing matches.
+        """
+        objects = self.objects(uri)
+        if not objects:
+            raise UserError(f"{uri}: nothing there (looked in {self.path(uri)})")
+        for name, file in objects:
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _place(file, target)
+        return len(objects)
+
+    def upload_content(self, path: Path, prefix: str) -> str:
+        """Store a file or folder under a key made of its content, and return its URI (a folder's ends in `/`).
+
+        The same content gets the same URI, so that step caching hits; changed content never hides behind an old URI.
+        """
+        home = f"{prefix.rstrip('/')}/{content_key(path)}"
+        uri = f"{home}/" if path.is_dir() else f"{home}/{path.name}"
+        final = self.path(f"{home}/")
+        if not final.exists():
+            # The whole folder appears at once: a key that exists is a key whose content is complete.
+            beside = self._staging / uuid.uuid4().hex
+            try:
+                for name, file in _files(path):
+                    _copy(file, beside / name)
+                final.parent.mkdir(parents=True, exist_ok=True)
+                os.rename(beside, final)
+            except OSError:
+                if not final.exists():  # otherwise another process stored the same content first
+                    raise
+            finally:
+                shutil.rmtree(beside, ignore_errors=True)
+        return uri
+
+    def _below(self, bucket: str, key: str, without: Path | None = None) -> list[tuple[str, Path]]:
+        parent, _, start = key.rpartition("/")
+        base = self.folder / bucket / parent
+        if not base.is_dir():
+            return []
+        found = []
+        for child in base.iterdir():
+            if child.name.startswith(start) and child != without:
+                found += [(child / name if name else child) for name in _names(child)]
+        relative = sorted(path.relative_to(base).as_posix() for path in found)
+        return [(name[len(start) :].lstrip("/"), base / name) for name in relative]
+
+    def _target(self, uri: str, name: str, source: Path) -> Path:
+        return self.path(uri if source.is_file() else f"{uri.rstrip('/')}/{name}")
+
+    def _put(self, file: Path, target: Path, *, move: bool) -> None:
+        if target.is_dir():
+            raise UserError(f"{target}: a folder of objects lies where the object {file.name} should go")
+        beside = self._staging / uuid.uuid4().hex
+        if move:
+            beside = file
+        else:
+            _copy(file, beside)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.chmod(beside, 0o444)  # an object is replaced, never modified
+            os.replace(beside, target)
+        except OSError as error:
+            raise UserError(f"{target}: cannot store the object: {error.strerror}") from error
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """(bucket, key) of an S3 URI.
+
+    Raises:
+        UserError: not an S3 URI, or a key that would leave its bucket (`..`).
+    """
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket:
+        raise UserError(f"{uri}: not an S3 URI; it must look like s3://bucket/key")
+    if bucket in (".", "..") or ".." in key.split("/") or "\0" in uri:
+        raise UserError(f"{uri}: '..' is not allowed, it would leave the bucket")
+    return bucket, key
+
+
+def content_key(path: Path) -> str:
+    """A hash of a file or folder: names (below the folder) and contents, nothing else.
+
+    Raises:
+        UserError: nothing is there, or an empty folder.
+    """
+    digest = hashlib.sha256()
+    empty = True
+    for name, file in _files(path):
+        empty = False
+        with open(file, "rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest.update(f"{len(name)}:{name}:{content}\n".encode())
+    if empty:
+        raise UserError(f"{path}: an empty folder, there is nothing to use as input")
+    return digest.hexdigest()[:KEY_LENGTH]
+
+
+def relative_files(folder: Path) -> dict[str, Path]:
+    """Every file below a folder by its relative name; links are followed."""
+    return {name: folder / name for name in sorted(_names(folder))}
+
+
+def _files(path: Path) -> Iterator[tuple[str, Path]]:
+    """(relative name, file), in order of names. Links are followed: hub caches keep a model as links to blobs."""
+    if path.is_file():
+        yield path.name, path
+    elif path.is_dir():
+        yield from relative_files(path).items()
+    else:
+        raise UserError(f"{path}: no such file or folder")
+
+
+def _names(path: Path) -> Iterator[str]:
+    """Names of the files below a folder; one empty name for a file."""
+    if path.is_file():
+        yield ""
+        return
+    seen = set()
+    for folder, folders, files in os.walk(path, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link to a parent folder would never end
+            folders.clear()
+            continue
+        seen.add(real)
+        for name in files:
+            yield PurePosixPath(os.path.relpath(os.path.join(folder, name), path)).as_posix()
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _place(source: Path, target: Path) -> None:
+    """Give a job an object of the store that it may read and cannot spoil.
+
+    A hard link costs nothing, however large the model, but shares the bytes: a job that opened its input for writing
+    would rewrite the store. The link is therefore read-only, which holds against everyone but root: root gets a copy.
+    """
+    if os.geteuid() != 0:
+        try:
+            os.chmod(source, 0o444)
+            os.link(source, target)
+            return
+        except OSError:
+            pass  # another file system, or one without links
+    shutil.copyfile(source, target)

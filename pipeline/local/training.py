@@ -1,0 +1,161 @@
+"""Training jobs: channels and hyperparameters in, one process a node, model artifacts out.
+
+Nodes are processes of this machine with a tree each and loopback addresses for names; what /opt/ml/model holds of all of
+them is merged as AWS merges it, the first node's files winning. The checkpoint folder is the S3 folder itself, through a
+link: what a job writes there is there at once, and what lies there is there when it starts, as with AWS's syncing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+from pipeline.local.container import (
+    INTERFACE,
+    command,
+    environment,
+    gpus,
+    hosts,
+    local_path,
+    resource_config,
+    shares,
+)
+from pipeline.local.executions import now
+from pipeline.local.expressions import to_text
+from pipeline.local.files import write_json
+from pipeline.local.jobs import Job, run_job, runtime_limit, times
+from pipeline.local.processes import Node
+from pipeline.local.store import relative_files
+from pipeline.local.support import ML_ROOT
+
+
+def run_training(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the job and return what DescribeTrainingJob would answer.
+
+    Raises:
+        JobFailed: a node failed, or the time limit passed.
+        JobStopped: someone asked to stop.
+        UserError: an input is not there, or the artifacts cannot be stored.
+    """
+    started = now().isoformat()
+    algorithm = arguments["AlgorithmSpecification"]
+    names = hosts(arguments.get("ResourceConfig", {}).get("InstanceCount", 1))
+    devices = shares(gpus(), len(names))
+    nodes = []
+    for index, host in enumerate(names):
+        ml = job.root(index)
+        _lay_out(job, ml, arguments)
+        platform = _configure(job, ml, arguments, names, host, devices[index])
+        words = command(algorithm["ContainerEntrypoint"], algorithm.get("ContainerArguments", []), ml)
+        nodes.append(Node(host, words, environment(arguments.get("Environment", {}), platform, ml, job.repository)))
+
+    patterns = {metric["Name"]: re.compile(metric["Regex"]) for metric in algorithm.get("MetricDefinitions", [])}
+    metrics = run_job(job, nodes, runtime_limit(arguments), patterns)
+
+    artifacts = _upload(job, len(nodes), arguments["OutputDataConfig"])
+    ended = now().isoformat()
+    final = [{"MetricName": name, "Value": value, "Timestamp": ended} for name, value in metrics.items()]
+    return {
+        **arguments,
+        "TrainingJobName": job.name,
+        "TrainingJobArn": job.arn("training-job"),
+        "TrainingJobStatus": "Completed",
+        "SecondaryStatus": "Completed",
+        "ModelArtifacts": {"S3ModelArtifacts": artifacts},
+        "FinalMetricDataList": final,
+        **times(started, "Training"),
+    }
+
+
+def _lay_out(job: Job, ml: Path, arguments: Mapping[str, Any]) -> None:
+    for name in ("input/config", "input/data", "model", "output/data"):
+        (ml / name).mkdir(parents=True)
+    for channel in arguments.get("InputDataConfig", []):
+        job.store.download(channel["DataSource"]["S3DataSource"]["S3Uri"], ml / "input/data" / channel["ChannelName"])
+    checkpoints = arguments.get("CheckpointConfig")
+    if checkpoints:
+        uri = checkpoints["S3Uri"]
+        if not uri.endswith("/"):
+            raise UserError(
+                f"CheckpointConfig.S3Uri {uri}: must end in '/': without it AWS also restores the checkpoints of "
+                f"every run whose prefix starts the same ({uri.rpartition('/')[2]} takes {uri.rpartition('/')[2]}0)"
+            )
+        target = job.store.path(uri)
+        target.mkdir(parents=True, exist_ok=True)
+        link = local_path(checkpoints.get("LocalPath", f"{ML_ROOT}/checkpoints"), ml)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(target, target_is_directory=True)
+
+
+def _configure(
+    job: Job, ml: Path, arguments: Mapping[str, Any], names: list[str], host: str, devices: list[str]
+) -> dict[str, str]:
+    """Write input/config and return the variables that say the same, and where everything lies."""
+    algorithm = arguments["AlgorithmSpecification"]
+    hyperparameters = {name: to_text(value) for name, value in arguments.get("HyperParameters", {}).items()}
+    resources = resource_config(names, host, arguments.get("ResourceConfig", {}).get("InstanceType", "local"))
+    channels = {
+        channel["ChannelName"]: {
+            "TrainingInputMode": channel.get("InputMode", algorithm.get("TrainingInputMode", "File")),
+            "S3DistributionType": "FullyReplicated",
+            "RecordWrapperType": channel.get("RecordWrapperType", "None"),
+            **({"ContentType": channel["ContentType"]} if "ContentType" in channel else {}),
+        }
+        for channel in arguments.get("InputDataConfig", [])
+    }
+    config = ml / "input/config"
+    write_json(config / "hyperparameters.json", hyperparameters)
+    write_json(config / "inputdataconfig.json", channels)
+    write_json(config / "resourceconfig.json", resources)
+    return {
+        "TRAINING_JOB_NAME": job.name,
+        "TRAINING_JOB_ARN": job.arn("training-job"),
+        "SM_HOSTS": json.dumps(names),
+        "SM_CURRENT_HOST": host,
+        "SM_NETWORK_INTERFACE_NAME": INTERFACE,
+        "SM_NUM_CPUS": str(max(1, (os.cpu_count() or 1) // len(names))),
+        "SM_NUM_GPUS": str(len(devices)),
+        "CUDA_VISIBLE_DEVICES": ",".join(devices),
+        "SM_HPS": json.dumps(hyperparameters),
+        "SM_CHANNELS": json.dumps(sorted(channels)),
+        **{f"SM_CHANNEL_{name.upper()}": str(ml / "input/data" / name) for name in channels},
+        "SM_MODEL_DIR": str(ml / "model"),
+        "SM_INPUT_DIR": str(ml / "input"),
+        "SM_INPUT_CONFIG_DIR": str(config),
+        "SM_OUTPUT_DIR": str(ml / "output"),
+        "SM_OUTPUT_DATA_DIR": str(ml / "output/data"),
+        "SM_RESOURCE_CONFIG": json.dumps(resources),
+        "SM_INPUT_DATA_CONFIG": json.dumps(channels),
+    }
+
+
+def _upload(job: Job, nodes: int, config: Mapping[str, Any]) -> str:
+    """Store model and output data, and return the model's S3 URI."""
+    home = f"{config['S3OutputPath'].rstrip('/')}/{job.name}/output"
+    plain = config.get("CompressionType") == "NONE"
+    for folder, archive in (("model", "model.tar.gz"), ("output/data", "output.tar.gz")):
+        trees = [job.root(node) / folder for node in reversed(range(nodes))]  # the first node last: its files win
+        if plain:
+            for tree in trees:
+                job.store.take(tree, f"{home}/{Path(folder).name}")
+            continue
+        files = {name: file for tree in trees for name, file in relative_files(tree).items()}
+        if files or folder == "model":
+            packed = job.folder / archive
+            _pack(files, packed)
+            job.store.take(packed, f"{home}/{archive}")
+    return f"{home}/model/" if plain else f"{home}/model.tar.gz"
+
+
+def _pack(files: Mapping[str, Path], archive: Path) -> None:
+    # Level 1: weights hardly shrink, and a better level takes minutes for a few percent. Links become the files they
+    # point to, so that unpacking the archive can neither leave its folder nor depend on this machine.
+    with tarfile.open(archive, "w:gz", compresslevel=1, dereference=True) as tar:
+        for name in sorted(files):
+            tar.add(files[name], arcname=name)

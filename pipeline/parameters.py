@@ -1,0 +1,101 @@
+"""The pipeline's parameters: what Studio's "Start execution" form and a schedule can change, with defaults and help.
+
+A parameter is whatever a person would want to change between two executions of the same definition. Managed spot is not
+one: MaxWaitTimeInSeconds is invalid unless spot is on, so it is a setting. Merging is a string of two values and not a
+Boolean, so that the condition, the form and a schedule all compare the same text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from pipeline.settings import Register, Workflow, is_hub_name
+from steps.train.arguments import LossType, TrainArguments
+
+Kind = Literal["String", "Integer", "Float"]
+
+# parameter -> training argument; they reach the training job as hyperparameters and win over the recipe
+TRAINING = {
+    "LearningRate": ("learning_rate", "Float"),
+    "Beta": ("beta", "Float"),
+    "LossType": ("loss_type", "String"),
+    "NumTrainEpochs": ("num_train_epochs", "Float"),
+    "MaxSteps": ("max_steps", "Integer"),
+    "PerDeviceTrainBatchSize": ("per_device_train_batch_size", "Integer"),
+    "GradientAccumulationSteps": ("gradient_accumulation_steps", "Integer"),
+    "MaxLength": ("max_length", "Integer"),
+    "LoraR": ("lora_r", "Integer"),
+    "LoraAlpha": ("lora_alpha", "Float"),
+    "Seed": ("seed", "Integer"),
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One pipeline parameter with the default that a workflow gives it."""
+
+    name: str
+    kind: Kind
+    default: str | int | float
+    help: str
+    choices: tuple[str, ...] = ()
+
+
+def parameters(workflow: Workflow) -> list[Parameter]:
+    """All parameters of a workflow's pipeline, in the order of the form."""
+    settings = workflow.settings
+    return [
+        Parameter("InputDataUri", "String", workflow.data_uri, "Preference data: an S3 object or prefix."),
+        *_model(workflow),
+        Parameter("TrainInstanceType", "String", settings.train.instance_type, "Instance type of the training job."),
+        Parameter("TrainInstanceCount", "Integer", settings.train.instance_count, "Instances of the training job."),
+        Parameter(
+            "ValidationFraction", "Float", settings.preprocess.validation_fraction, "Share of prompts held out."
+        ),
+        Parameter(
+            "MaxInvalidFraction", "Float", settings.preprocess.max_invalid_fraction,
+            "More invalid rows than this share stop the run.",
+        ),
+        *_training(workflow.recipe),
+        Parameter(
+            "RewardAccuracyThreshold", "Float", settings.gate.reward_accuracy_threshold,
+            "Least held-out reward accuracy of a model that is registered.",
+        ),
+        Parameter(
+            "MergeWeights", "String", str(workflow.recipe.merge_weights).lower(),
+            "Merge the adapter into the base and register the merged model.", ("true", "false"),
+        ),
+        Parameter(
+            "ModelApprovalStatus", "String", settings.register_model.approval_status,
+            "Approval status of the registered version.",
+            get_args(Register.model_fields["approval_status"].annotation),
+        ),
+    ]  # fmt: skip
+
+
+def _model(workflow: Workflow) -> list[Parameter]:
+    """The base model: a prefix in S3 that arrives as a channel, or a hub name that the container downloads."""
+    if workflow.model_uri is not None:
+        return [Parameter("ModelUri", "String", workflow.model_uri, "Base model: an S3 prefix ending in /.")]
+    assert is_hub_name(workflow.recipe.model_id)
+    revision = workflow.recipe.model_revision or "main"
+    return [
+        Parameter("ModelId", "String", workflow.recipe.model_id, "Base model: a hub name."),
+        Parameter("ModelRevision", "String", revision, "Revision of the base model: a commit or a tag."),
+    ]
+
+
+def _training(recipe: TrainArguments) -> list[Parameter]:
+    found = []
+    for name, (field, kind) in TRAINING.items():
+        value = getattr(recipe, field)
+        help_text = TrainArguments.model_fields[field].description or ""
+        if field == "loss_type":
+            # Several losses are a list in the recipe; the form offers the single ones and keeps the recipe's own.
+            text = ",".join(value)
+            choices = tuple(dict.fromkeys([text, *get_args(LossType)]))
+            found.append(Parameter(name, kind, text, help_text, choices))
+            continue
+        found.append(Parameter(name, kind, float(value) if kind == "Float" else value, help_text))
+    return found

@@ -1,0 +1,92 @@
+"""A Processing step of this project: one instance, the processing image, a module of `steps/` as its command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sagemaker.core.workflow.properties import PropertyFile
+from sagemaker.mlops.workflow.steps import StepTypeEnum
+
+from pipeline.request_step import RequestStep
+
+if TYPE_CHECKING:
+    from pipeline.definition import Scope
+
+
+def processing_step(
+    scope: Scope,
+    name: str,
+    *,
+    module: str,
+    description: str,
+    arguments: list[Any],
+    inputs: Mapping[str, Any],
+    outputs: Mapping[str, str],
+    property_files: Mapping[str, tuple[str, str]],
+    instance_type: str,
+    volume_gb: int,
+    max_runtime_hours: float,
+) -> RequestStep:
+    """
+    Args:
+        inputs: name -> S3 URI; each arrives at /opt/ml/processing/input/<name>.
+        outputs: name -> folder in the container; each ends under the execution's own prefix, so that no execution
+            overwrites another's. Output paths are not part of a cache key.
+        property_files: name -> (output, file in it).
+    """
+    account = scope.workflow.account
+    request = {
+        "ProcessingResources": {
+            "ClusterConfig": {"InstanceCount": 1, "InstanceType": instance_type, "VolumeSizeInGB": volume_gb}
+        },
+        "AppSpecification": {
+            "ImageUri": account.images.processing,
+            "ContainerEntrypoint": ["python3", "-m", module],
+            "ContainerArguments": arguments,
+        },
+        "RoleArn": account.role_arn,
+        "ProcessingInputs": [_input(name, uri) for name, uri in inputs.items()],
+        "ProcessingOutputConfig": {
+            "Outputs": [
+                {
+                    "OutputName": output,
+                    "S3Output": {
+                        "S3Uri": scope.run_uri(name, output),
+                        "LocalPath": path,
+                        "S3UploadMode": "EndOfJob",
+                    },
+                }
+                for output, path in outputs.items()
+            ]
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": int(max_runtime_hours * 3600)},
+    }
+    files = tuple(PropertyFile(file, output, path) for file, (output, path) in property_files.items())
+    return RequestStep(
+        name,
+        StepTypeEnum.PROCESSING,
+        request,
+        display_name=name,
+        description=description,
+        cache=scope.cache,
+        property_files=files,
+    )
+
+
+def _input(name: str, uri: Any) -> dict[str, Any]:
+    return {
+        "InputName": name,
+        "AppManaged": False,
+        "S3Input": {
+            "S3Uri": uri,
+            "LocalPath": f"/opt/ml/processing/input/{name}",
+            "S3DataType": "S3Prefix",
+            "S3InputMode": "File",
+        },
+    }
+
+
+def output_uri(step: RequestStep, output: str) -> Any:
+    """The S3 URI that a Processing step's output has once it ran."""
+    return step.properties.ProcessingOutputConfig.Outputs[output].S3Output.S3Uri

@@ -1,0 +1,97 @@
+"""The SageMaker container contract as this project uses it: the /opt/ml tree, SM_* variables, failure reporting.
+
+Every step reads its world through this module, so that the same code runs in a container and as a plain process under
+another root (the local executor sets OPT_ML). Imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT_VARIABLE = "OPT_ML"
+FAILURE_LIMIT = 1024  # SageMaker cuts /opt/ml/output/failure at this many characters
+
+
+class StepError(Exception):
+    """A failure the user can mend. `str(error)` is the whole text: what, where, how to mend it."""
+
+
+def root() -> Path:
+    """The root of the SageMaker tree: `/opt/ml` unless OPT_ML names another."""
+    return Path(os.environ.get(ROOT_VARIABLE, "/opt/ml"))
+
+
+def resolve(path: str) -> str:
+    """A path as the definition writes it (`/opt/ml/…`), under this process's root; any other text stays."""
+    prefix = "/opt/ml/"
+    return str(root() / path.removeprefix(prefix)) if path.startswith(prefix) else path
+
+
+def channel(name: str) -> Path:
+    """The folder of an input channel of a Training job."""
+    return Path(os.environ.get(f"SM_CHANNEL_{name.upper()}", root() / "input" / "data" / name))
+
+
+def in_container() -> bool:
+    """Whether a job's tree is there to write a failure reason into."""
+    return root().is_dir()
+
+
+def write_failure(reason: str) -> None:
+    """Write the reason where SageMaker looks for it: Training reads `output/failure`, Processing `output/message`.
+
+    The first reason stays: with several processes, the one that failed first is the cause of the others.
+    """
+    if not in_container():
+        return
+    output = root() / "output"
+    output.mkdir(parents=True, exist_ok=True)
+    for name in ("failure", "message"):
+        try:
+            with open(output / name, "x", encoding="utf-8") as file:
+                file.write(reason[:FAILURE_LIMIT])
+        except FileExistsError:
+            continue
+
+
+def run(main: Callable[[], None]) -> int:
+    """Run a step's `main` and return its exit code; a failure is printed once and left where SageMaker reads it."""
+    try:
+        main()
+    except StepError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        write_failure(str(error))
+        return 1
+    except Exception as error:
+        traceback.print_exc()
+        write_failure(f"{type(error).__name__}: {error}")
+        return 1
+    return 0
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Parse a JSON file.
+
+    Raises:
+        StepError: the file is missing or is not JSON; `what` names its role in the message.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StepError(f"{path}: {what} is missing") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise StepError(f"{path}: {what} is not valid JSON: {error}") from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON beside, then rename: a reader sees the old file or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".tmp")
+    beside.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(beside, path)

@@ -1,0 +1,106 @@
+"""The quality gate: verify that training finished whole, then compare held-out reward accuracy with the threshold.
+
+Command:  python3 -m steps.gate --adapter DIR --threshold 0.6 --output DIR
+Inputs:   --adapter: what the Train step left (adapter, evaluation.json, manifest.json).
+Outputs:  OUTPUT/decision/gate.json (fixed keys; a Condition and the Fail message read them) and evaluation.json,
+          OUTPUT/adapter: the verified adapter, which is what gets merged and registered.
+Limits:   a decision against the model is not an error: the job succeeds and says `fail`. What is an error is an adapter
+          that is not whole: a job can be reported Completed although its disk was full.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import math
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from steps import contract
+from steps.contract import StepError
+
+BLOCK = 1 << 20
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python3 -m steps.gate", description=__doc__.splitlines()[0])
+    parser.add_argument("--adapter", type=Path, required=True, help="folder that the Train step left")
+    parser.add_argument("--threshold", type=float, required=True, help="least held-out reward accuracy, 0 to 1")
+    parser.add_argument("--output", type=Path, required=True, help="folder for decision/ and adapter/")
+    options = parser.parse_args(argv)
+    if not 0 <= options.threshold <= 1:
+        raise StepError(f"--threshold: {options.threshold}: must lie between 0 and 1")
+    manifest = verify(options.adapter)
+    evaluation = contract.read_json(options.adapter / "evaluation.json", "the evaluation")
+    decision = decide(evaluation, options.threshold)
+    copy_verified(options.adapter, manifest, options.output / "adapter")
+    contract.write_json(options.output / "decision" / "evaluation.json", evaluation)
+    contract.write_json(options.output / "decision" / "gate.json", decision)
+    print(decision["message"])
+
+
+def verify(adapter: Path) -> dict[str, Any]:
+    """The success manifest, once everything in it holds.
+
+    Raises:
+        StepError: training did not finish, or a file is missing or not the one that training wrote.
+    """
+    manifest = contract.read_json(
+        adapter / "manifest.json", "the success manifest of training (without it the run did not finish)"
+    )
+    if manifest["steps_done"] < manifest["steps_planned"]:
+        raise StepError(f"{adapter}: training stopped after {manifest['steps_done']} of {manifest['steps_planned']} steps")
+    for name, expected in manifest["files"].items():
+        path = adapter / name
+        if not path.is_file():
+            raise StepError(f"{path}: is missing; the training job's upload is not whole")
+        if sha256(path) != expected:
+            raise StepError(f"{path}: is not the file that training wrote (its hash differs)")
+    return manifest
+
+
+def decide(evaluation: dict[str, Any], threshold: float) -> dict[str, Any]:
+    """The gate's verdict with its numbers.
+
+    Raises:
+        StepError: the evaluation has no rows or no usable number.
+    """
+    after = evaluation["after"]
+    accuracy, rows = after["reward_accuracy"], after["rows"]
+    if rows < 1 or not math.isfinite(accuracy):
+        raise StepError(f"evaluation.json: reward_accuracy {accuracy} over {rows} rows cannot be judged")
+    passed = accuracy >= threshold
+    relation = "meets" if passed else "is below"
+    return {
+        "decision": "pass" if passed else "fail",
+        "message": (
+            f"Held-out reward accuracy {accuracy:.4f} {relation} the threshold {threshold:g} "
+            f"({rows} rows, {after['ties']} ties; {evaluation['before']['reward_accuracy']:.4f} before training)."
+        ),
+        "reward_accuracy": accuracy,
+        "reward_accuracy_before": evaluation["before"]["reward_accuracy"],
+        "threshold": threshold,
+        "rows": rows,
+        "ties": after["ties"],
+    }
+
+
+def copy_verified(adapter: Path, manifest: dict[str, Any], target: Path) -> None:
+    """Copy exactly the files that the manifest names, and the manifest itself."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in [*manifest["files"], "manifest.json"]:
+        shutil.copyfile(adapter / name, target / name)
+
+
+def sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(contract.run(lambda: main(sys.argv[1:])))

@@ -1,0 +1,40 @@
+"""Definition of the quality gate: a small job, because a Training step cannot emit a property file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.processing import output_uri, processing_step
+
+if TYPE_CHECKING:
+    from pipeline.definition import Scope
+    from pipeline.request_step import RequestStep
+
+INPUT = "/opt/ml/processing/input/adapter"
+OUTPUT = "/opt/ml/processing/output"
+
+
+def build(scope: Scope, train: RequestStep) -> RequestStep:
+    """Reads the trained adapter; outputs `decision` (property file `gate`) and the verified `adapter`."""
+    return processing_step(
+        scope,
+        "Gate",
+        module="steps.gate",
+        description="Verify that training finished whole, and compare held-out reward accuracy with the threshold.",
+        arguments=[
+            "--adapter", INPUT,
+            "--output", OUTPUT,
+            "--threshold", scope.parameter["RewardAccuracyThreshold"].to_string(),
+        ],
+        inputs={"adapter": train.properties.ModelArtifacts.S3ModelArtifacts},
+        outputs={name: f"{OUTPUT}/{name}" for name in ("decision", "adapter")},
+        property_files={"gate": ("decision", "gate.json")},
+        instance_type=scope.workflow.settings.gate.instance_type,
+        volume_gb=30,
+        max_runtime_hours=1,
+    )  # fmt: skip
+
+
+def adapter_uri(gate: RequestStep) -> object:
+    """Where the verified adapter lies, without a slash at the end."""
+    return output_uri(gate, "adapter")

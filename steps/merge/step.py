@@ -1,0 +1,38 @@
+"""Definition of the Merge step: adapter and base in, merged model out, on a CPU instance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipeline.processing import processing_step
+
+if TYPE_CHECKING:
+    from pipeline.definition import Scope
+    from pipeline.request_step import RequestStep
+
+INPUT = "/opt/ml/processing/input"
+OUTPUT = "/opt/ml/processing/output"
+
+
+def build(scope: Scope, adapter_uri: object) -> RequestStep:
+    """Reads the verified adapter and the base (a prefix in S3, or the hub); outputs `model`."""
+    settings, parameter = scope.workflow.settings.merge, scope.parameter
+    inputs: dict[str, Any] = {"adapter": adapter_uri}
+    if "ModelUri" in parameter:
+        inputs["base"] = parameter["ModelUri"]
+        base: list[Any] = ["--base", f"{INPUT}/base"]
+    else:
+        base = ["--base", parameter["ModelId"], "--revision", parameter["ModelRevision"]]
+    return processing_step(
+        scope,
+        "Merge",
+        module="steps.merge",
+        description="Add the adapter to the base model's weights.",
+        arguments=[*base, "--adapter", f"{INPUT}/adapter", "--output", f"{OUTPUT}/model"],
+        inputs=inputs,
+        outputs={"model": f"{OUTPUT}/model"},
+        property_files={},
+        instance_type=settings.instance_type,
+        volume_gb=settings.volume_gb,
+        max_runtime_hours=settings.max_runtime_hours,
+    )

@@ -1,0 +1,92 @@
+"""Definition of registration: the CreateModelPackage request of the merged model or of the adapter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sagemaker.core.workflow.execution_variables import ExecutionVariables
+from sagemaker.core.workflow.functions import Join, JsonGet
+from sagemaker.mlops.workflow.steps import StepTypeEnum
+
+from pipeline.processing import output_uri
+from pipeline.request_step import RequestStep
+
+if TYPE_CHECKING:
+    from pipeline.definition import Scope
+
+
+def build(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep, gate: RequestStep) -> RequestStep:
+    """
+    Args:
+        variant: `Merged` (a model of its own) or `Adapter` (served with its base).
+        model_uri: the model's prefix, without a slash at the end.
+    """
+    workflow, settings = scope.workflow, scope.workflow.settings.register_model
+    report = _get(preprocess, "report", "data_hash")
+    request = {
+        "ModelPackageGroupName": settings.package_group,
+        "ModelPackageDescription": f"{workflow.settings.pipeline_name}: DPO {variant.lower()} model",
+        "ModelApprovalStatus": scope.parameter["ModelApprovalStatus"],
+        "InferenceSpecification": {
+            "Containers": [
+                {
+                    "Image": workflow.account.images.inference,
+                    "ModelDataSource": {
+                        "S3DataSource": {
+                            "S3Uri": Join(on="", values=[model_uri, "/"]),  # a prefix must end in "/"
+                            "S3DataType": "S3Prefix",
+                            "CompressionType": "None",
+                        }
+                    },
+                    "Environment": _environment(scope, variant),
+                }
+            ],
+            "SupportedContentTypes": ["application/json"],
+            "SupportedResponseMIMETypes": ["application/json"],
+            "SupportedRealtimeInferenceInstanceTypes": list(settings.inference_instance_types),
+        },
+        "ModelMetrics": {
+            "ModelQuality": {"Statistics": _json_file(output_uri(gate, "decision"), "evaluation.json")},
+            "ModelDataQuality": {"Statistics": _json_file(output_uri(preprocess, "report"), "report.json")},
+        },
+        "CustomerMetadataProperties": {
+            "variant": variant.lower(),
+            "base_model": _base(scope),
+            "code_version": workflow.code_version,
+            "data_hash": report,
+            "execution_arn": ExecutionVariables.PIPELINE_EXECUTION_ARN,
+            "gate": _get(gate, "gate", "message"),
+            "reward_accuracy": Join(on="", values=[_get(gate, "gate", "reward_accuracy")]),
+        },
+    }
+    return RequestStep(
+        f"Register{variant}",
+        StepTypeEnum.REGISTER_MODEL,
+        request,
+        display_name=f"Register {variant.lower()}",
+        description=f"Register the {variant.lower()} model in {settings.package_group}.",
+    )
+
+
+def _base(scope: Scope) -> Any:
+    """The base model with its revision, as text."""
+    if "ModelUri" in scope.parameter:
+        return scope.parameter["ModelUri"]
+    return Join(on="@", values=[scope.parameter["ModelId"], scope.parameter["ModelRevision"]])
+
+
+def _environment(scope: Scope, variant: str) -> dict[str, Any]:
+    """What the LMI container needs to serve the model; an adapter is served on its base by vLLM's LoRA support."""
+    if variant == "Merged":
+        return {"HF_MODEL_ID": "/opt/ml/model"}
+    base = scope.parameter.get("ModelUri", scope.parameter.get("ModelId"))
+    rank = scope.parameter["LoraR"].to_string()
+    return {"HF_MODEL_ID": base, "OPTION_ENABLE_LORA": "true", "OPTION_MAX_LORA_RANK": rank}
+
+
+def _json_file(folder: object, name: str) -> dict[str, Any]:
+    return {"ContentType": "application/json", "S3Uri": Join(on="/", values=[folder, name])}
+
+
+def _get(step: RequestStep, property_file: str, path: str) -> JsonGet:
+    return JsonGet(step_name=step.name, property_file=property_file, json_path=path)

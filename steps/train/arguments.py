@@ -1,0 +1,189 @@
+"""The training arguments: one flat set with TRL's own names plus this module's, typed, read from YAML and overridden.
+
+`python steps/train/train.py --config FILE --key value` and a SageMaker job's hyperparameters both end here. Imports
+neither torch nor trl, so that `python pipeline.py check` reads a recipe in milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from steps import typed_yaml
+from steps.contract import StepError
+
+LossType = Literal[
+    "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired",
+    "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm",
+]  # fmt: skip
+
+# Arguments that earlier releases of TRL or transformers took, with what to write today (FACTS: TRL 1.16, transformers 5).
+SUCCESSORS = {
+    "warmup_ratio": "write warmup_steps: a value below 1 is a ratio of all steps",
+    "max_prompt_length": "write max_length (prompt and answer together) and truncation",
+    "max_completion_length": "write max_length (prompt and answer together)",
+    "rpo_alpha": "write loss_type: [sigmoid, sft] with loss_weights",
+    "reference_free": "leave it out: the reference is the base model with the adapter off",
+    "force_use_ref_model": "leave it out: the reference is the base model with the adapter off",
+    "generate_during_eval": "leave it out: generating under FSDP can hang",
+    "tools": "put the tools into the data, a row at a time",
+    "logging_dir": "write mlflow_uri or wandb_project",
+    "overwrite_output_dir": "leave it out: a run resumes when its fingerprint fits, and starts anew otherwise",
+    "group_by_length": "leave it out",
+    "no_cuda": "leave it out: a GPU is used where there is one",
+    "save_safetensors": "leave it out: adapters are always safetensors",
+    "torch_dtype": "write bf16: true or false",
+    "dtype": "write bf16: true or false",
+    "model_name_or_path": "write model_id",
+    "lora_target_modules": "write target_modules",
+    "dataset_name": "write train_data and validation_data, folders that the Preprocess step wrote",
+    "evaluation_strategy": "write eval_steps",
+    "eval_strategy": "write eval_steps",
+    "report_to": "write mlflow_uri or wandb_project",
+}
+
+
+def _split(value: object) -> object:
+    """`a,b` from a hyperparameter is the list [a, b]."""
+    return value.split(",") if isinstance(value, str) else value
+
+
+Strings = Annotated[list[str], BeforeValidator(_split)]
+LossTypes = Annotated[list[LossType], BeforeValidator(_split)]
+
+
+class FsdpConfig(BaseModel):
+    """How FSDP2 shards; the names are transformers' own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Literal[2] = Field(2, description="FSDP2; FSDP1 is being removed from transformers.")
+    auto_wrap_policy: Literal["TRANSFORMER_BASED_WRAP", "SIZE_BASED_WRAP"] = Field(
+        "TRANSFORMER_BASED_WRAP", description="What becomes one sharded unit: a transformer block, or modules by size."
+    )
+    reshard_after_forward: bool = Field(
+        True, description="Free a block's gathered weights after its forward pass: less memory, one more gather."
+    )
+    state_dict_type: Literal["FULL_STATE_DICT"] = Field(
+        "FULL_STATE_DICT", description="SHARDED_STATE_DICT is left out: with LoRA its checkpoints can be empty."
+    )
+
+
+class TrainArguments(BaseModel):
+    """Everything a training run can be told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    # Model
+    model_id: str = Field(min_length=1, description="Hub name or local folder of the base model.")
+    model_revision: str | None = Field(None, description="Hub revision (commit, tag); ignored for a folder.")
+    trust_remote_code: bool = Field(False, description="Run Python code that comes with the model.")
+    attn_implementation: Literal["auto", "flash_attention_2", "sdpa", "eager"] = Field(
+        "auto", description="auto: Flash Attention 2 where the GPU and the package have it, otherwise SDPA."
+    )
+    load_in_4bit: bool = Field(True, description="QLoRA: the frozen base in NF4.")
+    bnb_4bit_use_double_quant: bool = Field(True, description="Quantise the quantisation constants too.")
+    bf16: bool = Field(True, description="Compute, and store the 4-bit blocks, in bfloat16; false: float32.")
+
+    # LoRA
+    lora_r: int = Field(16, ge=1, le=1024, description="Rank of the adapter.")
+    lora_alpha: float = Field(32, gt=0, description="Scale: the update is multiplied by lora_alpha / lora_r.")
+    lora_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the adapter's input.")
+    target_modules: Strings = Field(["all-linear"], description="Modules that get an adapter, or all-linear.")
+    use_rslora: bool = Field(False, description="Scale by lora_alpha / sqrt(lora_r).")
+
+    # Data
+    train_data: str | None = Field(None, description="Folder of training Parquet; default: the channel `train`.")
+    validation_data: str | None = Field(None, description="Held-out Parquet; default: the channel `validation`.")
+    output_dir: str | None = Field(None, description="Folder of the results; default: the job's model folder.")
+    max_length: int = Field(1024, ge=16, description="Tokens of prompt and answer together.")
+    truncation: Literal["drop", "cut_prompt"] = Field(
+        "drop", description="Rows longer than max_length: dropped and counted, or their prompt cut from the left."
+    )
+
+    # Preference loss
+    beta: float = Field(0.1, gt=0, description="Strength of the pull to the reference; higher stays closer.")
+    loss_type: LossTypes = Field(["sigmoid"], min_length=1, description="One or several of TRL's losses.")
+    loss_weights: list[float] | None = Field(None, description="A weight per loss_type.")
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Assumed probability of a flipped label.")
+
+    # Optimisation
+    learning_rate: float = Field(5e-6, gt=0, le=1, description="Peak learning rate.")
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = Field(
+        "cosine", description="Shape of the schedule."
+    )
+    warmup_steps: float = Field(0.1, ge=0, description="Steps of warm-up; below 1 a ratio of all steps.")
+    optim: Literal["adamw_torch", "adamw_torch_fused"] = Field(
+        "adamw_torch", description="8-bit and paged optimizers have no sharding strategy under FSDP2."
+    )
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's weight decay.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradient norm is clipped to this.")
+    num_train_epochs: float = Field(1.0, gt=0, description="Passes over the training rows.")
+    max_steps: int = Field(-1, ge=-1, description="Optimizer steps; above 0 it overrides num_train_epochs.")
+    per_device_train_batch_size: int = Field(2, ge=1, description="Pairs per process and forward pass.")
+    per_device_eval_batch_size: int = Field(4, ge=1, description="Pairs per process in evaluation.")
+    gradient_accumulation_steps: int = Field(8, ge=1, description="Forward passes per optimizer step.")
+    gradient_checkpointing: bool = Field(True, description="Recompute activations: less memory, more time.")
+    seed: int = Field(42, ge=0, lt=2**32, description="Seed of adapter, data order and dropout.")
+
+    # Sharding
+    fsdp: bool = Field(True, description="Shard over all processes with FSDP2; needs torchrun.")
+    fsdp_config: FsdpConfig = Field(FsdpConfig(), description="How to shard.")
+    ddp_timeout: int = Field(1800, ge=60, description="Seconds a process waits for the others.")
+
+    # Checkpoints, logging, tracking
+    logging_steps: int = Field(10, ge=1, description="Optimizer steps between two metric lines.")
+    eval_steps: int = Field(0, ge=0, description="Optimizer steps between held-out evaluations; 0: first and last.")
+    save_steps: int = Field(100, ge=1, description="Optimizer steps between checkpoints.")
+    save_total_limit: int = Field(2, ge=1, description="Checkpoints kept.")
+    dataloader_num_workers: int = Field(0, ge=0, description="Worker processes that collate batches.")
+    mlflow_uri: str | None = Field(None, description="MLflow: a tracking server's ARN or URL, or sqlite:///FILE.")
+    mlflow_experiment_name: str = Field("dpo", min_length=1, description="MLflow experiment.")
+    wandb_project: str | None = Field(None, description="Weights & Biases project.")
+    run_name: str | None = Field(None, description="The run's name in the trackers.")
+
+    # Pipeline
+    merge_weights: bool = Field(False, description="Merge the adapter into the base before registration.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainArguments:
+        if self.loss_weights is not None and len(self.loss_weights) != len(self.loss_type):
+            raise ValueError(f"loss_weights: {len(self.loss_weights)} weights for {len(self.loss_type)} loss types")
+        if "exo_pair" in self.loss_type and self.label_smoothing == 0:
+            raise ValueError("label_smoothing: exo_pair needs a value above 0; its paper recommends 1e-3")
+        if "lm_head" in self.target_modules:
+            raise ValueError("target_modules: an adapter on lm_head would never be trained; leave it out")
+        return self
+
+
+def load(path: Path, overrides: Mapping[str, str] | None = None) -> TrainArguments:
+    """Read a recipe; `overrides` win.
+
+    Raises:
+        InvalidFile: with every problem, its line and the mend.
+    """
+    return typed_yaml.load(path, TrainArguments, overrides=overrides, successors=SUCCESSORS)
+
+
+def parse(argv: Sequence[str]) -> tuple[Path, dict[str, str]]:
+    """`--config FILE --key value --key=value …` as the file and the overrides; a bare `--key` means true.
+
+    Raises:
+        StepError: there is no --config, or an argument does not start with `--`.
+    """
+    overrides: dict[str, str] = {}
+    rest = list(argv)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            raise StepError(f"{word}: expected --key value; usage: train.py --config FILE [--key value …]")
+        key, equals, value = word[2:].partition("=")
+        if not equals:
+            value = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
+        overrides[key.replace("-", "_")] = value
+    if "config" not in overrides:
+        raise StepError("--config FILE is missing; usage: train.py --config FILE [--key value …]")
+    return Path(overrides.pop("config")), overrides

@@ -1,0 +1,95 @@
+"""The training container's entry: reads the job's world and starts torchrun on this node.
+
+Command:  python3 -m steps.train.launch [--processes-per-node auto|N]
+Inputs:   input/config/resourceconfig.json (hosts, this host, network interface), input/config/hyperparameters.json,
+          and the channel `config` with args.yaml; hyperparameters override the file.
+Outputs:  what steps/train/train.py writes; the exit code of torchrun. SIGTERM is passed on to it.
+Limits:   `auto` starts a process per GPU, and one where there is none. Imports neither torch nor trl.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from steps import contract
+from steps.contract import StepError
+from steps.train import arguments as train_arguments
+from steps.train.arguments import TrainArguments
+
+PORT = 29400
+TRAIN = Path(__file__).with_name("train.py")
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python3 -m steps.train.launch", description=__doc__.splitlines()[0])
+    parser.add_argument("--processes-per-node", default="auto", help="auto: one per GPU, one where there is none")
+    options = parser.parse_args(argv)
+    recipe = contract.channel("config") / "args.yaml"
+    hyperparameters = contract.read_json(
+        contract.root() / "input" / "config" / "hyperparameters.json", "the job's hyperparameters"
+    )
+    # A mistake in the arguments is said here, once, and not by every process of every node.
+    train_arguments.load(recipe, {key: str(value) for key, value in hyperparameters.items()})
+    processes = process_count(options.processes_per_node)
+    arguments = [word for key, value in sorted(hyperparameters.items()) for word in (f"--{key}", str(value))]
+    command = [*torchrun(processes), str(TRAIN), "--config", str(recipe), *arguments]
+    print(f"{processes} processes on this node: {' '.join(command[1:6])} …", flush=True)
+    code = run(command)
+    if code != 0:
+        # The process that failed first has left its reason; this one only says that there was none.
+        contract.write_failure(f"training ended with exit code {code}; the log has the reason")
+        sys.exit(1)
+
+
+def process_count(wanted: str) -> int:
+    """Processes to start on this node.
+
+    Raises:
+        StepError: `wanted` is neither `auto` nor a positive number.
+    """
+    if wanted == "auto":
+        return max(1, gpu_count())
+    if wanted.isdigit() and int(wanted) > 0:
+        return int(wanted)
+    raise StepError(f"--processes-per-node: {wanted}: write auto or a number above 0")
+
+
+def gpu_count() -> int:
+    """GPUs of this node: what SageMaker says, otherwise what the driver lists."""
+    if os.environ.get("SM_NUM_GPUS", "").isdigit():
+        return int(os.environ["SM_NUM_GPUS"])
+    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+
+
+def torchrun(processes: int) -> list[str]:
+    """The torchrun command of this node; every node of the job makes the same but for its rank."""
+    path = contract.root() / "input" / "config" / "resourceconfig.json"
+    world = contract.read_json(path, "the job's resource configuration")
+    hosts = sorted(world["hosts"])
+    os.environ.setdefault("NCCL_SOCKET_IFNAME", world.get("network_interface_name", "eth0"))
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", world.get("network_interface_name", "eth0"))
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
+    if len(hosts) == 1:
+        return [*command, "--standalone"]
+    rank = hosts.index(world["current_host"])
+    return [
+        *command, f"--nnodes={len(hosts)}", f"--node-rank={rank}", f"--master-addr={hosts[0]}", f"--master-port={PORT}"
+    ]  # fmt: skip
+
+
+def run(command: list[str]) -> int:
+    """Run torchrun; SIGTERM (a stopped job, a spot interruption) and SIGINT reach it and its processes."""
+    environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    child = subprocess.Popen(command, env=environment)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _: child.send_signal(received))
+    return child.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(contract.run(lambda: main(sys.argv[1:])))

@@ -1,0 +1,155 @@
+"""The base model, its tokenizer and its LoRA adapter.
+
+The tokenizer comes first: what is wrong with a model folder is said before any weight is read. The base is loaded in
+NF4 with its 4-bit blocks stored in the compute dtype, because FSDP2 shards only floating-point storage (with the default
+uint8 every rank silently keeps the whole base).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from steps.contract import StepError
+from steps.train.arguments import TrainArguments
+
+if TYPE_CHECKING:
+    import torch
+    from peft import LoraConfig
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+
+
+def load_tokenizer(arguments: TrainArguments) -> PreTrainedTokenizerBase:
+    """The tokenizer with its chat template and a pad token.
+
+    Raises:
+        StepError: the folder is not a model, or has no tokenizer or chat template.
+    """
+    folder = _local_folder(arguments.model_id)
+    if folder is not None:
+        _check_folder(folder)
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            arguments.model_id, revision=arguments.model_revision, trust_remote_code=arguments.trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise StepError(f"{arguments.model_id}: the tokenizer cannot be loaded: {first_line}") from None
+    if not tokenizer.chat_template:
+        raise StepError(
+            f"{arguments.model_id}: the tokenizer has no chat template; use an instruct model, or put "
+            "chat_template.jinja beside tokenizer_config.json"
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _local_folder(model_id: str) -> Path | None:
+    """The folder that `model_id` names; None for a hub name."""
+    path = Path(model_id)
+    if path.is_dir():
+        return path
+    if path.is_absolute() or model_id.startswith((".", "~")) or model_id.count("/") > 1:
+        raise StepError(f"model_id: {model_id}: there is no such folder; name a model folder or a hub model")
+    return None
+
+
+def _check_folder(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        raise StepError(f"{folder}: not a model folder: config.json is missing")
+    if not any(True for pattern in WEIGHTS for _ in folder.glob(pattern)):
+        raise StepError(f"{folder}: no weights: expected *.safetensors")
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+        raise StepError(f"{folder}: no tokenizer: tokenizer.json is missing; save the tokenizer beside the model")
+
+
+def attention_implementation(arguments: TrainArguments) -> str:
+    """The attention to use: what was asked for, or under `auto` the fastest that this hardware has.
+
+    Raises:
+        StepError: Flash Attention 2 was asked for and cannot run here.
+    """
+    import torch
+
+    # Flash Attention 2 needs compute capability 8.0 (Ampere) and half precision; see the flash-attn package's README.
+    capable = torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0) and arguments.bf16
+    installed = importlib.util.find_spec("flash_attn") is not None
+    if arguments.attn_implementation == "flash_attention_2" and not (capable and installed):
+        missing = "the flash-attn package" if capable else "an Ampere or newer GPU and bf16: true"
+        raise StepError(f"attn_implementation: flash_attention_2 needs {missing}; write auto or sdpa")
+    if arguments.attn_implementation == "auto":
+        return "flash_attention_2" if capable and installed else "sdpa"
+    return arguments.attn_implementation
+
+
+def load_base(arguments: TrainArguments) -> PreTrainedModel:
+    """The frozen base, in NF4 with `load_in_4bit`, without dropout (the adapter's own stays).
+
+    Raises:
+        StepError: the weights cannot be read.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from trl.trainer.utils import disable_dropout_in_model
+
+    dtype = compute_dtype(arguments)
+    quantization = None
+    if arguments.load_in_4bit:
+        quantization = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_compute_dtype=dtype,
+            bnb_4bit_quant_storage=dtype,
+            bnb_4bit_use_double_quant=arguments.bnb_4bit_use_double_quant,
+        )
+    attention = attention_implementation(arguments)
+    log.info("attention: %s; base: %s in %s", attention, arguments.model_id, "NF4" if quantization else dtype)
+    device = {"": torch.cuda.current_device()} if torch.cuda.is_available() else {"": "cpu"}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            arguments.model_id,
+            revision=arguments.model_revision,
+            trust_remote_code=arguments.trust_remote_code,
+            dtype=dtype,
+            attn_implementation=attention,
+            quantization_config=quantization,
+            device_map=device if quantization else None,
+            use_safetensors=True,
+        )
+    except (OSError, ValueError) as error:
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise StepError(f"{arguments.model_id}: the model cannot be loaded: {first_line}") from None
+    model.config.use_cache = False
+    disable_dropout_in_model(model)
+    return model
+
+
+def compute_dtype(arguments: TrainArguments) -> torch.dtype:
+    """The dtype of the computation and of the 4-bit blocks' storage."""
+    import torch
+
+    return torch.bfloat16 if arguments.bf16 else torch.float32
+
+
+def lora_config(arguments: TrainArguments) -> LoraConfig:
+    """The adapter to train."""
+    from peft import LoraConfig
+
+    modules = arguments.target_modules
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=arguments.lora_r,
+        lora_alpha=arguments.lora_alpha,
+        lora_dropout=arguments.lora_dropout,
+        target_modules="all-linear" if modules == ["all-linear"] else modules,
+        use_rslora=arguments.use_rslora,
+    )

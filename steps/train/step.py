@@ -1,0 +1,101 @@
+"""Definition of the Train step: the FSDP + QLoRA DPO container, torchrun on every node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sagemaker.core.workflow.functions import Join, JsonGet
+from sagemaker.mlops.workflow.steps import StepTypeEnum
+
+from pipeline.parameters import TRAINING
+from pipeline.processing import output_uri
+from pipeline.request_step import RequestStep
+from steps.train.metrics import DEFINITIONS
+
+if TYPE_CHECKING:
+    from pipeline.definition import Scope
+
+MODEL = "/opt/ml/input/data/model"
+
+
+def build(scope: Scope, preprocess: RequestStep) -> RequestStep:
+    """Reads the splits, the recipe and, unless it comes from the hub, the base model; leaves the adapter uncompressed."""
+    workflow, settings, parameter = scope.workflow, scope.workflow.settings.train, scope.parameter
+    request = {
+        "AlgorithmSpecification": {
+            "TrainingImage": workflow.account.images.training,
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["python3", "-m", "steps.train.launch"],
+            "ContainerArguments": ["--processes-per-node", str(settings.processes_per_node)],
+            "MetricDefinitions": DEFINITIONS,
+        },
+        "RoleArn": workflow.account.role_arn,
+        "HyperParameters": hyperparameters(scope),
+        "InputDataConfig": [
+            _channel("train", output_uri(preprocess, "train")),
+            _channel("validation", output_uri(preprocess, "validation")),
+            _channel("config", workflow.recipe_uri),
+            *([_channel("model", parameter["ModelUri"])] if "ModelUri" in parameter else []),
+        ],
+        "OutputDataConfig": {"S3OutputPath": scope.run_uri("Train"), "CompressionType": "NONE"},
+        "CheckpointConfig": {"S3Uri": checkpoint_uri(scope, preprocess), "LocalPath": "/opt/ml/checkpoints"},
+        "ResourceConfig": {
+            "InstanceType": parameter["TrainInstanceType"],
+            "InstanceCount": parameter["TrainInstanceCount"],
+            "VolumeSizeInGB": settings.volume_gb,
+        },
+        "StoppingCondition": _stopping(settings),
+        "EnableManagedSpotTraining": settings.spot,
+    }
+    return RequestStep(
+        "Train",
+        StepTypeEnum.TRAINING,
+        request,
+        display_name="Train",
+        description="DPO with FSDP2 and QLoRA; evaluates on the held-out pairs before and after.",
+        cache=scope.cache,
+    )
+
+
+def hyperparameters(scope: Scope) -> dict[str, Any]:
+    """What the execution's parameters change in the recipe. All values are strings, as the API wants them."""
+    found: dict[str, Any] = {
+        argument: scope.parameter[name].to_string() for name, (argument, _) in TRAINING.items()
+    }
+    if "ModelUri" in scope.parameter:
+        return found | {"model_id": MODEL}
+    return found | {"model_id": scope.parameter["ModelId"], "model_revision": scope.parameter["ModelRevision"]}
+
+
+def checkpoint_uri(scope: Scope, preprocess: RequestStep) -> Join:
+    """A prefix that only a run on the same data, recipe and parameters shares.
+
+    It is part of the cache key, so no execution id stands in it. It ends in "/": without, `run-1` also takes `run-10`.
+    """
+    data_hash = JsonGet(step_name=preprocess.name, property_file="report", json_path="data_hash")
+    knobs = [scope.parameter[name].to_string() for name in TRAINING]
+    model = [scope.parameter["ModelId"], scope.parameter["ModelRevision"]] if "ModelId" in scope.parameter else []
+    return Join(
+        on="/",
+        values=[
+            f"{scope.workflow.base_uri}/checkpoints",
+            scope.workflow.recipe_key,
+            data_hash,
+            *model,
+            Join(on="_", values=knobs),
+            "",
+        ],
+    )
+
+
+def _channel(name: str, uri: Any) -> dict[str, Any]:
+    source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
+
+
+def _stopping(settings: Any) -> dict[str, int]:
+    stopping = {"MaxRuntimeInSeconds": int(settings.max_runtime_hours * 3600)}
+    if settings.spot:
+        wait = max(settings.spot_max_wait_hours, settings.max_runtime_hours)
+        stopping["MaxWaitTimeInSeconds"] = int(wait * 3600)
+    return stopping

@@ -1,0 +1,272 @@
+"""Train a LoRA adapter with DPO on preference pairs (FSDP2 + QLoRA), evaluate it on held-out pairs, save it.
+
+Command:  python steps/train/train.py --config FILE [--key value …]
+          torchrun --nproc_per_node N steps/train/train.py --config FILE [--key value …]
+Inputs:   --config: a YAML recipe (steps/train/arguments.py lists every key; --key value overrides it);
+          folders of Parquet from the Preprocess step: --train_data and --validation_data, in a job the channels.
+Outputs:  in --output_dir, in a job /opt/ml/model: the adapter, the tokenizer, evaluation.json, history.json and
+          manifest.json, which is written last: without it the run did not finish.
+Limits:   FSDP needs torchrun (`--fsdp false` otherwise); text models with a chat template.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+# Run as a script, this file's folder is first on the path; the packages are found from the folder above `steps`.
+sys.path[0:1] = [str(Path(__file__).resolve().parents[2])] if __package__ in (None, "") else sys.path[0:1]
+
+from steps import contract
+from steps.contract import StepError
+from steps.records import Record, read_records
+from steps.train import arguments as train_arguments
+from steps.train import checkpoints, data, fsdp_cpu
+from steps.train.arguments import TrainArguments
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+    from trl import DPOConfig
+
+    from steps.train.callbacks import HeldOutEvaluation, MetricLines
+    from steps.train.trainer import PairTrainer
+
+log = logging.getLogger("train")
+
+# Arguments that change how a run is watched or where it lies, not what comes out of it.
+NOT_IN_FINGERPRINT = {
+    "output_dir", "train_data", "validation_data", "model_id", "logging_steps", "eval_steps", "save_steps",
+    "save_total_limit", "dataloader_num_workers", "ddp_timeout", "mlflow_uri", "mlflow_experiment_name",
+    "wandb_project", "run_name", "merge_weights", "per_device_eval_batch_size",
+}  # fmt: skip
+
+
+def main(argv: list[str]) -> None:
+    path, overrides = train_arguments.parse(argv)
+    overrides = {key: contract.resolve(value) for key, value in overrides.items()}
+    arguments = train_arguments.load(path, overrides)
+    check_launch(arguments)
+    prepare_environment(arguments)
+
+    output = Path(arguments.output_dir) if arguments.output_dir else contract.root() / "model"
+    train_records = read_records(folder(arguments.train_data, "train"))
+    validation_records = read_records(folder(arguments.validation_data, "validation"))
+    from steps.train.model import load_base, load_tokenizer, lora_config
+
+    tokenizer = load_tokenizer(arguments)
+    config = trainer_config(arguments, checkpoint_folder(arguments, output))
+    train_pairs = tokenise(train_records, tokenizer, arguments, config, "train")
+    validation_pairs = tokenise(validation_records, tokenizer, arguments, config, "validation")
+    marker = checkpoints.Marker(fingerprint(arguments, config, train_pairs, validation_pairs))
+    resume = checkpoints.newest(Path(config.output_dir), marker.fingerprint)
+
+    import torch
+
+    if not torch.cuda.is_available():
+        fsdp_cpu.apply(arguments.fsdp)
+    from steps.train.trainer import PairTrainer
+
+    trainer = PairTrainer(
+        arguments, load_base(arguments), tokenizer, train_pairs, config, marker, peft_config=lora_config(arguments)
+    )
+    lines, held_out = add_callbacks(trainer, arguments, validation_pairs, resume)
+    trainer.train(resume_from_checkpoint=str(resume[0]) if resume else None)
+    save(output, trainer, tokenizer, lines, held_out)
+
+
+def check_launch(arguments: TrainArguments) -> None:
+    """
+    Raises:
+        StepError: FSDP is asked for in a process that torchrun did not start.
+    """
+    if arguments.fsdp and "LOCAL_RANK" not in os.environ:
+        raise StepError(
+            "fsdp: true needs torchrun: torchrun --nproc_per_node N steps/train/train.py …; "
+            "for one process without sharding add --fsdp false"
+        )
+
+
+def prepare_environment(arguments: TrainArguments) -> None:
+    """Set what libraries read from the environment when they are imported."""
+    level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stdout)
+    for noisy in ("httpx", "datasets", "torch.distributed"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if arguments.mlflow_uri:
+        os.environ["MLFLOW_TRACKING_URI"] = arguments.mlflow_uri
+        os.environ["MLFLOW_EXPERIMENT_NAME"] = arguments.mlflow_experiment_name
+    if arguments.wandb_project:
+        os.environ["WANDB_PROJECT"] = arguments.wandb_project
+
+
+def folder(named: str | None, channel: str) -> Path:
+    """The folder of a split: the argument's, or in a job the channel's.
+
+    Raises:
+        StepError: there is no such folder.
+    """
+    path = Path(named) if named else contract.channel(channel)
+    if not path.is_dir():
+        raise StepError(f"{channel}_data: {path}: there is no such folder; name one that the Preprocess step wrote")
+    return path
+
+
+def checkpoint_folder(arguments: TrainArguments, output: Path) -> Path:
+    """Beside the results, or in a job the folder that SageMaker keeps in step with S3."""
+    return output / "checkpoints" if arguments.output_dir else contract.root() / "checkpoints"
+
+
+def trainer_config(arguments: TrainArguments, checkpoints_at: Path) -> DPOConfig:
+    """TRL's configuration; making it starts the process group, so it comes before anything collective."""
+    import torch
+    from trl import DPOConfig
+
+    taken = set(DPOConfig.__dataclass_fields__) & set(TrainArguments.model_fields)
+    own = {"output_dir", "fsdp_config", "fsdp", "trust_remote_code"}
+    trackers = [("mlflow", arguments.mlflow_uri), ("wandb", arguments.wandb_project)]
+    return DPOConfig(
+        output_dir=str(checkpoints_at),
+        **{name: getattr(arguments, name) for name in sorted(taken - own)},
+        fsdp=arguments.fsdp or None,
+        fsdp_config=arguments.fsdp_config.model_dump() if arguments.fsdp else None,
+        use_cpu=not torch.cuda.is_available(),
+        report_to=[name for name, wanted in trackers if wanted] or "none",
+        disable_dropout=False,  # load_base has taken the base's dropout away; TRL would also take the adapter's
+        disable_tqdm=True,
+        save_strategy="steps",
+        eval_strategy="no",  # HeldOutEvaluation does it, each row once
+        dataloader_pin_memory=torch.cuda.is_available(),
+        log_level="warning",
+    )
+
+
+def tokenise(
+    records: list[Record],
+    tokenizer: PreTrainedTokenizerBase,
+    arguments: TrainArguments,
+    config: DPOConfig,
+    split: str,
+) -> list[data.Pair]:
+    """Token ids of a split. Each process renders its share and all get the whole, so that none waits for another."""
+    import torch.distributed as dist
+
+    share = records[config.process_index :: config.world_size]
+    mine, left = data.tokenise(share, tokenizer, arguments.max_length, arguments.truncation)
+    parts: list[Any] = [(mine, left)]
+    if dist.is_initialized():
+        parts = [None] * config.world_size
+        dist.all_gather_object(parts, (mine, left))
+    left = data.Left()
+    for _, other in parts:
+        left.merge(other)
+    count = len(parts)
+    ordered = [parts[index % count][0][index // count] for index in range(len(records))]
+    pairs = [pair for pair in ordered if pair is not None]
+    data.require_rows(pairs, split, left, arguments.max_length)
+    longest = max(pair.tokens for pair in pairs)
+    log.info("%s: %d of %d rows, longest %d tokens", split, len(pairs), len(records), longest)
+    for line in left.lines():
+        log.warning("%s: %s", split, line)
+    return pairs
+
+
+def fingerprint(
+    arguments: TrainArguments, config: DPOConfig, train_pairs: list[data.Pair], validation_pairs: list[data.Pair]
+) -> str:
+    """What decides the outcome: the tokens, the model, the arguments, the number of processes."""
+    rows = hashlib.sha256()
+    for pair in [*train_pairs, *validation_pairs]:
+        rows.update(json.dumps(asdict(pair)).encode())
+    config_file = Path(arguments.model_id) / "config.json"
+    base = config_file.read_text() if config_file.is_file() else arguments.model_id
+    return checkpoints.fingerprint(
+        {
+            "rows": rows.hexdigest(),
+            "base": base,
+            "processes": config.world_size,
+            "arguments": arguments.model_dump(exclude=NOT_IN_FINGERPRINT),
+        }
+    )
+
+
+def add_callbacks(
+    trainer: PairTrainer,
+    arguments: TrainArguments,
+    validation_pairs: list[data.Pair],
+    resume: tuple[Path, dict[str, Any]] | None,
+) -> tuple[MetricLines, HeldOutEvaluation]:
+    from transformers import PrinterCallback
+
+    from steps.train.callbacks import FirstStepChecks, HeldOutEvaluation, MetricLines
+    from steps.train.evaluation import Evaluation, HeldOut
+
+    before = None
+    if resume:
+        log.info("continuing from %s", resume[0].name)
+        trainer.marker.facts = resume[1]
+        before = Evaluation(**resume[1]["before"])
+    lines = MetricLines()
+    held_out = HeldOutEvaluation(
+        trainer,
+        HeldOut(validation_pairs, arguments.per_device_eval_batch_size, arguments.beta),
+        arguments.eval_steps,
+        before,
+    )
+    trainer.remove_callback(PrinterCallback)
+    for callback in (FirstStepChecks(trainer), lines, held_out):
+        trainer.add_callback(callback)
+    return lines, held_out
+
+
+def save(
+    output: Path,
+    trainer: PairTrainer,
+    tokenizer: PreTrainedTokenizerBase,
+    lines: MetricLines,
+    held_out: HeldOutEvaluation,
+) -> None:
+    """Write the results; the manifest comes last and says that the run is whole."""
+    trainer.save_model(str(output))
+    if not trainer.args.should_save:
+        return
+    tokenizer.save_pretrained(output)
+    before, after = held_out.before, held_out.after
+    evaluation = {
+        "rows": after.rows,
+        "beta": trainer.arguments.beta,
+        "before": before.as_dict(),
+        "after": after.as_dict(),
+        "margins": [{"id": row.id, "margin": row.margin} for row in held_out.margins],
+    }
+    contract.write_json(output / "evaluation.json", evaluation)
+    contract.write_json(output / "history.json", lines.history)
+    files = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(output.iterdir()) if path.is_file()
+    }
+    manifest = {
+        "steps_planned": trainer.state.max_steps,
+        "steps_done": trainer.state.global_step,
+        "fingerprint": trainer.marker.fingerprint,
+        "arguments": trainer.arguments.model_dump(mode="json"),
+        "files": files,
+    }
+    contract.write_json(output / "manifest.json", manifest)
+    print(
+        f"held-out reward accuracy {before.reward_accuracy:.3f} -> {after.reward_accuracy:.3f}, "
+        f"loss {before.loss:.4f} -> {after.loss:.4f} on {after.rows} rows; adapter in {output}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(contract.run(lambda: main(sys.argv[1:])))

@@ -1,0 +1,139 @@
+"""TRL's DPO trainer over tokenised pairs: explicit loss masks, adapter-only checkpoints, checks of the first step."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+from transformers.data.data_collator import DataCollatorMixin
+from trl import DPOConfig, DPOTrainer
+from trl.models.utils import disable_gradient_checkpointing
+from trl.trainer.utils import pad, use_adapter
+
+from steps.contract import StepError
+from steps.train import adapter, checkpoints
+from steps.train.arguments import TrainArguments
+from steps.train.data import Pair, as_dataset
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+NON_MODEL_INPUTS = ("completion_mask",)
+LN2_TOLERANCE = 1e-3
+
+
+@dataclass
+class PairCollator(DataCollatorMixin):
+    """Pads pairs into one batch, the chosen half first, as TRL's loss expects it: [2 * pairs, longest]."""
+
+    pad_token_id: int
+    return_tensors: str = "pt"
+
+    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        sides = [(row, side) for side in ("chosen", "rejected") for row in examples]
+        ids = [torch.tensor(row["prompt_ids"] + row[f"{side}_ids"]) for row, side in sides]
+        masks = [torch.tensor([0] * len(row["prompt_ids"]) + row[f"{side}_mask"]) for row, side in sides]
+        return {
+            "input_ids": pad(ids, padding_value=self.pad_token_id, padding_side="right"),
+            "attention_mask": pad([torch.ones_like(row) for row in ids], padding_value=0, padding_side="right"),
+            "completion_mask": pad(masks, padding_value=0, padding_side="right"),
+        }
+
+
+class PairTrainer(DPOTrainer):
+    """DPO on `Pair`s. Differs from TRL's trainer where FACTS name a trap:
+
+    - rows arrive tokenised, none is dropped or truncated here;
+    - adapter weights train in float32, whatever the base is stored in;
+    - a checkpoint holds the adapter and the optimizer, never the frozen base, and is valid only once its marker stands;
+    - the first loss must be ln 2 where theory says so: otherwise the reference is not the base model.
+    """
+
+    def __init__(
+        self,
+        arguments: TrainArguments,
+        model: torch.nn.Module,
+        tokenizer: PreTrainedTokenizerBase,
+        train_pairs: Sequence[Pair],
+        config: DPOConfig,
+        marker: checkpoints.Marker,
+        **rest: Any,
+    ):
+        super().__init__(
+            model=model,
+            args=config,
+            processing_class=tokenizer,
+            train_dataset=as_dataset(train_pairs),
+            data_collator=PairCollator(tokenizer.pad_token_id),
+            **rest,
+        )
+        self.arguments, self.marker = arguments, marker
+        self.first_loss_is_due = True
+        for parameter in self.model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+
+    def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
+        return dataset
+
+    def _set_signature_columns_if_needed(self) -> None:
+        self._signature_columns = ["prompt_ids", "chosen_ids", "chosen_mask", "rejected_ids", "rejected_mask"]
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+        result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if self.first_loss_is_due and self.model.training:
+            self.first_loss_is_due = False
+            self._check_first_loss(float(result[0] if return_outputs else result))
+        return result
+
+    def _check_first_loss(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise StepError(f"the first loss is {loss}; check bf16, the model's weights and max_length")
+        fresh = self.state.global_step == 0
+        standard = self.arguments.loss_type == ["sigmoid"] and self.arguments.label_smoothing == 0
+        if fresh and standard and abs(loss - math.log(2)) > LN2_TOLERANCE:
+            raise StepError(
+                f"the first loss is {loss:.4f} and must be ln 2 = 0.6931: before the first step policy and reference "
+                "are the same model, so the reference log-probabilities are wrong; do not trust this run"
+            )
+
+    def summed_log_probs(self, batch: Sequence[Pair], *, reference: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Summed answer log-probabilities of the chosen and of the rejected side, each of shape [pairs].
+
+        `reference`: with the adapter off. Under FSDP all ranks must call it together, with as many batches each.
+        """
+        rows = [vars(pair) for pair in batch]
+        inputs = self._prepare_inputs(self.data_collator(rows))
+        labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
+        model_inputs = {name: value for name, value in inputs.items() if name not in NON_MODEL_INPUTS}
+        adapter_off = use_adapter(self.accelerator.unwrap_model(self.model), adapter_name=None)
+        with (
+            adapter_off if reference else contextlib.nullcontext(),
+            disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs),
+            self.accelerator.autocast(),
+        ):
+            outputs = self.model_wrapped(**model_inputs, use_cache=False, labels=labels, fused_lm_head=True)
+        chosen, rejected = outputs.log_probs.float().sum(dim=1).chunk(2, dim=0)
+        return chosen, rejected
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the adapter alone. All ranks must call it together."""
+        state = adapter.gather(self.model)
+        if self.args.should_save:
+            folder = Path(output_dir or self.args.output_dir)
+            model = self.accelerator.unwrap_model(self.model)
+            adapter.save(state, model, folder, self.arguments.model_id)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        # Past TRL's own override, which writes a model card on the way.
+        transformers.Trainer._save_checkpoint(self, model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            self.marker.write(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+        self.accelerator.wait_for_everyone()

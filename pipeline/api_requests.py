@@ -27,6 +27,13 @@ TAKES = {
     "double": ("Float", "Integer"),
     "boolean": ("Boolean",),
 }
+# Structures that are nothing without one of these; the model calls each of them optional.
+ONE_OF = {
+    "ProcessingInput": ("S3Input", "DatasetDefinition"),
+    "ProcessingOutput": ("S3Output", "FeatureStoreOutput"),
+    "DataSource": ("S3DataSource", "FileSystemDataSource", "DatasetSource"),
+    "ModelDataSource": ("S3DataSource",),
+}
 FAIL_MESSAGE = "String3072"  # the shape of a Fail step's message in ListPipelineExecutionSteps
 
 
@@ -82,6 +89,8 @@ class RequestCheck:
         for key in shape.required_members:
             if key not in value and (path or key not in FILLED_IN):
                 self._add(_below(path, key), "is missing")
+        if shape.name in ONE_OF and not value.keys() & set(ONE_OF[shape.name]):
+            self._add(path, f"needs {' or '.join(ONE_OF[shape.name])}")
 
     def _list(self, shape: Shape, value: Any, path: str) -> None:
         if not isinstance(value, list):

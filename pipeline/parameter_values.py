@@ -1,7 +1,7 @@
 """Parameter values of one execution: the definition's defaults, overridden by what a person typed.
 
-Shared by the local run and by `start` against AWS, so that a wrong value is refused the same way in both, before anything
-is paid for. Limits: knows types and enums only; whether a value makes sense to a step is the step's own business.
+Shared by the local run and by `start` against AWS, so that a wrong value is refused the same way in both, before
+anything is paid for. Limits: knows types and enums only; whether a value makes sense is for the step to say.
 """
 
 from __future__ import annotations

@@ -7,10 +7,13 @@ Boolean, so that the condition, the form and a schedule all compare the same tex
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from pipeline.settings import Register, Workflow, is_hub_name
+from pydantic import BaseModel, ValidationError
+
+from pipeline.settings import Gate, Preprocess, Register, Train, Workflow, is_hub_name
 from steps.train.arguments import LossType, TrainArguments
 
 Kind = Literal["String", "Integer", "Float"]
@@ -28,6 +31,15 @@ TRAINING = {
     "LoraR": ("lora_r", "Integer"),
     "LoraAlpha": ("lora_alpha", "Float"),
     "Seed": ("seed", "Integer"),
+}
+
+# parameter -> the settings field whose rules a value must meet
+SETTINGS: dict[str, tuple[type[BaseModel], str]] = {
+    "TrainInstanceType": (Train, "instance_type"),
+    "TrainInstanceCount": (Train, "instance_count"),
+    "ValidationFraction": (Preprocess, "validation_fraction"),
+    "MaxInvalidFraction": (Preprocess, "max_invalid_fraction"),
+    "RewardAccuracyThreshold": (Gate, "reward_accuracy_threshold"),
 }
 
 
@@ -98,4 +110,25 @@ def _training(recipe: TrainArguments) -> list[Parameter]:
             found.append(Parameter(name, kind, text, help_text, choices))
             continue
         found.append(Parameter(name, kind, float(value) if kind == "Float" else value, help_text))
+    return found
+
+
+def range_problems(workflow: Workflow, overrides: Mapping[str, str]) -> list[str]:
+    """What is out of range among values that a person typed, judged by the same rules as the files they override."""
+    found = []
+    for name, (section, field) in SETTINGS.items():
+        if name in overrides:
+            try:
+                section.__pydantic_validator__.validate_assignment(section.model_construct(), field, overrides[name])
+            except ValidationError as error:
+                found.append(f"{name}: {error.errors()[0]['msg'].replace('Input should', 'must')}")
+    recipe = {TRAINING[name][0]: overrides[name] for name in TRAINING if name in overrides}
+    try:
+        TrainArguments.model_validate(workflow.recipe.model_dump() | recipe)
+    except ValidationError as error:
+        names = {field: name for name, (field, _) in TRAINING.items()}
+        for detail in error.errors():
+            field = str(detail["loc"][0]) if detail["loc"] else ""
+            message = detail["msg"].removeprefix("Value error, ").replace("Input should", "must")
+            found.append(f"{names.get(field, field)}: {message}" if field else message)
     return found

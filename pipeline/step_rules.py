@@ -198,8 +198,22 @@ def processing_problems(step: Step) -> Iterator[str]:
         if member not in cluster and "InstancePreferences" not in cluster:
             yield f"ProcessingResources.ClusterConfig.{member}: is missing"
     outputs = as_dict(step.arguments.get("ProcessingOutputConfig")).get("Outputs")
+    yield from _local_path_problems("ProcessingInputs", step.arguments.get("ProcessingInputs"), "S3Input")
+    yield from _local_path_problems("ProcessingOutputConfig.Outputs", outputs, "S3Output")
     yield from _twice("ProcessingInputs", _names(step.arguments.get("ProcessingInputs"), "InputName"))
     yield from _twice("ProcessingOutputConfig.Outputs", _names(outputs, "OutputName"))
+
+
+def _local_path_problems(path: str, entries: Any, member: str) -> Iterator[str]:
+    for index, entry in enumerate(as_list(entries)):
+        where, entry = f"{path}[{index}].{member}.LocalPath", as_dict(entry)
+        if member not in entry or entry.get("AppManaged") is True:
+            continue
+        local = as_dict(entry[member]).get("LocalPath")
+        if local is None:
+            yield f"{where}: is missing"
+        elif isinstance(local, str) and not local.startswith("/opt/ml/processing/"):
+            yield f"{where}: {shown(local)} must lie under /opt/ml/processing/"
 
 
 def register_problems(step: Step) -> Iterator[str]:

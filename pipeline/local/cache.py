@@ -1,8 +1,8 @@
 """Step caching: a step with the same arguments as one that succeeded before takes that one's result.
 
 The key takes in what AWS's takes in, which for S3 inputs is their URI and not their content, and, because code here is
-the working tree and not an image, the content of `steps/` too. Unlike AWS, a result whose objects have been removed from
-the store is no hit. Limits: the versions of installed packages are not in the key.
+the working tree and not an image, the content of `steps/` too. Unlike on AWS, a result whose objects are gone from the
+store is no hit. Limits: the versions of installed packages are not in the key.
 """
 
 from __future__ import annotations

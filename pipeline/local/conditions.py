@@ -21,9 +21,8 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "LessThan": operator.lt,
     "LessThanOrEqualTo": operator.le,
 }
-_MEMBERS = {"In": ("QueryValue", "Values"), "Not": ("Condition",), "Or": ("Conditions",)} | {
-    name: ("LeftValue", "RightValue") for name in _COMPARISONS
-}
+_MEMBERS: dict[str, tuple[str, ...]] = {"In": ("QueryValue", "Values"), "Not": ("Condition",), "Or": ("Conditions",)}
+_MEMBERS |= dict.fromkeys(_COMPARISONS, ("LeftValue", "RightValue"))
 
 
 def problems(condition: Mapping[str, Any]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 A step that fails ends the execution; running the execution again goes on from there, with the steps that succeeded kept
 and a training resuming from its checkpoints. Ctrl-C and TERM end the running job and leave the execution Stopped. Retry
-policies are accepted and never used: they retry faults of the service, and a script's own error is not one on AWS either.
+policies are accepted and never used: they retry faults of the service, and AWS does not retry a script's error either.
 """
 
 from __future__ import annotations
@@ -54,9 +54,7 @@ def create_execution(
     return execution
 
 
-def run_execution(
-    root: Path, execution_id: str, listen: Listener = ignore, repository: Path = REPOSITORY
-) -> Execution:
+def run_execution(root: Path, execution_id: str, listen: Listener = ignore, repository: Path = REPOSITORY) -> Execution:
     """Run an execution to its end and return its record; of one that failed or was stopped, the rest of it.
 
     Failure is in the record and raises nothing. `repository` is the folder that holds `steps/`, where jobs run.
@@ -75,9 +73,7 @@ def run_execution(
 class _Run:
     """One go at an execution: what its steps share while it lasts."""
 
-    def __init__(
-        self, root: Path, execution: Execution, listen: Listener, repository: Path, stop: StopRequest
-    ) -> None:
+    def __init__(self, root: Path, execution: Execution, listen: Listener, repository: Path, stop: StopRequest) -> None:
         self.root = root
         self.execution = execution
         self.listen = listen
@@ -176,6 +172,8 @@ class _Run:
             status = "Stopped"
         except (JobFailed, ExecutionFailed, UserError) as error:
             status, record.failure_reason = "Failed", str(error)
+        except OSError as error:  # a full disk, a folder that may not be written: the machine's fault and not a bug
+            status, record.failure_reason = "Failed", f"{type(error).__name__}: {error}"
         record.ended = now()
         self._change(record, status)
         return status == "Succeeded"

@@ -17,7 +17,7 @@ from pipeline.local.store import Store
 
 FUNCTIONS = ("Get", "Std:Join", "Std:JsonGet")
 
-# The members by which AWS names the items of a list in a Describe answer: Outputs['train'], FinalMetricDataList['loss'].
+# The members by which AWS names a list's items in a Describe answer: Outputs['train'], FinalMetricDataList['loss'].
 _ITEM_NAMES = ("OutputName", "MetricName", "InputName", "ChannelName", "PropertyFileName", "Name", "Key")
 _TOKEN = re.compile(r"""\.?([^.\[\]]+)|\[(\d+)\]|\['([^']*)'\]|\["([^"]*)"\]""")
 
@@ -30,7 +30,7 @@ class Scope:
     execution: Mapping[str, Any]
     store: Store
     steps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # properties of the steps that succeeded
-    property_files: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)  # step -> name -> request
+    property_files: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)  # by step, then name
 
 
 def function_of(value: Any) -> str | None:
@@ -68,7 +68,7 @@ def references(value: Any) -> set[str]:
 
 def step_of(path: str) -> str:
     """`Train` of `Steps.Train.ModelArtifacts.S3ModelArtifacts`."""
-    return path.split(".")[1]
+    return re.split(r"[.\[]", path, maxsplit=2)[1]
 
 
 def property_file_of(path: str) -> tuple[str, str] | None:

@@ -139,7 +139,7 @@ def _reason(job: Job, nodes: list[Node], outcome: Outcome) -> str:
         return min(written)[1]
     code = outcome.codes[outcome.first_failed or 0]
     node = f"node {nodes[outcome.first_failed or 0].host}: " if len(nodes) > 1 else ""
-    return "\n".join([f"{node}{_ended(code)}; the log ends with:", *last_lines(job.log, 3)])
+    return f"{node}{_ended(code)}" + "".join(f": {line}" for line in last_lines(job.log, 1))
 
 
 def _ended(code: int) -> str:

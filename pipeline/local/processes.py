@@ -1,16 +1,16 @@
 """Runs a job's processes, one a node, and makes sure that none of them outlives the job.
 
-Each node leads a session of its own, so that Ctrl-C in the terminal reaches this process alone, which then ends the nodes
-in order: TERM to their whole process groups, time to write a checkpoint, then KILL. As in a container, what a node
-started dies with it. Limits: a process that makes itself a session of its own escapes.
+Each node leads a session of its own, so that Ctrl-C in the terminal reaches this process alone, which then ends the
+nodes in order: TERM to their whole process groups, time to write a checkpoint, then KILL. As in a container, what a
+node started dies with it. Limits: a process that makes itself a session of its own escapes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,7 +26,11 @@ from pipeline.errors import UserError
 GRACE_SECONDS = 30.0  # between TERM and KILL; AWS gives 120, and nobody waits that long at a terminal
 _POLL_SECONDS = 0.05
 _LINE_LIMIT = 64 * 1024
-_PR_SET_PDEATHSIG = 1
+
+# Has the kernel end a node when this process is killed: else a training would go on that nobody sees. A program of its
+# own that turns into the node, because code between fork and exec may hang a process that has threads.
+_TIE = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execv(sys.argv[1], sys.argv[1:])"  # PDEATHSIG, TERM
+_TIED = [sys.executable, "-I", "-S", "-c", _TIE] if sys.platform == "linux" else []
 
 Ending = Literal["finished", "failed", "timeout", "stopped"]
 
@@ -62,12 +66,17 @@ class Outcome:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn Ctrl-C and TERM into a request while the context lasts. Outside the main thread signals stay as they are."""
+    """Turn Ctrl-C, TERM and a closed terminal into a request while the context lasts.
+
+    Outside the main thread signals stay as they are; so does a closed terminal under `nohup`.
+    """
     stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    if previous[signal.SIGHUP] == signal.SIG_IGN:
+        del previous[signal.SIGHUP]
     for number in previous:
         signal.signal(number, lambda _number, _frame: stop.ask())
     try:
@@ -157,32 +166,20 @@ def _supervise(
 
 
 def _spawn(node: Node, cwd: Path) -> subprocess.Popen[bytes]:
-    try:
-        return subprocess.Popen(
-            node.command,
-            cwd=cwd,
-            env=dict(node.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=_die_with_parent,
-        )
-    except OSError as error:
-        raise UserError(f"cannot start {node.command[0]!r}: {error.strerror}") from error
-
-
-def _libc() -> ctypes.CDLL | None:
-    return ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-_LIBC = _libc()  # loaded here: between fork and exec nothing may be imported
-
-
-def _die_with_parent() -> None:
-    """Have the kernel end this process when its parent is killed: else a training would go on that nobody sees."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    program = node.command[0]
+    if os.sep not in program:
+        program = shutil.which(program, path=node.environment.get("PATH"))
+    if program is None or not os.path.exists(program):
+        raise UserError(f"cannot start {node.command[0]!r}: there is no such program")
+    return subprocess.Popen(
+        [*_TIED, program, *node.command[1:]],
+        cwd=cwd,
+        env=dict(node.environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.local.container import command, environment, hosts, local_path, resource_config
+from pipeline.local.executions import now
 from pipeline.local.files import write_json
 from pipeline.local.jobs import Job, run_job, runtime_limit, times
-from pipeline.local.executions import now
 from pipeline.local.processes import Node
 
 

@@ -58,10 +58,11 @@ def watch(console: Console | None = None) -> Iterator[Listener]:
 
 def show_failure(console: Console, step: StepRecord) -> None:
     """Why a step failed, and the last lines of its log."""
-    console.print(Text(f"{step.name} failed: {step.failure_reason}", style="red"))
-    if step.log:
-        console.print(Text(f"The last lines of {step.log}:", style="bold"))
-        for line in last_lines(Path(step.log), TAIL_LINES):
+    console.print(Text(f"{step.name} failed: {step.failure_reason}", style="red"), soft_wrap=True)
+    lines = last_lines(Path(step.log), TAIL_LINES) if step.log else []
+    if lines:
+        console.print(Text(f"The last lines of {step.log}:", style="bold"), soft_wrap=True)
+        for line in lines:
             console.print(Text(f"  {line}"), soft_wrap=True)
 
 
@@ -142,8 +143,8 @@ class _Lines:
 
     def listen(self, event: Event) -> None:
         if isinstance(event, ExecutionChanged):
-            reason = f": {event.execution.failure_reason}" if event.execution.failure_reason else ""
-            self._print(f"execution {event.execution.id}: {event.execution.status}{reason}")
+            reason = (event.execution.failure_reason or "").partition("\n")[0]  # the failed step has told the rest
+            self._print(f"execution {event.execution.id}: {event.execution.status}{reason and f': {reason}'}")
         elif isinstance(event, StepChanged):
             self._step(event.step)
         else:

@@ -1,8 +1,8 @@
 """Training jobs: channels and hyperparameters in, one process a node, model artifacts out.
 
-Nodes are processes of this machine with a tree each and loopback addresses for names; what /opt/ml/model holds of all of
-them is merged as AWS merges it, the first node's files winning. The checkpoint folder is the S3 folder itself, through a
-link: what a job writes there is there at once, and what lies there is there when it starts, as with AWS's syncing.
+Nodes are processes of this machine with a tree each and loopback addresses for names; what /opt/ml/model holds of all
+of them is merged as AWS merges it, the first node's files winning. The checkpoint folder is the S3 folder itself,
+through a link: what a job writes is stored at once, and what was stored is there when it starts, as AWS's syncing does.
 """
 
 from __future__ import annotations

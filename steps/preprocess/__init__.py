@@ -1,0 +1,1 @@
+"""Preprocess: raw preference files to a training and a validation set, with every row accounted for."""

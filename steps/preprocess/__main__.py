@@ -28,6 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     layouts = "\n".join(f"  {layout.name:<16} {layout.description}" for layout in FORMATS)
     parser = _Parser(
         prog="python -m steps.preprocess",
+        allow_abbrev=False,
         description="Turn preference data into a training and a validation set, with every row accounted for.",
         epilog=f"layouts, told from each file's rows unless --format names one:\n{layouts}",
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -11,7 +11,6 @@ import hashlib
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -86,8 +85,7 @@ def _sort_rows(options: Options, files: list[tuple[str, Path]], staging: Path, r
     """Send every row to train, validation, duplicate or quarantine."""
     seen: set[bytes] = set()
     contradictory: set[bytes] = set()
-    with ExitStack() as stack:
-        quarantine = stack.enter_context(open(staging / "quarantine" / "quarantine.jsonl", "wb"))
+    with open(staging / "quarantine" / "quarantine.jsonl", "wb") as quarantine:
         with RecordWriter(staging / "train") as train, RecordWriter(staging / "validation") as validation:
             for raw, layout in _rows(files, options.format):
                 report.count_read(raw)

@@ -129,7 +129,7 @@ def _opens_array(label: str, text: bytes) -> bool:
     """Whether the file is one array. Where its name says lines, a bracket alone may be the start of a damaged row."""
     if not text.startswith(b"["):
         return False
-    return not label.lower().endswith(LINES) or text[1:].lstrip(SPACE)[:1] in (b"", b"{", b"]")
+    return not label.lower().endswith(LINES) or text[1:].lstrip(SPACE)[:1] in (b"", b"{")
 
 
 def _lines(label: str, stream: BinaryIO, number: int, line: bytes) -> Iterator[RawRow]:

@@ -17,6 +17,7 @@ class Slot:
 
     name: str
     phrase: str
+    vague: str
     questions: tuple[str, ...]
     values: tuple[Value, ...]
 
@@ -47,13 +48,17 @@ TIMES = ("6:30 am", "7 am", "8:15 am", "9 am", "noon", "2 pm", "4:45 pm", "6 pm"
 PEOPLE = ("Maria", "Tom", "Aisha", "Kenji", "Olga", "David", "Priya", "Lucas")
 ROOMS = ("the kitchen", "the bedroom", "the living room", "the office", "the bathroom")
 
-DAY = Slot("day", "on {}", ("Which day would you like?", "What day should it be?"), DAYS)
-TIME = Slot("time", "at {}", ("At what time?", "What time would suit you?"), TIMES)
-ORIGIN = Slot("origin", "from {}", ("Where will you leave from?", "Which city do you start in?"), CITIES)
-DESTINATION = Slot("destination", "to {}", ("Where do you want to go?", "What is your destination?"), CITIES)
-CITY = Slot("city", "in {}", ("Which city do you mean?", "In which city?"), CITIES)
-ROOM = Slot("room", "in {}", ("In which room?", "Which room do you mean?"), ROOMS)
-RECIPIENT = Slot("recipient", "to {}", ("Who should receive it?", "Who is it for?"), PEOPLE)
+DAY = Slot("day", "on {}", "some day soon", ("Which day would you like?", "What day should it be?"), DAYS)
+TIME = Slot("time", "at {}", "at some point", ("At what time?", "What time would suit you?"), TIMES)
+ORIGIN = Slot(
+    "origin", "from {}", "from somewhere", ("Where will you leave from?", "Which city do you start in?"), CITIES
+)
+DESTINATION = Slot(
+    "destination", "to {}", "to somewhere", ("Where do you want to go?", "What is your destination?"), CITIES
+)
+CITY = Slot("city", "in {}", "somewhere", ("Which city do you mean?", "In which city?"), CITIES)
+ROOM = Slot("room", "in {}", "somewhere at home", ("In which room?", "Which room do you mean?"), ROOMS)
+RECIPIENT = Slot("recipient", "to {}", "to someone", ("Who should receive it?", "Who is it for?"), PEOPLE)
 
 TOOLS = (
     Tool(
@@ -64,11 +69,18 @@ TOOLS = (
             Slot(
                 "restaurant",
                 "at {}",
+                "somewhere nice",
                 ("Which restaurant?", "At which restaurant?"),
                 ("Nopa", "Luigi's", "Le Jardin", "Sakura", "Casa Verde"),
             ),
             DAY,
-            Slot("people", "for {}", ("How many people will come?", "For how many people?"), (2, 3, 4, 5, 6, 8)),
+            Slot(
+                "people",
+                "for {}",
+                "for a group",
+                ("How many people will come?", "For how many people?"),
+                (2, 3, 4, 5, 6, 8),
+            ),
         ),
         (
             "Book a table{people}{restaurant}{day}",
@@ -99,6 +111,7 @@ TOOLS = (
             Slot(
                 "subject",
                 "about {}",
+                "about something",
                 ("What is it about?", "What should the subject be?"),
                 ("the budget", "the trip", "our lease", "the new logo", "the invoice", "lunch"),
             ),
@@ -128,12 +141,14 @@ TOOLS = (
             Slot(
                 "ingredient",
                 "with {}",
+                "with something",
                 ("With which ingredient?", "What should be in it?"),
                 ("lentils", "spinach", "salmon", "pumpkin", "rice", "tofu"),
             ),
             Slot(
                 "minutes",
                 "under {} minutes",
+                "within some time",
                 ("How many minutes do you have?", "How long may it take?"),
                 (15, 20, 30, 45, 60),
             ),
@@ -152,12 +167,14 @@ TOOLS = (
             Slot(
                 "pickup",
                 "from {}",
+                "from somewhere",
                 ("Where should it pick you up?", "What is the pickup address?"),
                 ("the Hilton", "12 Oak Street", "the museum", "City Hall", "my hotel"),
             ),
             Slot(
                 "dropoff",
                 "to {}",
+                "to somewhere",
                 ("Where should it take you?", "What is the drop-off address?"),
                 ("the airport", "the harbour", "Central Station", "the stadium", "the clinic"),
             ),
@@ -177,6 +194,7 @@ TOOLS = (
             Slot(
                 "artist",
                 "by {}",
+                "by someone",
                 ("Which artist?", "By which artist?"),
                 ("Queen", "Mozart", "Adele", "Miles Davis", "ABBA", "Björk"),
             ),
@@ -191,7 +209,11 @@ TOOLS = (
         (
             ROOM,
             Slot(
-                "degrees", "to {} degrees", ("How many degrees?", "To what temperature?"), (17, 18, 19, 20, 21, 22, 23)
+                "degrees",
+                "to {} degrees",
+                "to something warmer",
+                ("How many degrees?", "To what temperature?"),
+                (17, 18, 19, 20, 21, 22, 23),
             ),
         ),
         ("Set the heating{room}{degrees}", "I want the heating{room} set{degrees}", "Turn the heating{room}{degrees}"),
@@ -204,12 +226,14 @@ TOOLS = (
             Slot(
                 "carrier",
                 "sent with {}",
+                "sent with someone",
                 ("Which carrier?", "Who ships it?"),
                 ("DHL", "UPS", "FedEx", "PostNord", "GLS"),
             ),
             Slot(
                 "number",
                 "under number {}",
+                "under some number",
                 ("What is the tracking number?", "Which number does it have?"),
                 (48213, 90177, 35520, 71846, 26093),
             ),
@@ -229,6 +253,7 @@ TOOLS = (
             Slot(
                 "nights",
                 "for {} nights",
+                "for some nights",
                 ("How many nights will you stay?", "For how many nights?"),
                 (2, 3, 4, 5, 7, 10),
             ),
@@ -240,7 +265,7 @@ TOOLS = (
         "add_meeting",
         "Add a meeting to the calendar.",
         "add a meeting",
-        (Slot("guest", "with {}", ("Who will you meet?", "With whom?"), PEOPLE), DAY, TIME),
+        (Slot("guest", "with {}", "with someone", ("Who will you meet?", "With whom?"), PEOPLE), DAY, TIME),
         (
             "Add a meeting{guest}{day}{time}",
             "I have a meeting{day}{time}{guest}, so please add it",
@@ -256,6 +281,7 @@ TOOLS = (
             Slot(
                 "euros",
                 "in the amount of {} euros",
+                "in some amount",
                 ("How many euros?", "Which amount in euros?"),
                 (20, 35, 50, 80, 120, 250),
             ),
@@ -274,12 +300,14 @@ TOOLS = (
             Slot(
                 "text",
                 'that says "{}"',
+                "that says something",
                 ("What does the text say?", "Which text?"),
                 ("good morning", "thank you", "see you soon", "no smoking", "mind the gap"),
             ),
             Slot(
                 "language",
                 "into {}",
+                "into some language",
                 ("Into which language?", "Which language do you need?"),
                 ("Spanish", "Swahili", "Korean", "French", "Arabic"),
             ),

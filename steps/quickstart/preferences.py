@@ -27,8 +27,8 @@ from steps.quickstart.catalogue import TOOLS, UNSERVED, Slot, Tool, Value
 
 ROWS_PER_PAIR = 120
 SEED = 20
-FOLLOW_UPS = 0.15  # share of the served conversations in which the person answers a question before
-FOREIGN = 0.5  # share of the declined requests that another tool of the catalogue would serve
+FOLLOW_UPS = 0.1  # share of the served conversations in which the person answers a question before
+FOREIGN = 0.1  # share of the declined requests that another tool of the catalogue would serve
 
 CALL, ASK, DECLINE = "call", "ask", "decline"
 PAIRS = ((CALL, ASK), (CALL, DECLINE), (ASK, CALL), (ASK, DECLINE), (DECLINE, CALL), (DECLINE, ASK))
@@ -66,9 +66,7 @@ def capitalised(text: str) -> str:
 
 def request(rng: random.Random, tool: Tool, values: dict[str, Value]) -> str:
     """A person's request that names exactly the slots in `values`."""
-    words = {
-        slot.name: f" {slot.phrase.format(values[slot.name])}" if slot.name in values else "" for slot in tool.slots
-    }
+    words = {s.name: " " + (s.phrase.format(values[s.name]) if s.name in values else s.vague) for s in tool.slots}
     return rng.choice(OPENERS) + rng.choice(tool.requests).format(**words) + rng.choice(CLOSERS)
 
 

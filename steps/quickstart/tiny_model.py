@@ -44,7 +44,9 @@ TEMPLATE = """\
 {%- if tools %}
 {{- ('\\n\\n' if system else '') + 'Tools:' }}
 {%- for tool in tools %}
-{{- '\\n' + ((tool.function if tool.function is defined else tool) | tojson(separators=(',', ':'))) }}
+{%- set function = tool.function if tool.function is defined else tool %}
+{%- set properties = (function.parameters or {})['properties'] or {} %}
+{{- '\\n' + function.name + '(' + (properties | join(', ')) + '): ' + (function.description or '') }}
 {%- endfor %}
 {%- endif %}
 {{- '<|im_end|>\\n' }}

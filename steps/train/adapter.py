@@ -1,4 +1,4 @@
-"""Save the trained adapter and nothing else.
+"""Save the trained adapter and nothing else; load it back into a model that is sharded or not.
 
 Stock FSDP2 saving gathers the whole frozen base, and peft's own save can leave an empty file with exit code 0 when
 blocks are wrapped for activation checkpointing. Here only trainable tensors are gathered, on all ranks; rank 0 writes
@@ -27,11 +27,8 @@ def gather(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
     options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
     state = get_model_state_dict(model, options=options)
-    return {
-        name.replace("._checkpoint_wrapped_module", "").replace(".default.", "."): tensor.contiguous()
-        for name, tensor in state.items()
-        if "lora_" in name
-    }
+    # Tied embeddings come along although they are frozen: only what is the adapter's is kept.
+    return {_file_name(name): tensor.contiguous() for name, tensor in state.items() if "lora_" in name}
 
 
 def save(state: dict[str, torch.Tensor], model: PeftModel, folder: Path, base_model: str) -> None:
@@ -50,12 +47,39 @@ def save(state: dict[str, torch.Tensor], model: PeftModel, folder: Path, base_mo
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / (WEIGHTS + ".tmp")
     save_file(state, beside, metadata={"format": "pt"})
+    beside.chmod(0o644)
     os.replace(beside, folder / WEIGHTS)
     config: dict[str, Any] = model.peft_config["default"].to_dict()
     config["base_model_name_or_path"] = base_model
     config["inference_mode"] = True
     text = json.dumps({key: _plain(value) for key, value in config.items()}, indent=2, sort_keys=True)
     (folder / "adapter_config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def load(model: torch.nn.Module, folder: Path) -> None:
+    """Put a saved adapter's tensors into `model`. All ranks must call it together.
+
+    Raises:
+        StepError: the file does not hold exactly the adapter that the model has.
+    """
+    from safetensors.torch import load_file
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+
+    saved = load_file(folder / WEIGHTS)
+    wanted = {_file_name(name): name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if saved.keys() != wanted.keys():
+        raise StepError(f"{folder / WEIGHTS}: holds {len(saved)} tensors, the model's adapter has {len(wanted)} others")
+    state = {_clean(wanted[name]): tensor for name, tensor in saved.items()}
+    set_model_state_dict(model, state, options=StateDictOptions(full_state_dict=True, strict=False))
+
+
+def _clean(name: str) -> str:
+    return name.replace("._checkpoint_wrapped_module", "")
+
+
+def _file_name(name: str) -> str:
+    """A parameter's name as peft writes it into a file."""
+    return _clean(name).replace(".default.", ".")
 
 
 def _plain(value: Any) -> Any:

@@ -75,7 +75,9 @@ class FirstStepChecks(TrainerCallback):
         if self.trainer.arguments.fsdp:
             if not self.trainer.is_fsdp_enabled:
                 raise StepError("fsdp: true, but accelerate did not shard the model; run under torchrun")
-            check_sharding(self.trainer.model, args.world_size)
+            held = check_sharding(self.trainer.model, args.world_size)
+            if state.is_world_process_zero:
+                print(held, flush=True)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if not self.gradient_is_due:
@@ -88,8 +90,9 @@ class FirstStepChecks(TrainerCallback):
             raise StepError("the first gradient is 0: nothing would be trained; check target_modules")
 
 
-def check_sharding(model: torch.nn.Module, ranks: int) -> None:
-    """
+def check_sharding(model: torch.nn.Module, ranks: int) -> str:
+    """Make sure that this rank holds its share of the parameters, and say how much that is.
+
     Raises:
         StepError: a parameter is not sharded, or this rank holds far more than its share of the bytes.
     """
@@ -102,7 +105,7 @@ def check_sharding(model: torch.nn.Module, ranks: int) -> None:
     total = sum(p.numel() * p.element_size() for p in model.parameters())
     if local > SHARD_TOLERANCE * total / ranks:
         raise StepError(f"fsdp: this rank holds {local:,} of {total:,} bytes on {ranks} ranks; expected about 1/{ranks}")
-    print(f"FSDP2: {local:,} of {total:,} parameter bytes on each of {ranks} ranks", flush=True)
+    return f"FSDP2: {local:,} of {total:,} parameter bytes on each of {ranks} ranks"
 
 
 def gradient_norm(model: torch.nn.Module, device: torch.device) -> float:

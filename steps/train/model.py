@@ -12,6 +12,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from steps import contract
 from steps.contract import StepError
 from steps.train.arguments import TrainArguments
 
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+WEIGHTS = ("*.safetensors",)
+CHAT_TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
+NO_TEMPLATE = (
+    "the tokenizer has no chat template; use an instruct model, or put chat_template.jinja beside tokenizer_config.json"
+)
 
 
 def load_tokenizer(arguments: TrainArguments) -> PreTrainedTokenizerBase:
@@ -33,7 +38,7 @@ def load_tokenizer(arguments: TrainArguments) -> PreTrainedTokenizerBase:
     """
     folder = _local_folder(arguments.model_id)
     if folder is not None:
-        _check_folder(folder)
+        check_folder(folder)
     from transformers import AutoTokenizer
 
     try:
@@ -44,10 +49,7 @@ def load_tokenizer(arguments: TrainArguments) -> PreTrainedTokenizerBase:
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise StepError(f"{arguments.model_id}: the tokenizer cannot be loaded: {first_line}") from None
     if not tokenizer.chat_template:
-        raise StepError(
-            f"{arguments.model_id}: the tokenizer has no chat template; use an instruct model, or put "
-            "chat_template.jinja beside tokenizer_config.json"
-        )
+        raise StepError(f"{arguments.model_id}: {NO_TEMPLATE}")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -63,13 +65,22 @@ def _local_folder(model_id: str) -> Path | None:
     return None
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
+    """What can be told of a model folder from its file names, before anything reads it.
+
+    Raises:
+        StepError: it is not a model, or has no tokenizer or chat template.
+    """
     if not (folder / "config.json").is_file():
         raise StepError(f"{folder}: not a model folder: config.json is missing")
     if not any(True for pattern in WEIGHTS for _ in folder.glob(pattern)):
         raise StepError(f"{folder}: no weights: expected *.safetensors")
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise StepError(f"{folder}: no tokenizer: tokenizer.json is missing; save the tokenizer beside the model")
+    config = folder / "tokenizer_config.json"
+    inline = config.is_file() and "chat_template" in contract.read_json(config, "the tokenizer's configuration")
+    if not inline and not any((folder / name).exists() for name in CHAT_TEMPLATES):
+        raise StepError(f"{folder}: {NO_TEMPLATE}")
 
 
 def attention_implementation(arguments: TrainArguments) -> str:

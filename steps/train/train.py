@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,8 +97,11 @@ def prepare_environment(arguments: TrainArguments) -> None:
     """Set what libraries read from the environment when they are imported."""
     level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stdout)
-    for noisy in ("httpx", "datasets", "torch.distributed"):
+    for noisy in ("httpx", "datasets", "torch.distributed", "accelerate"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # an optional CPU kernel that this project does not use
+    # Names that transformers deprecates and trl 1.16 still sets; nothing that a user wrote.
+    warnings.filterwarnings("ignore", message=".*gradient_checkpointing. is deprecated", category=FutureWarning)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
+from accelerate.utils import save_fsdp_optimizer
+from torch.distributed.fsdp import MixedPrecisionPolicy
 from transformers.data.data_collator import DataCollatorMixin
+from transformers.trainer import SCHEDULER_NAME
 from trl import DPOConfig, DPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import pad, use_adapter
@@ -20,6 +23,7 @@ from steps.contract import StepError
 from steps.train import adapter, checkpoints
 from steps.train.arguments import TrainArguments
 from steps.train.data import Pair, as_dataset
+from steps.train.model import compute_dtype
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -50,7 +54,9 @@ class PairTrainer(DPOTrainer):
     """DPO on `Pair`s. Differs from TRL's trainer where FACTS name a trap:
 
     - rows arrive tokenised, none is dropped or truncated here;
-    - adapter weights train in float32, whatever the base is stored in;
+    - adapter weights train, and their gradients are summed, in float32, whatever the base is stored in;
+    - under FSDP log-probabilities stay float32: accelerate's policy would round the model's outputs to bfloat16, in which
+      ln 2 is 0.6914;
     - a checkpoint holds the adapter and the optimizer, never the frozen base, and is valid only once its marker stands;
     - the first loss must be ln 2 where theory says so: otherwise the reference is not the base model.
     """
@@ -78,6 +84,10 @@ class PairTrainer(DPOTrainer):
         for parameter in self.model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
+        if self.is_fsdp_enabled:
+            self.accelerator.state.fsdp_plugin.mixed_precision_policy = MixedPrecisionPolicy(
+                param_dtype=compute_dtype(arguments), reduce_dtype=torch.float32, output_dtype=None
+            )
 
     def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
         return dataset
@@ -89,7 +99,7 @@ class PairTrainer(DPOTrainer):
         result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         if self.first_loss_is_due and self.model.training:
             self.first_loss_is_due = False
-            self._check_first_loss(float(result[0] if return_outputs else result))
+            self._check_first_loss(float((result[0] if return_outputs else result).detach()))
         return result
 
     def _check_first_loss(self, loss: float) -> None:
@@ -129,6 +139,19 @@ class PairTrainer(DPOTrainer):
             folder = Path(output_dir or self.args.output_dir)
             model = self.accelerator.unwrap_model(self.model)
             adapter.save(state, model, folder, self.arguments.model_id)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        # Without the model file that stock FSDP saving adds: with tied embeddings it holds the whole lm_head.
+        if not self.is_fsdp_enabled:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        plugin = self.accelerator.state.fsdp_plugin
+        save_fsdp_optimizer(plugin, self.accelerator, self.optimizer, self.model, output_dir)
+        if self.args.should_save:
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        adapter.load(self.model if model is None else model, Path(resume_from_checkpoint))
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         # Past TRL's own override, which writes a model card on the way.

@@ -230,6 +230,7 @@ def test_importing_the_check_does_not_import_botocore():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the SDK, about itself
 def test_what_the_sdk_renders_is_known(monkeypatch):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # the SDK makes a client while it is imported
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -237,24 +238,29 @@ def test_what_the_sdk_renders_is_known(monkeypatch):
     from sagemaker.core.workflow.properties import PropertyFile
     from sagemaker.mlops.workflow.condition_step import ConditionStep
     from sagemaker.mlops.workflow.fail_step import FailStep
-    from sagemaker.mlops.workflow.pipeline import Pipeline
     from sagemaker.mlops.workflow.retry import StepExceptionTypeEnum, StepRetryPolicy
     from sagemaker.mlops.workflow.steps import CacheConfig
 
     beta, loss = parameters.ParameterFloat("Beta", 0.1), parameters.ParameterString("Loss", "ipo", ["ipo", "sigmoid"])
-    decision = functions.JsonGet("Gate", PropertyFile("gate", "decision", "gate.json"), "decision")
+    file = PropertyFile("gate", "decision", "gate.json")
+    decision = functions.JsonGet("Gate", file, "decision")
     tested = [
         conditions.ConditionEquals(decision, "pass"),
         conditions.ConditionLessThanOrEqualTo(beta, 1.0),
         conditions.ConditionNot(conditions.ConditionOr([conditions.ConditionIn(loss, ["hinge", "ipo"])])),
     ]
     fail = FailStep("Fail", error_message=functions.Join(": ", ["refused", beta.to_string(), decision]))
-    steps = [ConditionStep("Check", conditions=tested, if_steps=[], else_steps=[fail])]
-    rendered = json.loads(Pipeline("p", parameters=[beta, loss], steps=steps, sagemaker_session=object()).definition())
-    policy = StepRetryPolicy([StepExceptionTypeEnum.THROTTLING], max_attempts=3).to_request()
-    gate = {**step(SOUND, "Gate"), **CacheConfig(True, "P30D").config, "RetryPolicies": [policy]}
-    gate["PropertyFiles"] = [PropertyFile("gate", "decision", "gate.json").expr]
-    gate = json.loads(json.dumps(gate).replace("Parameters.RewardAccuracyThreshold", "Parameters.Beta"))
+    check = ConditionStep("Check", conditions=tested, if_steps=[], else_steps=[fail]).to_request()
+    gate = {
+        **planted(put("Gate", ["AppSpecification", "ContainerArguments"], [beta.to_string()]))["Steps"][2],
+        **CacheConfig(True, "P30D").config,
+        "RetryPolicies": [StepRetryPolicy([StepExceptionTypeEnum.THROTTLING], max_attempts=3).to_request()],
+        "PropertyFiles": [file.expr],
+    }
     gate["Arguments"]["ProcessingInputs"] = []
-    rendered["Steps"].insert(0, gate)
-    assert check_definition(rendered) == []
+    definition = {
+        "Version": "2020-12-01",
+        "Parameters": [beta.to_request(), loss.to_request()],
+        "Steps": [gate, check],
+    }
+    assert check_definition(json.loads(json.dumps(definition, default=lambda variable: variable.expr))) == []

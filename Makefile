@@ -1,0 +1,51 @@
+# Two commands: `make run` runs the whole pipeline on this machine, `make test` passes the tests.
+# Each makes its own environment in .venv first; torch's CPU build is taken where there is no NVIDIA GPU.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH := torch==2.13.0
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint containers/constraints.txt
+
+.PHONY: run test fast constraints clean
+
+run: $(VENV)/.installed-local
+	$(BIN)/python pipeline.py start --local --wait
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m pytest
+
+fast: $(VENV)/.installed-test  ## the tests that start no training
+	$(BIN)/python -m pytest -m "not slow"
+
+constraints: $(VENV)/.installed-test
+	{ head -2 containers/constraints.txt; \
+	  $(BIN)/python -m pip freeze | grep -v -e '^-e' -e '@ file' -e '^torch==' -e '^sagemaker-dpo'; \
+	  echo "$(TORCH)"; } > containers/constraints.new
+	mv containers/constraints.new containers/constraints.txt
+
+clean:
+	rm -rf $(VENV) .local
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
+	  || { echo "Python 3.11 or 3.12 is needed; name one: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The CPU build has a version of its own (+cpu): a local folder or mirror may offer it, PyTorch's own index always does.
+$(VENV)/.installed-torch: | $(VENV)/bin/python
+	if command -v nvidia-smi >/dev/null; then $(INSTALL) '$(TORCH)'; \
+	else $(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)+cpu' 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --index-url $(CPU_INDEX) '$(TORCH)'; fi
+	touch $@
+
+$(VENV)/.installed-local: pyproject.toml containers/constraints.txt | $(VENV)/.installed-torch
+	$(INSTALL) --editable '.[local]'
+	touch $@
+
+$(VENV)/.installed-test: pyproject.toml containers/constraints.txt | $(VENV)/.installed-torch
+	$(INSTALL) --editable '.[local,test]'
+	touch $@

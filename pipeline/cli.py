@@ -1,0 +1,59 @@
+"""The command line: which verbs there are, and how an error reaches the user.
+
+Commands live in `pipeline/commands/`, one file a concern; this file only names them. Heavy imports (the SageMaker SDK,
+boto3) happen inside the commands that need them, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from pipeline.commands import definition, executions, models, start
+from pipeline.errors import UserError
+from steps.contract import StepError
+
+DEBUG = "--debug"
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Preference-tune a language model with DPO on Amazon SageMaker, or the same pipeline on this machine (--local).",
+    epilog="Add --debug to any command to see the traceback behind an error.",
+)
+app.command()(definition.check)
+app.command("definition")(definition.print_definition)
+app.command()(definition.show)
+app.command()(start.upsert)
+app.command()(start.start)
+app.command()(executions.status)
+app.command("list")(executions.list_executions)
+app.command()(executions.logs)
+app.command()(executions.stop)
+app.command()(executions.retry)
+app.command()(models.models)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 1 for an error, 2 for a wrong option, 130 when interrupted."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    debug = DEBUG in argv
+    argv = [word for word in argv if word != DEBUG]
+    try:
+        return app(argv, prog_name="python pipeline.py", standalone_mode=True) or 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
+    except (UserError, StepError) as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of a pipe has gone, as with `| head`
+        return 1

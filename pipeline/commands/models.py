@@ -1,0 +1,58 @@
+"""models: the versions that were registered, on AWS or on this machine."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from pipeline import aws, registry
+from pipeline import settings as workflow_settings
+from pipeline.commands.options import (
+    LOCAL_ROOT,
+    SETTINGS_DEFAULT,
+    AsJson,
+    Local,
+    LocalRoot,
+    Settings,
+    moment,
+    print_json,
+    stdout,
+    where,
+)
+
+
+def models(
+    local: Local = False,
+    local_root: LocalRoot = LOCAL_ROOT,
+    settings: Settings = SETTINGS_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """List the registered model versions, newest first."""
+    if local:
+        from pipeline.local import runs
+
+        found = runs.models(local_root)
+    else:
+        workflow = workflow_settings.load(settings)
+        with aws.translated(f"python pipeline.py models{where(False, settings, local_root)}"):
+            sagemaker = aws.client("sagemaker", workflow.account.region)
+            found = registry.list_models(sagemaker, workflow.settings.register_model.package_group)
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        print(f"no models yet; start a run: python pipeline.py start{where(local, settings, local_root)} --wait")
+        return
+    table = Table("Group", "Version", "Status", "Variant", "Reward accuracy", "Created", "Base model", box=None)
+    for model in found:
+        group = model.arn.rpartition("model-package/")[2].partition("/")[0]
+        facts = model.metadata
+        table.add_row(
+            group,
+            str(model.version),
+            model.approval_status,
+            facts.get("variant", ""),
+            facts.get("reward_accuracy", ""),
+            moment(model.created),
+            facts.get("base_model", ""),
+        )
+    stdout().print(table)

@@ -1,0 +1,94 @@
+"""What came of a local execution, read from the files that its steps left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from pipeline.local import executions
+from pipeline.local.executions import Execution
+from pipeline.local.store import Store
+
+
+def summarise(root: Path, execution: Execution) -> dict[str, Any]:
+    """Rows, evaluation, gate, merge, registered version and where things lie; what a step did not reach is absent."""
+    store = Store(root)
+    found: dict[str, Any] = {
+        "execution": execution.id,
+        "status": execution.status,
+        "failure_reason": execution.failure_reason,
+    }
+    report = _output(store, execution, "Preprocess", "report", "report.json")
+    if report:
+        found["rows"] = report["rows"]
+    evaluation = _output(store, execution, "Gate", "decision", "evaluation.json")
+    if evaluation:
+        found["held_out"] = {"rows": evaluation["rows"], "before": evaluation["before"], "after": evaluation["after"]}
+    gate = _output(store, execution, "Gate", "decision", "gate.json")
+    if gate:
+        found["gate"] = gate
+    registered = [step for step in execution.steps if step.type == "RegisterModel" and step.status == "Succeeded"]
+    for step in registered:
+        container = step.properties["InferenceSpecification"]["Containers"][0]
+        uri = container["ModelDataSource"]["S3DataSource"]["S3Uri"]
+        found["registered"] = {
+            "group": step.properties["ModelPackageGroupName"],
+            "version": step.properties["ModelPackageVersion"],
+            "variant": step.properties["CustomerMetadataProperties"]["variant"],
+            "approval_status": step.properties["ModelApprovalStatus"],
+            "model": str(store.path(uri)),
+        }
+    found["logs"] = str(executions.folder(root, execution.id) / "jobs")
+    return found
+
+
+def _output(store: Store, execution: Execution, step: str, output: str, file: str) -> Any:
+    record = execution.step(step)
+    if record.status != "Succeeded":
+        return None
+    outputs = {entry["OutputName"]: entry for entry in record.properties["ProcessingOutputConfig"]["Outputs"]}
+    path = store.path(f"{outputs[output]['S3Output']['S3Uri']}/{file}")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def draw(summary: dict[str, Any]) -> RenderableType:
+    """The summary as a small table of label and text."""
+    table = Table.grid(padding=(0, 2))
+    for label, text in _lines(summary):
+        table.add_row(label, text)
+    return table
+
+
+def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    lines = [("execution", f"{summary['execution']} {summary['status']}")]
+    if rows := summary.get("rows"):
+        valid = rows["train"] + rows["validation"]
+        lines.append(
+            (
+                "rows",
+                f"{rows['read']} read, {valid} valid ({rows['train']} train, {rows['validation']} held out), "
+                f"{rows['duplicate']} duplicate, {rows['quarantined']} quarantined",
+            )
+        )
+    if held_out := summary.get("held_out"):
+        before, after = held_out["before"], held_out["after"]
+        lines.append(("held-out loss", f"{before['loss']:.4f} -> {after['loss']:.4f}"))
+        lines.append(("reward accuracy", f"{before['reward_accuracy']:.3f} -> {after['reward_accuracy']:.3f}"))
+    if gate := summary.get("gate"):
+        lines.append(("gate", f"{gate['decision']}: {gate['message']}"))
+    if registered := summary.get("registered"):
+        merged = "yes" if registered["variant"] == "merged" else "no, the adapter is registered"
+        lines.append(("merged", merged))
+        lines.append(
+            (
+                "registered",
+                f"{registered['group']} version {registered['version']} ({registered['approval_status']})",
+            )
+        )
+        lines.append(("model", registered["model"]))
+    lines.append(("logs", summary["logs"]))
+    return lines

@@ -1,0 +1,168 @@
+"""Stopping, and dying: whatever ends an execution, no process of a job outlives it and the record tells the truth."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.local import executions
+from pipeline.local.container import REPOSITORY
+from pipeline.local.executor import create_execution, run_execution
+from pipeline.local.processes import Node, StopRequest, run_nodes
+from pipeline.local.run import run_log, start_detached
+from pipeline.local.store import Store
+
+# A training that starts a process of its own, tells both ids, and saves a checkpoint when it is told to end.
+TRAIN = """
+import os, pathlib, signal, subprocess, sys, time
+ml = pathlib.Path(os.environ["OPT_ML"])
+if (ml / "checkpoints/saved").exists():
+    sys.exit(0)
+def save(number, frame):
+    (ml / "checkpoints/saved").write_text("yes")
+    sys.exit(1)
+signal.signal(signal.SIGTERM, save)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+(ml / "checkpoints/beside").write_text(f"{os.getpid()} {child.pid}")
+(ml / "checkpoints/beside").rename(ml / "checkpoints/pids")
+time.sleep(60)
+"""
+CHECKPOINTS = "s3://bucket/checkpoints/"
+
+
+def wait_for(condition, seconds=20.0):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not happen in time")
+
+
+def gone(pid):
+    """Ended, or a zombie that its new parent has not collected yet."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.fixture
+def execution(build, root):
+    train = build.training("T", TRAIN, checkpoints=CHECKPOINTS)
+    return create_execution(root, "pipe", build.definition(train, build.processing("P", "", DependsOn=["T"])), {})
+
+
+@pytest.fixture
+def run_process(execution, root):
+    """The execution in a process of its own, once its job runs; and the ids of the job's processes."""
+    process = start_detached(root, execution.id)
+    try:
+        pids = wait_for(lambda: (path := Store(root).path(CHECKPOINTS) / "pids").exists() and path.read_text())
+        yield process, [int(pid) for pid in pids.split()]
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_children_and_leaves_the_execution_stopped(number, run_process, execution, root, states):
+    process, pids = run_process
+    process.send_signal(number)
+    assert process.wait(timeout=20) == 130
+    assert all(gone(pid) for pid in pids)
+    record = executions.load(root, execution.id)
+    assert record.status == "Stopped" and states(record) == {"T": "Stopped", "P": "Pending"}
+    assert (Store(root).path(CHECKPOINTS) / "saved").read_text() == "yes"
+    assert run_execution(root, execution.id).status == "Succeeded"
+
+
+def test_a_detached_execution_can_be_stopped_by_its_id(run_process, execution, root):
+    process, _ = run_process
+    assert executions.load(root, execution.id).status == "Executing"
+    executions.stop(root, execution.id)
+    assert process.wait(timeout=20) == 130
+    assert "T: Stopped" in run_log(root, execution.id).read_text()
+    with pytest.raises(UserError, match="is not running, it is Stopped"):
+        executions.stop(root, execution.id)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends the children of a killed process")
+def test_a_killed_executor_leaves_no_training_behind_and_does_not_look_alive(run_process, execution, root, states):
+    process, pids = run_process
+    process.kill()
+    process.wait()
+    wait_for(lambda: gone(pids[0]))
+    record = executions.load(root, execution.id)
+    assert record.status == "Failed" and states(record)["T"] == "Failed"
+    assert record.failure_reason == "the process that ran it is gone (killed, or the machine restarted)"
+    assert run_execution(root, execution.id).status == "Succeeded"
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pids[1], signal.SIGKILL)  # the training's own child: a container would have ended it
+
+
+def run(code, tmp_path, stop, **more):
+    node = Node("127.0.0.1", [sys.executable, "-c", code], dict(os.environ))
+    lines = []
+    outcome = run_nodes(
+        [node], cwd=tmp_path, log=tmp_path / "log", stop=stop, on_line=lines.append, on_stop=lambda: None, **more
+    )
+    return outcome, lines
+
+
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+
+
+def test_who_ignores_the_request_is_killed_after_the_grace(tmp_path):
+    started = time.monotonic()
+    outcome, _ = run(STUBBORN, tmp_path, StopRequest(), limit_seconds=0.5, grace_seconds=0.5)
+    assert (outcome.ending, outcome.codes) == ("timeout", [-signal.SIGKILL])
+    assert time.monotonic() - started < 10
+
+
+def test_asking_twice_kills_at_once(tmp_path):
+    stop = StopRequest()
+    stop.ask()
+    stop.ask()
+    outcome, _ = run(STUBBORN, tmp_path, stop)
+    assert outcome.ending == "stopped"
+
+
+def test_what_a_job_leaves_running_ends_with_it(tmp_path):
+    code = "import subprocess; print(subprocess.Popen(['sleep', '60']).pid)"
+    outcome, lines = run(code, tmp_path, StopRequest())
+    assert outcome.codes == [0]
+    wait_for(lambda: gone(int(lines[0])), 5)
+
+
+def test_all_that_a_job_prints_is_in_its_log(tmp_path):
+    code = "import sys; print('out'); print('err', file=sys.stderr); sys.stdout.buffer.write(b'\\xff\\r50%\\r100%')"
+    _, lines = run(code, tmp_path, StopRequest())
+    assert sorted((tmp_path / "log").read_bytes().split(b"\n")) == [b"err", b"out", b"\xff\r50%\r100%"]
+    assert sorted(lines) == ["err", "out", "\ufffd\r50%\r100%"]
+
+
+def test_a_command_that_does_not_exist_is_a_clear_error(tmp_path):
+    node = Node("127.0.0.1", ["no-such-program"], {"PATH": "/usr/bin"})
+    with pytest.raises(UserError, match="cannot start 'no-such-program': there is no such program"):
+        run_nodes(
+            [node],
+            cwd=tmp_path,
+            log=tmp_path / "log",
+            stop=StopRequest(),
+            on_line=print,
+            on_stop=lambda: None,
+        )
+
+
+def test_the_module_says_what_is_wrong_and_exits_with_1(root):
+    command = [sys.executable, "-m", "pipeline.local.run", "missing", "--root", str(root)]
+    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert result.returncode == 1 and result.stdout == ""
+    assert result.stderr == f"error: {root}: there is no execution 'missing'; there are none yet\n"

@@ -21,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Preference-tune a language model with DPO on Amazon SageMaker, or the same pipeline on this machine (--local).",
+    help="Preference-tune a language model with DPO on Amazon SageMaker, or with --local on this machine.",
     epilog="Add --debug to any command to see the traceback behind an error.",
 )
 app.command()(definition.check)
@@ -55,5 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of a pipe has gone, as with `| head`
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # the reader of a pipe has gone, as with `| head`
         return 1

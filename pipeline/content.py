@@ -1,35 +1,66 @@
-"""Content-addressed names for local files and folders."""
+"""The files of an input, and their content-addressed key: the same content, the same key, wherever it lies."""
 
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
-KEY_LENGTH = 16  # hex digits; 64 bits keep accidental collisions out of reach for any number of uploads
+from pipeline.errors import UserError
+
+KEY_LENGTH = 16  # hex digits: 64 bits keep accidental collisions out of reach for any number of uploads
 
 
 def content_key(path: Path) -> str:
-    """A hash over the content of a file, or over the relative names and contents of a folder's files.
+    """A hash over the content of a file, or over the relative names and contents of a folder's input files.
 
-    Hidden files and Python's caches do not count: they are not part of what is uploaded.
+    Raises:
+        UserError: nothing is there, or an empty folder.
     """
     digest = hashlib.sha256()
-    for file in files_below(path):
-        name = file.name if path.is_file() else file.relative_to(path).as_posix()
-        digest.update(f"{name}\0{file.stat().st_size}\0".encode())
+    for name, file in input_files(path).items():
         with open(file, "rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest.update(f"{len(name)}:{name}:{content}\n".encode())
     return digest.hexdigest()[:KEY_LENGTH]
 
 
-def files_below(path: Path) -> list[Path]:
-    """The file itself, or the files of a folder in name order, without hidden ones and Python's caches."""
+def input_files(path: Path) -> dict[str, Path]:
+    """What an upload of `path` takes along, by relative name: the file itself, or a folder's files without hidden ones.
+
+    Links are followed: hub caches keep a model as links to blobs.
+
+    Raises:
+        UserError: nothing is there, or an empty folder.
+    """
     if path.is_file():
-        return [path]
-    found = []
-    for file in sorted(path.rglob("*")):
-        parts = file.relative_to(path).parts
-        if file.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in parts):
-            found.append(file)
+        return {path.name: path}
+    if not path.is_dir():
+        raise UserError(f"{path}: no such file or folder")
+    found = {name: file for name, file in relative_files(path).items() if not _is_aside(name)}
+    if not found:
+        raise UserError(f"{path}: an empty folder, there is nothing to use as input")
     return found
+
+
+def relative_files(folder: Path) -> dict[str, Path]:
+    """Every file below a folder by its relative name, in the order of names; links are followed."""
+    return {name: folder / name for name in sorted(_names(folder))}
+
+
+def _is_aside(name: str) -> bool:
+    """Hidden files and Python's caches lie beside an input and are not part of it."""
+    return any(part.startswith(".") or part == "__pycache__" for part in name.split("/"))
+
+
+def _names(path: Path) -> Iterator[str]:
+    seen = set()
+    for folder, folders, files in os.walk(path, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link to a parent folder would never end
+            folders.clear()
+            continue
+        seen.add(real)
+        for name in files:
+            yield PurePosixPath(os.path.relpath(os.path.join(folder, name), path)).as_posix()

@@ -1,4 +1,4 @@
-"""Workflow settings -> pipeline definition. Pure: no network, clock or environment; the same settings give the same bytes.
+"""Workflow settings -> pipeline definition. Pure: the same settings give the same bytes, without network or clock.
 
 This module and `steps/*/step.py` are the only ones that import the SageMaker SDK (about two seconds): import it late.
 """
@@ -41,9 +41,7 @@ class Scope:
 
     def run_uri(self, *parts: str) -> Join:
         """A prefix of this execution's own, without a slash at the end."""
-        return Join(
-            on="/", values=[f"{self.workflow.base_uri}/runs", ExecutionVariables.PIPELINE_EXECUTION_ID, *parts]
-        )
+        return Join(on="/", values=[f"{self.workflow.base_uri}/runs", ExecutionVariables.PIPELINE_EXECUTION_ID, *parts])
 
 
 def render(workflow: Workflow) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.aws import is_missing
+from pipeline.content import input_files
 from pipeline.errors import UserError
 
 ENDED = ("Succeeded", "Failed", "Stopped", "CompletedWithFailures")
@@ -281,12 +282,11 @@ def _add_tags(sagemaker: Any, arn: str, tags: Mapping[str, str] | None) -> bool:
 
 
 def _files(uri: str, path: Path) -> Iterator[tuple[str, Path]]:
-    if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            if file.is_file():
-                yield f"{uri.rstrip('/')}/{file.relative_to(path).as_posix()}", file
-    else:
+    if path.is_file():
         yield uri, path
+        return
+    for name, file in input_files(path).items():
+        yield f"{uri.rstrip('/')}/{name}", file
 
 
 def _execution(arn: str, state: str, **more: Any) -> ExecutionSummary:

@@ -1,8 +1,8 @@
 """A pipeline step made from the very request that the service will get.
 
-The SDK's own job steps want a Processor or ModelTrainer, which call S3, STS and IAM while rendering and cannot express all
-of the request (pipeline variables for spot and volume, MlflowConfig). With the request written out, a render needs neither
-credentials nor network and the same settings give the same bytes; `pipeline/api_model.py` checks it against the API model.
+The SDK's own job steps want a Processor or ModelTrainer, which call S3, STS and IAM while rendering and cannot express
+all of the request (pipeline variables for spot and volume, MlflowConfig). With the request written out, a render needs
+neither credentials nor network; `pipeline/api_model.py` checks it against the API model.
 """
 
 from __future__ import annotations

@@ -1,14 +1,13 @@
 """Workflow settings: YAML -> typed settings. The only reader of `configs/*.yaml`.
 
 Three files, none repeating another: the workflow (steps, instances, thresholds), the account it runs in (shared by all
-workflows) and the recipe (flat training arguments, which only `steps/train` interprets). Local files named in them (data,
-recipe, model) become assets: each has an S3 URI under a content-addressed key, so that step caching never mistakes new
-content for old.
+workflows) and the recipe (flat training arguments, which only `steps/train` interprets). Local files named in them
+(data, recipe, model) become assets: each has an S3 URI under a content-addressed key, so that step caching never
+mistakes new content for old.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +137,7 @@ class Workflow:
     recipe_uri: str
     data_uri: str
     model_uri: str | None  # None: recipe.model_id is a hub name
-    code_version: str
+    code_version: str  # hash of the code that the containers run, with or without git
     assets: tuple[Asset, ...]
     recipe_key: str
 
@@ -159,7 +158,7 @@ def load(path: Path) -> Workflow:
     recipe = train_arguments.load(recipe_path)
     inputs = f"s3://{account.bucket}/{account.prefix}/inputs"
 
-    recipe_key = hashlib.sha256(recipe_path.read_bytes()).hexdigest()[:16]
+    recipe_key = content_key(recipe_path)
     recipe_asset = Asset(f"{inputs}/recipes/{recipe_key}/args.yaml", recipe_path)
     data_asset = _asset(settings.data, path.parent, f"{inputs}/data", path, "data")
     model_asset = _model_asset(settings, recipe, f"{inputs}/models", path)
@@ -171,7 +170,7 @@ def load(path: Path) -> Workflow:
         recipe_uri=recipe_asset.uri.removesuffix("args.yaml"),
         data_uri=data_asset if isinstance(data_asset, str) else data_asset.uri,
         model_uri=model_asset.uri if isinstance(model_asset, Asset) else model_asset,
-        code_version=_code_version(),
+        code_version=content_key(STEPS),
         assets=tuple(assets),
         recipe_key=recipe_key,
     )
@@ -239,11 +238,3 @@ def asset_uri(path: Path, inputs: str) -> str:
     """Where a local file or folder belongs under the prefix `inputs`: `<content hash>/<name>`, or `<content hash>/`."""
     key = content_key(path)
     return f"{inputs}/{key}/" if path.is_dir() else f"{inputs}/{key}/{path.name}"
-
-
-def _code_version() -> str:
-    """A hash of the code that the containers run; it is what `steps/` holds, with or without git."""
-    digest = hashlib.sha256()
-    for path in sorted(STEPS.rglob("*.py")):
-        digest.update(str(path.relative_to(STEPS)).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]

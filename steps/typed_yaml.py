@@ -148,8 +148,13 @@ def _explain(
 
 def _fields_at(model: type[BaseModel], location: Location) -> list[str]:
     for part in location:
-        annotation = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
+        annotation = _keys(model).get(str(part))
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return []
         model = annotation
-    return list(model.model_fields)
+    return list(_keys(model))
+
+
+def _keys(model: type[BaseModel]) -> dict[str, Any]:
+    """The keys that a file may write for this model, with the type behind each."""
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}

@@ -152,7 +152,7 @@ def retry(
         record = runs.find(local_root, execution)
         with watch(stderr) as listen:
             record = run_execution(local_root, record.id, listen)
-        stdout().print(summary.draw(summary.summarise(local_root, record)), soft_wrap=True)
+        print(summary.text(summary.summarise(local_root, record)))
         raise typer.Exit(run.exit_code(record.status))
     workflow = workflow_settings.load(settings)
     with aws.translated(f"python pipeline.py retry{where(False, settings, local_root)}"):

@@ -16,7 +16,9 @@ from pipeline.settings import DEFAULT_SETTINGS, ROOT
 
 LOCAL_ROOT = ROOT / ".local"
 
-Settings = Annotated[Path, typer.Option("--settings", help="Workflow settings.", show_default="configs/quickstart.yaml")]
+Settings = Annotated[
+    Path, typer.Option("--settings", help="Workflow settings.", show_default="configs/quickstart.yaml")
+]
 Local = Annotated[bool, typer.Option("--local", help="On this machine instead of AWS.")]
 LocalRoot = Annotated[Path, typer.Option("--local-root", help="Folder of the local state.", show_default=".local")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, everything else on stderr.")]

@@ -22,7 +22,6 @@ from pipeline.commands.options import (
     Settings,
     print_json,
     stderr,
-    stdout,
     where,
 )
 from pipeline.errors import problems_error
@@ -95,7 +94,7 @@ def _start_local(
     overrides, assets = _checked(workflow, definition, overrides)
     root = runs.root_in_use(local_root)
     store = Store(root)
-    inputs.provide(assets, store.exists, store.upload_whole)
+    inputs.provide(assets, store.exists, store.upload)
     values = resolve_parameters(definition, overrides)
     execution = create_execution(root, workflow.settings.pipeline_name, definition, values)
     if not wait:
@@ -111,7 +110,7 @@ def _start_local(
     if as_json:
         print_json(result)
     else:
-        stdout().print(summary.draw(result), soft_wrap=True)
+        print(summary.text(result))
         if execution.status != "Succeeded":
             stderr.print(
                 f"See why: python pipeline.py logs{options} {execution.id}\n"

@@ -17,11 +17,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from pipeline.content import content_key
 from pipeline.errors import UserError
 from pipeline.local.executions import now
 from pipeline.local.files import write_text
 from pipeline.local.plan import Step
-from pipeline.local.store import Store, relative_files
+from pipeline.local.store import Store
 
 _KEY_MEMBERS = {
     "Training": (
@@ -60,7 +61,7 @@ def enabled(step: Step) -> bool:
 def cache_key(pipeline_name: str, step: Step, arguments: Mapping[str, Any], repository: Path) -> str:
     """What must be equal for two runs of a step to be the same; `arguments` are the evaluated ones."""
     request = {member: arguments.get(member) for member in _KEY_MEMBERS[step.type]}
-    content = [pipeline_name, step.name, step.type, request, _source_key(repository / "steps")]
+    content = [pipeline_name, step.name, step.type, request, content_key(repository / "steps")]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -100,14 +101,6 @@ def _results(properties: Mapping[str, Any]) -> Iterator[str]:
         yield properties["ModelArtifacts"]["S3ModelArtifacts"]
     for output in properties.get("ProcessingOutputConfig", {}).get("Outputs", []):
         yield output["S3Output"]["S3Uri"]
-
-
-def _source_key(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for name, file in relative_files(folder).items():
-        if "__pycache__" not in name:
-            digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def _file(root: Path, key: str) -> Path:

@@ -7,16 +7,13 @@ definition that suffers from that on AWS must suffer from it here. Limits: an ob
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from pipeline.content import input_files, relative_files
 from pipeline.errors import UserError
-
-KEY_LENGTH = 20  # hex characters of a content key: 80 bits, and still readable
 
 
 class Store:
@@ -48,14 +45,33 @@ class Store:
         return bool(self.objects(uri))
 
     def upload(self, source: Path, uri: str) -> None:
-        """Copy a file to that key, or a folder's files below that prefix. The source stays untouched."""
-        for name, file in _files(source):
-            self._put(file, self._target(uri, name, source), move=False)
+        """Copy a file to that key, or a folder's files below that prefix. The source stays untouched.
+
+        A folder that is new to the store appears whole: a key that exists is a key whose content is complete.
+        """
+        files = input_files(source)
+        final = self.path(uri)
+        if source.is_file() or final.exists():
+            for name, file in files.items():
+                self._put(file, self._target(uri, name, source), move=False)
+            return
+        beside = self._staging / uuid.uuid4().hex
+        try:
+            for name, file in files.items():
+                _copy(file, beside / name)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(beside, final)
+        except OSError:
+            if not final.exists():  # otherwise another process stored the same content first
+                raise
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
 
     def take(self, source: Path, uri: str) -> None:
         """As `upload`, for what a job leaves behind: the files move, so that a large model needs its space once."""
         home = source.resolve()
-        for name, file in list(_files(source)):
+        files = {source.name: source} if source.is_file() else relative_files(source)
+        for name, file in files.items():
             own = file.resolve().is_relative_to(home)  # what a link points to elsewhere is not the job's to move
             self._put(file, self._target(uri, name, source), move=own and not file.is_symlink())
 
@@ -74,29 +90,6 @@ class Store:
             _place(file, target)
         return len(objects)
 
-    def upload_content(self, path: Path, prefix: str) -> str:
-        """Store a file or folder under a key made of its content, and return its URI (a folder's ends in `/`).
-
-        The same content gets the same URI, so that step caching hits; changed content never hides behind an old URI.
-        """
-        home = f"{prefix.rstrip('/')}/{content_key(path)}"
-        uri = f"{home}/" if path.is_dir() else f"{home}/{path.name}"
-        final = self.path(f"{home}/")
-        if not final.exists():
-            # The whole folder appears at once: a key that exists is a key whose content is complete.
-            beside = self._staging / uuid.uuid4().hex
-            try:
-                for name, file in _files(path):
-                    _copy(file, beside / name)
-                final.parent.mkdir(parents=True, exist_ok=True)
-                os.rename(beside, final)
-            except OSError:
-                if not final.exists():  # otherwise another process stored the same content first
-                    raise
-            finally:
-                shutil.rmtree(beside, ignore_errors=True)
-        return uri
-
     def _below(self, bucket: str, key: str, without: Path | None = None) -> list[tuple[str, Path]]:
         parent, _, start = key.rpartition("/")
         base = self.folder / bucket / parent
@@ -105,7 +98,7 @@ class Store:
         found = []
         for child in base.iterdir():
             if child.name.startswith(start) and child != without:
-                found += [(child / name if name else child) for name in _names(child)]
+                found += [child] if child.is_file() else relative_files(child).values()
         relative = sorted(path.relative_to(base).as_posix() for path in found)
         return [(name[len(start) :].lstrip("/"), base / name) for name in relative]
 
@@ -141,55 +134,6 @@ def split_uri(uri: str) -> tuple[str, str]:
     if bucket in (".", "..") or ".." in key.split("/") or "\0" in uri:
         raise UserError(f"{uri}: '..' is not allowed, it would leave the bucket")
     return bucket, key
-
-
-def content_key(path: Path) -> str:
-    """A hash of a file or folder: names (below the folder) and contents, nothing else.
-
-    Raises:
-        UserError: nothing is there, or an empty folder.
-    """
-    digest = hashlib.sha256()
-    empty = True
-    for name, file in _files(path):
-        empty = False
-        with open(file, "rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").hexdigest()
-        digest.update(f"{len(name)}:{name}:{content}\n".encode())
-    if empty:
-        raise UserError(f"{path}: an empty folder, there is nothing to use as input")
-    return digest.hexdigest()[:KEY_LENGTH]
-
-
-def relative_files(folder: Path) -> dict[str, Path]:
-    """Every file below a folder by its relative name; links are followed."""
-    return {name: folder / name for name in sorted(_names(folder))}
-
-
-def _files(path: Path) -> Iterator[tuple[str, Path]]:
-    """(relative name, file), in order of names. Links are followed: hub caches keep a model as links to blobs."""
-    if path.is_file():
-        yield path.name, path
-    elif path.is_dir():
-        yield from relative_files(path).items()
-    else:
-        raise UserError(f"{path}: no such file or folder")
-
-
-def _names(path: Path) -> Iterator[str]:
-    """Names of the files below a folder; one empty name for a file."""
-    if path.is_file():
-        yield ""
-        return
-    seen = set()
-    for folder, folders, files in os.walk(path, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link to a parent folder would never end
-            folders.clear()
-            continue
-        seen.add(real)
-        for name in files:
-            yield PurePosixPath(os.path.relpath(os.path.join(folder, name), path)).as_posix()
 
 
 def _copy(source: Path, target: Path) -> None:

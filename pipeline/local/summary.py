@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rich.console import RenderableType
-from rich.table import Table
-
 from pipeline.local import executions
 from pipeline.local.executions import Execution
 from pipeline.local.store import Store
+
+USED = ("given", "used")
 
 
 def summarise(root: Path, execution: Execution) -> dict[str, Any]:
@@ -28,6 +27,7 @@ def summarise(root: Path, execution: Execution) -> dict[str, Any]:
     evaluation = _output(store, execution, "Gate", "decision", "evaluation.json")
     if evaluation:
         found["held_out"] = {"rows": evaluation["rows"], "before": evaluation["before"], "after": evaluation["after"]}
+        found["tokenised"] = evaluation["tokenised"]
     gate = _output(store, execution, "Gate", "decision", "gate.json")
     if gate:
         found["gate"] = gate
@@ -55,12 +55,9 @@ def _output(store: Store, execution: Execution, step: str, output: str, file: st
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def draw(summary: dict[str, Any]) -> RenderableType:
-    """The summary as a small table of label and text."""
-    table = Table.grid(padding=(0, 2))
-    for label, text in _lines(summary):
-        table.add_row(label, text)
-    return table
+def text(summary: dict[str, Any]) -> str:
+    """The summary as lines of label and text."""
+    return "\n".join(f"{label:<16} {words}" for label, words in _lines(summary))
 
 
 def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
@@ -74,6 +71,10 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
                 f"{rows['duplicate']} duplicate, {rows['quarantined']} quarantined",
             )
         )
+    for split, counts in summary.get("tokenised", {}).items():
+        apart = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in counts.items() if reason not in USED)
+        if apart:
+            lines.append((split, f"{counts['used']} of {counts['given']} rows used: {apart}"))
     if held_out := summary.get("held_out"):
         before, after = held_out["before"], held_out["after"]
         lines.append(("held-out loss", f"{before['loss']:.4f} -> {after['loss']:.4f}"))

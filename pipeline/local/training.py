@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.content import relative_files
 from pipeline.errors import UserError
 from pipeline.local.container import (
     INTERFACE,
@@ -31,7 +32,6 @@ from pipeline.local.expressions import to_text
 from pipeline.local.files import write_json
 from pipeline.local.jobs import Job, run_job, runtime_limit, times
 from pipeline.local.processes import Node
-from pipeline.local.store import relative_files
 from pipeline.local.support import ML_ROOT
 
 

@@ -51,7 +51,9 @@ def verify(adapter: Path) -> dict[str, Any]:
         adapter / "manifest.json", "the success manifest of training (without it the run did not finish)"
     )
     if manifest["steps_done"] < manifest["steps_planned"]:
-        raise StepError(f"{adapter}: training stopped after {manifest['steps_done']} of {manifest['steps_planned']} steps")
+        raise StepError(
+            f"{adapter}: training stopped after {manifest['steps_done']} of {manifest['steps_planned']} steps"
+        )
     for name, expected in manifest["files"].items():
         path = adapter / name
         if not path.is_file():

@@ -49,7 +49,7 @@ PEOPLE = ("Maria", "Tom", "Aisha", "Kenji", "Olga", "David", "Priya", "Lucas")
 ROOMS = ("the kitchen", "the bedroom", "the living room", "the office", "the bathroom")
 
 DAY = Slot("day", "on {}", "some day soon", ("Which day would you like?", "What day should it be?"), DAYS)
-TIME = Slot("time", "at {}", "at some point", ("At what time?", "What time would suit you?"), TIMES)
+TIME = Slot("time", "at {}", "at some time", ("At what time?", "What time would suit you?"), TIMES)
 ORIGIN = Slot(
     "origin", "from {}", "from somewhere", ("Where will you leave from?", "Which city do you start in?"), CITIES
 )
@@ -69,7 +69,7 @@ TOOLS = (
             Slot(
                 "restaurant",
                 "at {}",
-                "somewhere nice",
+                "at some restaurant",
                 ("Which restaurant?", "At which restaurant?"),
                 ("Nopa", "Luigi's", "Le Jardin", "Sakura", "Casa Verde"),
             ),
@@ -77,7 +77,7 @@ TOOLS = (
             Slot(
                 "people",
                 "for {}",
-                "for a group",
+                "for some people",
                 ("How many people will come?", "For how many people?"),
                 (2, 3, 4, 5, 6, 8),
             ),
@@ -211,7 +211,7 @@ TOOLS = (
             Slot(
                 "degrees",
                 "to {} degrees",
-                "to something warmer",
+                "to some degrees",
                 ("How many degrees?", "To what temperature?"),
                 (17, 18, 19, 20, 21, 22, 23),
             ),

@@ -59,8 +59,8 @@ TEMPLATE = """\
 {%- for tool_call in message.tool_calls or [] %}
 {%- set call = tool_call.function if tool_call.function is defined else tool_call %}
 {{- '\\n' if message.content or not loop.first }}
-{{- '<tool_call>\\n{"name":' + (call.name | tojson) + ',"arguments":' }}
-{{- (call.arguments if call.arguments is string else call.arguments | tojson(separators=(',', ':'))) + '}\\n</tool_call>' }}
+{{- '<tool_call>\\n{"name": ' + (call.name | tojson) + ', "arguments": ' }}
+{{- (call.arguments if call.arguments is string else call.arguments | tojson) + '}\\n</tool_call>' }}
 {%- endfor %}
 {{- '<|im_end|>\\n' }}
 {%- endif %}

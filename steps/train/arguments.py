@@ -20,7 +20,7 @@ LossType = Literal[
     "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm",
 ]  # fmt: skip
 
-# Arguments that earlier releases of TRL or transformers took, with what to write today (FACTS: TRL 1.16, transformers 5).
+# Arguments of earlier releases of TRL and transformers, with what to write today (TRL 1.16, transformers 5.23).
 SUCCESSORS = {
     "warmup_ratio": "write warmup_steps: a value below 1 is a ratio of all steps",
     "max_prompt_length": "write max_length (prompt and answer together) and truncation",

@@ -1,4 +1,4 @@
-"""What happens during training beside the steps: metric lines, held-out evaluations, checks of sharding and gradient."""
+"""What happens during training beside the steps: metric lines, held-out evaluations, checks of the first step."""
 
 from __future__ import annotations
 
@@ -104,7 +104,9 @@ def check_sharding(model: torch.nn.Module, ranks: int) -> str:
     local = sum(p.to_local().numel() * p.element_size() for p in model.parameters())
     total = sum(p.numel() * p.element_size() for p in model.parameters())
     if local > SHARD_TOLERANCE * total / ranks:
-        raise StepError(f"fsdp: this rank holds {local:,} of {total:,} bytes on {ranks} ranks; expected about 1/{ranks}")
+        raise StepError(
+            f"fsdp: this rank holds {local:,} of {total:,} bytes on {ranks} ranks; expected about 1/{ranks}"
+        )
     return f"FSDP2: {local:,} of {total:,} parameter bytes on each of {ranks} ranks"
 
 

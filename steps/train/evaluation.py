@@ -95,9 +95,7 @@ class HeldOut:
         if not self._reference:
             self._reference = self._log_probs(trainer, mine, reference=True)
         model.train(training)
-        rows = {
-            id: RowMargin(id, chosen, rejected, *self._reference[id]) for id, (chosen, rejected) in policy.items()
-        }
+        rows = {id: RowMargin(id, chosen, rejected, *self._reference[id]) for id, (chosen, rejected) in policy.items()}
         if dist.is_initialized():
             gathered: list[dict[str, RowMargin] | None] = [None] * dist.get_world_size()
             dist.all_gather_object(gathered, rows)

@@ -14,14 +14,14 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 from steps import contract
 from steps.contract import StepError
 from steps.train import arguments as train_arguments
-from steps.train.arguments import TrainArguments
 
-PORT = 29400
+PORTS = range(20000, 30000)
 TRAIN = Path(__file__).with_name("train.py")
 
 
@@ -77,8 +77,10 @@ def torchrun(processes: int) -> list[str]:
     if len(hosts) == 1:
         return [*command, "--standalone"]
     rank = hosts.index(world["current_host"])
+    # A port of the job's own: two jobs on one machine, as in local runs, must not meet each other.
+    port = PORTS[zlib.crc32(os.environ.get("TRAINING_JOB_NAME", "").encode()) % len(PORTS)]
     return [
-        *command, f"--nnodes={len(hosts)}", f"--node-rank={rank}", f"--master-addr={hosts[0]}", f"--master-port={PORT}"
+        *command, f"--nnodes={len(hosts)}", f"--node-rank={rank}", f"--master-addr={hosts[0]}", f"--master-port={port}"
     ]  # fmt: skip
 
 

@@ -29,8 +29,8 @@ NAMES = {
 }
 
 DEFINITIONS = [
-    {"Name": "train:step", "Regex": rf"\[metrics\] step=([0-9]+)/"},
-    {"Name": "train:max_steps", "Regex": rf"\[metrics\] step=[0-9]+/([0-9]+)"},
+    {"Name": "train:step", "Regex": r"\[metrics\] step=([0-9]+)/"},
+    {"Name": "train:max_steps", "Regex": r"\[metrics\] step=[0-9]+/([0-9]+)"},
     *(
         {"Name": f"train:{name}", "Regex": rf"\[metrics\].* {name}={NUMBER}"}
         for name in NAMES.values()

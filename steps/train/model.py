@@ -1,8 +1,8 @@
 """The base model, its tokenizer and its LoRA adapter.
 
 The tokenizer comes first: what is wrong with a model folder is said before any weight is read. The base is loaded in
-NF4 with its 4-bit blocks stored in the compute dtype, because FSDP2 shards only floating-point storage (with the default
-uint8 every rank silently keeps the whole base).
+NF4 with its 4-bit blocks stored in the compute dtype, because FSDP2 shards only floating-point storage (with the
+default uint8 every rank silently keeps the whole base).
 """
 
 from __future__ import annotations

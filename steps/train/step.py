@@ -19,7 +19,7 @@ MODEL = "/opt/ml/input/data/model"
 
 
 def build(scope: Scope, preprocess: RequestStep) -> RequestStep:
-    """Reads the splits, the recipe and, unless it comes from the hub, the base model; leaves the adapter uncompressed."""
+    """Reads the splits, the recipe and, unless the hub has it, the base model; leaves the adapter uncompressed."""
     workflow, settings, parameter = scope.workflow, scope.workflow.settings.train, scope.parameter
     request = {
         "AlgorithmSpecification": {
@@ -59,9 +59,7 @@ def build(scope: Scope, preprocess: RequestStep) -> RequestStep:
 
 def hyperparameters(scope: Scope) -> dict[str, Any]:
     """What the execution's parameters change in the recipe. All values are strings, as the API wants them."""
-    found: dict[str, Any] = {
-        argument: scope.parameter[name].to_string() for name, (argument, _) in TRAINING.items()
-    }
+    found: dict[str, Any] = {argument: scope.parameter[name].to_string() for name, (argument, _) in TRAINING.items()}
     if "ModelUri" in scope.parameter:
         return found | {"model_id": MODEL}
     return found | {"model_id": scope.parameter["ModelId"], "model_revision": scope.parameter["ModelRevision"]}

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 # Run as a script, this file's folder is first on the path; the packages are found from the folder above `steps`.
-sys.path[0:1] = [str(Path(__file__).resolve().parents[2])] if __package__ in (None, "") else sys.path[0:1]
+if not __package__:
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from steps import contract
 from steps.contract import StepError
@@ -62,8 +63,8 @@ def main(argv: list[str]) -> None:
 
     tokenizer = load_tokenizer(arguments)
     config = trainer_config(arguments, checkpoint_folder(arguments, output))
-    train_pairs = tokenise(train_records, tokenizer, arguments, config, "train")
-    validation_pairs = tokenise(validation_records, tokenizer, arguments, config, "validation")
+    train_pairs, train_left = tokenise(train_records, tokenizer, arguments, config, "train")
+    validation_pairs, validation_left = tokenise(validation_records, tokenizer, arguments, config, "validation")
     marker = checkpoints.Marker(fingerprint(arguments, config, train_pairs, validation_pairs))
     resume = checkpoints.newest(Path(config.output_dir), marker.fingerprint)
 
@@ -78,7 +79,11 @@ def main(argv: list[str]) -> None:
     )
     lines, held_out = add_callbacks(trainer, arguments, validation_pairs, resume)
     trainer.train(resume_from_checkpoint=str(resume[0]) if resume else None)
-    save(output, trainer, tokenizer, lines, held_out)
+    rows = {
+        "train": {"given": len(train_records), "used": len(train_pairs), **train_left.counts},
+        "validation": {"given": len(validation_records), "used": len(validation_pairs), **validation_left.counts},
+    }
+    save(output, trainer, tokenizer, lines, held_out, rows)
 
 
 def check_launch(arguments: TrainArguments) -> None:
@@ -160,8 +165,11 @@ def tokenise(
     arguments: TrainArguments,
     config: DPOConfig,
     split: str,
-) -> list[data.Pair]:
-    """Token ids of a split. Each process renders its share and all get the whole, so that none waits for another."""
+) -> tuple[list[data.Pair], data.Left]:
+    """Token ids of a split, and which rows were cut or left out.
+
+    Each process renders its share and all get the whole, so that none waits for another.
+    """
     import torch.distributed as dist
 
     share = records[config.process_index :: config.world_size]
@@ -181,7 +189,7 @@ def tokenise(
     log.info("%s: %d of %d rows, longest %d tokens", split, len(pairs), len(records), longest)
     for line in left.lines():
         log.warning("%s: %s", split, line)
-    return pairs
+    return pairs, left
 
 
 def fingerprint(
@@ -238,6 +246,7 @@ def save(
     tokenizer: PreTrainedTokenizerBase,
     lines: MetricLines,
     held_out: HeldOutEvaluation,
+    rows: dict[str, dict[str, int]],
 ) -> None:
     """Write the results; the manifest comes last and says that the run is whole."""
     trainer.save_model(str(output))
@@ -250,6 +259,7 @@ def save(
         "beta": trainer.arguments.beta,
         "before": before.as_dict(),
         "after": after.as_dict(),
+        "tokenised": rows,
         "margins": [{"id": row.id, "margin": row.margin} for row in held_out.margins],
     }
     contract.write_json(output / "evaluation.json", evaluation)

@@ -51,12 +51,12 @@ class PairCollator(DataCollatorMixin):
 
 
 class PairTrainer(DPOTrainer):
-    """DPO on `Pair`s. Differs from TRL's trainer where FACTS name a trap:
+    """DPO on `Pair`s. Differs from TRL's trainer:
 
     - rows arrive tokenised, none is dropped or truncated here;
     - adapter weights train, and their gradients are summed, in float32, whatever the base is stored in;
-    - under FSDP log-probabilities stay float32: accelerate's policy would round the model's outputs to bfloat16, in which
-      ln 2 is 0.6914;
+    - under FSDP log-probabilities stay float32: accelerate's policy would round the model's outputs to bfloat16, in
+      which ln 2 is 0.6914;
     - a checkpoint holds the adapter and the optimizer, never the frozen base, and is valid only once its marker stands;
     - the first loss must be ln 2 where theory says so: otherwise the reference is not the base model.
     """
@@ -95,7 +95,9 @@ class PairTrainer(DPOTrainer):
     def _set_signature_columns_if_needed(self) -> None:
         self._signature_columns = ["prompt_ids", "chosen_ids", "chosen_mask", "rejected_ids", "rejected_mask"]
 
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         if self.first_loss_is_due and self.model.training:
             self.first_loss_is_due = False

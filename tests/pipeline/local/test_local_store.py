@@ -5,7 +5,7 @@ import os
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.local.store import Store, content_key
+from pipeline.local.store import Store
 
 
 @pytest.fixture
@@ -60,34 +60,12 @@ def test_downloading_nothing_is_an_error_that_says_where_it_looked(store, tmp_pa
         store.download("s3://bucket/none", tmp_path / "out")
 
 
-def test_the_content_key_follows_content_and_names(tmp_path):
-    one = write(tmp_path / "one", a_txt="1", b_txt="2")
-    assert content_key(one) == content_key(write(tmp_path / "two", b_txt="2", a_txt="1"))
-    assert content_key(one) != content_key(write(tmp_path / "three", a_txt="2", b_txt="1"))
-    assert content_key(one) != content_key(write(tmp_path / "four", c_txt="1", b_txt="2"))
-    (tmp_path / "none").mkdir()
-    with pytest.raises(UserError, match="empty folder"):
-        content_key(tmp_path / "none")
-    with pytest.raises(UserError, match="no such file or folder"):
-        content_key(tmp_path / "missing")
-
-
-def test_uploading_content_twice_gives_one_uri_and_other_content_another(store, tmp_path):
-    data = write(tmp_path / "data", a_txt="1")
-    first = store.upload_content(data, "s3://bucket/inputs")
-    assert first == store.upload_content(data, "s3://bucket/inputs/")
-    assert first.endswith("/")
-    write(data, a_txt="2")
-    assert first != store.upload_content(data, "s3://bucket/inputs")
-    file = store.upload_content(data / "a.txt", "s3://bucket/inputs")
-    assert file.endswith("/a.txt") and store.path(file).read_text() == "2"
-
-
 def test_links_of_a_hub_cache_are_followed(store, tmp_path):
     blob = write(tmp_path / "blobs", abc="weights") / "abc"
     (tmp_path / "snapshot").mkdir()
     (tmp_path / "snapshot/model.bin").symlink_to(blob)
-    uri = store.upload_content(tmp_path / "snapshot", "s3://bucket/models")
+    uri = "s3://bucket/models/"
+    store.upload(tmp_path / "snapshot", uri)
     assert (store.path(uri) / "model.bin").read_text() == "weights"
     assert not (store.path(uri) / "model.bin").is_symlink()
 

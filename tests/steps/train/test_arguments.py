@@ -1,0 +1,109 @@
+"""Training arguments: typed, with every mistake named; text from a command line or a hyperparameter means the same."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steps import typed_yaml
+from steps.contract import StepError
+from steps.train import arguments
+from steps.train.arguments import SUCCESSORS, FsdpConfig, TrainArguments
+
+ROOT = Path(__file__).resolve().parents[3]
+RECIPES = sorted((ROOT / "configs" / "recipes").glob("*.yaml"))
+
+
+def recipe(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "args.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_is_valid_short_and_says_how_to_run_it(path: Path) -> None:
+    arguments.load(path)
+    text = path.read_text()
+    assert len(text.splitlines()) < 90
+    assert f"--config configs/recipes/{path.name}" in text
+
+
+def test_there_are_recipes() -> None:
+    assert [path.stem for path in RECIPES] == ["llama3.1-70b", "quickstart", "qwen3-0.6b", "qwen3-8b"]
+
+
+def test_all_problems_are_named_with_line_and_mend(tmp_path: Path) -> None:
+    path = recipe(tmp_path, "model_id: m\nbeta: 0\nnum_train_epoch: 3\nwarmup_ratio: 0.1\nfsdp_config:\n  versio: 2\n")
+    with pytest.raises(typed_yaml.InvalidFile) as caught:
+        arguments.load(path)
+    assert str(caught.value) == (
+        f"{path}: 4 problems\n"
+        "  line 2  beta: must be greater than 0 (given: 0)\n"
+        "  line 3  num_train_epoch: unknown key; did you mean num_train_epochs?\n"
+        "  line 4  warmup_ratio: was removed; write warmup_steps: a value below 1 is a ratio of all steps\n"
+        "  line 6  fsdp_config.versio: unknown key; did you mean version?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("loss_type: exo_pair", "label_smoothing: exo_pair needs a value above 0"),
+        ("loss_type: [sigmoid, sft]\nloss_weights: [1]", "loss_weights: 1 weights for 2 loss types"),
+        ("target_modules: [q_proj, lm_head]", "target_modules: an adapter on lm_head would never be trained"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(StepError, match=problem):
+        arguments.load(recipe(tmp_path, f"model_id: m\n{text}\n"))
+
+
+@pytest.mark.parametrize("text", ["0.25", '"0.25"', "2.5e-1", "2.5E-1"])
+def test_a_number_means_the_same_quoted_or_bare(tmp_path: Path, text: str) -> None:
+    assert arguments.load(recipe(tmp_path, "model_id: m"), {"beta": text}).beta == 0.25
+
+
+def test_overrides_win_and_keep_their_types(tmp_path: Path) -> None:
+    given_text = {
+        "max_length": "0512", "load_in_4bit": "false", "loss_type": "sigmoid,sft", "loss_weights": "[1, 0.5]",
+        "model_revision": "none", "model_id": "007", "target_modules": '["q_proj", "v_proj"]',
+    }  # fmt: skip
+    loaded = arguments.load(recipe(tmp_path, "model_id: m\nmax_length: 64\nmodel_revision: main"), given_text)
+    assert (loaded.max_length, loaded.load_in_4bit, loaded.model_revision, loaded.model_id) == (512, False, None, "007")
+    assert loaded.loss_type == ["sigmoid", "sft"] and loaded.loss_weights == [1, 0.5]
+    assert loaded.target_modules == ["q_proj", "v_proj"]
+
+
+def test_the_command_line_takes_both_forms() -> None:
+    words = ["--config", "f.yaml", "--beta=0.3", "--max-steps", "-1", "--fsdp", "--seed", "3"]
+    assert arguments.parse(words) == (Path("f.yaml"), {"beta": "0.3", "max_steps": "-1", "fsdp": "true", "seed": "3"})
+    with pytest.raises(StepError, match="--config FILE is missing"):
+        arguments.parse(["--beta", "1"])
+    with pytest.raises(StepError, match="beta=1: expected --key value"):
+        arguments.parse(["beta=1"])
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs"])))
+def test_any_text_that_json_quotes_comes_back(text: str) -> None:
+    import json
+
+    assert typed_yaml.decode(json.dumps(text)) == text
+
+
+def test_names_are_trls_own_or_documented_here() -> None:
+    from trl import DPOConfig
+
+    own = {
+        "model_id", "model_revision", "attn_implementation", "load_in_4bit", "bnb_4bit_use_double_quant",
+        "lora_r", "lora_alpha", "lora_dropout", "target_modules", "use_rslora", "train_data", "validation_data",
+        "truncation", "mlflow_uri", "mlflow_experiment_name", "wandb_project", "merge_weights",
+    }  # fmt: skip
+    trl_names = {field.name for field in dataclasses.fields(DPOConfig)}
+    assert set(TrainArguments.model_fields) - trl_names == own
+    assert all(field.description for field in TrainArguments.model_fields.values())
+    assert all(field.description for field in FsdpConfig.model_fields.values())
+    assert not set(SUCCESSORS) & set(TrainArguments.model_fields)

@@ -1,0 +1,72 @@
+"""The container's entry: the job's world becomes a torchrun command; mistakes are said before it starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from steps.contract import StepError
+from steps.train import launch
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("OPT_ML", str(tmp_path))
+    monkeypatch.setenv("TRAINING_JOB_NAME", "job-1")
+    for name in ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME", "SM_NUM_GPUS", "SM_CHANNEL_CONFIG"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    config = tmp_path / "input" / "config"
+    config.mkdir(parents=True)
+    (config / "hyperparameters.json").write_text("{}")
+    write_world(tmp_path, ["algo-1"], "algo-1")
+    recipe = tmp_path / "input" / "data" / "config"
+    recipe.mkdir(parents=True)
+    (recipe / "args.yaml").write_text("model_id: m\n")
+    return tmp_path
+
+
+def write_world(root: Path, hosts: list[str], current: str) -> None:
+    world = {"hosts": hosts, "current_host": current, "network_interface_name": "eth7"}
+    (root / "input" / "config" / "resourceconfig.json").write_text(json.dumps(world))
+
+
+def test_one_node_needs_no_rendezvous_address(job: Path) -> None:
+    assert launch.torchrun(4)[1:] == ["-m", "torch.distributed.run", "--nproc-per-node=4", "--standalone"]
+
+
+def test_every_node_of_a_job_meets_at_the_same_place(job: Path) -> None:
+    commands = []
+    for host in ("algo-2", "algo-1"):
+        write_world(job, ["algo-2", "algo-1"], host)
+        commands.append(launch.torchrun(8))
+    ranks = [next(word for word in command if word.startswith("--node-rank")) for command in commands]
+    assert ranks == ["--node-rank=1", "--node-rank=0"]
+    shared = [[word for word in command if not word.startswith("--node-rank")] for command in commands]
+    assert shared[0] == shared[1]
+    assert "--master-addr=algo-1" in shared[0] and "--nnodes=2" in shared[0]
+
+
+@pytest.mark.parametrize("wanted", ["0", "-1", "many"])
+def test_a_wrong_number_of_processes_is_refused(job: Path, wanted: str) -> None:
+    with pytest.raises(StepError, match="write auto or a number above 0"):
+        launch.process_count(wanted)
+
+
+def test_auto_is_a_process_per_gpu_and_one_without(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SM_NUM_GPUS", "8")
+    assert launch.process_count("auto") == 8
+    monkeypatch.setenv("SM_NUM_GPUS", "0")
+    assert launch.process_count("auto") == 1
+
+
+def test_a_wrong_hyperparameter_is_left_as_the_failure_reason(run, job: Path) -> None:
+    (job / "input" / "config" / "hyperparameters.json").write_text('{"beta": "0", "max_lenght": "512"}')
+    done = run("-m", "steps.train.launch", OPT_ML=str(job), SM_CHANNEL_CONFIG=str(job / "input" / "data" / "config"))
+    assert done.returncode == 1
+    reason = (job / "output" / "failure").read_text()
+    assert "beta: must be greater than 0" in reason
+    assert "max_lenght: unknown key; did you mean max_length?" in reason
+    assert done.stderr == f"error: {reason}\n"

@@ -1,0 +1,145 @@
+"""The training script as a process: alone and sharded, resumed, and refusing what would go wrong later."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+SHORT = {"max_steps": 6, "save_steps": 3, "logging_steps": 1}
+
+
+@pytest.fixture(scope="module")
+def sharded(train, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A short FSDP2 + NF4 run over two processes: its output folder and its log."""
+    output = tmp_path_factory.mktemp("sharded") / "out"
+    done = train(output, 2, **SHORT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return output, done.stdout
+
+
+def test_two_processes_each_hold_half_of_the_parameters(sharded: tuple[Path, str]) -> None:
+    _, log = sharded
+    line = next(line for line in log.splitlines() if line.startswith("FSDP2: "))
+    local, total = (int(line.split()[index].replace(",", "")) for index in (1, 3))
+    assert line.endswith("on each of 2 ranks")
+    assert total / 2 <= local < total / 2 * 1.25
+
+
+def test_training_begins_at_ln_2_and_ties_everywhere(sharded: tuple[Path, str]) -> None:
+    output, _ = sharded
+    history = json.loads((output / "history.json").read_text())
+    first = next(entry for entry in history if "loss" in entry)
+    assert first["loss"] == pytest.approx(math.log(2), abs=1e-5)
+    evaluation = json.loads((output / "evaluation.json").read_text())
+    assert evaluation["before"]["ties"] == evaluation["before"]["rows"] == len(evaluation["margins"])
+    assert evaluation["after"]["ties"] < evaluation["after"]["rows"]
+
+
+def test_the_manifest_names_every_file_by_its_hash(sharded: tuple[Path, str]) -> None:
+    output, _ = sharded
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert (manifest["steps_done"], manifest["steps_planned"]) == (6, 6)
+    present = {path.name for path in output.iterdir() if path.is_file()} - {"manifest.json"}
+    assert set(manifest["files"]) == present
+    for name, digest in manifest["files"].items():
+        assert hashlib.sha256((output / name).read_bytes()).hexdigest() == digest
+
+
+def test_the_adapter_loads_with_peft_and_changes_the_logits(sharded: tuple[Path, str], tiny_model: Path) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    output, _ = sharded
+    base = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
+    tokens = torch.arange(20).unsqueeze(0)
+    with torch.no_grad():
+        before = base(tokens).logits
+        after = PeftModel.from_pretrained(base, str(output))(tokens).logits
+    assert not torch.equal(before, after)
+    assert torch.isfinite(after).all()
+
+
+def test_a_checkpoint_holds_the_adapter_and_never_the_base(sharded: tuple[Path, str]) -> None:
+    from safetensors import safe_open
+
+    output, _ = sharded
+    checkpoint = output / "checkpoints" / "checkpoint-3"
+    with safe_open(checkpoint / "adapter_model.safetensors", "pt") as file:
+        assert file.keys() and all("lora_" in name for name in file.keys())  # noqa: SIM118 (not a mapping)
+    assert not list(checkpoint.glob("*model_fsdp*"))
+
+
+def test_a_resumed_run_ends_bitwise_where_the_whole_one_did(sharded: tuple[Path, str], train, tmp_path: Path) -> None:
+    output, _ = sharded
+    resumed = tmp_path / "resumed"
+    shutil.copytree(output / "checkpoints", resumed / "checkpoints")
+    shutil.rmtree(resumed / "checkpoints" / "checkpoint-6")
+    done = train(resumed, 2, **SHORT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "continuing from checkpoint-3" in done.stdout
+    for name in ("adapter_model.safetensors", "evaluation.json"):
+        assert (resumed / name).read_bytes() == (output / name).read_bytes()
+
+
+def test_a_checkpoint_of_other_arguments_is_not_continued(sharded: tuple[Path, str], train, tmp_path: Path) -> None:
+    output, _ = sharded
+    other = tmp_path / "other"
+    shutil.copytree(output / "checkpoints", other / "checkpoints")
+    done = train(other, 2, **SHORT | {"max_steps": 1}, beta=0.5)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "it belongs to a run with other data, model or arguments" in done.stdout
+    assert "continuing" not in done.stdout
+
+
+def test_one_process_trains_without_sharding_and_in_float32(train, tmp_path: Path) -> None:
+    done = train(tmp_path / "out", 0, fsdp="false", bf16="false", load_in_4bit="false", max_steps=2, logging_steps=1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "out" / "manifest.json").is_file()
+
+
+def test_several_losses_and_a_tracker_work_together(train, tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/mlflow.db"
+    done = train(
+        tmp_path / "out", 0, fsdp="false", max_steps=2, logging_steps=1, loss_type="sigmoid,sft",
+        loss_weights="[1, 0.1]", mlflow_uri=database, run_name="short",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=database)
+    (found,) = client.search_runs([client.get_experiment_by_name("dpo").experiment_id])
+    assert found.data.metrics["eval_reward_accuracy"] == pytest.approx(
+        json.loads((tmp_path / "out" / "evaluation.json").read_text())["after"]["reward_accuracy"]
+    )
+
+
+def test_fsdp_without_torchrun_fails_fast(train, tmp_path: Path) -> None:
+    done = train(tmp_path / "out", 0)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: fsdp: true needs torchrun: torchrun --nproc_per_node N steps/train/train.py …; "
+        "for one process without sharding add --fsdp false\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("missing", ["chat_template.jinja", "tokenizer.json", "model.safetensors", "config.json"])
+def test_a_folder_that_is_no_usable_model_is_one_line(train, tiny_model: Path, tmp_path: Path, missing: str) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    (model / missing).unlink()
+    done = train(tmp_path / "out", 0, fsdp="false", model_id=model)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {model}: ") and "Traceback" not in done.stderr
+
+
+def test_a_missing_folder_of_pairs_is_one_line(train, tmp_path: Path) -> None:
+    done = train(tmp_path / "out", 0, fsdp="false", train_data=tmp_path / "absent")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith(f"error: train_data: {tmp_path / 'absent'}: there is no such folder")

@@ -48,17 +48,17 @@ TIMES = ("6:30 am", "7 am", "8:15 am", "9 am", "noon", "2 pm", "4:45 pm", "6 pm"
 PEOPLE = ("Maria", "Tom", "Aisha", "Kenji", "Olga", "David", "Priya", "Lucas")
 ROOMS = ("the kitchen", "the bedroom", "the living room", "the office", "the bathroom")
 
-DAY = Slot("day", "on {}", "some day soon", ("Which day would you like?", "What day should it be?"), DAYS)
+DAY = Slot("day", "on {}", "on some day", ("Which day would you like?", "What day should it be?"), DAYS)
 TIME = Slot("time", "at {}", "at some time", ("At what time?", "What time would suit you?"), TIMES)
 ORIGIN = Slot(
-    "origin", "from {}", "from somewhere", ("Where will you leave from?", "Which city do you start in?"), CITIES
+    "origin", "from {}", "from some city", ("Where will you leave from?", "Which city do you start in?"), CITIES
 )
 DESTINATION = Slot(
-    "destination", "to {}", "to somewhere", ("Where do you want to go?", "What is your destination?"), CITIES
+    "destination", "to {}", "to some city", ("Where do you want to go?", "What is your destination?"), CITIES
 )
-CITY = Slot("city", "in {}", "somewhere", ("Which city do you mean?", "In which city?"), CITIES)
-ROOM = Slot("room", "in {}", "somewhere at home", ("In which room?", "Which room do you mean?"), ROOMS)
-RECIPIENT = Slot("recipient", "to {}", "to someone", ("Who should receive it?", "Who is it for?"), PEOPLE)
+CITY = Slot("city", "in {}", "in some city", ("Which city do you mean?", "In which city?"), CITIES)
+ROOM = Slot("room", "in {}", "in some room", ("In which room?", "Which room do you mean?"), ROOMS)
+RECIPIENT = Slot("recipient", "to {}", "to some friend", ("Who should receive it?", "Who is it for?"), PEOPLE)
 
 TOOLS = (
     Tool(
@@ -111,7 +111,7 @@ TOOLS = (
             Slot(
                 "subject",
                 "about {}",
-                "about something",
+                "about some topic",
                 ("What is it about?", "What should the subject be?"),
                 ("the budget", "the trip", "our lease", "the new logo", "the invoice", "lunch"),
             ),
@@ -141,14 +141,14 @@ TOOLS = (
             Slot(
                 "ingredient",
                 "with {}",
-                "with something",
+                "with some ingredient",
                 ("With which ingredient?", "What should be in it?"),
                 ("lentils", "spinach", "salmon", "pumpkin", "rice", "tofu"),
             ),
             Slot(
                 "minutes",
                 "under {} minutes",
-                "within some time",
+                "in some time",
                 ("How many minutes do you have?", "How long may it take?"),
                 (15, 20, 30, 45, 60),
             ),
@@ -167,14 +167,14 @@ TOOLS = (
             Slot(
                 "pickup",
                 "from {}",
-                "from somewhere",
+                "from some address",
                 ("Where should it pick you up?", "What is the pickup address?"),
                 ("the Hilton", "12 Oak Street", "the museum", "City Hall", "my hotel"),
             ),
             Slot(
                 "dropoff",
                 "to {}",
-                "to somewhere",
+                "to some address",
                 ("Where should it take you?", "What is the drop-off address?"),
                 ("the airport", "the harbour", "Central Station", "the stadium", "the clinic"),
             ),
@@ -194,7 +194,7 @@ TOOLS = (
             Slot(
                 "artist",
                 "by {}",
-                "by someone",
+                "by some artist",
                 ("Which artist?", "By which artist?"),
                 ("Queen", "Mozart", "Adele", "Miles Davis", "ABBA", "Björk"),
             ),
@@ -226,7 +226,7 @@ TOOLS = (
             Slot(
                 "carrier",
                 "sent with {}",
-                "sent with someone",
+                "sent with some carrier",
                 ("Which carrier?", "Who ships it?"),
                 ("DHL", "UPS", "FedEx", "PostNord", "GLS"),
             ),
@@ -265,7 +265,7 @@ TOOLS = (
         "add_meeting",
         "Add a meeting to the calendar.",
         "add a meeting",
-        (Slot("guest", "with {}", "with someone", ("Who will you meet?", "With whom?"), PEOPLE), DAY, TIME),
+        (Slot("guest", "with {}", "with some colleague", ("Who will you meet?", "With whom?"), PEOPLE), DAY, TIME),
         (
             "Add a meeting{guest}{day}{time}",
             "I have a meeting{day}{time}{guest}, so please add it",
@@ -300,7 +300,7 @@ TOOLS = (
             Slot(
                 "text",
                 'that says "{}"',
-                "that says something",
+                "that says some words",
                 ("What does the text say?", "Which text?"),
                 ("good morning", "thank you", "see you soon", "no smoking", "mind the gap"),
             ),

@@ -25,10 +25,9 @@ from pathlib import Path
 from steps import contract
 from steps.quickstart.catalogue import TOOLS, UNSERVED, Slot, Tool, Value
 
-ROWS_PER_PAIR = 120
+ROWS_PER_PAIR = 132
 SEED = 20
 FOLLOW_UPS = 0.1  # share of the served conversations in which the person answers a question before
-FOREIGN = 0.1  # share of the declined requests that another tool of the catalogue would serve
 
 CALL, ASK, DECLINE = "call", "ask", "decline"
 PAIRS = ((CALL, ASK), (CALL, DECLINE), (ASK, CALL), (ASK, DECLINE), (DECLINE, CALL), (DECLINE, ASK))
@@ -118,16 +117,10 @@ def served(rng: random.Random, missing: bool) -> Scene:
 
 
 def unserved(rng: random.Random) -> Scene:
-    """A request that no offered tool serves; a wrong answer reaches for an offered one all the same."""
-    wanted = rng.choice(TOOLS)
-    if rng.random() < FOREIGN:
-        values = draw(rng, wanted)
-        kept = rng.sample(sorted(values), rng.randint(len(values) - 1, len(values)))
-        text, action = request(rng, wanted, {name: values[name] for name in kept}), wanted.action
-    else:
-        asked, action = rng.choice(UNSERVED)
-        text = rng.choice(OPENERS) + rng.choice(UNSERVED_OPENERS).format(asked) + rng.choice(CLOSERS)
-    offered = tuple(rng.sample([tool for tool in TOOLS if tool is not wanted], rng.randint(1, 2)))
+    """A request that no tool serves; a wrong answer reaches for an offered one all the same."""
+    asked, action = rng.choice(UNSERVED)
+    text = rng.choice(OPENERS) + rng.choice(UNSERVED_OPENERS).format(asked) + rng.choice(CLOSERS)
+    offered = tuple(rng.sample(TOOLS, rng.randint(1, 2)))
     tool = rng.choice(offered)
     answers = {CALL: call(tool, draw(rng, tool)), ASK: ask(rng, rng.choice(tool.slots)), DECLINE: decline(rng, action)}
     return Scene(offered, (say("user", text),), answers)

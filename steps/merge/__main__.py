@@ -1,0 +1,1 @@
+"""The merge: puts a LoRA adapter into its base model (being built)."""

@@ -1,0 +1,39 @@
+"""Whole pipelines as a user runs them: real processes, one state folder for the module, the quickstart's model."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+class Pipeline:
+    """The command line with a local root of its own."""
+
+    def __init__(self, run: Callable[..., subprocess.CompletedProcess[str]], root: Path, model: Path):
+        self.run, self.root, self.model = run, root, model
+
+    def __call__(self, verb: str, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.run("pipeline.py", verb, *words, "--local", "--local-root", self.root)
+
+    def start(self, **parameters: object) -> tuple[int, dict[str, Any], str]:
+        """Run an execution to its end: exit code, summary, stderr."""
+        given = {"ModelUri": self.model} | parameters
+        words = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
+        done = self("start", "--wait", "--json", *words)
+        assert done.stdout, done.stderr
+        return done.returncode, json.loads(done.stdout), done.stderr
+
+    def json(self, verb: str, *words: str) -> Any:
+        done = self(verb, "--json", *words)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def pipeline(run, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    return Pipeline(run, tmp_path_factory.mktemp("state"), tiny_model)

@@ -1,0 +1,96 @@
+"""Whole local runs: merge, adapter, cache, failing gate, failing step, retry."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+SHORT = {"MaxSteps": 4, "RewardAccuracyThreshold": 0}
+
+
+@pytest.fixture(scope="module")
+def merged(pipeline) -> dict:
+    code, summary, stderr = pipeline.start(**SHORT, MergeWeights="true")
+    assert code == 0, stderr
+    return summary
+
+
+def states(pipeline, execution: str) -> dict[str, str]:
+    found = pipeline.json("status", execution)["steps"]
+    return {step["name"]: "cached" if step["cached"] else step["status"] for step in found}
+
+
+def test_a_merged_model_is_registered_and_loads_by_itself(pipeline, merged: dict) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    assert merged["registered"]["variant"] == "merged"
+    assert "RegisterAdapter" not in states(pipeline, merged["execution"])
+    folder = merged["registered"]["model"]
+    AutoModelForCausalLM.from_pretrained(folder)
+    assert AutoTokenizer.from_pretrained(folder).chat_template
+
+
+def test_every_input_row_is_accounted_for(merged: dict) -> None:
+    rows = merged["rows"]
+    assert rows["read"] == sum(rows[name] for name in ("train", "validation", "duplicate", "quarantined"))
+    assert merged["tokenised"]["train"]["given"] == rows["train"]
+    assert merged["held_out"]["rows"] == merged["tokenised"]["validation"]["used"]
+
+
+def test_the_same_inputs_hit_the_cache_and_the_adapter_is_registered(pipeline, merged: dict) -> None:
+    code, summary, stderr = pipeline.start(**SHORT, MergeWeights="false")
+    assert code == 0, stderr
+    found = states(pipeline, summary["execution"])
+    assert (found["Preprocess"], found["Train"]) == ("cached", "cached")
+    assert "Merge" not in found
+    assert summary["registered"]["variant"] == "adapter"
+    assert summary["registered"]["version"] == merged["registered"]["version"] + 1
+    assert (Path(summary["registered"]["model"]) / "adapter_model.safetensors").is_file()
+
+
+def test_versions_are_listed_newest_first_with_their_facts(pipeline, merged: dict) -> None:
+    models = pipeline.json("models")
+    assert models[-1]["version"] == 1 and models[0]["version"] == len(models)
+    facts = models[-1]["metadata"]
+    assert facts["variant"] == "merged" and facts["execution_arn"].endswith(merged["execution"])
+    assert len(facts["data_hash"]) == 64 and facts["base_model"].startswith("s3://")
+    assert "models" not in pipeline("list").stderr
+    assert [entry["status"] for entry in pipeline.json("list")][-1] == "Succeeded"
+
+
+def test_a_model_below_the_threshold_is_rejected_with_the_numbers(pipeline, merged: dict) -> None:
+    before = len(pipeline.json("models"))
+    code, summary, _ = pipeline.start(**SHORT | {"RewardAccuracyThreshold": 1})
+    assert code == 1
+    assert summary["status"] == "Failed"
+    assert summary["failure_reason"] == summary["gate"]["message"]
+    accuracy = summary["held_out"]["after"]["reward_accuracy"]
+    assert f"{accuracy:.4f} is below the threshold 1 " in summary["failure_reason"]
+    assert len(pipeline.json("models")) == before
+
+
+def test_a_failing_step_shows_its_reason_its_log_and_the_next_command(pipeline, tmp_path: Path) -> None:
+    data = tmp_path / "empty.jsonl"
+    data.write_text("")
+    parameters = ("--set", f"ModelUri={pipeline.model}", "--set", f"InputDataUri={data}")
+    done = pipeline("start", "--wait", *parameters)
+    assert done.returncode == 1
+    assert "Preprocess failed: " in done.stderr and "Traceback" not in done.stderr
+    execution = pipeline.json("list")[0]["id"]
+    assert f"python pipeline.py logs --local --local-root {pipeline.root} {execution}" in done.stderr
+    assert "error: " in pipeline("logs", execution).stdout
+    assert states(pipeline, execution) == {"Preprocess": "Failed"}
+
+
+def test_too_many_invalid_rows_fail_with_their_reasons_and_a_retry_fails_alike(pipeline, tmp_path: Path) -> None:
+    data = tmp_path / "bad.jsonl"
+    good = {"prompt": "p", "chosen": "a", "rejected": "b"}
+    lines = [json.dumps(good | {"prompt": f"p{n}"}) for n in range(8)] + ["not json", "[1]"]
+    data.write_text("\n".join(lines))
+    code, summary, stderr = pipeline.start(InputDataUri=data)
+    assert code == 1 and "bad.jsonl:9" in stderr
+    assert summary["status"] == "Failed"
+    assert pipeline("retry", summary["execution"]).returncode == 1

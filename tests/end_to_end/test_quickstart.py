@@ -1,0 +1,36 @@
+"""The quickstart with its own settings really learns, and the real data sets run with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).resolve().parents[2]
+REAL_DATA = ROOT.parent / "shared" / "data"
+REAL_FILES = {"when2call_preference.jsonl": 600, "sharegpt_preference_en.json": 300}
+
+
+def test_the_quickstart_learns_from_one_half_to_above_nine_tenths(run, tmp_path: Path) -> None:
+    done = run("pipeline.py", "start", "--local", "--local-root", tmp_path, "--wait", "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["held_out"]["before"]["reward_accuracy"] == 0.5
+    assert summary["held_out"]["after"]["reward_accuracy"] > 0.9
+    assert summary["registered"] == summary["registered"] | {"version": 1, "variant": "merged"}
+
+
+@pytest.mark.parametrize("name", REAL_FILES)
+def test_real_data_runs_to_a_registered_version_both_ways(pipeline, name: str) -> None:
+    if not (REAL_DATA / name).is_file():
+        pytest.skip(f"{REAL_DATA / name} is not on this machine")
+    variants = {"true": "merged", "false": "adapter"}
+    for merge, variant in variants.items():
+        code, summary, stderr = pipeline.start(InputDataUri=REAL_DATA / name, MergeWeights=merge)
+        assert code == 0, stderr
+        rows = summary["rows"]
+        assert rows["read"] == REAL_FILES[name]
+        assert rows["read"] == sum(rows[part] for part in ("train", "validation", "duplicate", "quarantined"))
+        assert summary["registered"]["variant"] == variant

@@ -1,0 +1,54 @@
+"""One set of versions: what pyproject.toml pins is what the images install and what the constraints resolve to."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+GROUPS = PROJECT["optional-dependencies"]
+
+
+def pins(lines: list[str]) -> dict[str, str]:
+    """name -> version of `name[extra]==version` lines."""
+    found = {}
+    for line in lines:
+        match = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\[[a-z0-9,]+\])?==([^\s;]+)", line)
+        assert match, f"{line!r} is not pinned to one version"
+        found[re.sub(r"[-_.]+", "-", match[1]).lower()] = match[2]
+    return found
+
+
+def requirements(path: Path) -> dict[str, str]:
+    return pins([line for line in path.read_text().splitlines() if line and not line.startswith("#")])
+
+
+def test_every_direct_dependency_is_pinned_and_the_constraints_agree() -> None:
+    constraints = requirements(ROOT / "containers" / "constraints.txt")
+    direct = [*PROJECT["dependencies"], *(line for name in GROUPS if name != "local" for line in GROUPS[name])]
+    for name, version in pins(direct).items():
+        if name != "ruff":
+            assert constraints[name] == version, name
+
+
+@pytest.mark.parametrize(("image", "provided"), [("training", {"torch"}), ("processing", set())])
+def test_an_image_installs_its_group(image: str, provided: set[str]) -> None:
+    """`provided`: what the base image brings."""
+    installed = requirements(ROOT / "containers" / image / "requirements.txt")
+    group = pins(GROUPS[image])
+    light = pins([line for line in PROJECT["dependencies"] if line.startswith(("pydantic", "pyyaml"))])
+    expected = {name: version for name, version in group.items() if name not in provided}
+    assert installed == expected | (light if image == "training" else {})
+
+
+def test_the_images_and_the_makefile_take_files_that_exist() -> None:
+    for image in ("training", "processing"):
+        text = (ROOT / "containers" / image / "Dockerfile").read_text()
+        for source in re.findall(r"^COPY (\S+) ", text, re.MULTILINE):
+            assert (ROOT / source).exists(), source
+        assert "ARG BASE_IMAGE=" in text
+    assert f"TORCH := torch=={pins(GROUPS['training'])['torch']}" in (ROOT / "Makefile").read_text()

@@ -8,9 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from pipeline import aws
 from pipeline import executions as aws_executions
-from pipeline import settings as workflow_settings
 from pipeline.commands.options import (
     LOCAL_ROOT,
     SETTINGS_DEFAULT,
@@ -25,6 +23,7 @@ from pipeline.commands.options import (
     stdout,
     where,
 )
+from pipeline.commands.remote import remote
 from pipeline.errors import UserError
 from pipeline.executions import ExecutionSummary, StepSummary
 
@@ -46,11 +45,8 @@ def status(
         record = runs.find(local_root, execution)
         summary, steps = runs.summary(record), runs.steps(record)
     else:
-        workflow = workflow_settings.load(settings)
-        with aws.translated(f"python pipeline.py status{where(False, settings, local_root)}"):
-            sagemaker = aws.client("sagemaker", workflow.account.region)
-            arn = aws_executions.find(sagemaker, workflow.settings.pipeline_name, execution)
-            summary, steps = aws_executions.status(sagemaker, arn)
+        with remote("status", settings) as there:
+            summary, steps = aws_executions.status(there.sagemaker, there.find(execution))
     if as_json:
         print_json({**dataclasses.asdict(summary), "steps": [dataclasses.asdict(step) for step in steps]})
         return
@@ -72,10 +68,8 @@ def list_executions(
 
         found = [runs.summary(record) for record in executions.load_all(local_root)]
     else:
-        workflow = workflow_settings.load(settings)
-        with aws.translated(f"python pipeline.py list{where(False, settings, local_root)}"):
-            sagemaker = aws.client("sagemaker", workflow.account.region)
-            found = aws_executions.list_executions(sagemaker, workflow.settings.pipeline_name)
+        with remote("list", settings) as there:
+            found = aws_executions.list_executions(there.sagemaker, there.name)
     if as_json:
         print_json(found)
         return
@@ -105,13 +99,9 @@ def logs(
         return
     if follow:
         raise UserError("--follow works with --local; on AWS use start --wait, or CloudWatch's live tail")
-    workflow = workflow_settings.load(settings)
-    region = workflow.account.region
-    with aws.translated(f"python pipeline.py logs{where(False, settings, local_root)}"):
-        sagemaker = aws.client("sagemaker", region)
-        arn = aws_executions.find(sagemaker, workflow.settings.pipeline_name, execution)
-        _, steps = aws_executions.status(sagemaker, arn)
-        for line in aws_executions.logs(aws.client("logs", region), _chosen(steps, step)):
+    with remote("logs", settings) as there:
+        _, steps = aws_executions.status(there.sagemaker, there.find(execution))
+        for line in aws_executions.logs(there.client("logs"), _chosen(steps, step)):
             print(f"{line.time.isoformat(timespec='seconds')} {line.message}")
 
 
@@ -129,11 +119,9 @@ def stop(
         executions.stop(local_root, record.id)
         print(f"execution {record.id} is stopping")
         return
-    workflow = workflow_settings.load(settings)
-    with aws.translated(f"python pipeline.py stop{where(False, settings, local_root)}"):
-        sagemaker = aws.client("sagemaker", workflow.account.region)
-        arn = aws_executions.find(sagemaker, workflow.settings.pipeline_name, execution)
-        aws_executions.stop(sagemaker, arn)
+    with remote("stop", settings, changes=True) as there:
+        arn = there.find(execution)
+        aws_executions.stop(there.sagemaker, arn)
     print(f"execution {arn.rpartition('/')[2]} is stopping")
 
 
@@ -154,12 +142,11 @@ def retry(
             record = run_execution(local_root, record.id, listen)
         print(summary.text(summary.summarise(local_root, record)))
         raise typer.Exit(run.exit_code(record.status))
-    workflow = workflow_settings.load(settings)
-    with aws.translated(f"python pipeline.py retry{where(False, settings, local_root)}"):
-        sagemaker = aws.client("sagemaker", workflow.account.region)
-        arn = aws_executions.find(sagemaker, workflow.settings.pipeline_name, execution)
-        aws_executions.retry(sagemaker, arn)
-    print(f"execution {arn.rpartition('/')[2]} goes on; watch it: python pipeline.py status")
+    with remote("retry", settings, changes=True) as there:
+        arn = there.find(execution)
+        aws_executions.retry(there.sagemaker, arn)
+    options = where(False, settings, local_root)
+    print(f"execution {arn.rpartition('/')[2]} goes on; watch it: python pipeline.py status{options}")
 
 
 def _chosen(steps: list[StepSummary], name: str | None) -> StepSummary:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from pipeline import aws, registry
-from pipeline import settings as workflow_settings
+from pipeline import registry
 from pipeline.commands.options import (
     LOCAL_ROOT,
     SETTINGS_DEFAULT,
@@ -18,6 +17,7 @@ from pipeline.commands.options import (
     stdout,
     where,
 )
+from pipeline.commands.remote import remote
 
 
 def models(
@@ -32,10 +32,8 @@ def models(
 
         found = runs.models(local_root)
     else:
-        workflow = workflow_settings.load(settings)
-        with aws.translated(f"python pipeline.py models{where(False, settings, local_root)}"):
-            sagemaker = aws.client("sagemaker", workflow.account.region)
-            found = registry.list_models(sagemaker, workflow.settings.register_model.package_group)
+        with remote("models", settings) as there:
+            found = registry.list_models(there.sagemaker, there.workflow.settings.register_model.package_group)
     if as_json:
         print_json(found)
         return

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from pipeline import aws, inputs
 from pipeline import executions as aws_executions
+from pipeline import inputs
 from pipeline import settings as workflow_settings
 from pipeline.commands.options import (
     LOCAL_ROOT,
@@ -24,11 +25,12 @@ from pipeline.commands.options import (
     stderr,
     where,
 )
+from pipeline.commands.remote import Remote, remote
 from pipeline.errors import problems_error
 from pipeline.executions import ExecutionSummary, StepSummary
 from pipeline.parameter_values import parse_assignments, resolve_parameters
 from pipeline.parameters import range_problems
-from pipeline.settings import Workflow
+from pipeline.settings import Asset, Workflow
 
 Assignments = Annotated[
     list[str], typer.Option("--set", metavar="Name=Value", help="Set a pipeline parameter; may stand several times.")
@@ -41,26 +43,25 @@ def upsert(settings: Settings = SETTINGS_DEFAULT, as_json: AsJson = False) -> No
     from pipeline.api_model import check_definition
     from pipeline.rendering import render
 
-    workflow = workflow_settings.load(settings)
-    definition = render(workflow)
-    command = f"python pipeline.py upsert{where(False, settings, LOCAL_ROOT)}"
-    if problems := check_definition(json.loads(definition)):
-        raise problems_error(str(settings), problems, f"Mend them, then: {command}")
-    account = workflow.account
-    with aws.translated(command):
-        aws.check_account(aws.client("sts", account.region), account.account_id, command)
-        sagemaker = aws.client("sagemaker", account.region)
-        _upload(workflow, workflow.assets)
-        group = workflow.settings.register_model.package_group
-        aws_executions.ensure_model_group(sagemaker, group)
-        name = workflow.settings.pipeline_name
+    options = where(False, settings, LOCAL_ROOT)
+    with remote("upsert", settings, changes=True) as there:
+        workflow = there.workflow
+        definition = render(workflow)
+        if problems := check_definition(json.loads(definition)):
+            raise problems_error(str(settings), problems, f"Mend them, then: python pipeline.py upsert{options}")
+        _upload(there, workflow.assets)
+        aws_executions.ensure_model_group(there.sagemaker, workflow.settings.register_model.package_group)
         outcome = aws_executions.upsert(
-            sagemaker, definition, name, account.role_arn, description=workflow.settings.description or None
+            there.sagemaker,
+            definition,
+            there.name,
+            workflow.account.role_arn,
+            description=workflow.settings.description or None,
         )
     if as_json:
-        print_json({"pipeline": name, "outcome": outcome})
+        print_json({"pipeline": there.name, "outcome": outcome})
     else:
-        print(f"pipeline {name} {outcome}; start it: python pipeline.py start{where(False, settings, LOCAL_ROOT)}")
+        print(f"pipeline {there.name} {outcome}; start it: python pipeline.py start{options}")
 
 
 def start(
@@ -72,12 +73,12 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Start an execution, on AWS or with --local on this machine."""
-    workflow = workflow_settings.load(settings)
     overrides = parse_assignments(assignments)
+    options = where(local, settings, local_root)
     if local:
-        code = _start_local(workflow, overrides, local_root, wait, as_json, where(True, settings, local_root))
+        code = _start_local(workflow_settings.load(settings), overrides, local_root, wait, as_json, options)
     else:
-        code = _start_on_aws(workflow, overrides, wait, as_json, where(False, settings, local_root))
+        code = _start_on_aws(settings, overrides, wait, as_json, options)
     raise typer.Exit(code)
 
 
@@ -120,23 +121,18 @@ def _start_local(
     return run.exit_code(execution.status)
 
 
-def _start_on_aws(workflow: Workflow, overrides: dict[str, str], wait: bool, as_json: bool, options: str) -> int:
-    account, name = workflow.account, workflow.settings.pipeline_name
-    command = f"python pipeline.py start{options}"
-    with aws.translated(command):
-        aws.check_account(aws.client("sts", account.region), account.account_id, command)
-        sagemaker = aws.client("sagemaker", account.region)
-        deployed = sagemaker.describe_pipeline(PipelineName=name)["PipelineDefinition"]
-        overrides, assets = _checked(workflow, json.loads(deployed), overrides)
-        _upload(workflow, assets)
-        arn = aws_executions.start(sagemaker, name, overrides, client_request_token=uuid.uuid4().hex)
+def _start_on_aws(settings: Path, overrides: dict[str, str], wait: bool, as_json: bool, options: str) -> int:
+    with remote("start", settings, changes=True) as there:
+        # What is deployed is what will run, whatever the files beside this command say by now.
+        deployed = json.loads(there.sagemaker.describe_pipeline(PipelineName=there.name)["PipelineDefinition"])
+        overrides, assets = _checked(there.workflow, deployed, overrides)
+        _upload(there, assets)
+        arn = aws_executions.start(there.sagemaker, there.name, overrides, client_request_token=uuid.uuid4().hex)
         execution_id = arn.rpartition("/")[2]
-        if not as_json:
-            stderr.print(f"execution {execution_id} started", highlight=False)
+        stderr.print(f"execution {execution_id} started", highlight=False)
+        ended = ExecutionSummary(execution_id, arn, there.name, "Executing")
         if wait:
-            ended = aws_executions.wait(sagemaker, arn, _print_states)
-        else:
-            ended, _ = aws_executions.status(sagemaker, arn)
+            ended = aws_executions.wait(there.sagemaker, arn, _print_states)
     if as_json:
         print_json(ended)
     elif not wait:
@@ -148,8 +144,8 @@ def _start_on_aws(workflow: Workflow, overrides: dict[str, str], wait: bool, as_
 
 
 def _checked(
-    workflow: Workflow, definition: dict[str, object], overrides: dict[str, str]
-) -> tuple[dict[str, str], list[workflow_settings.Asset]]:
+    workflow: Workflow, definition: dict[str, Any], overrides: dict[str, str]
+) -> tuple[dict[str, str], list[Asset]]:
     """The overrides as the definition takes them, and the assets to provide.
 
     Raises:
@@ -166,12 +162,11 @@ def _checked(
     return resolved, assets
 
 
-def _upload(workflow: Workflow, assets: list[workflow_settings.Asset] | tuple[workflow_settings.Asset, ...]) -> None:
-    s3 = aws.client("s3", workflow.account.region)
+def _upload(there: Remote, assets: Sequence[Asset]) -> None:
     for asset in assets:
         if asset.module:
             inputs.make(asset)
-    aws_executions.upload_assets(s3, {asset.uri: asset.path for asset in assets})
+    aws_executions.upload_assets(there.client("s3"), {asset.uri: asset.path for asset in assets})
 
 
 def _print_states(execution: ExecutionSummary, steps: list[StepSummary]) -> None:

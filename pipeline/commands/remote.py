@@ -1,0 +1,49 @@
+"""The AWS side of a command: the workflow, a client of its region, and AWS's errors as messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import aws, executions
+from pipeline import settings as workflow_settings
+from pipeline.commands.options import LOCAL_ROOT, where
+from pipeline.settings import Workflow
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A workflow's pipeline in its account."""
+
+    workflow: Workflow
+    sagemaker: Any
+
+    @property
+    def name(self) -> str:
+        return self.workflow.settings.pipeline_name
+
+    def client(self, service: str) -> Any:
+        return aws.client(service, self.workflow.account.region)
+
+    def find(self, execution: str | None) -> str:
+        """The ARN of an execution by its id, or of the newest one."""
+        return executions.find(self.sagemaker, self.name, execution)
+
+
+@contextmanager
+def remote(verb: str, settings: Path, *, changes: bool = False) -> Iterator[Remote]:
+    """Where `verb` acts on AWS; errors end with the command to run again.
+
+    Args:
+        changes: the verb creates or starts something, so the credentials must be the settings' account's.
+    """
+    workflow = workflow_settings.load(settings)
+    command = f"python pipeline.py {verb}{where(False, settings, LOCAL_ROOT)}"
+    with aws.translated(command):
+        there = Remote(workflow, aws.client("sagemaker", workflow.account.region))
+        if changes:
+            aws.check_account(there.client("sts"), workflow.account.account_id, command)
+        yield there

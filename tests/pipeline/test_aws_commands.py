@@ -1,0 +1,139 @@
+"""upsert, start, status, list, models against moto's server: the command line as a process, over HTTP.
+
+moto completes every execution at once and does not list an execution's steps (it answers 500), so `start` runs without
+--wait here; watching is tested with botocore's Stubber in test_executions.py.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+ACCOUNT = "123456789012"  # moto's
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory, root, endpoint: str):
+    """The quickstart's settings in moto's account, with a model that needs no making."""
+    folder = tmp_path_factory.mktemp("configs")
+    (folder / "recipes").mkdir()
+    account = (root / "configs" / "account.yaml").read_text().replace("111122223333", ACCOUNT)
+    (folder / "account.yaml").write_text(account)
+    recipe = (root / "configs" / "recipes" / "quickstart.yaml").read_text()
+    recipe = re.sub(r"model_id: .*", f"model_id: s3://dpo-pipeline-{ACCOUNT}/models/tiny/", recipe)
+    (folder / "recipes" / "quickstart.yaml").write_text(recipe)
+    workflow = (root / "configs" / "quickstart.yaml").read_text()
+    workflow = re.sub(r"make_model: .*\n", "", workflow)
+    workflow = workflow.replace("../steps/quickstart", str(root / "steps" / "quickstart"))
+    (folder / "quickstart.yaml").write_text(workflow)
+    client(endpoint, "s3").create_bucket(Bucket=f"dpo-pipeline-{ACCOUNT}")
+    return folder / "quickstart.yaml"
+
+
+def client(endpoint: str, service: str):
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    return boto3.client(service, endpoint_url=endpoint, **keys)
+
+
+@pytest.fixture(scope="module")
+def aws(run, endpoint: str, settings):
+    """Run a command against moto's server."""
+    variables = {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "NO_PROXY": "127.0.0.1",
+        "HOME": str(settings.parent),
+    }
+    return lambda *words, **more: run("pipeline.py", *words, "--settings", settings, **variables | more)
+
+
+@pytest.fixture(scope="module")
+def deployed(aws) -> str:
+    first, second = (aws("upsert", "--json") for _ in range(2))
+    assert first.returncode == 0, first.stderr
+    assert json.loads(first.stdout) == {"outcome": "created", "pipeline": "dpo-quickstart"}
+    assert json.loads(second.stdout)["outcome"] == "unchanged"
+    return "dpo-quickstart"
+
+
+def test_upsert_uploads_what_the_definition_refers_to(deployed: str, endpoint: str) -> None:
+    answer = client(endpoint, "sagemaker").describe_pipeline(PipelineName=deployed)
+    definition = json.loads(answer["PipelineDefinition"])
+    data = next(entry for entry in definition["Parameters"] if entry["Name"] == "InputDataUri")["DefaultValue"]
+    bucket, key = data.removeprefix("s3://").split("/", 1)
+    assert client(endpoint, "s3").head_object(Bucket=bucket, Key=key)["ContentLength"] > 0
+    groups = client(endpoint, "sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"]
+    assert [group["ModelPackageGroupName"] for group in groups] == ["dpo-quickstart"]
+
+
+def test_start_passes_the_parameters_on_and_uploads_local_data(deployed: str, aws, endpoint: str, tmp_path) -> None:
+    data = tmp_path / "pairs.jsonl"
+    data.write_text('{"prompt": "p", "chosen": "a", "rejected": "b"}\n')
+    done = aws("start", "--set", "Beta=0.3", "--set", f"InputDataUri={data}")
+    assert done.returncode == 0, done.stderr
+    sagemaker = client(endpoint, "sagemaker")
+    (newest, *_) = sagemaker.list_pipeline_executions(PipelineName=deployed)["PipelineExecutionSummaries"]
+    arn = newest["PipelineExecutionArn"]
+    given = sagemaker.list_pipeline_parameters_for_execution(PipelineExecutionArn=arn)["PipelineParameters"]
+    values = {entry["Name"]: entry["Value"] for entry in given}
+    assert values["Beta"] == "0.3"
+    bucket, key = values["InputDataUri"].removeprefix("s3://").split("/", 1)
+    assert client(endpoint, "s3").get_object(Bucket=bucket, Key=key)["Body"].read() == data.read_bytes()
+
+
+def test_a_wrong_parameter_is_refused_against_the_deployed_definition(deployed: str, aws) -> None:
+    done = aws("start", "--set", "Bta=0.3")
+    assert done.returncode == 1
+    assert "Bta: no such parameter; did you mean Beta?" in done.stderr
+
+
+def test_executions_are_listed(deployed: str, aws) -> None:
+    done = aws("list", "--json")
+    assert done.returncode == 0, done.stderr
+    assert all(entry["pipeline"] == deployed for entry in json.loads(done.stdout))
+
+
+def test_models_are_listed_newest_first(deployed: str, aws, endpoint: str) -> None:
+    sagemaker = client(endpoint, "sagemaker")
+    for status in ("Approved", "Rejected"):
+        sagemaker.create_model_package(ModelPackageGroupName=deployed, ModelApprovalStatus=status)
+    found = json.loads(aws("models", "--json").stdout)
+    assert [(entry["version"], entry["approval_status"]) for entry in found] == [(2, "Rejected"), (1, "Approved")]
+
+
+def test_credentials_of_another_account_are_refused_before_anything_is_touched(aws, settings) -> None:
+    account = settings.parent / "account.yaml"
+    text = account.read_text()
+    try:
+        account.write_text(text.replace(f'account_id: "{ACCOUNT}"', 'account_id: "999999999999"'))
+        done = aws("upsert")
+    finally:
+        account.write_text(text)
+    assert done.returncode == 1
+    assert "the settings name account 999999999999" in done.stderr
+
+
+def test_a_pipeline_that_is_not_there_says_how_to_create_it(aws, settings) -> None:
+    text = settings.read_text()
+    try:
+        settings.write_text(text.replace("pipeline_name: dpo-quickstart", "pipeline_name: absent"))
+        done = aws("start")
+    finally:
+        settings.write_text(text)
+    assert done.returncode == 1
+    assert done.stderr.endswith("create it: python pipeline.py upsert\n")

@@ -111,7 +111,7 @@ def stop(
     local_root: LocalRoot = LOCAL_ROOT,
     settings: Settings = SETTINGS_DEFAULT,
 ) -> None:
-    """Stop a running execution; training writes a checkpoint where it can."""
+    """Stop a running execution; `retry` goes on with it."""
     if local:
         from pipeline.local import executions, runs
 

@@ -1,1 +1,36 @@
-"""The merge: puts a LoRA adapter into its base model (being built)."""
+"""Merge a LoRA adapter into its base model, shard by shard, on a CPU.
+
+Command:  python3 -m steps.merge --base DIR_OR_HUB_ID [--revision R] --adapter DIR --output DIR
+Inputs:   --base: the original model (not its quantised form), a folder or a hub name; --adapter: what training wrote.
+Outputs:  OUTPUT/: the base's weight files by the same names, their index, config.json, generation_config.json,
+          tokenizer and chat template, and manifest.json (hashes, base and revision, adapter's hash), which comes last.
+Limits:   LoRA and rsLoRA on linear layers; whatever else an adapter asks for is refused before anything is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from steps import contract
+from steps.merge import output
+from steps.merge.adapter import read_adapter
+from steps.merge.base import open_base
+from steps.merge.merge import merge
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python3 -m steps.merge", description=__doc__.splitlines()[0])
+    parser.add_argument("--base", required=True, help="folder of the base model, or its hub name")
+    parser.add_argument("--revision", help="commit, tag or branch of a hub model; ignored for a folder")
+    parser.add_argument("--adapter", type=Path, required=True, help="folder with the adapter, as training wrote it")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the merged model: new, or empty")
+    options = parser.parse_args(argv)
+    output.check(options.output)
+    adapter = read_adapter(options.adapter)  # before the base, which may be a long download
+    merge(open_base(options.base, options.revision), adapter, options.output)
+
+
+if __name__ == "__main__":
+    sys.exit(contract.run(lambda: main(sys.argv[1:])))

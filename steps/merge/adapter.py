@@ -116,8 +116,8 @@ def _pair(path: Path, header: dict[str, Stored]) -> dict[str, dict[str, tuple[st
     others = [name for name, match in found.items() if match is None]
     if others:
         raise StepError(
-            f"{path}: not supported by the merge: {len(others)} tensors that are not LoRA matrices of linear layers, "
-            f"first {others[0]}; {INSTEAD}"
+            f"{path}: not supported by the merge: tensors that are not LoRA matrices of linear layers "
+            f"({len(others)}, first {others[0]}); {INSTEAD}"
         )
     pairs: dict[str, dict[str, tuple[str, Stored]]] = {}
     for name, match in found.items():

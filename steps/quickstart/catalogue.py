@@ -1,7 +1,6 @@
 """What the sample conversations of the quickstart are about: tools, how people ask for them, and what no tool serves.
 
-Data only. `preferences.py` turns it into preference pairs. A slot's wording is an adjunct ("on Friday", "to Lisbon"), so that
-a request stays natural English when the slot is left out.
+Data only. `preferences.py` turns it into preference pairs.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ Value = str | int
 
 @dataclass(frozen=True)
 class Slot:
-    """One required argument of a tool: how a person says it, how an assistant asks for it, and its possible values."""
+    """One required argument of a tool: how a person says it or leaves it open, how an assistant asks, possible values."""
 
     name: str
     phrase: str

@@ -2,14 +2,17 @@
 
     python -m steps.quickstart.preferences --output FILE
 
-Every row is one conversation, the tools it may use, the right behaviour (chosen) and one of the two wrong ones (rejected):
+A row is one conversation, the tools it may use, the right behaviour (chosen) and one of the two wrong ones (rejected):
 
 - everything is there: call; wrong are asking for what was said and declining,
 - an argument is missing: ask for it; wrong are calling with a made-up value and declining,
 - no tool fits: decline; wrong are calling an unrelated tool and asking for that tool's argument.
 
-Each of the six (right, wrong) pairs is as frequent as the others, so no behaviour is better by itself: only the conversation
-tells. Text and values come from `catalogue.py`; the same seed always gives the same bytes.
+Each of the six (right, wrong) pairs is as frequent as the others, so no behaviour is better by itself: only the
+conversation tells. Text and values come from `catalogue.py`; the same seed always gives the same bytes.
+
+Made easy on purpose, so that a tiny model learns it within a minute: a missing argument is named vaguely ("on some day")
+instead of left out, and what no tool serves is outside the catalogue.
 """
 
 from __future__ import annotations

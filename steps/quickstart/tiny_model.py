@@ -1,12 +1,12 @@
-"""Make the quickstart's base model: a chat model of about a million parameters, on this machine, in half a minute.
+"""Make the quickstart's base model: a chat model of half a million parameters, on this machine, in half a minute.
 
     python -m steps.quickstart.tiny_model --output DIR [--data FILE]
 
-Trains a byte-level tokenizer on the sample data, builds a Qwen2 model and teaches it the sample's conversations, right and
-wrong answers alike, so that it can talk but prefers nothing yet. Nothing is downloaded. It is a stand-in that makes a whole
-pipeline run affordable without a GPU: it knows the sample's few tools and nothing else.
+Trains a byte-level tokenizer on the sample data, builds a Qwen2 model and teaches it the sample's conversations, right
+and wrong answers alike, so that it can talk but prefers nothing yet. Nothing is downloaded. It is a stand-in that makes
+a whole pipeline run affordable without a GPU: it knows the sample's few tools and nothing else.
 
-The folder appears at once when it is finished; a rerun with the same data and code reuses it.
+The folder appears under its name when it is finished; a rerun with the same data and code reuses it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ VOCABULARY = 2048  # an upper bound: the sample's words run out before
 HIDDEN = 128  # this and the sizes below: whole NF4 blocks of 64, and halves for two ranks
 LAYERS = 2
 CONTEXT = 4096
-STEPS = 300
+STEPS = 260
 ROWS_PER_STEP = 6
 MATRIX_RATE, VECTOR_RATE = 0.02, 4e-3
 IGNORED = -100  # a label that the loss leaves out
@@ -109,8 +109,8 @@ def read_rows(data: Path) -> list[dict[str, Any]]:
 def blank_tokenizer() -> Any:
     """Qwen2's tokenizer with the chat template and no words yet.
 
-    Its own class, not a free composition: AutoTokenizer takes that class for a Qwen2 model whatever the folder says, and
-    would split text otherwise than it was trained.
+    Its own class, not a free composition: AutoTokenizer takes that class for a Qwen2 model whatever the folder says,
+    and would split text otherwise than it was trained.
     """
     from transformers import Qwen2Tokenizer
 
@@ -126,7 +126,7 @@ def blank_tokenizer() -> Any:
 def pretrain(model: Any, tokenizer: Any, rows: list[dict[str, Any]]) -> float:
     """Teach the model both answers of every row alike; returns the last steps' mean loss.
 
-    Only answers count, as every prompt is given. Muon on the matrices, because AdamW alone needs several times the steps.
+    Only answers count, as every prompt is given. Muon on the matrices: AdamW alone needs several times the steps.
     """
     import torch
 
@@ -151,7 +151,9 @@ def pretrain(model: Any, tokenizer: Any, rows: list[dict[str, Any]]) -> float:
         batch = [pair for _ in range(ROWS_PER_STEP) for pair in waiting.pop()]
         inputs = pad([ids for ids, _ in batch], tokenizer.pad_token_id)
         labels = pad([labels for _, labels in batch], IGNORED)
-        loss = model(input_ids=inputs, labels=labels).loss
+        hidden, targets = model.model(input_ids=inputs).last_hidden_state[:, :-1], labels[:, 1:]
+        kept = targets != IGNORED
+        loss = torch.nn.functional.cross_entropy(model.lm_head(hidden[kept]), targets[kept])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for step in (*optimizers, *schedules):
@@ -203,6 +205,7 @@ def build(rows: list[dict[str, Any]], folder: Path) -> None:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
+    torch.set_num_threads(1)  # two threads gain little at this size, and wait for each other on a busy machine
     torch.manual_seed(SEED)
     model = Qwen2ForCausalLM(config)
     started = time.monotonic()

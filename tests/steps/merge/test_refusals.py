@@ -1,8 +1,9 @@
-"""What cannot be merged is refused with one message that says what, where and how to mend it; nothing is left behind."""
+"""What cannot be merged is refused with one message: what, where, how to mend it. Nothing is left behind."""
 
 from __future__ import annotations
 
 import json
+import re
 import resource
 import shutil
 import signal
@@ -38,7 +39,7 @@ def refusal(merge, tmp_path) -> Callable[..., str]:
 
     def call(base: Path | str, adapter: Path, *more: str, **variables: str) -> str:
         done = merge(base, adapter, *more, **variables)
-        assert (done.returncode, done.stdout) == (1, "" if Path(base).is_absolute() else done.stdout)
+        assert done.returncode == 1
         assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
         assert not (tmp_path / "out").exists()
         return done.stderr.removeprefix("error: ").removesuffix("\n")
@@ -94,8 +95,8 @@ def test_adapter_tensors_that_the_merge_would_not_use_are_refused(base, adapter,
     module = "base_model.model.model.layers.0.self_attn.q_proj"
     edit_tensors(path, lambda tensors: tensors.update({f"{module}.lora_magnitude_vector": torch.ones(32)}))
     assert refusal(base, adapter) == (
-        f"{path}: not supported by the merge: 1 tensors that are not LoRA matrices of linear layers, "
-        f"first {module}.lora_magnitude_vector; {INSTEAD}"
+        f"{path}: not supported by the merge: tensors that are not LoRA matrices of linear layers "
+        f"(1, first {module}.lora_magnitude_vector); {INSTEAD}"
     )
     edit_tensors(path, lambda t: (t.pop(f"{module}.lora_magnitude_vector"), t.pop(f"{module}.lora_B.weight")))
     assert refusal(base, adapter) == (
@@ -106,8 +107,8 @@ def test_adapter_tensors_that_the_merge_would_not_use_are_refused(base, adapter,
 def test_an_embedding_adapter_is_refused(make_adapter, base, refusal) -> None:
     adapter = make_adapter(base, target_modules=["embed_tokens"])
     assert refusal(base, adapter) == (
-        f"{adapter}/adapter_model.safetensors: not supported by the merge: 2 tensors that are not LoRA matrices of linear "
-        f"layers, first base_model.model.model.embed_tokens.lora_embedding_A; {INSTEAD}"
+        f"{adapter}/adapter_model.safetensors: not supported by the merge: tensors that are not LoRA matrices of "
+        f"linear layers (2, first base_model.model.model.embed_tokens.lora_embedding_A); {INSTEAD}"
     )
 
 
@@ -244,11 +245,11 @@ def test_nan_and_infinity_are_never_written(make_base, make_adapter, merge, tmp_
     }
     which, tensor, value = broken[culprit]
     edit_tensors(files[which], lambda tensors: tensors[tensor].fill_(value))
+    gives, again = "merging gives NaN or infinity: ", "; train again with a lower learning_rate"
     said = {
         "base": "holds NaN or infinity already in the base; copy or download the base again",
-        "adapter": "merging gives NaN or infinity: its adapter matrices hold them; train again with a lower learning_rate",
-        "sum": "merging gives NaN or infinity: the sum is too large for torch.float16; "
-        "train again with a lower learning_rate",
+        "adapter": f"{gives}its adapter matrices hold them{again}",
+        "sum": f"{gives}the sum is too large for torch.float16{again}",
     }
     done = merge(base, adapter)
     assert (done.returncode, done.stderr) == (1, f"error: {files['base']}: {name}.weight: {said[culprit]}\n")
@@ -265,11 +266,12 @@ def test_a_disk_without_room_is_found_before_writing(base, adapter, merge, tmp_p
     index = base / "model.safetensors.index.json"
     edit_json(index, weight_map=json.loads(index.read_text())["weight_map"] | {"huge": shard.name})
     done = merge(base, adapter)
-    needs, _, free = done.stderr.partition(" GB, ")
-    assert needs.startswith(f"error: {tmp_path}/out: the merged model needs {(size + 10**5) / 1e9:.1f}")
-    assert free.endswith(
-        " GB are free there; make room or give another --output (in a pipeline: a larger volume_gb for the merge)\n"
+    said = (
+        rf"error: {tmp_path}/out: the merged model needs (\d+\.\d\d) GB, (\d+\.\d\d) GB are free there; "
+        r"make room or give another --output \(in a pipeline: a larger volume_gb for the merge\)\n"
     )
+    needs, free = map(float, re.fullmatch(said, done.stderr).groups())
+    assert needs == pytest.approx(size / 1e9, abs=0.01) and free < needs
     assert list((tmp_path / "out").iterdir()) == []
 
 

@@ -12,7 +12,7 @@ Value = str | int
 
 @dataclass(frozen=True)
 class Slot:
-    """One required argument of a tool: how a person says it or leaves it open, how an assistant asks, possible values."""
+    """A required argument of a tool: how a person says it or leaves it open, how an assistant asks, possible values."""
 
     name: str
     phrase: str

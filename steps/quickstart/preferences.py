@@ -11,7 +11,7 @@ A row is one conversation, the tools it may use, the right behaviour (chosen) an
 Each of the six (right, wrong) pairs is as frequent as the others, so no behaviour is better by itself: only the
 conversation tells. Text and values come from `catalogue.py`; the same seed always gives the same bytes.
 
-Made easy on purpose, so that a tiny model learns it within a minute: a missing argument is named vaguely ("on some day")
+Made easy on purpose, so that a tiny model learns it in a minute: a missing argument is named vaguely ("on some day")
 instead of left out, and what no tool serves is outside the catalogue.
 """
 

@@ -27,6 +27,7 @@ from steps import contract
 
 DATA = Path(__file__).with_name("preferences.jsonl")
 MANIFEST = "manifest.json"
+MADE_BY = "steps.quickstart.tiny_model"  # key of the manifest: only a folder that has it is ever replaced
 SEED = 20
 VOCABULARY = 2048  # an upper bound: the sample's words run out before
 HIDDEN = 128  # this and the sizes below: whole NF4 blocks of 64, and halves for two ranks
@@ -73,7 +74,7 @@ TEMPLATE = """\
 """
 
 
-def answer(response: dict[str, str]) -> dict[str, Any]:
+def as_message(response: dict[str, str]) -> dict[str, Any]:
     """An answer of the sample as a chat message; a call written as text becomes `tool_calls`."""
     found = TOOL_CALL.match(response["content"])
     if not found:
@@ -97,7 +98,7 @@ def read_rows(data: Path) -> list[dict[str, Any]]:
         try:
             row = json.loads(line)
             tools = [{"type": "function", "function": json.loads(tool)} for tool in row["tools"]]
-            answers = [answer(row[side]) for side in ("chosen_response", "rejected_response")]
+            answers = [as_message(row[side]) for side in ("chosen_response", "rejected_response")]
             rows.append({"tools": tools, "messages": row["messages"], "answers": answers})
         except (ValueError, KeyError, TypeError) as error:
             raise contract.StepError(
@@ -229,16 +230,16 @@ def ensure(output: Path, data: Path = DATA) -> bool:
     rows = read_rows(data)
     recipe = hashlib.sha256(data.read_bytes() + Path(__file__).read_bytes()).hexdigest()
     manifest = output / MANIFEST
-    if manifest.is_file():
-        if contract.read_json(manifest, "the tiny model's manifest").get("recipe") == recipe:
-            return False
-    elif output.is_dir() and any(output.iterdir()):
-        raise contract.StepError(f"{output}: holds files, but no tiny model; name an empty or a new folder")
+    found = contract.read_json(manifest, "the model's manifest") if manifest.is_file() else {}
+    if found.get(MADE_BY) == recipe:
+        return False
+    if MADE_BY not in found and output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise contract.StepError(f"{output}: holds something else than a tiny model; name an empty or a new folder")
     beside = output.with_name(f"{output.name}.{os.getpid()}.tmp")
     beside.mkdir(parents=True)
     try:
         build(rows, beside)
-        contract.write_json(beside / MANIFEST, {"recipe": recipe})
+        contract.write_json(beside / MANIFEST, {MADE_BY: recipe})
         shutil.rmtree(output, ignore_errors=True)
         beside.rename(output)
     finally:

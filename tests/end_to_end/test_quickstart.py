@@ -24,11 +24,13 @@ def test_the_quickstart_learns_from_one_half_to_above_nine_tenths(run, tmp_path:
 
 @pytest.mark.parametrize("name", REAL_FILES)
 def test_real_data_runs_to_a_registered_version_both_ways(pipeline, name: str) -> None:
+    """A few steps only: what is learned is another test's matter. Without these two values a run takes minutes."""
+    short = {"MaxSteps": 3, "RewardAccuracyThreshold": 0}
     if not (REAL_DATA / name).is_file():
         pytest.skip(f"{REAL_DATA / name} is not on this machine")
     variants = {"true": "merged", "false": "adapter"}
     for merge, variant in variants.items():
-        code, summary, stderr = pipeline.start(InputDataUri=REAL_DATA / name, MergeWeights=merge)
+        code, summary, stderr = pipeline.start(InputDataUri=REAL_DATA / name, MergeWeights=merge, **short)
         assert code == 0, stderr
         rows = summary["rows"]
         assert rows["read"] == REAL_FILES[name]

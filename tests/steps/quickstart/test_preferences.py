@@ -1,0 +1,70 @@
+"""The quickstart's sample data: what the generator writes, and that only the conversation tells right from wrong."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from steps.quickstart import preferences
+from steps.quickstart.catalogue import TOOLS
+
+COMMITTED = Path(preferences.__file__).with_name("preferences.jsonl")
+ACTIONS = {tool.name: tool.action for tool in TOOLS}
+
+
+def calls(content: str) -> list[dict]:
+    if not content.startswith("<TOOLCALL>"):
+        return []
+    return json.loads(content.removeprefix("<TOOLCALL>").removesuffix("</TOOLCALL>"))
+
+
+def behaviour(content: str) -> str:
+    if calls(content):
+        return "call"
+    return "ask" if content.endswith("?") else "decline"
+
+
+def test_the_command_writes_the_committed_file(run, tmp_path: Path) -> None:
+    done = run("-m", "steps.quickstart.preferences", "--output", tmp_path / "new" / "sample.jsonl")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "new" / "sample.jsonl").read_bytes() == COMMITTED.read_bytes()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["sample.jsonl"]
+
+
+def test_every_pair_of_behaviours_is_equally_frequent() -> None:
+    pairs = Counter(
+        tuple(behaviour(row[side]["content"]) for side in ("chosen_response", "rejected_response"))
+        for row in preferences.rows()
+    )
+    assert pairs == dict.fromkeys(preferences.PAIRS, preferences.ROWS_PER_PAIR)
+
+
+def test_no_two_rows_share_a_prompt() -> None:
+    prompts = {json.dumps([row["tools"], row["messages"]]) for row in preferences.rows()}
+    assert len(prompts) == len(preferences.rows())
+
+
+def test_right_calls_use_an_offered_tool_and_only_values_that_were_said() -> None:
+    for row in preferences.rows():
+        said = " ".join(message["content"] for message in row["messages"] if message["role"] == "user").lower()
+        tools = {tool["name"]: tool for tool in map(json.loads, row["tools"])}
+        for call in calls(row["chosen_response"]["content"]):
+            assert list(call["arguments"]) == tools[call["name"]]["parameters"]["required"]
+            assert all(str(value).lower() in said for value in call["arguments"].values()), row
+
+
+def test_calls_that_should_have_been_questions_make_a_value_up() -> None:
+    for row in preferences.rows():
+        said = " ".join(message["content"] for message in row["messages"] if message["role"] == "user").lower()
+        if behaviour(row["chosen_response"]["content"]) == "ask":
+            for call in calls(row["rejected_response"]["content"]):
+                assert [value for value in call["arguments"].values() if str(value).lower() not in said], row
+
+
+def test_a_request_is_declined_only_when_no_offered_tool_serves_it() -> None:
+    for row in preferences.rows():
+        answer = row["chosen_response"]["content"]
+        if behaviour(answer) == "decline":
+            offered = [json.loads(tool)["name"] for tool in row["tools"]]
+            assert not any(f"{ACTIONS[name]} " in answer or f"{ACTIONS[name]}." in answer for name in offered), row

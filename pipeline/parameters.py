@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.settings import Gate, Preprocess, Register, Train, Workflow, is_hub_name
+from pipeline.settings import Gate, Preprocess, Register, Train, Workflow
 from steps.train.arguments import LossType, TrainArguments
 
 Kind = Literal["String", "Integer", "Float"]
@@ -90,7 +90,6 @@ def _model(workflow: Workflow) -> list[Parameter]:
     """The base model: a prefix in S3 that arrives as a channel, or a hub name that the container downloads."""
     if workflow.model_uri is not None:
         return [Parameter("ModelUri", "String", workflow.model_uri, "Base model: an S3 prefix ending in /.")]
-    assert is_hub_name(workflow.recipe.model_id)
     revision = workflow.recipe.model_revision or "main"
     return [
         Parameter("ModelId", "String", workflow.recipe.model_id, "Base model: a hub name."),

@@ -8,7 +8,6 @@ mistakes new content for old.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipeline.content import content_key
 from steps import typed_yaml
+from steps.hub import is_hub_name
 from steps.train import arguments as train_arguments
 from steps.train.arguments import TrainArguments
 
@@ -202,13 +202,6 @@ def problems(path: Path) -> list[str]:
 
 def _located(error: typed_yaml.InvalidFile) -> list[str]:
     return [f"{error.path}: {problem}" for problem in error.problems]
-
-
-def is_hub_name(model_id: str) -> bool:
-    """Whether `model_id` names a model of the hub (`owner/name`) and not a local folder or an S3 prefix."""
-    if model_id.startswith("s3://") or Path(model_id).is_dir():
-        return False
-    return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", model_id) is not None
 
 
 def _model_asset(settings: WorkflowFile, recipe: TrainArguments, inputs: str, file: Path) -> Asset | str | None:

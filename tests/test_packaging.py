@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -25,6 +27,20 @@ def pins(lines: list[str]) -> dict[str, str]:
 
 def requirements(path: Path) -> dict[str, str]:
     return pins([line for line in path.read_text().splitlines() if line and not line.startswith("#")])
+
+
+def step_files(step: str) -> list[Path]:
+    return sorted((ROOT / "steps" / step).glob("*.py"))
+
+
+def top_level_imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name.partition(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
 
 
 def test_every_direct_dependency_is_pinned_and_the_constraints_agree() -> None:
@@ -52,3 +68,27 @@ def test_the_images_and_the_makefile_take_files_that_exist() -> None:
             assert (ROOT / source).exists(), source
         assert "ARG BASE_IMAGE=" in text
     assert f"TORCH := torch=={pins(GROUPS['training'])['torch']}" in (ROOT / "Makefile").read_text()
+
+
+SHARED = [ROOT / "steps" / name for name in ("contract.py", "records.py")]
+CODE = {
+    "training": [*SHARED, ROOT / "steps" / "typed_yaml.py", *step_files("train")],
+    "processing": [*SHARED, *(path for step in ("preprocess", "gate", "merge") for path in step_files(step))],
+}
+PACKAGES = {"yaml": "pyyaml", "huggingface_hub": "huggingface-hub"}  # imported under another name
+
+
+@pytest.mark.parametrize("image", CODE)
+def test_an_image_has_what_its_code_imports_and_nothing_else(image: str) -> None:
+    installed = set(requirements(ROOT / "containers" / image / "requirements.txt"))
+    provided = {"torch"} if image == "training" else set()
+    optional = {"mlflow", "wandb", "tokenizers", "orjson", "pyarrow"}  # transformers and records bring them in
+    imported = {
+        PACKAGES.get(name, name)
+        for path in CODE[image]
+        if path.name != "step.py"
+        for name in top_level_imports(path)
+        if name not in sys.stdlib_module_names and name != "steps"
+    }
+    assert imported <= installed | provided
+    assert installed - optional <= imported

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from steps import contract
 from steps.contract import StepError
+from steps.hub import is_hub_name
 from steps.merge.weights import Stored, read_header
 
 CONFIG = "config.json"
@@ -65,7 +66,7 @@ def _find_folder(base: str, revision: str | None) -> tuple[Path, str | None]:
     path = Path(base)
     if path.is_dir():
         return path, None
-    if path.is_absolute() or base.startswith((".", "~")) or base.count("/") > 1:
+    if not is_hub_name(base):
         raise StepError(f"{base}: there is no such folder; --base must name a model folder or a hub model")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import XetDownloadError

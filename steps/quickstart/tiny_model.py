@@ -206,8 +206,9 @@ def build(rows: list[dict[str, Any]], folder: Path) -> None:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    torch.set_flush_denormal(True)  # optimizer states decay into denormals, which make a step fifteen times slower
-    torch.set_num_threads(1)  # two threads gain little at this size, and wait for each other on a busy machine
+    # Measured: without it, optimizer states decay into denormals and 260 steps take 290 s of CPU time instead of 20 s.
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(1)  # two threads gain little at this size and wait for each other on a busy machine
     torch.manual_seed(SEED)
     model = Qwen2ForCausalLM(config)
     started = time.monotonic()

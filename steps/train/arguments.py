@@ -80,6 +80,9 @@ class TrainArguments(BaseModel):
     # Model
     model_id: str = Field(min_length=1, description="Hub name or local folder of the base model.")
     model_revision: str | None = Field(None, description="Hub revision (commit, tag); ignored for a folder.")
+    base_model_name: str | None = Field(
+        None, description="Name of the base that is written into the adapter; default: model_id."
+    )
     trust_remote_code: bool = Field(False, description="Run Python code that comes with the model.")
     attn_implementation: Literal["auto", "flash_attention_2", "sdpa", "eager"] = Field(
         "auto", description="auto: Flash Attention 2 where the GPU and the package have it, otherwise SDPA."

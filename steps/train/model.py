@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from steps import contract
 from steps.contract import StepError
+from steps.hub import is_hub_name
 from steps.train.arguments import TrainArguments
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WEIGHTS = ("*.safetensors",)
 CHAT_TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
 NO_TEMPLATE = (
     "the tokenizer has no chat template; use an instruct model, or put chat_template.jinja beside tokenizer_config.json"
@@ -36,9 +36,10 @@ def load_tokenizer(arguments: TrainArguments) -> PreTrainedTokenizerBase:
     Raises:
         StepError: the folder is not a model, or has no tokenizer or chat template.
     """
-    folder = _local_folder(arguments.model_id)
-    if folder is not None:
-        check_folder(folder)
+    if not is_hub_name(arguments.model_id):
+        if not Path(arguments.model_id).is_dir():
+            raise StepError(f"model_id: {arguments.model_id}: there is no such folder; name one, or a hub model")
+        check_folder(Path(arguments.model_id))
     from transformers import AutoTokenizer
 
     try:
@@ -55,16 +56,6 @@ def load_tokenizer(arguments: TrainArguments) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _local_folder(model_id: str) -> Path | None:
-    """The folder that `model_id` names; None for a hub name."""
-    path = Path(model_id)
-    if path.is_dir():
-        return path
-    if path.is_absolute() or model_id.startswith((".", "~")) or model_id.count("/") > 1:
-        raise StepError(f"model_id: {model_id}: there is no such folder; name a model folder or a hub model")
-    return None
-
-
 def check_folder(folder: Path) -> None:
     """What can be told of a model folder from its file names, before anything reads it.
 
@@ -73,7 +64,7 @@ def check_folder(folder: Path) -> None:
     """
     if not (folder / "config.json").is_file():
         raise StepError(f"{folder}: not a model folder: config.json is missing")
-    if not any(True for pattern in WEIGHTS for _ in folder.glob(pattern)):
+    if not any(folder.glob("*.safetensors")):
         raise StepError(f"{folder}: no weights: expected *.safetensors")
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise StepError(f"{folder}: no tokenizer: tokenizer.json is missing; save the tokenizer beside the model")

@@ -61,7 +61,8 @@ def hyperparameters(scope: Scope) -> dict[str, Any]:
     """What the execution's parameters change in the recipe. All values are strings, as the API wants them."""
     found: dict[str, Any] = {argument: scope.parameter[name].to_string() for name, (argument, _) in TRAINING.items()}
     if "ModelUri" in scope.parameter:
-        return found | {"model_id": MODEL}
+        # Where the channel lies in the container is nobody's name for the base.
+        return found | {"model_id": MODEL, "base_model_name": scope.parameter["ModelUri"]}
     return found | {"model_id": scope.parameter["ModelId"], "model_revision": scope.parameter["ModelRevision"]}
 
 

@@ -43,8 +43,8 @@ log = logging.getLogger("train")
 
 # Arguments that change how a run is watched or where it lies, not what comes out of it.
 NOT_IN_FINGERPRINT = {
-    "output_dir", "train_data", "validation_data", "model_id", "logging_steps", "eval_steps", "save_steps",
-    "save_total_limit", "dataloader_num_workers", "ddp_timeout", "mlflow_uri", "mlflow_experiment_name",
+    "output_dir", "train_data", "validation_data", "model_id", "base_model_name", "logging_steps", "eval_steps",
+    "save_steps", "save_total_limit", "dataloader_num_workers", "ddp_timeout", "mlflow_uri", "mlflow_experiment_name",
     "wandb_project", "run_name", "merge_weights", "per_device_eval_batch_size",
 }  # fmt: skip
 

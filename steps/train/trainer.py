@@ -140,7 +140,7 @@ class PairTrainer(DPOTrainer):
         if self.args.should_save:
             folder = Path(output_dir or self.args.output_dir)
             model = self.accelerator.unwrap_model(self.model)
-            adapter.save(state, model, folder, self.arguments.model_id)
+            adapter.save(state, model, folder, self.arguments.base_model_name or self.arguments.model_id)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         # Without the model file that stock FSDP saving adds: with tied embeddings it holds the whole lm_head.

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import settings
+from steps.hub import is_hub_name
 from steps.typed_yaml import InvalidFile
 
 
@@ -81,4 +82,4 @@ def test_new_content_gets_a_new_key_and_the_same_content_the_same(configs: Path)
     [("Qwen/Qwen3-8B", True), (".local/models/quickstart", False), ("s3://bucket/model/", False), ("/models/x", False)],
 )
 def test_hub_names_are_told_from_paths(model_id: str, is_hub: bool) -> None:
-    assert settings.is_hub_name(model_id) is is_hub
+    assert is_hub_name(model_id) is is_hub

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 
 from steps.contract import StepError
 from steps.train import metrics
@@ -45,22 +45,25 @@ class HeldOutEvaluation(TrainerCallback):
             self.trainer.marker.facts["before"] = self.before.as_dict()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if self.eval_steps and state.global_step % self.eval_steps == 0 and state.global_step < state.max_steps:
-            self._evaluate()
+        # The last one too: at on_train_end MLflow has closed its run, and what is logged then would open another.
+        last = state.global_step >= state.max_steps or control.should_training_stop
+        if last or (self.eval_steps and state.global_step % self.eval_steps == 0):
+            self.after = self._evaluate()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.after = self._evaluate()
+        if not self.margins:  # a run that continued from its last step had none to end
+            self.margins = self.held_out.evaluate(self.trainer)
+            self.after = summarise(self.margins, self.held_out.beta)
 
     def _evaluate(self) -> Evaluation:
         self.margins = self.held_out.evaluate(self.trainer)
         result = summarise(self.margins, self.held_out.beta)
-        self.trainer.log(
-            {
-                "eval_loss": result.loss,
-                "eval_reward_accuracy": result.reward_accuracy,
-                "eval_reward_margin": result.reward_margin,
-            }
-        )
+        figures = {
+            "eval_loss": result.loss,
+            "eval_reward_accuracy": result.reward_accuracy,
+            "eval_reward_margin": result.reward_margin,
+        }
+        Trainer.log(self.trainer, figures)  # past trl's own, which would add the training metrics gathered so far
         return result
 
 

@@ -2,7 +2,7 @@
 
 accelerate replaces FSDP by DDP on CPU without a word. This wraps its state so that a given FSDP plugin is kept. Applied
 only when there is no GPU. Also keeps bitsandbytes from repacking NF4 weights for AVX512-BF16 in eval mode, which breaks
-evaluation on such CPUs, and the CPU from computing with denormal numbers.
+evaluation on such CPUs.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ log = logging.getLogger(__name__)
 def apply(sharded: bool) -> None:
     """Call before the model is built; `sharded`: the run asks for FSDP."""
     import bitsandbytes.nn.modules
-    import torch
 
-    torch.set_flush_denormal(True)  # optimizer states decay into denormals, on which a CPU is many times slower
     bitsandbytes.nn.modules.has_avx512bf16 = lambda: False
     if not sharded:
         return

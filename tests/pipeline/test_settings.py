@@ -40,7 +40,7 @@ def test_all_problems_of_all_files_are_named_at_once(configs: Path) -> None:
     ]
     edit(workflow, "proceses_per_node", "processes_per_node")
     edit(configs / "account.yaml", '"111122223333"', '"1111"')
-    edit(configs / "recipes" / "quickstart.yaml", "beta: 0.2", "beta: 0")
+    edit(configs / "recipes" / "quickstart.yaml", "beta: 0.1", "beta: 0")
     edit(configs / "recipes" / "quickstart.yaml", "warmup_steps: 0.1", "warmup_ratio: 0.1")
     edit(workflow, "preferences.jsonl", "preference.jsonl")
     problems = settings.problems(workflow)

@@ -31,21 +31,22 @@ clean:
 	rm -rf $(VENV) .local
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
+	@echo "making the environment in $(VENV), once; about two minutes"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
 	  || { echo "Python 3.11 or 3.12 is needed; name one: make PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 
 # The CPU build has a version of its own (+cpu): a local folder or mirror may offer it, PyTorch's own index always does.
 $(VENV)/.installed-torch: | $(VENV)/bin/python
-	if command -v nvidia-smi >/dev/null; then $(INSTALL) '$(TORCH)'; \
+	@if command -v nvidia-smi >/dev/null; then $(INSTALL) '$(TORCH)'; \
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)+cpu' 2>/dev/null \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --index-url $(CPU_INDEX) '$(TORCH)'; fi
-	touch $@
+	@touch $@
 
 $(VENV)/.installed-local: pyproject.toml containers/constraints.txt | $(VENV)/.installed-torch
-	$(INSTALL) --editable '.[local]'
-	touch $@
+	@$(INSTALL) --editable '.[local]'
+	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml containers/constraints.txt | $(VENV)/.installed-torch
-	$(INSTALL) --editable '.[local,test]'
-	touch $@
+	@$(INSTALL) --editable '.[local,test]'
+	@touch $@

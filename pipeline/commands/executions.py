@@ -166,7 +166,8 @@ def _draw(summary: ExecutionSummary, steps: list[StepSummary]) -> None:
     console = stdout()
     reason = f": {summary.failure_reason}" if summary.failure_reason else ""
     console.print(f"{summary.pipeline} {summary.id} {summary.status}{reason}", highlight=False, soft_wrap=True)
-    table = Table("Step", "Type", "Status", "Started", "Ended", "Outcome", box=None)
+    table = Table("Step", "Type", "Status", "Started", "Ended", box=None)
+    table.add_column("Outcome", overflow="fold")
     for step in steps:
         state = f"{step.status}, cached" if step.cached else step.status
         outcome = (step.failure_reason or step.output or "").splitlines()[:1]

@@ -40,7 +40,8 @@ def models(
     if not found:
         print(f"no models yet; start a run: python pipeline.py start{where(local, settings, local_root)} --wait")
         return
-    table = Table("Group", "Version", "Status", "Variant", "Reward accuracy", "Created", "Base model", box=None)
+    table = Table("Group", "Version", "Status", "Variant", "Reward accuracy", "Created", box=None)
+    table.add_column("Base model", overflow="fold")
     for model in found:
         group = model.arn.rpartition("model-package/")[2].partition("/")[0]
         facts = model.metadata
@@ -49,8 +50,16 @@ def models(
             str(model.version),
             model.approval_status,
             facts.get("variant", ""),
-            facts.get("reward_accuracy", ""),
+            _short(facts.get("reward_accuracy", "")),
             moment(model.created),
             facts.get("base_model", ""),
         )
     stdout().print(table)
+
+
+def _short(number: str) -> str:
+    """A figure of the metadata to four digits; what is no figure stays as it is written."""
+    try:
+        return f"{float(number):.4f}"
+    except ValueError:
+        return number

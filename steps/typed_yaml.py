@@ -78,38 +78,45 @@ def _read_mapping(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
     """The file's top-level mapping and the line (from 1) of every key in it, by its location."""
     try:
         root = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
+        if root is None:
+            return {}, {}
+        if not isinstance(root, yaml.MappingNode):
+            raise InvalidFile(path, ["line 1  expected `key: value` lines"])
+        lines: dict[Location, int] = {}
+        _collect_lines(path, root, (), lines, ())
+        return yaml.SafeLoader("").construct_document(root), lines
     except FileNotFoundError:
         raise InvalidFile(path, ["the file does not exist"]) from None
     except IsADirectoryError:
         raise InvalidFile(path, ["is a folder; name a YAML file"]) from None
     except UnicodeDecodeError as error:
         raise InvalidFile(path, [f"is not UTF-8 text: {error}"]) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that is none, such as 2024-13-01
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}  " if mark else ""
-        raise InvalidFile(path, [f"{where}is not YAML: {getattr(error, 'problem', error)}"]) from None
-    if root is None:
-        return {}, {}
-    if not isinstance(root, yaml.MappingNode):
-        raise InvalidFile(path, ["line 1  expected `key: value` lines"])
-    lines: dict[Location, int] = {}
-    _collect_lines(path, root, (), lines)
-    return yaml.SafeLoader("").construct_document(root), lines
+        raise InvalidFile(path, [f"{where}is not YAML: {getattr(error, 'problem', None) or error}"]) from None
 
 
-def _collect_lines(path: Path, node: yaml.Node, location: Location, lines: dict[Location, int]) -> None:
+def _collect_lines(
+    path: Path, node: yaml.Node, location: Location, lines: dict[Location, int], above: tuple[int, ...]
+) -> None:
+    if id(node) in above:
+        raise InvalidFile(path, [f"line {node.start_mark.line + 1}  an alias refers to what it stands in"])
+    above = (*above, id(node))
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            here = (*location, key.value)
             line = key.start_mark.line + 1
+            if key.tag != "tag:yaml.org,2002:str":
+                raise InvalidFile(path, [f"line {line}  keys must be plain words"])
+            here = (*location, key.value)
             if here in lines:
                 raise InvalidFile(path, [f"line {line}  {key.value}: stands twice (first on line {lines[here]})"])
             lines[here] = line
-            _collect_lines(path, value, here, lines)
+            _collect_lines(path, value, here, lines, above)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             lines[(*location, index)] = value.start_mark.line + 1
-            _collect_lines(path, value, (*location, index), lines)
+            _collect_lines(path, value, (*location, index), lines, above)
 
 
 def _problems(

@@ -136,27 +136,34 @@ def checkpoint_folder(arguments: TrainArguments, output: Path) -> Path:
 
 
 def trainer_config(arguments: TrainArguments, checkpoints_at: Path) -> DPOConfig:
-    """TRL's configuration; making it starts the process group, so it comes before anything collective."""
+    """TRL's configuration; making it starts the process group, so it comes before anything collective.
+
+    Raises:
+        StepError: this machine or TRL refuses the arguments, such as bf16 on a GPU without it.
+    """
     import torch
     from trl import DPOConfig
 
     taken = set(DPOConfig.__dataclass_fields__) & set(TrainArguments.model_fields)
     own = {"output_dir", "fsdp_config", "fsdp", "trust_remote_code"}
     trackers = [("mlflow", arguments.mlflow_uri), ("wandb", arguments.wandb_project)]
-    return DPOConfig(
-        output_dir=str(checkpoints_at),
-        **{name: getattr(arguments, name) for name in sorted(taken - own)},
-        fsdp=arguments.fsdp or None,
-        fsdp_config=arguments.fsdp_config.model_dump() if arguments.fsdp else None,
-        use_cpu=not torch.cuda.is_available(),
-        report_to=[name for name, wanted in trackers if wanted] or "none",
-        disable_dropout=False,  # load_base has taken the base's dropout away; TRL would also take the adapter's
-        disable_tqdm=True,
-        save_strategy="steps",
-        eval_strategy="no",  # HeldOutEvaluation does it, each row once
-        dataloader_pin_memory=torch.cuda.is_available(),
-        log_level="warning",
-    )
+    try:
+        return DPOConfig(
+            output_dir=str(checkpoints_at),
+            **{name: getattr(arguments, name) for name in sorted(taken - own)},
+            fsdp=arguments.fsdp or None,
+            fsdp_config=arguments.fsdp_config.model_dump() if arguments.fsdp else None,
+            use_cpu=not torch.cuda.is_available(),
+            report_to=[name for name, wanted in trackers if wanted] or "none",
+            disable_dropout=False,  # load_base has taken the base's dropout away; TRL would also take the adapter's
+            disable_tqdm=True,
+            save_strategy="steps",
+            eval_strategy="no",  # HeldOutEvaluation does it, each row once
+            dataloader_pin_memory=torch.cuda.is_available(),
+            log_level="warning",
+        )
+    except ValueError as error:
+        raise StepError(f"the training arguments are refused: {error}") from None
 
 
 def tokenise(

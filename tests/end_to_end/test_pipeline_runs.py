@@ -94,3 +94,11 @@ def test_too_many_invalid_rows_fail_with_their_reasons_and_a_retry_fails_alike(p
     assert code == 1 and "bad.jsonl:9" in stderr
     assert summary["status"] == "Failed"
     assert pipeline("retry", summary["execution"]).returncode == 1
+
+
+def test_training_on_two_nodes_is_one_job_of_four_processes(pipeline, merged: dict) -> None:
+    code, summary, stderr = pipeline.start(**SHORT | {"MaxSteps": 2}, TrainInstanceCount=2)
+    assert code == 0, stderr
+    log = pipeline("logs", summary["execution"], "--step", "Train").stdout
+    assert "bytes on each of 4 ranks" in log
+    assert summary["held_out"]["rows"] == merged["held_out"]["rows"]

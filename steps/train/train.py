@@ -18,6 +18,7 @@ import os
 import sys
 import warnings
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,8 @@ NOT_IN_FINGERPRINT = {
     "save_steps", "save_total_limit", "dataloader_num_workers", "ddp_timeout", "mlflow_uri", "mlflow_experiment_name",
     "wandb_project", "run_name", "merge_weights", "per_device_eval_batch_size",
 }  # fmt: skip
+
+LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes")
 
 
 def main(argv: list[str]) -> None:
@@ -202,7 +205,7 @@ def tokenise(
 def fingerprint(
     arguments: TrainArguments, config: DPOConfig, train_pairs: list[data.Pair], validation_pairs: list[data.Pair]
 ) -> str:
-    """What decides the outcome: the tokens, the model, the arguments, the number of processes."""
+    """What decides the outcome: the tokens, the model, the arguments, the number of processes, and this very code."""
     rows = hashlib.sha256()
     for pair in [*train_pairs, *validation_pairs]:
         rows.update(json.dumps(asdict(pair)).encode())
@@ -213,6 +216,8 @@ def fingerprint(
             "rows": rows.hexdigest(),
             "base": base,
             "processes": config.world_size,
+            "code": {path.name: path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py")},
+            "libraries": {name: version(name) for name in LIBRARIES},
             "arguments": arguments.model_dump(exclude=NOT_IN_FINGERPRINT),
         }
     )

@@ -2,7 +2,7 @@
 
 The SDK's own job steps want a Processor or ModelTrainer, which call S3, STS and IAM while rendering and cannot express
 all of the request (pipeline variables for spot and volume, MlflowConfig). With the request written out, a render needs
-neither credentials nor network; `pipeline/api_model.py` checks it against the API model.
+neither credentials nor network; `pipeline/checks/api_model.py` checks it against the API model.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ def check(settings: Settings = SETTINGS_DEFAULT, as_json: AsJson = False) -> Non
     """Check settings, recipe and the rendered definition against the AWS API model; lists all problems at once."""
     problems = workflow_settings.problems(settings)
     if not problems:
-        from pipeline.api_model import check_definition
+        from pipeline.checks.api_model import check_definition
         from pipeline.rendering import render
 
         problems = check_definition(json.loads(render(workflow_settings.load(settings))))

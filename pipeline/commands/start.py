@@ -40,7 +40,7 @@ Wait = Annotated[bool, typer.Option("--wait", help="Watch until it has ended; th
 
 def upsert(settings: Settings = SETTINGS_DEFAULT, as_json: AsJson = False) -> None:
     """Check the definition, upload recipe, data and model, and create or update the pipeline on AWS."""
-    from pipeline.api_model import check_definition
+    from pipeline.checks.api_model import check_definition
     from pipeline.rendering import render
 
     options = where(False, settings, LOCAL_ROOT)
@@ -151,7 +151,7 @@ def _checked(
     Raises:
         UserError: unknown names, values out of type, enum or range, or too long for a place that they reach.
     """
-    from pipeline.api_model import values_problems
+    from pipeline.checks.api_model import values_problems
 
     resolve_parameters(definition, overrides)
     if problems := range_problems(workflow, overrides):

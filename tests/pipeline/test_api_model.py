@@ -12,9 +12,9 @@ from botocore.validate import ParamValidator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.api_model import check_definition, values_problems
-from pipeline.outline import Outline, evaluate, is_expression
-from pipeline.service_model import request_shape
+from pipeline.checks.api_model import check_definition, values_problems
+from pipeline.checks.outline import Outline, evaluate, is_expression
+from pipeline.checks.service_model import request_shape
 
 DATA = Path(__file__).parent / "data"
 SOUND = json.loads((DATA / "definition.json").read_text())
@@ -224,7 +224,8 @@ def test_a_value_is_followed_through_the_output_that_it_names():
 
 def test_importing_the_check_does_not_import_botocore():
     code = (
-        "import sys, pipeline.api_model; sys.exit(any(name.startswith(('boto', 'sagemaker')) for name in sys.modules))"
+        "import sys, pipeline.checks.api_model\n"
+        "sys.exit(any(name.startswith(('boto', 'sagemaker')) for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import settings
-from pipeline.api_model import check_definition
+from pipeline.checks.api_model import check_definition
 from pipeline.local.plan import build_plan
 from pipeline.parameter_values import resolve_parameters
 from pipeline.rendering import render

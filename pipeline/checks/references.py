@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from pipeline.errors import did_you_mean
-from pipeline.outline import (
+from pipeline.checks.outline import (
     EXECUTION,
     FUNCTIONS,
     NAMED_LISTS,
@@ -27,7 +26,8 @@ from pipeline.outline import (
     parse_get,
     property_shape,
 )
-from pipeline.service_model import shown
+from pipeline.checks.service_model import shown
+from pipeline.errors import did_you_mean
 
 TRIGGERS_STEP = "Step"  # DependsOn may also hold {"Step": name, "Trigger": …}
 

@@ -12,13 +12,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.api_requests import RequestCheck, parameters_in, place_problems
-from pipeline.condition_rules import condition_problems
-from pipeline.errors import did_you_mean
-from pipeline.outline import Outline, Step, as_dict
-from pipeline.references import cycle_problems, reference_problems
-from pipeline.service_model import OPERATIONS, service, shown, size_problem, value_problem
-from pipeline.step_rules import (
+from pipeline.checks.api_requests import RequestCheck, parameters_in, place_problems
+from pipeline.checks.condition_rules import condition_problems
+from pipeline.checks.outline import Outline, Step, as_dict
+from pipeline.checks.references import cycle_problems, reference_problems
+from pipeline.checks.service_model import OPERATIONS, service, shown, size_problem, value_problem
+from pipeline.checks.step_rules import (
     STEP_TYPES,
     cache_problems,
     fail_problems,
@@ -31,6 +30,7 @@ from pipeline.step_rules import (
     slash_problem,
     training_problems,
 )
+from pipeline.errors import did_you_mean
 
 VERSION = "2020-12-01"
 TOP_MEMBERS = {"Version", "Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig", "Steps"}

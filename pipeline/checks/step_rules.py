@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.errors import did_you_mean
-from pipeline.outline import (
+from pipeline.checks.outline import (
     Outline,
     Step,
     as_dict,
@@ -23,7 +22,8 @@ from pipeline.outline import (
     gets_in,
     is_expression,
 )
-from pipeline.service_model import UNKNOWN, service, shown, value_problem
+from pipeline.checks.service_model import UNKNOWN, service, shown, value_problem
+from pipeline.errors import did_you_mean
 
 STEP_MEMBERS = {"Name", "Type", "Arguments", "DependsOn", "DisplayName", "Description"}
 MORE_MEMBERS = {

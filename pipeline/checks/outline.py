@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline.service_model import OPERATIONS, UNKNOWN, describe_shape
+from pipeline.checks.service_model import OPERATIONS, UNKNOWN, describe_shape
 
 if TYPE_CHECKING:
     from botocore.model import Shape

@@ -11,9 +11,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pipeline.checks.outline import Outline, Step, as_list, echoed, evaluate, gets_in, is_expression, parse_get
+from pipeline.checks.service_model import (
+    TYPE_NAMES,
+    UNKNOWN,
+    request_shape,
+    service,
+    shown,
+    size_problem,
+    value_problem,
+)
 from pipeline.errors import did_you_mean
-from pipeline.outline import Outline, Step, as_list, echoed, evaluate, gets_in, is_expression, parse_get
-from pipeline.service_model import TYPE_NAMES, UNKNOWN, request_shape, service, shown, size_problem, value_problem
 
 if TYPE_CHECKING:
     from botocore.model import Shape

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.checks.outline import Outline, Step, as_dict, evaluate, is_expression
+from pipeline.checks.service_model import shown
 from pipeline.errors import did_you_mean
-from pipeline.outline import Outline, Step, as_dict, evaluate, is_expression
-from pipeline.service_model import shown
 
 ORDERED = ("GreaterThan", "GreaterThanOrEqualTo", "LessThan", "LessThanOrEqualTo")
 MEMBERS = {

@@ -227,7 +227,7 @@ def test_importing_the_check_does_not_import_botocore():
         "import sys, pipeline.checks.api_model\n"
         "sys.exit(any(name.startswith(('boto', 'sagemaker')) for name in sys.modules))"
     )
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3]).returncode == 0
 
 
 @pytest.mark.slow

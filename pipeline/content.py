@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import UserError
+from steps.contract import sha256
 
 KEY_LENGTH = 16  # hex digits: 64 bits keep accidental collisions out of reach for any number of uploads
 
@@ -20,9 +21,7 @@ def content_key(path: Path) -> str:
     """
     digest = hashlib.sha256()
     for name, file in input_files(path).items():
-        with open(file, "rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").hexdigest()
-        digest.update(f"{len(name)}:{name}:{content}\n".encode())
+        digest.update(f"{len(name)}:{name}:{sha256(file)}\n".encode())
     return digest.hexdigest()[:KEY_LENGTH]
 
 

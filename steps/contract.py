@@ -6,6 +6,7 @@ another root (the local executor sets OPT_ML). Imports the standard library only
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -73,6 +74,17 @@ def run(main: Callable[[], None]) -> int:
         write_failure(f"{type(error).__name__}: {error}")
         return 1
     return 0
+
+
+def sha256(path: Path) -> str:
+    """The hex digest of a file, read in blocks."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def first_line(error: Exception) -> str:
+    """What a library's error says, without the pages that some add; its type when it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def read_json(path: Path, what: str) -> Any:

@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from pipeline import settings as workflow_settings
-from pipeline.commands.options import SETTINGS_DEFAULT, AsJson, Settings, print_json, stdout
+from pipeline.commands.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stdout, where
 from pipeline.errors import problems_error
 
 
-def check(settings: Settings = SETTINGS_DEFAULT, as_json: AsJson = False) -> None:
+def check(settings: Settings = DEFAULT_SETTINGS, as_json: AsJson = False) -> None:
     """Check settings, recipe and the rendered definition against the AWS API model; lists all problems at once."""
     problems = workflow_settings.problems(settings)
     if not problems:
@@ -24,14 +24,15 @@ def check(settings: Settings = SETTINGS_DEFAULT, as_json: AsJson = False) -> Non
     if as_json:
         print_json({"settings": str(settings), "problems": problems})
     if problems:
-        again = f" --settings {settings}" if settings != SETTINGS_DEFAULT else ""
-        raise problems_error(str(settings), problems, f"Mend them, then: python pipeline.py check{again}")
+        raise problems_error(
+            str(settings), problems, f"Mend them, then: python pipeline.py check{where(False, settings)}"
+        )
     if not as_json:
         print(f"{settings}: no problems")
 
 
 def print_definition(
-    settings: Settings = SETTINGS_DEFAULT,
+    settings: Settings = DEFAULT_SETTINGS,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file instead of stdout.")] = None,
 ) -> None:
     """Print the pipeline definition (JSON); the same settings give the same bytes."""
@@ -46,7 +47,7 @@ def print_definition(
     write_text(output, text)
 
 
-def show(settings: Settings = SETTINGS_DEFAULT) -> None:
+def show(settings: Settings = DEFAULT_SETTINGS) -> None:
     """Draw the pipeline: its steps as a tree, and its parameters."""
     from pipeline.parameters import parameters
     from pipeline.rendering import render

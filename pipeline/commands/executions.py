@@ -10,8 +10,8 @@ from rich.table import Table
 
 from pipeline import executions as aws_executions
 from pipeline.commands.options import (
+    DEFAULT_SETTINGS,
     LOCAL_ROOT,
-    SETTINGS_DEFAULT,
     AsJson,
     Execution,
     Local,
@@ -35,7 +35,7 @@ def status(
     execution: Execution = None,
     local: Local = False,
     local_root: LocalRoot = LOCAL_ROOT,
-    settings: Settings = SETTINGS_DEFAULT,
+    settings: Settings = DEFAULT_SETTINGS,
     as_json: AsJson = False,
 ) -> None:
     """Show an execution and the steps that it has reached."""
@@ -59,7 +59,7 @@ def status(
 def list_executions(
     local: Local = False,
     local_root: LocalRoot = LOCAL_ROOT,
-    settings: Settings = SETTINGS_DEFAULT,
+    settings: Settings = DEFAULT_SETTINGS,
     as_json: AsJson = False,
 ) -> None:
     """List executions, newest first."""
@@ -88,7 +88,7 @@ def logs(
     follow: Follow = False,
     local: Local = False,
     local_root: LocalRoot = LOCAL_ROOT,
-    settings: Settings = SETTINGS_DEFAULT,
+    settings: Settings = DEFAULT_SETTINGS,
 ) -> None:
     """Print the log of a step's job."""
     if local:
@@ -109,7 +109,7 @@ def stop(
     execution: Execution = None,
     local: Local = False,
     local_root: LocalRoot = LOCAL_ROOT,
-    settings: Settings = SETTINGS_DEFAULT,
+    settings: Settings = DEFAULT_SETTINGS,
 ) -> None:
     """Stop a running execution; `retry` goes on with it."""
     if local:
@@ -129,7 +129,7 @@ def retry(
     execution: Execution = None,
     local: Local = False,
     local_root: LocalRoot = LOCAL_ROOT,
-    settings: Settings = SETTINGS_DEFAULT,
+    settings: Settings = DEFAULT_SETTINGS,
 ) -> None:
     """Go on with a failed or stopped execution from the step that failed, with the same parameters."""
     if local:
@@ -145,7 +145,7 @@ def retry(
     with remote("retry", settings, changes=True) as there:
         arn = there.find(execution)
         aws_executions.retry(there.sagemaker, arn)
-    options = where(False, settings, local_root)
+    options = where(False, settings)
     print(f"execution {arn.rpartition('/')[2]} goes on; watch it: python pipeline.py status{options}")
 
 

@@ -6,8 +6,8 @@ from rich.table import Table
 
 from pipeline import registry
 from pipeline.commands.options import (
+    DEFAULT_SETTINGS,
     LOCAL_ROOT,
-    SETTINGS_DEFAULT,
     AsJson,
     Local,
     LocalRoot,
@@ -23,7 +23,7 @@ from pipeline.commands.remote import remote
 def models(
     local: Local = False,
     local_root: LocalRoot = LOCAL_ROOT,
-    settings: Settings = SETTINGS_DEFAULT,
+    settings: Settings = DEFAULT_SETTINGS,
     as_json: AsJson = False,
 ) -> None:
     """List the registered model versions, newest first."""

@@ -24,7 +24,6 @@ LocalRoot = Annotated[Path, typer.Option("--local-root", help="Folder of the loc
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, everything else on stderr.")]
 Execution = Annotated[str | None, typer.Argument(help="Execution id; the newest one without it.", show_default=False)]
 
-SETTINGS_DEFAULT = DEFAULT_SETTINGS
 stderr = Console(stderr=True)
 
 
@@ -47,12 +46,12 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def where(local: bool, settings: Path, root: Path) -> str:
+def where(local: bool, settings: Path, root: Path = LOCAL_ROOT) -> str:
     """The options that a next command needs to mean the same place, with a space before."""
     words = ""
     if local:
         words += " --local" + (f" --local-root {root}" if root != LOCAL_ROOT else "")
-    if settings != SETTINGS_DEFAULT:
+    if settings != DEFAULT_SETTINGS:
         words += f" --settings {settings}"
     return words
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline import aws, executions
 from pipeline import settings as workflow_settings
-from pipeline.commands.options import LOCAL_ROOT, where
+from pipeline.commands.options import where
 from pipeline.settings import Workflow
 
 
@@ -41,7 +41,7 @@ def remote(verb: str, settings: Path, *, changes: bool = False) -> Iterator[Remo
         changes: the verb creates or starts something, so the credentials must be the settings' account's.
     """
     workflow = workflow_settings.load(settings)
-    command = f"python pipeline.py {verb}{where(False, settings, LOCAL_ROOT)}"
+    command = f"python pipeline.py {verb}{where(False, settings)}"
     with aws.translated(command):
         there = Remote(workflow, aws.client("sagemaker", workflow.account.region))
         if changes:

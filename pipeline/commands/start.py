@@ -15,8 +15,8 @@ from pipeline import executions as aws_executions
 from pipeline import inputs
 from pipeline import settings as workflow_settings
 from pipeline.commands.options import (
+    DEFAULT_SETTINGS,
     LOCAL_ROOT,
-    SETTINGS_DEFAULT,
     AsJson,
     Local,
     LocalRoot,
@@ -38,12 +38,12 @@ Assignments = Annotated[
 Wait = Annotated[bool, typer.Option("--wait", help="Watch until it has ended; the exit code tells how.")]
 
 
-def upsert(settings: Settings = SETTINGS_DEFAULT, as_json: AsJson = False) -> None:
+def upsert(settings: Settings = DEFAULT_SETTINGS, as_json: AsJson = False) -> None:
     """Check the definition, upload recipe, data and model, and create or update the pipeline on AWS."""
     from pipeline.checks.api_model import check_definition
     from pipeline.rendering import render
 
-    options = where(False, settings, LOCAL_ROOT)
+    options = where(False, settings)
     with remote("upsert", settings, changes=True) as there:
         workflow = there.workflow
         definition = render(workflow)
@@ -69,7 +69,7 @@ def start(
     wait: Wait = False,
     local: Local = False,
     local_root: LocalRoot = LOCAL_ROOT,
-    settings: Settings = SETTINGS_DEFAULT,
+    settings: Settings = DEFAULT_SETTINGS,
     as_json: AsJson = False,
 ) -> None:
     """Start an execution, on AWS or with --local on this machine."""

@@ -11,7 +11,6 @@ Limits:   a decision against the model is not an error: the job succeeds and say
 from __future__ import annotations
 
 import argparse
-import hashlib
 import math
 import shutil
 import sys
@@ -20,8 +19,6 @@ from typing import Any
 
 from steps import contract
 from steps.contract import StepError
-
-BLOCK = 1 << 20
 
 
 def main(argv: list[str]) -> None:
@@ -58,7 +55,7 @@ def verify(adapter: Path) -> dict[str, Any]:
         path = adapter / name
         if not path.is_file():
             raise StepError(f"{path}: is missing; the training job's upload is not whole")
-        if sha256(path) != expected:
+        if contract.sha256(path) != expected:
             raise StepError(f"{path}: is not the file that training wrote (its hash differs)")
     return manifest
 
@@ -94,14 +91,6 @@ def copy_verified(adapter: Path, manifest: dict[str, Any], target: Path) -> None
     target.mkdir(parents=True, exist_ok=True)
     for name in [*manifest["files"], "manifest.json"]:
         shutil.copyfile(adapter / name, target / name)
-
-
-def sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def _find_folder(base: str, revision: str | None) -> tuple[Path, str | None]:
     try:
         folder = snapshot_download(base, revision=revision, allow_patterns=WANTED, ignore_patterns=UNWANTED)
     except (OSError, ValueError, XetDownloadError) as error:  # the hub's other errors are kinds of these
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = contract.first_line(error)
         raise StepError(
             f"{base} (revision {revision or 'main'}): no such folder, and the hub did not give it: {reason} "
             "Check the name and the network; a gated model needs HF_TOKEN"

@@ -7,7 +7,6 @@ At most one shard's tensors, the adapter and one update are in memory.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from pathlib import Path
@@ -57,9 +56,9 @@ def merge(base: Base, adapter: Adapter, folder: Path) -> None:
         files = [path for path in sorted(staging.rglob("*")) if path.is_file()]
         manifest = {
             "base": {"name": base.name, "revision": base.revision},
-            "adapter": {"weights_sha256": sha256(adapter.weights), "trained_on": adapter.trained_on},
+            "adapter": {"weights_sha256": contract.sha256(adapter.weights), "trained_on": adapter.trained_on},
             "merged_tensors": len(adapter.updates),
-            "files": {path.relative_to(staging).as_posix(): sha256(path) for path in files},
+            "files": {path.relative_to(staging).as_posix(): contract.sha256(path) for path in files},
         }
         contract.write_json(staging / output.MANIFEST, manifest)
     seconds = time.monotonic() - begin
@@ -184,8 +183,3 @@ def merge_tensor(weight: torch.Tensor, matrices: Any, update: Update, where: str
         cause = "its adapter matrices hold them" if broken else f"the sum is too large for {weight.dtype}"
         raise StepError(f"{where}: merging gives NaN or infinity: {cause}; train again with a lower learning_rate")
     return merged
-
-
-def sha256(path: Path) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

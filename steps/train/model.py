@@ -47,8 +47,7 @@ def load_tokenizer(arguments: TrainArguments) -> PreTrainedTokenizerBase:
             arguments.model_id, revision=arguments.model_revision, trust_remote_code=arguments.trust_remote_code
         )
     except (OSError, ValueError) as error:
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise StepError(f"{arguments.model_id}: the tokenizer cannot be loaded: {first_line}") from None
+        raise StepError(f"{arguments.model_id}: the tokenizer cannot be loaded: {contract.first_line(error)}") from None
     if not tokenizer.chat_template:
         raise StepError(f"{arguments.model_id}: {NO_TEMPLATE}")
     if tokenizer.pad_token is None:
@@ -128,8 +127,7 @@ def load_base(arguments: TrainArguments) -> PreTrainedModel:
             use_safetensors=True,
         )
     except (OSError, ValueError) as error:
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise StepError(f"{arguments.model_id}: the model cannot be loaded: {first_line}") from None
+        raise StepError(f"{arguments.model_id}: the model cannot be loaded: {contract.first_line(error)}") from None
     model.config.use_cache = False
     disable_dropout_in_model(model)
     return model

@@ -276,9 +276,7 @@ def save(
     }
     contract.write_json(output / "evaluation.json", evaluation)
     contract.write_json(output / "history.json", lines.history)
-    files = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(output.iterdir()) if path.is_file()
-    }
+    files = {path.name: contract.sha256(path) for path in sorted(output.iterdir()) if path.is_file()}
     manifest = {
         "steps_planned": trainer.state.max_steps,
         "steps_done": trainer.state.global_step,

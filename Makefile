@@ -48,5 +48,5 @@ $(VENV)/.installed-local: pyproject.toml containers/constraints.txt | $(VENV)/.i
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml containers/constraints.txt | $(VENV)/.installed-torch
-	@$(INSTALL) --editable '.[local,test]'
+	@$(INSTALL) --editable '.[local,spark,test]'
 	@touch $@

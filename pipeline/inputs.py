@@ -11,11 +11,12 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pipeline.assets import Asset, asset_uri
 from pipeline.errors import UserError
-from pipeline.settings import ROOT, Asset, Workflow, asset_uri
+from pipeline.settings import ROOT, Workflow
 from steps.train.model import check_folder
 
-FOLDERS = {"InputDataUri": "data", "ModelUri": "models"}
+FOLDERS = {"InputDataUri": "data", "ValidationDataUri": "validation", "ModelUri": "models"}
 
 
 def resolve_inputs(workflow: Workflow, overrides: Mapping[str, str]) -> tuple[dict[str, str], list[Asset]]:
@@ -40,11 +41,12 @@ def resolve_inputs(workflow: Workflow, overrides: Mapping[str, str]) -> tuple[di
         )
         resolved[name] = asset.uri
         added.append(asset)
-    replaced = {
-        default
-        for name, default in (("InputDataUri", workflow.data_uri), ("ModelUri", workflow.model_uri))
-        if name in overrides
+    defaults = {
+        "InputDataUri": workflow.data_uri,
+        "ValidationDataUri": workflow.validation_uri,
+        "ModelUri": workflow.model_uri,
     }
+    replaced = {default for name, default in defaults.items() if name in overrides}
     return resolved, [*(asset for asset in workflow.assets if asset.uri not in replaced), *added]
 
 

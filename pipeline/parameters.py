@@ -13,7 +13,8 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.settings import Gate, Preprocess, Register, Train, Workflow
+from pipeline.schema import Gate, Preprocess, Register, Train
+from pipeline.settings import Workflow
 from steps.train.arguments import LossType, TrainArguments
 
 Kind = Literal["String", "Integer", "Float"]
@@ -62,9 +63,7 @@ def parameters(workflow: Workflow) -> list[Parameter]:
         *_model(workflow),
         Parameter("TrainInstanceType", "String", settings.train.instance_type, "Instance type of the training job."),
         Parameter("TrainInstanceCount", "Integer", settings.train.instance_count, "Instances of the training job."),
-        Parameter(
-            "ValidationFraction", "Float", settings.preprocess.validation_fraction, "Share of prompts held out."
-        ),
+        _validation(workflow),
         Parameter(
             "MaxInvalidFraction", "Float", settings.preprocess.max_invalid_fraction,
             "More invalid rows than this share stop the run.",
@@ -84,6 +83,16 @@ def parameters(workflow: Workflow) -> list[Parameter]:
             get_args(Register.model_fields["approval_status"].annotation),
         ),
     ]  # fmt: skip
+
+
+def _validation(workflow: Workflow) -> Parameter:
+    """What is held out: a share of the data, or data of its own."""
+    if workflow.validation_uri is not None:
+        return Parameter(
+            "ValidationDataUri", "String", workflow.validation_uri, "Held-out preference data: an S3 object or prefix."
+        )
+    fraction = workflow.settings.preprocess.validation_fraction
+    return Parameter("ValidationFraction", "Float", fraction, "Share of prompts held out.")
 
 
 def _model(workflow: Workflow) -> list[Parameter]:

@@ -1,8 +1,8 @@
-"""A Processing step of this project: one instance, the processing image, a module of `steps/` as its command."""
+"""A Processing step of this project: a module of `steps/` as its command, by default on one processing instance."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sagemaker.core.workflow.properties import PropertyFile
@@ -18,7 +18,7 @@ def processing_step(
     scope: Scope,
     name: str,
     *,
-    module: str,
+    entrypoint: Sequence[str],
     description: str,
     arguments: list[Any],
     inputs: Mapping[str, Any],
@@ -27,22 +27,29 @@ def processing_step(
     instance_type: str,
     volume_gb: int,
     max_runtime_hours: float,
+    image: str | None = None,
+    instance_count: int = 1,
 ) -> RequestStep:
     """
     Args:
-        inputs: name -> S3 URI; each arrives at /opt/ml/processing/input/<name>.
+        inputs: name -> S3 URI; each arrives whole at every instance's /opt/ml/processing/input/<name>.
         outputs: name -> folder in the container; each ends under the execution's own prefix, so that no execution
             overwrites another's. Output paths are not part of a cache key.
         property_files: name -> (output, file in it).
+        image: where it is not the processing image.
     """
     account = scope.workflow.account
     request = {
         "ProcessingResources": {
-            "ClusterConfig": {"InstanceCount": 1, "InstanceType": instance_type, "VolumeSizeInGB": volume_gb}
+            "ClusterConfig": {
+                "InstanceCount": instance_count,
+                "InstanceType": instance_type,
+                "VolumeSizeInGB": volume_gb,
+            }
         },
         "AppSpecification": {
-            "ImageUri": account.images.processing,
-            "ContainerEntrypoint": ["python3", "-m", module],
+            "ImageUri": image or account.images.processing,
+            "ContainerEntrypoint": list(entrypoint),
             "ContainerArguments": arguments,
         },
         "RoleArn": account.role_arn,
@@ -74,6 +81,11 @@ def processing_step(
     )
 
 
+def module(name: str) -> list[str]:
+    """The command that runs a module of `steps/`."""
+    return ["python3", "-m", name]
+
+
 def _input(name: str, uri: Any) -> dict[str, Any]:
     return {
         "InputName": name,
@@ -83,6 +95,7 @@ def _input(name: str, uri: Any) -> dict[str, Any]:
             "LocalPath": f"/opt/ml/processing/input/{name}",
             "S3DataType": "S3Prefix",
             "S3InputMode": "File",
+            "S3DataDistributionType": "FullyReplicated",
         },
     }
 

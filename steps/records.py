@@ -13,10 +13,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from steps.contract import StepError
@@ -37,6 +39,13 @@ SCHEMA = pa.schema(
     ]
 )
 ROWS_PER_GROUP = 1000  # what a writer holds in memory, and a fixed number so that the same rows give the same bytes
+BYTES_PER_GROUP = 64 * 2**20  # of huge rows there are fewer in a group
+REPEATING = ["tools", "format", "source_file"]  # columns whose values come again and again
+
+
+def part_name(number: int) -> str:
+    """The name of a data set's nth Parquet file."""
+    return f"part-{number:05d}.parquet"
 
 
 @dataclass(frozen=True)
@@ -70,50 +79,116 @@ def content(messages: Messages) -> Messages:
     return plain
 
 
+def tool_digest(tool: dict[str, Any]) -> bytes:
+    """What identifies a tool, whatever the order of its keys."""
+    return hashlib.sha256(canonical(tool)).digest()
+
+
+def tools_digest(digests: Iterable[bytes]) -> bytes:
+    """What identifies the tools that a row declares, from theirs in order."""
+    return hashlib.sha256(b"".join(digests)).digest()
+
+
+def pair_id(prompt: bytes, chosen: bytes, rejected: bytes, tools: bytes) -> bytes:
+    """A stable hash of a row, 16 bytes, from the canonical JSON of its messages and the digest of its tools.
+
+    A row and its reverse (the same pair with the preference turned round) differ in the last bit alone.
+    """
+    turned = chosen > rejected
+    first, second = (rejected, chosen) if turned else (chosen, rejected)
+    digest = hashlib.sha256(b"\n".join((tools, prompt, first, second))).digest()  # no line breaks in such JSON
+    return digest[:15] + bytes((digest[15] & 0xFE | turned,))
+
+
+def canonical_messages(messages: Messages, text: bytes | None = None) -> bytes:
+    """What makes two conversations the same, as JSON: everything but the ids of calls, which are drawn at random.
+
+    `text` is the messages' own JSON, where it is at hand: with no calls in them it is canonical as it stands, because
+    Preprocess writes the keys of a message in one order.
+    """
+    text = text or orjson.dumps(messages)
+    if b"tool_call" not in text:  # not even in what is said
+        return text
+    if not any("tool_calls" in message or "tool_call_id" in message for message in messages):
+        return text
+    return canonical(content(messages) if b'"id"' in text or b'"tool_call_id"' in text else messages)
+
+
 def content_id(prompt: Messages, chosen: Messages, rejected: Messages, tools: Tools) -> str:
-    """A stable hash of what a row says: 128 bits, as 32 hexadecimal digits."""
-    row = [content(prompt), content(chosen), content(rejected), tools]
-    return hashlib.sha256(canonical(row)).hexdigest()[:32]
+    """What a row says, as 32 hexadecimal digits."""
+    parts = (canonical_messages(messages) for messages in (prompt, chosen, rejected))
+    return pair_id(*parts, tools_digest(map(tool_digest, tools or ()))).hex()
 
 
-def _dumps(value: Any) -> str:
-    return orjson.dumps(value).decode()
+class EncodedRecord(NamedTuple):
+    """A record as Parquet holds it, in the order of SCHEMA; messages and tools are JSON."""
+
+    id: str
+    prompt: bytes
+    chosen: bytes
+    rejected: bytes
+    tools: bytes | None
+    format: str
+    source_file: str
+    source_line: int
 
 
-def _columns(records: list[Record]) -> dict[str, list[Any]]:
-    return {
-        "id": [record.id for record in records],
-        "prompt": [_dumps(record.prompt) for record in records],
-        "chosen": [_dumps(record.chosen) for record in records],
-        "rejected": [_dumps(record.rejected) for record in records],
-        "tools": [None if record.tools is None else _dumps(record.tools) for record in records],
-        "format": [record.format for record in records],
-        "source_file": [record.source_file for record in records],
-        "source_line": [record.source_line for record in records],
-    }
+def encode(record: Record) -> EncodedRecord:
+    messages = (orjson.dumps(value) for value in (record.prompt, record.chosen, record.rejected))
+    tools = None if record.tools is None else orjson.dumps(record.tools)
+    return EncodedRecord(record.id, *messages, tools, record.format, record.source_file, record.source_line)
+
+
+def decode(row: EncodedRecord) -> Record:
+    messages = (orjson.loads(text) for text in (row.prompt, row.chosen, row.rejected))
+    tools = None if row.tools is None else orjson.loads(row.tools)
+    return Record(row.id, *messages, tools, row.format, row.source_file, row.source_line)
+
+
+def _table(rows: list[EncodedRecord]) -> pa.Table:
+    """Rows as Arrow, by way of buffers: building arrays from Python objects is slower, and imports pandas."""
+    ids, prompts, chosen, rejected, tools, formats, files, lines = zip(*rows, strict=True)
+    numbers = pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(np.array(lines, np.int64))])
+    texts = ((text.encode() for text in column) for column in (ids, formats, files))
+    id_column, format_column, file_column = map(_text_column, texts)
+    json_columns = map(_text_column, (prompts, chosen, rejected, tools))
+    return pa.table([id_column, *json_columns, format_column, file_column, numbers], schema=SCHEMA)
+
+
+def _text_column(texts: Iterable[bytes | None]) -> pa.Array:
+    """Texts, known to be UTF-8, as one array."""
+    texts = list(texts)
+    there = np.packbits([text is not None for text in texts], bitorder="little")
+    texts = [text or b"" for text in texts]
+    offsets = np.zeros(len(texts) + 1, np.int32)
+    np.cumsum([len(text) for text in texts], out=offsets[1:])
+    buffers = [pa.py_buffer(there), pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))]
+    return pa.Array.from_buffers(pa.string(), len(texts), buffers)
 
 
 class RecordWriter:
-    """Writes a folder's `part-00000.parquet`, a group at a time; the file appears when the block ends well."""
+    """Writes one Parquet file, a row group at a time; the file appears when the block ends well."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / "part-00000.parquet"
-        self._beside = folder / "part-00000.parquet.tmp"
-        self._pending: list[Record] = []
-        self._file = pq.ParquetWriter(self._beside, SCHEMA, compression="zstd")
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._beside = path.with_name(f"{path.name}.tmp")
+        self._pending: list[EncodedRecord] = []
+        self._bytes = 0
+        self._file = pq.ParquetWriter(self._beside, SCHEMA, compression="zstd", use_dictionary=REPEATING)
         self.rows = 0
 
-    def write(self, record: Record) -> None:
-        self._pending.append(record)
+    def write(self, row: EncodedRecord) -> None:
+        self._pending.append(row)
+        self._bytes += len(row.prompt) + len(row.chosen) + len(row.rejected)
         self.rows += 1
-        if len(self._pending) == ROWS_PER_GROUP:
+        if len(self._pending) == ROWS_PER_GROUP or self._bytes > BYTES_PER_GROUP:
             self._flush()
 
     def _flush(self) -> None:
         if self._pending:
-            self._file.write_table(pa.table(_columns(self._pending), schema=SCHEMA))
-            self._pending = []
+            self._file.write_table(_table(self._pending))
+            self._pending, self._bytes = [], 0
 
     def __enter__(self) -> RecordWriter:
         return self
@@ -131,11 +206,30 @@ class RecordWriter:
 
 
 def write_records(folder: Path, records: Iterable[Record]) -> int:
-    """Write the records to a folder and return how many there were."""
-    with RecordWriter(folder) as writer:
+    """Write the records to a folder's `part-00000.parquet` and return how many there were."""
+    with RecordWriter(folder / part_name(0)) as writer:
         for record in records:
-            writer.write(record)
+            writer.write(encode(record))
     return writer.rows
+
+
+def filter_rows(path: Path, keep: np.ndarray) -> list[Record]:
+    """Take the rows out of a file for which the mask says False, and return them; a file without rows goes.
+
+    Args:
+        keep: bool, one for each row of the file.
+    """
+    table = pq.read_table(path, schema=SCHEMA)
+    mask = pa.Array.from_buffers(pa.bool_(), len(keep), [None, pa.py_buffer(np.packbits(keep, bitorder="little"))])
+    out = [decode(EncodedRecord(**row)) for row in table.filter(pc.invert(mask)).to_pylist()]
+    stay = table.filter(mask)
+    if stay.num_rows == 0:
+        path.unlink()
+        return out
+    beside = path.with_name(f"{path.name}.tmp")
+    pq.write_table(stay, beside, compression="zstd", use_dictionary=REPEATING, row_group_size=ROWS_PER_GROUP)
+    os.replace(beside, path)
+    return out
 
 
 def iter_records(folder: Path) -> Iterator[Record]:
@@ -154,17 +248,9 @@ def iter_records(folder: Path) -> Iterator[Record]:
                 if missing:
                     raise StepError(f"{path}: not a data set that Preprocess wrote: no column {', '.join(missing)}")
                 for batch in file.iter_batches(ROWS_PER_GROUP, columns=SCHEMA.names):
-                    yield from (_record(row) for row in batch.to_pylist())
+                    yield from (decode(EncodedRecord(**row)) for row in batch.to_pylist())
         except (pa.ArrowException, orjson.JSONDecodeError) as error:
             raise StepError(f"{path}: this data set is damaged ({error}); run Preprocess again") from None
-
-
-def _record(row: dict[str, Any]) -> Record:
-    for name in ("prompt", "chosen", "rejected"):
-        row[name] = orjson.loads(row[name])
-    if row["tools"] is not None:
-        row["tools"] = orjson.loads(row["tools"])
-    return Record(**row)
 
 
 def read_records(folder: Path) -> list[Record]:

@@ -15,12 +15,12 @@ from pipeline.errors import problems_error
 
 def check(settings: Settings = DEFAULT_SETTINGS, as_json: AsJson = False) -> None:
     """Check settings, recipe and the rendered definition against the AWS API model; lists all problems at once."""
-    problems = workflow_settings.problems(settings)
-    if not problems:
+    workflow, problems = workflow_settings.inspect(settings)
+    if workflow:
         from pipeline.checks.api_model import check_definition
         from pipeline.rendering import render
 
-        problems = check_definition(json.loads(render(workflow_settings.load(settings))))
+        problems = check_definition(json.loads(render(workflow)))
     if as_json:
         print_json({"settings": str(settings), "problems": problems})
     if problems:

@@ -14,6 +14,7 @@ from rich.table import Table
 from pipeline import executions as aws_executions
 from pipeline import inputs
 from pipeline import settings as workflow_settings
+from pipeline.assets import Asset
 from pipeline.commands.options import (
     DEFAULT_SETTINGS,
     LOCAL_ROOT,
@@ -30,7 +31,7 @@ from pipeline.errors import problems_error
 from pipeline.executions import ExecutionSummary, StepSummary
 from pipeline.parameter_values import parse_assignments, resolve_parameters
 from pipeline.parameters import range_problems
-from pipeline.settings import Asset, Workflow
+from pipeline.settings import Workflow
 
 Assignments = Annotated[
     list[str], typer.Option("--set", metavar="Name=Value", help="Set a pipeline parameter; may stand several times.")
@@ -87,16 +88,18 @@ def _start_local(
 ) -> int:
     from pipeline.local import run, runs, summary
     from pipeline.local.executor import create_execution, run_execution
+    from pipeline.local.plan import build_plan
     from pipeline.local.progress import watch
     from pipeline.local.store import Store
     from pipeline.rendering import render
 
     definition = json.loads(render(workflow))
     overrides, assets = _checked(workflow, definition, overrides)
+    values = resolve_parameters(definition, overrides)
+    build_plan(definition, values)  # what cannot run here is said before anything is copied
     root = runs.root_in_use(local_root)
     store = Store(root)
     inputs.provide(assets, store.exists, store.upload)
-    values = resolve_parameters(definition, overrides)
     execution = create_execution(root, workflow.settings.pipeline_name, definition, values)
     if not wait:
         run.start_detached(root, execution.id)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.local import spark
 from pipeline.local.expressions import to_text
 from pipeline.local.support import ML_ROOT
 
@@ -43,9 +44,14 @@ def local_path(path: str, ml: Path) -> Path:
 
 
 def command(entrypoint: list[Any], arguments: list[Any], ml: Path) -> list[str]:
-    """The command line, with this Python in place of the image's."""
-    words = [localize(word, ml) for word in [*entrypoint, *arguments]]
-    return [sys.executable, *words[1:]] if words[0] in _PYTHON else words
+    """The command line, with this Python, and this machine's Spark, in place of the image's."""
+    words = [localize(word, ml) for word in entrypoint]
+    if words[0] in _PYTHON:
+        words[0] = sys.executable
+    if spark.SUBMIT in words:
+        at = words.index(spark.SUBMIT)
+        words[at : at + 1] = spark.submit()
+    return [*words, *(localize(word, ml) for word in arguments)]
 
 
 def environment(request: Mapping[str, Any], platform: Mapping[str, str], ml: Path, repository: Path) -> dict[str, str]:

@@ -1,10 +1,14 @@
-"""Processing jobs: inputs to their LocalPath, one process, outputs to S3."""
+"""Processing jobs: inputs to their LocalPath, one process, outputs to S3.
+
+A Spark job is one process too, whatever number of instances it asks for: its cluster is this machine.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.local import spark
 from pipeline.local.container import command, environment, hosts, local_path, resource_config
 from pipeline.local.executions import now
 from pipeline.local.files import write_json
@@ -37,7 +41,8 @@ def run_processing(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
     write_json(ml / "config" / "processingjobconfig.json", described)
 
     words = command(application["ContainerEntrypoint"], application.get("ContainerArguments", []), ml)
-    node = Node(host, words, environment(arguments.get("Environment", {}), {}, ml, job.repository))
+    platform = spark.environment(ml) if spark.is_spark(application) else {}
+    node = Node(host, words, environment(arguments.get("Environment", {}), platform, ml, job.repository))
     run_job(job, [node], runtime_limit(arguments))
 
     for output in outputs:

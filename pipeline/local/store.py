@@ -7,6 +7,7 @@ definition that suffers from that on AWS must suffer from it here. Limits: an ob
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
@@ -14,6 +15,14 @@ from pathlib import Path
 
 from pipeline.content import input_files, relative_files
 from pipeline.errors import UserError
+
+_NO_COPY_RANGE = (  # from one file system to another, or one that cannot
+    errno.EXDEV,
+    errno.EINVAL,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+    errno.EPERM,
+)
 
 
 class Store:
@@ -137,8 +146,20 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 def _copy(source: Path, target: Path) -> None:
+    """Copy a file; where the file system can, the copy shares the source's blocks until one of them is changed."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    with open(source, "rb") as read, open(target, "wb") as write:
+        left = os.fstat(read.fileno()).st_size
+        try:
+            while left and (copied := os.copy_file_range(read.fileno(), write.fileno(), left)):
+                left -= copied
+        except AttributeError:  # only Linux has it
+            pass
+        except OSError as error:
+            if error.errno not in _NO_COPY_RANGE:
+                raise
+    if left:
+        shutil.copyfile(source, target)
 
 
 def _place(source: Path, target: Path) -> None:
@@ -154,4 +175,4 @@ def _place(source: Path, target: Path) -> None:
             return
         except OSError:
             pass  # another file system, or one without links
-    shutil.copyfile(source, target)
+    _copy(source, target)

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from pipeline.local import spark
+
 TYPES = ("Processing", "Training", "Condition", "RegisterModel", "Fail")
 ML_ROOT = "/opt/ml"
 
@@ -38,11 +40,14 @@ def output_names(arguments: Mapping[str, Any]) -> list[str]:
 
 
 def _processing(arguments: Mapping[str, Any]) -> Problems:
-    if not arguments.get("AppSpecification", {}).get("ContainerEntrypoint"):
+    application = arguments.get("AppSpecification", {})
+    if not application.get("ContainerEntrypoint"):
         yield "AppSpecification.ContainerEntrypoint is missing (the image's own entrypoint is not known here)"
     count = arguments.get("ProcessingResources", {}).get("ClusterConfig", {}).get("InstanceCount", 1)
-    if count != 1:
-        yield f"InstanceCount {count} of a Processing step is not supported, only 1"
+    if spark.is_spark(application):
+        yield from spark.problems()
+    elif count != 1:
+        yield f"InstanceCount {count} of a Processing step is not supported, only 1 (or any of a Spark job)"
     for given in arguments.get("ProcessingInputs", []):
         name = given.get("InputName")
         s3 = given.get("S3Input")
@@ -50,6 +55,8 @@ def _processing(arguments: Mapping[str, Any]) -> Problems:
             yield f"input {name}: only S3Input is supported"
         else:
             yield from _source_problems(f"input {name}", s3, mode=s3.get("S3InputMode"))
+            if count != 1 and s3.get("S3DataDistributionType") == "ShardedByS3Key":
+                yield f"input {name}: ShardedByS3Key over several instances is not supported"
             yield from _path_problems(f"input {name}", s3.get("LocalPath"))
     for output in _outputs(arguments):
         name = output.get("OutputName")

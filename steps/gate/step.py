@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.processing import output_uri, processing_step
+from pipeline.processing import module, output_uri, processing_step
 
 if TYPE_CHECKING:
     from pipeline.definition import Scope
@@ -19,7 +19,7 @@ def build(scope: Scope, train: RequestStep) -> RequestStep:
     return processing_step(
         scope,
         "Gate",
-        module="steps.gate",
+        entrypoint=module("steps.gate"),
         description="Verify that training finished whole, and compare held-out reward accuracy with the threshold.",
         arguments=[
             "--adapter", INPUT,

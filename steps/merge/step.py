@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.processing import processing_step
+from pipeline.processing import module, processing_step
 
 if TYPE_CHECKING:
     from pipeline.definition import Scope
@@ -26,7 +26,7 @@ def build(scope: Scope, adapter_uri: object) -> RequestStep:
     return processing_step(
         scope,
         "Merge",
-        module="steps.merge",
+        entrypoint=module("steps.merge"),
         description="Add the adapter to the base model's weights.",
         arguments=[*base, "--adapter", f"{INPUT}/adapter", "--output", f"{OUTPUT}/model"],
         inputs=inputs,

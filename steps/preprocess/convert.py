@@ -9,28 +9,52 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
-from steps.preprocess.formats import Format, Pair, Row, detect, nearest
+from steps.preprocess.formats import Faults, Format, Pair, Row, by_name, detect, nearest, preference_scores
 from steps.preprocess.messages import check_answer, check_prompt
-from steps.preprocess.reading import RawRow
 from steps.preprocess.reasons import InvalidRow, Reason
-from steps.preprocess.tools import call_fault, kind, normalise_tools
-from steps.records import Messages, Record, Tools, canonical, content, content_id
+from steps.preprocess.rules import Rules
+from steps.preprocess.sources import RawRow
+from steps.preprocess.tools import Declared, call_fault, declare, kind, refuse_nul
+from steps.records import EncodedRecord, Messages, Tools, canonical, canonical_messages, content, pair_id
 
 TOO_DEEP = "nested too deep to be a preference pair"
+LOWER_CASE = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"abcdefghijklmnopqrstuvwxyz")
+ASCII_SPACE = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"  # what str.split() takes for white space, in ASCII
+
+Lengths = tuple[int, int, int]  # of prompt (with its tools), chosen and rejected
+CountTokens = Callable[[Messages, Messages, Messages, Tools], Lengths]
 
 
-@dataclass(frozen=True)
-class Converted:
-    """A record, and what is wrong with the calls that its rejected answer makes: undeclared, arguments, malformed."""
+class Converted(NamedTuple):
+    """A record ready to be written, and what the counts of a run need to know about it.
 
-    record: Record
+    Attributes:
+        identity: 16 bytes; see steps.records.pair_id.
+        prompt_key: 16 bytes; equal for prompts that count as the same one.
+        called: names of the tools that `chosen` calls.
+        chosen_faults: faulty calls of prompt and chosen (undeclared, arguments, malformed); kept by policy alone.
+        rejected_faults: the same of rejected, where they are legitimate negatives.
+        scores: of chosen and rejected, where the row has some.
+    """
+
+    record: EncodedRecord
+    identity: bytes
+    prompt_key: bytes
+    prompt: Messages
+    characters: Lengths
+    tokens: Lengths | None
+    has_tools: bool
+    called: list[str]
+    rejected_calls: bool
+    chosen_faults: list[str]
     rejected_faults: list[str]
+    scores: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -51,53 +75,93 @@ class Layout:
         raise nearest(row, self.format).explain(row)
 
 
-def file_layout(head: Sequence[RawRow]) -> Layout:
-    """The layout that most of a file's first rows fit."""
+def file_layout(head: Sequence[RawRow], rules: Rules) -> Layout:
+    """The layout that the rules name, or else the one that most of a file's first rows fit."""
+    if rules.format:
+        return Layout(by_name(rules.format), strict=True)
     votes: Counter[str] = Counter()
-    found: dict[str, Format] = {}
     for raw in head:
         try:
-            layout = detect(_parse(raw))
+            layout = detect(_parse(raw, rules.columns))
         except InvalidRow:
             continue
         if layout:
             votes[layout.name] += 1
-            found[layout.name] = layout
-    return Layout(found[votes.most_common(1)[0][0]] if votes else None)
+    return Layout(by_name(votes.most_common(1)[0][0]) if votes else None)
 
 
-def convert(raw: RawRow, layout: Layout) -> Converted:
+def convert(raw: RawRow, layout: Layout, rules: Rules, count_tokens: CountTokens | None = None) -> Converted:
     """Read one row and hold it against the rules.
 
     Raises:
         InvalidRow: with the code and the sentence that go into quarantine.
     """
-    row = _parse(raw)
-    chosen_format = layout.of(row)
+    row = _parse(raw, rules.columns)
+    format = layout.of(row)
+    faults = Faults(chosen=[] if rules.tool_calls == "keep" else None, rejected=[])
     try:
-        pair = chosen_format.read(row)
-        tools = normalise_tools(row.get("tools"))
-        prompt = _with_system(pair.prompt, row.get("system"))
-        faults = _check(prompt, pair, tools)
-        if _has_nul([prompt, pair.chosen, pair.rejected, tools]):
-            raise InvalidRow(Reason.NUL_BYTE, "a text holds a NUL character (\\u0000)")
-        identity = content_id(prompt, pair.chosen, pair.rejected, tools)
+        return _converted(raw, row, format, faults, rules, count_tokens)
     except (RecursionError, orjson.JSONEncodeError):
         raise InvalidRow(Reason.TOO_DEEP, TOO_DEEP) from None
-    record = Record(identity, prompt, pair.chosen, pair.rejected, tools, chosen_format.name, raw.file, raw.line)
-    return Converted(record, faults)
 
 
-def _parse(raw: RawRow) -> Row:
+def _converted(
+    raw: RawRow, row: Row, format: Format, faults: Faults, rules: Rules, count_tokens: CountTokens | None
+) -> Converted:
+    pair = format.read(row, faults)
+    declared = declare(format.tools(row))
+    prompt = _with_system(pair.prompt, format.system(row))
+    called, rejected_calls = _check(prompt, pair, declared, faults)
+    conversations = (prompt, pair.chosen, pair.rejected)
+    texts = tuple(map(orjson.dumps, conversations))
+    for text in texts:
+        if b"\\u0000" in text:
+            refuse_nul(conversations)
+    asked, chosen, rejected = map(canonical_messages, conversations, texts)
+    if chosen == rejected:
+        raise InvalidRow(Reason.SAME_RESPONSE, "chosen and rejected are the same")
+    identity = pair_id(asked, chosen, rejected, declared.digest)
+    characters = (
+        _characters(prompt) + len(declared.text or b""),
+        _characters(pair.chosen),
+        _characters(pair.rejected),
+    )
+    if rules.max_characters is not None:
+        _check_length(characters, rules.max_characters, "characters")
+    tokens = None
+    if count_tokens:
+        tokens = count_tokens(*conversations, orjson.loads(declared.text) if declared.text else None)
+        if rules.max_tokens is not None:
+            _check_length(tokens, rules.max_tokens, "tokens")
+    return Converted(
+        EncodedRecord(identity.hex(), *texts, declared.text, format.name, raw.file, raw.line),
+        identity,
+        prompt_key(prompt),
+        prompt,
+        characters,
+        tokens,
+        declared.text is not None,
+        called,
+        rejected_calls,
+        faults.chosen or [],
+        faults.rejected,
+        preference_scores(row),
+    )
+
+
+def _parse(raw: RawRow, columns: dict[str, str]) -> Row:
     if raw.problem:
         raise raw.problem
     try:
         row = orjson.loads(raw.data)
     except orjson.JSONDecodeError as error:
         raise _diagnose(raw.data, error) from None
-    if not isinstance(row, dict):
+    if type(row) is not dict:
         raise InvalidRow(Reason.WRONG_TYPE, f"the row is {kind(row)}; must be an object")
-    return row
+    if not columns:
+        return row
+    own = {name: row.pop(given) for name, given in columns.items() if given in row}
+    return {**row, **own}
 
 
 def _diagnose(data: bytes, error: orjson.JSONDecodeError) -> InvalidRow:
@@ -107,11 +171,11 @@ def _diagnose(data: bytes, error: orjson.JSONDecodeError) -> InvalidRow:
         data.decode()
     except UnicodeDecodeError as fault:
         return InvalidRow(Reason.INVALID_UTF8, f"not UTF-8 at byte {fault.start} of the row")
-    return InvalidRow(Reason.NOT_JSON, str(error))
+    return InvalidRow(Reason.NOT_JSON, f"{error} (byte {len(error.doc[: error.pos].encode())} of the row)")
 
 
 def _with_system(prompt: Messages, system: Any) -> Messages:
-    """Put the text of a `system` field, which several layouts have, before the prompt that has no such turn."""
+    """Put a system text, which several layouts have in a field of its own, before the prompt that has no such turn."""
     if not system or (prompt and prompt[0]["role"] == "system"):
         return prompt
     if not isinstance(system, str):
@@ -119,56 +183,66 @@ def _with_system(prompt: Messages, system: Any) -> Messages:
     return [{"role": "system", "content": system}, *prompt]
 
 
-def _check(prompt: Messages, pair: Pair, tools: Tools) -> list[str]:
+def _check(prompt: Messages, pair: Pair, declared: Declared, faults: Faults) -> tuple[list[str], bool]:
+    """Hold the messages against the rules; returns the names that chosen calls, and whether rejected calls any."""
     check_answer(pair.chosen, "chosen")
     check_answer(pair.rejected, "rejected")
     check_prompt(prompt)
-    if content(pair.chosen) == content(pair.rejected):
-        raise InvalidRow(Reason.SAME_RESPONSE, "chosen and rejected are the same")
+    called = []
     for call in _calls(pair.chosen):
-        fault = call_fault(call, tools)
-        if fault:
+        called.append(call["function"]["name"])
+        fault = call_fault(call, declared)
+        if fault and faults.chosen is None:
             raise InvalidRow(Reason.TOOL_CALL_INVALID, f"chosen {fault[1]}")
-    found = [call_fault(call, tools) for call in _calls(pair.rejected)]
-    return [*pair.faults, *(fault[0] for fault in found if fault)]
+        if fault:
+            faults.chosen.append(fault[0])
+    calls = _calls(pair.rejected)
+    faults.rejected += [fault[0] for call in calls if (fault := call_fault(call, declared))]
+    return called, bool(calls)
 
 
-def _calls(messages: Messages) -> Iterator[dict[str, Any]]:
+def _calls(messages: Messages) -> list[dict[str, Any]]:
+    return [call for message in messages if "tool_calls" in message for call in message["tool_calls"]]
+
+
+def _characters(messages: Messages) -> int:
+    """Characters that a reader of the conversation sees: contents, and calls as JSON."""
+    count = 0
     for message in messages:
-        yield from message.get("tool_calls", ())
+        count += len(message["content"])
+        if "tool_calls" in message:
+            count += sum(len(orjson.dumps(call["function"])) for call in message["tool_calls"])
+    return count
 
 
-def _has_nul(value: Any) -> bool:
-    if b"\\u0000" not in orjson.dumps(value):  # an escaped backslash can stand before it, hence the walk
-        return False
-    pending = [value]
-    while pending:
-        entry = pending.pop()
-        if isinstance(entry, str) and "\0" in entry:
-            return True
-        if isinstance(entry, dict):
-            pending += [*entry, *entry.values()]
-        elif isinstance(entry, list):
-            pending += entry
-    return False
+def _check_length(lengths: Lengths, limit: int, unit: str) -> None:
+    prompt, chosen, rejected = lengths
+    if prompt + max(chosen, rejected) > limit:
+        said = f"prompt {prompt}, chosen {chosen}, rejected {rejected}"
+        raise InvalidRow(Reason.TOO_LONG, f"prompt and longer answer exceed {limit} {unit} ({said})")
 
 
-def reversed_id(record: Record) -> str:
-    """The id of the row that prefers the other answer."""
-    return content_id(record.prompt, record.rejected, record.chosen, record.tools)
+def prompt_key(prompt: Messages) -> bytes:
+    """What makes two prompts the same one: their texts and calls, without the tools, as 16 bytes.
 
-
-def in_validation(record: Record, fraction: float) -> bool:
-    """The side of the split: a pure function of the normalised prompt, without the tools.
-
-    Case, Unicode form and white space do not count, so that a prompt typed twice does not leak. A larger fraction moves
-    rows from train to validation and none back.
+    Case, Unicode form (NFKC) and white space do not count, so that a prompt typed twice does not leak.
     """
-    turns = [[message["role"], _normal(message)] for message in content(record.prompt)]
-    digest = hashlib.sha256(canonical(turns)).digest()
-    return int.from_bytes(digest[:8], "big") < fraction * 2**64
+    parts = []
+    for message in prompt:
+        parts += (message["role"], "\1", message["content"], "\2")
+        if "tool_calls" in message:
+            parts.append(canonical(content([message])[0]["tool_calls"]).decode())
+    text = "".join(parts)
+    if text.isascii():
+        folded = text.encode().translate(LOWER_CASE, ASCII_SPACE)
+    else:
+        folded = "".join(unicodedata.normalize("NFKC", text).casefold().split()).encode()
+    return hashlib.sha256(folded).digest()[:16]
 
 
-def _normal(message: dict[str, Any]) -> list[Any]:
-    text = " ".join(unicodedata.normalize("NFKC", message["content"]).casefold().split())
-    return [text, message.get("tool_calls")]
+def validation_limit(fraction: float) -> bytes:
+    """The prompts whose key is below this are held out: a pure function of the prompt, at a share of `fraction`.
+
+    A larger fraction moves rows from train to validation and none back.
+    """
+    return min(int(fraction * 2**64), 2**64 - 1).to_bytes(8, "big")

@@ -1,47 +1,73 @@
 """The layouts of preference files: how each is recognised and read. One function and one line of FORMATS for each.
 
-A layout is recognised by the types of its fields alone, so a row that is wrong inside still gets read by its own
-layout and named for what is wrong with it. Reading turns a row into prompt, chosen and rejected messages; what makes
-these good messages is checked afterwards, the same for all layouts (steps/preprocess/convert.py).
+A layout is recognised by the types of its fields, and by a look into the texts where types do not tell, so a row that
+is wrong inside still gets read by its own layout and named for what is wrong with it. Reading turns a row into prompt,
+chosen and rejected messages; what makes these good messages is checked afterwards, the same for all layouts
+(steps/preprocess/convert.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from steps.preprocess.messages import conversation, malformed_call, user_turn
+from steps.preprocess import chats, converse, json_columns, transcripts
+from steps.preprocess.pairs import TURNS, Faults, Pair, Row
 from steps.preprocess.reasons import InvalidRow, Reason
-from steps.preprocess.tools import CallFault, kind, split_toolcall_text
-from steps.records import Messages
+from steps.preprocess.tools import kind
 
-Row = dict[str, Any]
+NUMBERS = (int, float)
 ABSENT = type(None)  # a field that is null is as good as absent
-TURNS = (list, dict)
+ANSWER = (list, dict, str)
+SCORES = (  # fields in which data sets keep the scores of chosen and rejected
+    ("score_chosen", "score_rejected"),
+    ("chosen_score", "rejected_score"),
+    ("chosen_rating", "rejected_rating"),
+    ("chosen-rating", "rejected-rating"),
+    ("chosen_reward", "rejected_reward"),
+)
 
 
-@dataclass(frozen=True)
-class Pair:
-    """What a layout reads from a row. `faults` notes the malformed calls of `rejected`, which are kept as text."""
+def own_tools(row: Row) -> Any:
+    return row.get("tools")
 
-    prompt: Messages
-    chosen: Messages
-    rejected: Messages
-    faults: list[str] = field(default_factory=list)
+
+def own_system(row: Row) -> Any:
+    return row.get("system")
 
 
 @dataclass(frozen=True)
 class Format:
-    """A layout: a row fits it when each field has one of its types."""
+    """A layout: a row fits it when each field has one of its types.
+
+    Attributes:
+        read: a row's prompt and answers; raises InvalidRow.
+        tools: what a row declares, raw; may raise InvalidRow.
+        system: the system's text where it has a field of its own; may raise InvalidRow.
+        may_be: what a row with these types must show besides, for a file that is known to have this layout.
+        is_sure: what tells such a row from those of other layouts, for a file that is not known.
+    """
 
     name: str
     description: str
     fields: Mapping[str, tuple[type, ...]]
-    read: Callable[[Row], Pair]
+    read: Callable[[Row, Faults], Pair]
+    tools: Callable[[Row], Any] = own_tools
+    system: Callable[[Row], Any] = own_system
+    may_be: Callable[[Row], bool] | None = None
+    is_sure: Callable[[Row], bool] | None = None
 
     def fits(self, row: Row) -> bool:
-        return all(isinstance(row.get(name), types) for name, types in self.fields.items())
+        """Whether the row is one that this layout reads, or says what is wrong with."""
+        for name, types in self.fields.items():
+            if not isinstance(row.get(name), types):
+                return False
+        return self.may_be is None or self.may_be(row)
+
+    def recognises(self, row: Row) -> bool:
+        """Whether a row of which nothing is known has this layout."""
+        return self.fits(row) and (self.is_sure is None or self.is_sure(row))
 
     def explain(self, row: Row) -> InvalidRow:
         """Why a row does not fit, by the first field that does not."""
@@ -52,159 +78,146 @@ class Format:
             if name not in row:
                 has = ", ".join(row) or "nothing"
                 return InvalidRow(Reason.MISSING_FIELD, f"{name} is missing ({self.name} layout); the row has: {has}")
-            if value is None and name.startswith(("chosen", "rejected")):
-                return InvalidRow(Reason.EMPTY_RESPONSE, f"{name} is null")
-            if value is None:
+            if value is None and name in ("prompt", "messages", "conversations", "input"):
                 return InvalidRow(Reason.EMPTY_PROMPT, f"{name} is null")
+            if value is None:
+                return InvalidRow(Reason.EMPTY_RESPONSE, f"{name} is null")
             return InvalidRow(Reason.WRONG_TYPE, f"{name} is {kind(value)}, which the {self.name} layout does not have")
-        raise AssertionError(f"the row fits {self.name}")
+        return InvalidRow(Reason.WRONG_TYPE, f"the row does not have the {self.name} layout: {self.description}")
 
 
-def read_plain(row: Row) -> Pair:
-    return Pair(
-        user_turn(row["prompt"], "prompt"),
-        conversation(row["chosen"], "chosen"),
-        conversation(row["rejected"], "rejected"),
-    )
+def read_json_columns(row: Row, faults: Faults) -> Pair:
+    """Decode the columns, and read the row as the layout that it then has."""
+    decoded = json_columns.decode(row)
+    return _decoded_layout(decoded).read(decoded, faults)
 
 
-def read_chat(row: Row) -> Pair:
-    faults: list[str] = []
-    prompt = conversation(row["prompt"], "prompt")
-    chosen = conversation(row["chosen"], "chosen")
-    rejected = conversation(row["rejected"], "rejected", faults)
-    count = len(prompt)
-    if prompt and chosen[:count] == rejected[:count] == prompt:  # the answers repeat the prompt
-        chosen, rejected = chosen[count:], rejected[count:]
-    return Pair(prompt, chosen, rejected, faults)
+def json_columns_tools(row: Row) -> Any:
+    if row.get("input") is None and row.get("toolConfig") is None:
+        return row.get("tools")
+    decoded = json_columns.decode(row)
+    return _decoded_layout(decoded).tools(decoded)
 
 
-def read_implicit_prompt(row: Row) -> Pair:
-    faults: list[str] = []
-    return _split(conversation(row["chosen"], "chosen"), conversation(row["rejected"], "rejected", faults), faults)
+def json_columns_system(row: Row) -> Any:
+    if row.get("messages") is None:
+        return row.get("system")
+    decoded = json_columns.decode(row)
+    return _decoded_layout(decoded).system(decoded)
 
 
-def read_ultrafeedback(row: Row) -> Pair:
-    asked = user_turn(row["prompt"], "prompt")
-    faults: list[str] = []
-    chosen = conversation(row["chosen"], "chosen")
-    rejected = conversation(row["rejected"], "rejected", faults)
-    if not (chosen and rejected) or chosen[0]["role"] == rejected[0]["role"] == "assistant":
-        return Pair(asked, chosen, rejected, faults)
-    pair = _split(chosen, rejected, faults)
-    wanted = row["prompt"].strip()
-    if not any(message["role"] == "user" and message["content"].strip() == wanted for message in pair.prompt):
-        raise InvalidRow(
-            Reason.PROMPT_MISMATCH, "prompt is not a turn that the conversations of chosen and rejected share"
-        )
-    return pair
+def _decoded_layout(row: Row) -> Format:
+    """The layout of a row whose columns are decoded, or the one that says best what is wrong with it."""
+    others = [layout for layout in DETECTED if layout.read is not read_json_columns]
+    for fits in (Format.recognises, Format.fits):
+        for layout in others:
+            if fits(layout, row):
+                return layout
+    raise nearest(row, None).explain(row)
 
 
-def read_when2call(row: Row) -> Pair:
-    faults: list[str] = []
-    return Pair(
-        _with_calls(conversation(row["messages"], "messages"), "messages", None),
-        _with_calls(conversation(row["chosen_response"], "chosen_response"), "chosen_response", None),
-        _with_calls(conversation(row["rejected_response"], "rejected_response", faults), "rejected_response", faults),
-        faults,
-    )
-
-
-def read_sharegpt(row: Row) -> Pair:
-    faults: list[str] = []
-    return Pair(
-        conversation(row["conversations"], "conversations"),
-        conversation(row["chosen"], "chosen"),
-        conversation(row["rejected"], "rejected", faults),
-        faults,
-    )
-
-
-def _split(chosen: Messages, rejected: Messages, faults: list[str]) -> Pair:
-    """Split two whole conversations where they part, but not later than the last turn that leaves each an answer.
-
-    One conversation may be the beginning of the other: its last turn is then its answer, and not part of the prompt.
-    """
-    if not chosen or not rejected:
-        raise InvalidRow(Reason.EMPTY_RESPONSE, f"{'rejected' if chosen else 'chosen'} is an empty list")
-    shared = 0
-    while shared < min(len(chosen), len(rejected)) and chosen[shared] == rejected[shared]:
-        shared += 1
-    if shared == min(len(chosen), len(rejected)):
-        shared -= 1
-        while shared > 0 and chosen[shared]["role"] != "assistant":
-            shared -= 1
-    for turn in (chosen[shared], rejected[shared]):
-        if turn["role"] != "assistant":
-            said = f"chosen and rejected part at turn {shared + 1}, a turn by the {turn['role']}"
-            raise InvalidRow(Reason.PROMPT_MISMATCH, f"{said}; only the assistant's answers may differ")
-    return Pair(chosen[:shared], chosen[shared:], rejected[shared:], faults)
-
-
-def _with_calls(messages: Messages, where: str, faults: list[str] | None) -> Messages:
-    """Turn the `<TOOLCALL>` text of the assistant's messages into tool calls."""
-    for message in messages:
-        if message["role"] == "assistant" and "tool_calls" not in message:
-            try:
-                text, calls = split_toolcall_text(message["content"])
-            except CallFault as fault:
-                malformed_call(f"{where}: {fault}", faults)
-                continue
-            if calls:
-                message |= {"content": text, "tool_calls": calls}
-    return messages
-
-
-FORMATS = (  # in the order in which they are tried
+FORMATS = (
     Format(
         "plain",
         "prompt, chosen, rejected as texts",
         {"prompt": (str,), "chosen": (str,), "rejected": (str,)},
-        read_plain,
-    ),
-    Format(
-        "when2call",
-        "messages, chosen_response, rejected_response, tools; calls as <TOOLCALL>[…]</TOOLCALL>",
-        {"messages": TURNS, "chosen_response": (*TURNS, str), "rejected_response": (*TURNS, str)},
-        read_when2call,
-    ),
-    Format(
-        "sharegpt",
-        "conversations (from, value), chosen, rejected",
-        {"conversations": TURNS, "chosen": (*TURNS, str), "rejected": (*TURNS, str)},
-        read_sharegpt,
+        chats.read_plain,
     ),
     Format(
         "chat",
         "prompt, chosen, rejected as chat messages",
-        {"prompt": TURNS, "chosen": (*TURNS, str), "rejected": (*TURNS, str)},
-        read_chat,
-    ),
-    Format(
-        "ultrafeedback",
-        "prompt as a text, chosen and rejected as chat messages or whole conversations",
-        {"prompt": (str,), "chosen": TURNS, "rejected": TURNS},
-        read_ultrafeedback,
+        {"prompt": TURNS, "chosen": ANSWER, "rejected": ANSWER},
+        chats.read_chat,
     ),
     Format(
         "implicit-prompt",
         "chosen and rejected as whole conversations that share their first turns",
         {"prompt": (ABSENT,), "chosen": (list,), "rejected": (list,)},
-        read_implicit_prompt,
+        chats.read_implicit_prompt,
+    ),
+    Format(
+        "ultrafeedback",
+        "prompt as a text, chosen and rejected as chat messages or whole conversations",
+        {"prompt": (str,), "chosen": TURNS, "rejected": TURNS},
+        chats.read_ultrafeedback,
+    ),
+    Format(
+        "hh-rlhf",
+        "chosen and rejected as Human: and Assistant: transcripts, or as answers to a prompt that is one",
+        {"prompt": (str, ABSENT), "chosen": (str,), "rejected": (str,)},
+        transcripts.read,
+        may_be=transcripts.may_be,
+        is_sure=transcripts.is_sure,
+    ),
+    Format(
+        "sharegpt",
+        "conversations (from, value), chosen, rejected",
+        {"conversations": TURNS, "chosen": ANSWER, "rejected": ANSWER},
+        chats.read_sharegpt,
+    ),
+    Format(
+        "when2call",
+        "messages, chosen_response, rejected_response, tools; calls as `<TOOLCALL>[…]</TOOLCALL>`",
+        {"messages": TURNS, "chosen_response": ANSWER, "rejected_response": ANSWER},
+        chats.read_when2call,
+    ),
+    Format(
+        "openai",
+        "input (messages, tools), preferred_output, non_preferred_output",
+        {"input": (dict,), "preferred_output": ANSWER, "non_preferred_output": ANSWER},
+        chats.read_openai,
+        tools=chats.openai_tools,
+    ),
+    Format(
+        "converse",
+        "messages of content blocks, whose last turn has two candidates with a preferenceLabel; toolConfig",
+        {"messages": (list,), "chosen_response": (ABSENT,), "rejected_response": (ABSENT,)},
+        converse.read,
+        tools=converse.tools,
+        system=converse.system,
+        is_sure=converse.is_sure,
+    ),
+    Format(
+        "json-columns",
+        "any of these with its messages as JSON texts, as in CSV or Parquet columns",
+        {},
+        read_json_columns,
+        tools=json_columns_tools,
+        system=json_columns_system,
+        may_be=json_columns.may_be,
+        is_sure=json_columns.is_sure,
     ),
 )
+DETECTED = sorted(FORMATS, key=lambda layout: layout.is_sure is None)  # those that the types alone do not tell, first
 
 
 def detect(row: Row) -> Format | None:
-    """The first layout that a row fits."""
-    return next((layout for layout in FORMATS if layout.fits(row)), None)
+    """The layout of a row of which nothing is known."""
+    return next((layout for layout in DETECTED if layout.recognises(row)), None)
 
 
 def nearest(row: Row, preferred: Format | None) -> Format:
-    """The layout that has most of a row's field names, for a row that fits none; the preferred one where several do."""
-    order = (preferred, *FORMATS) if preferred else FORMATS
-    return max(order, key=lambda layout: sum(name in row for name in layout.fields))
+    """The layout that has most of a row's field names, for a row that fits none.
+
+    Where several do: the preferred one, then one that the types of its fields tell, then one that has most of them.
+    """
+
+    def likeness(layout: Format) -> tuple[int, bool, bool, int]:
+        wanted = {name: types for name, types in layout.fields.items() if types != (ABSENT,)}
+        named = sum(name in row for name in wanted)
+        typed = sum(isinstance(row.get(name), types) for name, types in wanted.items())
+        return named, layout is preferred, layout.is_sure is None, typed
+
+    return max(FORMATS, key=likeness)
 
 
 def by_name(name: str) -> Format | None:
     return next((layout for layout in FORMATS if layout.name == name), None)
+
+
+def preference_scores(row: Row) -> tuple[float, float] | None:
+    """The scores of chosen and rejected, where the row has both as numbers."""
+    for better, worse in SCORES:
+        if better in row and type(row[better]) in NUMBERS and type(row.get(worse)) in NUMBERS:
+            return float(row[better]), float(row[worse])
+    return None

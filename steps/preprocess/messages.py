@@ -22,6 +22,7 @@ ROLES = {
     **dict.fromkeys(("tool", "observation", "function_response", "tool_response", "function", "ipython"), "tool"),
 }
 CALL_ROLES = ("function_call", "tool_call")  # ShareGPT: the turn's text is the call
+PLAIN_ROLES = frozenset(ROLES) - frozenset(CALL_ROLES)
 KEPT_TEXTS = ("name", "tool_call_id", "reasoning_content")  # what chat templates read besides role, content, tool_calls
 FOLLOWS = {  # which turns may come after which; "call" is an assistant's turn that calls tools
     "start": ("user",),
@@ -50,13 +51,21 @@ def conversation(value: Any, field: str, faults: list[str] | None = None) -> Mes
     if isinstance(value, str):
         return [{"role": "assistant", "content": value}]
     if isinstance(value, dict):
-        return [_message(value, field, faults)]
+        return [_message(value, field, None, faults)]
     if not isinstance(value, list):
         raise InvalidRow(Reason.WRONG_TYPE, f"{field} is {kind(value)}; must be text or chat messages")
-    return [_message(turn, f"{field}[{index}]", faults) for index, turn in enumerate(value)]
+    return [_message(turn, field, index, faults) for index, turn in enumerate(value)]
 
 
-def _message(turn: Any, where: str, faults: list[str] | None) -> dict[str, Any]:
+def _message(turn: Any, field: str, index: int | None, faults: list[str] | None) -> dict[str, Any]:
+    if type(turn) is dict and len(turn) == 2:  # most turns are a known role and a text, and need no more than this
+        role, text = turn.get("role") or turn.get("from"), turn.get("content", turn.get("value"))
+        if type(role) is str and role in PLAIN_ROLES and type(text) is str:
+            return {"role": ROLES[role], "content": text}
+    return _any_message(turn, field if index is None else f"{field}[{index}]", faults)
+
+
+def _any_message(turn: Any, where: str, faults: list[str] | None) -> dict[str, Any]:
     if not isinstance(turn, dict):
         raise InvalidRow(Reason.WRONG_TYPE, f"{where} is {kind(turn)}; must be a chat message")
     given = turn.get("role", turn.get("from"))
@@ -110,7 +119,8 @@ def _text(value: Any, role: str, where: str) -> str:
 
 
 def is_blank(message: dict[str, Any]) -> bool:
-    return not message["content"].strip() and not message.get("tool_calls")
+    text = message["content"]
+    return (not text or text.isspace()) and not message.get("tool_calls")
 
 
 def check_prompt(prompt: Messages) -> None:
@@ -120,6 +130,8 @@ def check_prompt(prompt: Messages) -> None:
         InvalidRow: empty_prompt or turn_order.
     """
     turns = prompt[1:] if prompt and prompt[0]["role"] == "system" else prompt
+    if len(turns) == 1 and turns[0]["role"] == "user" and not is_blank(turns[0]):
+        return  # as most prompts are
     if not turns:
         raise InvalidRow(Reason.EMPTY_PROMPT, "the prompt has no turn of the user")
     for index, message in enumerate(turns):
@@ -138,6 +150,8 @@ def check_answer(answer: Messages, field: str) -> None:
     Raises:
         InvalidRow: empty_response, not_assistant or turn_order.
     """
+    if len(answer) == 1 and answer[0]["role"] == "assistant" and not is_blank(answer[0]):
+        return  # as most answers are
     if not answer:
         raise InvalidRow(Reason.EMPTY_RESPONSE, f"{field} is an empty list")
     for message in answer:

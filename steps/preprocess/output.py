@@ -17,6 +17,7 @@ from steps.contract import StepError
 PARTS = ("train", "validation", "quarantine", "report")  # in the order in which they are published
 FAILED = "failed"
 STAGING = ".incomplete"
+QUARANTINE_FILE = "quarantine.jsonl"
 
 
 def prepare(output: Path) -> Path:
@@ -54,10 +55,22 @@ def _move(source: Path, target: Path) -> None:
     try:
         os.rename(source, target)
     except OSError:  # the target is a mount point or a link: fill it, file by file
-        for file in sorted(source.iterdir()):
-            beside = target / f".{file.name}.tmp"
+        for file in sorted(path for path in source.rglob("*") if path.is_file()):
+            place = target / file.relative_to(source)
+            place.parent.mkdir(exist_ok=True)
+            beside = place.with_name(f".{place.name}.tmp")
             shutil.copyfile(file, beside)
-            os.replace(beside, target / file.name)
+            os.replace(beside, place)
+
+
+def join_quarantine(folder: Path) -> None:
+    """Make one file of the shards' parts, each shard's own rows before those that the other rows condemned."""
+    parts = sorted(folder.iterdir(), key=lambda path: (path.name.split("-")[1][:5], "dropped" in path.name))
+    with open(folder / QUARANTINE_FILE, "wb") as whole:
+        for part in parts:
+            with open(part, "rb") as file:
+                shutil.copyfileobj(file, whole)
+            part.unlink()
 
 
 def keep_failed(output: Path) -> Path:

@@ -1,58 +1,36 @@
-"""Raw preference files to a training set: read, convert, drop duplicates, split, write, and account for every row.
+"""Raw preference files to a training set on this machine: read, convert, drop duplicates, split, write, report.
 
-Rows stream from the files to Parquet; what grows with the data is a set of the rows' ids. A row and its reverse (the
-same pair with the preference turned round) are both quarantined, because nothing says which is right: this needs a
-second pass over what was written, made only where there are any.
+Rows stream through the worker processes, a shard at a time. What grows with the data here is an id of 16 bytes a row:
+when all rows are written, the ids tell which are duplicates or contradict each other, and the parts that hold such
+rows are written again without them.
 """
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
-import orjson
+import numpy as np
 
-from steps.contract import StepError, write_json
+from steps.contract import StepError
 from steps.preprocess import output
-from steps.preprocess.convert import Layout, convert, file_layout, in_validation, reversed_id
-from steps.preprocess.formats import FORMATS, by_name
-from steps.preprocess.reading import RawRow, find_inputs, read_rows
-from steps.preprocess.reasons import InvalidRow, Reason
+from steps.preprocess.baseline import Baseline
+from steps.preprocess.figures import Figures
+from steps.preprocess.ids import FOLDER, write_ids
+from steps.preprocess.inputs import find_inputs
+from steps.preprocess.near import near_duplicates
+from steps.preprocess.options import Options
+from steps.preprocess.packing import Files, local_shards, total_size
 from steps.preprocess.report import Report
-from steps.records import Record, RecordWriter, iter_records, write_records
+from steps.preprocess.settle import BUCKETS, KEEP, NEAR_DUPLICATE, bucket_of, data_hash, settle
+from steps.preprocess.shards import QUARANTINE, Drops, Shard, Sorted, convert_shard, drop_rows
+from steps.preprocess.sources import BLOCK_BYTES
+from steps.preprocess.tally import Tally
+from steps.preprocess.workers import Workers, cores
+from steps.records import part_name
 
-HEAD_ROWS = 100  # of a file, from which its layout is told
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command line says. `format` names a layout for all files, instead of telling each from its rows."""
-
-    input: Path
-    output: Path
-    validation_fraction: float = 0.1
-    max_invalid_fraction: float = 0.1
-    format: str | None = None
-
-    def check(self) -> None:
-        """Raises StepError for a value out of range."""
-        if not 0 < self.validation_fraction < 1:
-            raise StepError(f"--validation-fraction {self.validation_fraction}: must be above 0 and below 1")
-        if not 0 <= self.max_invalid_fraction <= 1:
-            raise StepError(f"--max-invalid-fraction {self.max_invalid_fraction}: must be from 0 to 1")
-        if self.format is not None and by_name(self.format) is None:
-            names = ", ".join(layout.name for layout in FORMATS)
-            raise StepError(f"--format {self.format}: unknown layout; known: {names}")
-        inside, outside = self.output.resolve(), self.input.resolve()
-        if inside.is_relative_to(outside):
-            raise StepError(
-                f"--output {self.output}: lies in the input, which would be read again; give another folder"
-            )
+PARALLEL_FROM = 2 * BLOCK_BYTES  # less is done before worker processes have started
 
 
 def preprocess(options: Options) -> Report:
@@ -63,17 +41,28 @@ def preprocess(options: Options) -> Report:
     """
     options.check()
     inputs = find_inputs(options.input)
-    report = Report(options.validation_fraction, options.max_invalid_fraction, options.format, inputs.ignored)
-    report.files.update({label: 0 for label, _ in inputs.files})
+    held_out = find_inputs(options.validation_data) if options.validation_data else None
+    baseline = Baseline.read(options.baseline) if options.baseline else None
     staging = output.prepare(options.output)
     try:
-        _sort_rows(options, inputs.files, staging, report)
+        validation = [(f"validation:{label}", path) for label, path in held_out.files] if held_out else []
+        size = total_size([*inputs.files, *validation])
+        with Workers((options.workers or cores()) if size > PARALLEL_FROM else 1) as workers:
+            run = _Run(options, staging, workers)
+            run.convert(inputs.files, validation)
+            run.settle()
+        for label, _ in [*inputs.files, *validation]:
+            run.tally.files[label] += 0
+        report = Report(run.tally, run.figures, run.data_hash, inputs.ignored, options.as_json(), options.units)
         report.check_sum()
-        write_json(staging / "report" / "report.json", report.as_json())
-        problem = _problem(options, report)
+        if baseline:
+            report.drift = baseline.compare(report.as_json(), staging / "report")
+        report.write(staging / "report")
+        output.join_quarantine(staging / QUARANTINE)
+        problem = report.problem()
         if problem:
             kept = output.keep_failed(options.output)
-            where = f"\nThe rows and their reasons: {kept / 'quarantine.jsonl'}" if report.quarantined else ""
+            where = f"\nThe rows and their reasons: {kept / output.QUARANTINE_FILE}" if run.tally.reasons else ""
             raise StepError(f"{options.input}: {problem}{where}")
         output.publish(options.output)
     finally:
@@ -81,101 +70,81 @@ def preprocess(options: Options) -> Report:
     return report
 
 
-def _sort_rows(options: Options, files: list[tuple[str, Path]], staging: Path, report: Report) -> None:
-    """Send every row to train, validation, duplicate or quarantine."""
-    seen: set[bytes] = set()
-    contradictory: set[bytes] = set()
-    with open(staging / "quarantine" / "quarantine.jsonl", "wb") as quarantine:
-        with RecordWriter(staging / "train") as train, RecordWriter(staging / "validation") as validation:
-            for raw, layout in _rows(files, options.format):
-                report.count_read(raw)
-                try:
-                    converted = convert(raw, layout)
-                except InvalidRow as reason:
-                    _quarantine(quarantine, report, raw, reason)
-                    continue
-                record = converted.record
-                report.formats[record.format] += 1
-                if bytes.fromhex(record.id) in seen:
-                    report.duplicate += 1
-                    continue
-                seen.add(bytes.fromhex(record.id))
-                report.rejected_calls.update(converted.rejected_faults)
-                reverse = bytes.fromhex(reversed_id(record))
-                if reverse in seen:
-                    contradictory |= {reverse, bytes.fromhex(record.id)}
-                (validation if in_validation(record, options.validation_fraction) else train).write(record)
-        report.train, report.validation = train.rows, validation.rows
-        if contradictory:
-            report.train = _without(staging / "train", contradictory, quarantine, report)
-            report.validation = _without(staging / "validation", contradictory, quarantine, report)
-    report.data_hash = _data_hash(seen - contradictory)
+class _Run:
+    """The rows on their way. Shards leave their parts below `staging`, and their index in staging/index."""
 
+    def __init__(self, options: Options, staging: Path, workers: Workers) -> None:
+        self._options, self._rules = options, options.rules()
+        self._staging, self._workers = staging, workers
+        self._numbers: list[int] = []
+        self._ids: list[np.ndarray] = []
+        self._signatures: list[np.ndarray] = []
+        self._prompt_keys: list[np.ndarray] = []
+        self.tally, self.figures, self.data_hash = Tally(), Figures(), ""
+        (staging / "index").mkdir()
 
-def _rows(files: list[tuple[str, Path]], format_name: str | None) -> Iterator[tuple[RawRow, Layout]]:
-    forced = Layout(by_name(format_name), strict=True) if format_name else None
-    for label, path in files:
-        rows = read_rows(label, path)
-        head = list(itertools.islice(rows, HEAD_ROWS))
-        layout = forced or file_layout(head)
-        for raw in itertools.chain(head, rows):
-            yield raw, layout
+    def convert(self, files: Files, validation: Files) -> None:
+        """Convert all rows; those of a validation set first, since its prompts leave the others."""
+        shards = partial(local_shards, rules=self._rules, shard_bytes=self._options.shard_bytes)
+        keys: set[bytes] = set()
+        for result in self._converted(shards(validation, side="validation"), set()):
+            keys.update(np.ascontiguousarray(result.index["prompt_key"]).view("V16").ravel().tolist())
+        side = "train" if validation else None
+        for _ in self._converted(shards(files, first=len(self._numbers), side=side), keys):
+            pass
 
+    def _converted(self, shards: Iterator[Shard], held_out: set[bytes]) -> Iterator[Sorted]:
+        work = partial(convert_shard, rules=self._rules, held_out=held_out, folder=self._staging)
+        for result in self._workers.map(work, shards):
+            self.tally.merge(result.tally)
+            self._numbers.append(result.number)
+            self._ids.append(result.index["id"].copy())
+            np.save(self._index_file(result.number), result.index)
+            if self._rules.near_duplicates and result.signatures is not None:
+                self._signatures.append(result.signatures)
+                self._prompt_keys.append(result.index["prompt_key"].copy())
+            yield result
 
-def _quarantine(file: BinaryIO, report: Report, raw: RawRow, reason: InvalidRow) -> None:
-    report.quarantine(raw.file, raw.line, reason)
-    entry = {
-        "file": raw.file,
-        "line": raw.line,
-        "code": str(reason.code),
-        "message": str(reason),
-        "raw": raw.data.decode("utf-8", "backslashreplace"),
-    }
-    file.write(orjson.dumps(entry) + b"\n")
+    def _index_file(self, number: int) -> Path:
+        return self._staging / "index" / f"{number}.npy"
 
+    def settle(self) -> None:
+        """Find the rows that may not stay, take them out, and take the figures of the others."""
+        verdicts = self._verdicts()
+        for tally in self._workers.map(partial(drop_rows, folder=self._staging), self._drops(verdicts)):
+            self.tally.merge(tally)
 
-def _without(folder: Path, contradictory: set[bytes], quarantine: BinaryIO, report: Report) -> int:
-    """Move the contradictory records of a folder to quarantine; returns how many stay.
+    def _drops(self, verdicts: np.ndarray) -> Iterator[Drops]:
+        start = 0
+        for number in self._numbers:
+            index = np.load(self._index_file(number))
+            of_shard = verdicts[start : start + len(index)]
+            start += len(index)
+            self.figures.add(index[of_shard == KEEP], self._options.units)
+            if of_shard.any():
+                yield Drops(number, of_shard, index["flags"])
 
-    Their text in quarantine is the record as it was converted, which is the `chat` layout: the row itself has gone by.
-    """
-
-    def kept() -> Iterator[Record]:
-        for record in iter_records(folder):
-            if bytes.fromhex(record.id) not in contradictory:
-                yield record
-                continue
-            fields = {name: getattr(record, name) for name in ("prompt", "chosen", "rejected", "tools")}
-            raw = RawRow(record.source_file, record.source_line, orjson.dumps(fields))
-            reason = InvalidRow(
-                Reason.CONTRADICTORY, "the same pair also stands in the data with the preference reversed"
+    def _verdicts(self) -> np.ndarray:
+        """A verdict for each row kept so far, in their order; writes the ids of those that stay."""
+        ids = np.concatenate([np.zeros((0, 2), ">u8"), *self._ids])
+        self._ids.clear()
+        verdicts = np.zeros(len(ids), np.uint8)
+        if self._signatures:
+            near = near_duplicates(
+                np.concatenate(self._prompt_keys), np.concatenate(self._signatures), self._options.near_duplicates
             )
-            _quarantine(quarantine, report, raw, reason)
+            verdicts[near] = NEAR_DUPLICATE
+        buckets = bucket_of(ids)
+        digests = []
 
-    filtered = folder.with_name(f"{folder.name}.filtered")
-    rows = write_records(filtered, kept())
-    for file in filtered.iterdir():
-        os.replace(file, folder / file.name)
-    filtered.rmdir()
-    return rows
+        def kept() -> Iterator[np.ndarray]:
+            for bucket in range(BUCKETS):
+                rows = np.flatnonzero((buckets == bucket) & (verdicts == KEEP))
+                settled = settle(ids[rows])
+                verdicts[rows] = settled.verdicts
+                digests.append(settled.digest)
+                yield settled.kept
 
-
-def _data_hash(ids: set[bytes]) -> str:
-    """A hash of the rows kept, whatever the names and the order of the files they came from."""
-    return hashlib.sha256(b"".join(sorted(ids))).hexdigest()
-
-
-def _problem(options: Options, report: Report) -> str | None:
-    """Why the data cannot be trained on, and how to mend it."""
-    if report.read == 0:
-        return "the data set is empty: no rows in " + ", ".join(report.files)
-    if report.quarantined > options.max_invalid_fraction * report.read:
-        share = f"{report.quarantined} of {report.read} rows ({report.quarantined / report.read:.1%}) are invalid"
-        allowed = f"{options.max_invalid_fraction:.1%} are allowed"
-        return "\n".join([f"{share}; {allowed}", *report.top_reasons(), "Mend them, or raise --max-invalid-fraction."])
-    for side, rows in (("train", report.train), ("validation", report.validation)):
-        if rows == 0:
-            have = f"no row falls to {side} at --validation-fraction {options.validation_fraction:g}"
-            change = "lower" if side == "train" else "raise"
-            return f"{have} ({report.read} read, {report.quarantined} quarantined); {change} it, or add rows"
-    return None
+        write_ids(self._staging / "report" / FOLDER / part_name(0), kept())
+        self.data_hash = data_hash(digests)
+        return verdicts

@@ -27,6 +27,13 @@ class Reason(StrEnum):
     TOOLS_INVALID = "tools_invalid"  # a declared tool is not a function with a JSON schema
     TOOL_CALL_INVALID = "tool_call_invalid"  # `chosen`, or the prompt, makes a call that is malformed or undeclared
     CONTRADICTORY = "contradictory"  # the same pair also stands the other way round
+    TOO_LONG = "too_long"  # over --max-tokens or --max-characters
+    TEMPLATE_ERROR = "template_error"  # the tokenizer's chat template refuses the conversation
+    LEAKED = "leaked"  # its prompt stands in the validation set that the user brought
+    NEAR_DUPLICATE = "near_duplicate"  # its prompt is nearly one that came earlier
+
+
+NOT_INVALID = (Reason.LEAKED, Reason.NEAR_DUPLICATE)  # sound rows, left out on request: no part of max_invalid_fraction
 
 
 class InvalidRow(Exception):
@@ -35,3 +42,6 @@ class InvalidRow(Exception):
     def __init__(self, code: Reason, message: str) -> None:
         super().__init__(message if len(message) <= MESSAGE_LIMIT else message[: MESSAGE_LIMIT - 1] + "…")
         self.code = code
+
+    def __reduce__(self) -> tuple[type[InvalidRow], tuple[Reason, str]]:
+        return InvalidRow, (self.code, str(self))

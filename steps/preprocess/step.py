@@ -2,35 +2,68 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from pipeline.processing import processing_step
+from pipeline.processing import module, processing_step
+from pipeline.schema import Preprocess
 
 if TYPE_CHECKING:
     from pipeline.definition import Scope
     from pipeline.request_step import RequestStep
 
+INPUT = "/opt/ml/processing/input"
 OUTPUT = "/opt/ml/processing/output"
+# The Spark image's own command starts the cluster; the path is relative to the image's working directory.
+ON_SPARK = [*module("steps.preprocess.submit"), "smspark-submit", "steps/preprocess/on_spark.py"]
 
 
 def build(scope: Scope) -> RequestStep:
     """Reads `InputDataUri`; outputs `train`, `validation`, `quarantine` and `report` (also a property file)."""
-    settings, parameter = scope.workflow.settings.preprocess, scope.parameter
+    workflow, parameter = scope.workflow, scope.parameter
+    settings = workflow.settings.preprocess
+    on_spark = settings.engine == "spark"
+    inputs = {
+        "data": parameter["InputDataUri"],
+        "validation_data": parameter.get("ValidationDataUri"),
+        "tokenizer": workflow.tokenizer_uri,
+        "baseline": workflow.baseline_uri,
+    }
+    inputs = {name: uri for name, uri in inputs.items() if uri is not None}
     return processing_step(
         scope,
         "Preprocess",
-        module="steps.preprocess",
+        entrypoint=ON_SPARK if on_spark else module("steps.preprocess"),
         description="Validate, convert, deduplicate and split the preference data.",
-        arguments=[
-            "--input", "/opt/ml/processing/input/data",
-            "--output", OUTPUT,
-            "--validation-fraction", parameter["ValidationFraction"].to_string(),
-            "--max-invalid-fraction", parameter["MaxInvalidFraction"].to_string(),
-        ],
-        inputs={"data": parameter["InputDataUri"]},
+        arguments=_arguments(settings, inputs, parameter),
+        inputs=inputs,
         outputs={name: f"{OUTPUT}/{name}" for name in ("train", "validation", "quarantine", "report")},
         property_files={"report": ("report", "report.json")},
         instance_type=settings.instance_type,
         volume_gb=settings.volume_gb,
         max_runtime_hours=settings.max_runtime_hours,
-    )  # fmt: skip
+        image=workflow.account.images.spark if on_spark else None,
+        instance_count=settings.instance_count,
+    )
+
+
+def _arguments(settings: Preprocess, inputs: Mapping[str, Any], parameter: Mapping[str, Any]) -> list[Any]:
+    """The command line of `steps/preprocess/options.py`; what is left at its default does not stand in it."""
+    words: list[Any] = ["--input", f"{INPUT}/data", "--output", OUTPUT]
+    if "ValidationFraction" in parameter:
+        words += ["--validation-fraction", parameter["ValidationFraction"].to_string()]
+    words += ["--max-invalid-fraction", parameter["MaxInvalidFraction"].to_string()]
+    if settings.format is not None:
+        words += ["--format", settings.format]
+    for name, column in settings.columns.model_dump(exclude_none=True).items():
+        words += ["--column", f"{name}={column}"]
+    if settings.tool_calls != "quarantine":
+        words += ["--tool-calls", settings.tool_calls]
+    for option in ("near_duplicates", "max_tokens", "max_characters"):
+        value = getattr(settings, option)
+        if value is not None:
+            words += [f"--{option.replace('_', '-')}", f"{value}"]
+    for name in ("tokenizer", "validation_data", "baseline"):
+        if name in inputs:
+            words += [f"--{name.replace('_', '-')}", f"{INPUT}/{name}"]
+    return words

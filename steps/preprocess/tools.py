@@ -8,11 +8,13 @@ types.
 from __future__ import annotations
 
 import re
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import orjson
 
 from steps.preprocess.reasons import InvalidRow, Reason
+from steps.records import tool_digest, tools_digest
 
 # The types of Python and of other languages that function-calling data sets write where JSON schema has its own.
 TYPES = {
@@ -28,28 +30,63 @@ GENERIC = re.compile(r"(\w+)\s*(?:\[(.*)\])?(?:\s*,\s*optional)?")  # str, List[
 SCHEMA_MAPS = ("properties", "patternProperties", "$defs", "definitions")
 SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 SCHEMA_NESTED = ("items", "additionalProperties", "not")
+WALKED = frozenset((*SCHEMA_MAPS, *SCHEMA_LISTS, *SCHEMA_NESTED, "required"))
 TOOLCALL = re.compile(r"<TOOLCALL>(.*?)</TOOLCALL>", re.DOTALL)
+
+
+TOOLS_KEPT = 1024
+DECLARATIONS_KEPT = 256  # the rows of a data set share their tools; what is kept comes to tens of megabytes
 
 
 class CallFault(ValueError):
     """A tool call that is not a well-formed call."""
 
 
-def normalise_tools(value: Any) -> list[dict[str, Any]] | None:
-    """The declared tools in the one form; None where a row declares none.
+class Declared(NamedTuple):
+    """The tools that a row declares: their JSON in the one form, what identifies them, each one's required arguments
+    by its name."""
+
+    text: bytes | None
+    digest: bytes
+    required: dict[str, list[Any]]
+
+
+def declare(value: Any) -> Declared:
+    """The tools of a row, normalised once for all rows that declare the same.
 
     Raises:
         InvalidRow: something in there is not a function with a JSON-schema description of its parameters.
     """
+    if not value:
+        return _declare(None)
+    if type(value) is list and set(map(type, value)) == {str}:
+        return _declare(tuple(value))
+    return _declare(value if isinstance(value, str) else orjson.dumps(value))
+
+
+@lru_cache(DECLARATIONS_KEPT)
+def _declare(given: str | bytes | tuple[str, ...] | None) -> Declared:
+    """`given` is text as the row has it, several such texts, or the JSON of what is no text."""
+    tools = _listed(orjson.loads(given) if isinstance(given, bytes) else given)
+    if tools is None:
+        return Declared(None, tools_digest(()), {})
+    declared = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)]
+    return Declared(
+        b"[" + b",".join(tool.text for tool in declared) + b"]",
+        tools_digest(tool.digest for tool in declared),
+        {tool.name: tool.required for tool in declared},
+    )
+
+
+def _listed(value: Any) -> list[Any] | tuple[Any, ...] | None:
+    """The tools, one by one and as the row has them; None where it declares none."""
     if isinstance(value, str):
         value = _loads(value, "tools") if value.strip() else None
     if isinstance(value, dict):
         value = [value]
-    if value is None or value == []:
-        return None
-    if not isinstance(value, list):
+    if not isinstance(value, list | tuple | None):
         raise InvalidRow(Reason.TOOLS_INVALID, f"tools is {kind(value)}; must be a list of functions")
-    return [_tool(tool, f"tools[{index}]") for index, tool in enumerate(value)]
+    return value or None
 
 
 def _loads(text: str, where: str) -> Any:
@@ -59,9 +96,32 @@ def _loads(text: str, where: str) -> Any:
         raise InvalidRow(Reason.TOOLS_INVALID, f"{where} is a text that is not JSON: {error}") from None
 
 
-def _tool(tool: Any, where: str) -> dict[str, Any]:
-    if isinstance(tool, str):
-        tool = _loads(tool, where)
+class _Tool(NamedTuple):
+    name: str
+    text: bytes
+    digest: bytes
+    required: list[Any]
+
+
+def _tool(tool: Any, where: str) -> _Tool:
+    return _tool_of_text(tool, where) if isinstance(tool, str) else _normalised(tool, where)
+
+
+@lru_cache(TOOLS_KEPT)
+def _tool_of_text(text: str, where: str) -> _Tool:
+    return _normalised(_loads(text, where), where)
+
+
+def _normalised(tool: Any, where: str) -> _Tool:
+    value = _normal_tool(tool, where)
+    text = orjson.dumps(value)
+    if b"\\u0000" in text:
+        refuse_nul(value)
+    function = value["function"]
+    return _Tool(function["name"], text, tool_digest(value), function["parameters"].get("required", []))
+
+
+def _normal_tool(tool: Any, where: str) -> dict[str, Any]:
     function = tool.get("function", tool) if isinstance(tool, dict) else tool
     if not isinstance(function, dict):
         raise InvalidRow(Reason.TOOLS_INVALID, f"{where} is {kind(function)}; must be a function with a name")
@@ -97,6 +157,10 @@ def _parameters(value: Any, where: str) -> dict[str, Any]:
 
 def _schema(value: Any, where: str) -> Any:
     """A schema with JSON-schema types. Walks by keyword, so that a property that is called `type` stays a property."""
+    if type(value) is dict and type(value.get("type")) is str and WALKED.isdisjoint(value):
+        known = TYPES.get(value["type"])  # most schemas are a type and a description
+        if known:
+            return value if known == value["type"] else {**value, "type": known}
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -106,7 +170,7 @@ def _schema(value: Any, where: str) -> Any:
     result: dict[str, Any] = {}
     for key, entry in value.items():
         at = f"{where}.{key}"
-        if key == "type":
+        if key == "type":  # may bring `items` with it
             for name, keyword in _typed(entry, at).items():
                 result.setdefault(name, keyword)
         elif key in SCHEMA_MAPS and isinstance(entry, dict):
@@ -124,6 +188,8 @@ def _schema(value: Any, where: str) -> Any:
 
 def _typed(value: Any, where: str) -> dict[str, Any]:
     """The schema that a `type` stands for: one keyword, with `items` beside it for `List[int]`, none for `any`."""
+    if type(value) is str and value in TYPES:
+        return {"type": TYPES[value]}
     if isinstance(value, list):
         names = [_typed(entry, where).get("type") for entry in value]
         return {"type": names} if None not in names else {}
@@ -185,6 +251,8 @@ def split_toolcall_text(text: str) -> tuple[str, list[dict[str, Any]]]:
     """
     if "<TOOLCALL>" not in text:
         return text, []
+    if text.startswith("<TOOLCALL>") and text.find("</TOOLCALL>") == len(text) - len("</TOOLCALL>"):
+        return "", parse_calls(text[len("<TOOLCALL>") : -len("</TOOLCALL>")])
     calls = [call for block in TOOLCALL.findall(text) for call in parse_calls(block)]
     outside = TOOLCALL.sub("", text)
     if "<TOOLCALL>" in outside:
@@ -192,13 +260,13 @@ def split_toolcall_text(text: str) -> tuple[str, list[dict[str, Any]]]:
     return outside.strip(), calls
 
 
-def call_fault(call: dict[str, Any], tools: list[dict[str, Any]] | None) -> tuple[str, str] | None:
+def call_fault(call: dict[str, Any], declared: Declared) -> tuple[str, str] | None:
     """What is wrong with a well-formed call, given the declared tools: (`undeclared` or `arguments`, a sentence)."""
     name, arguments = call["function"]["name"], call["function"]["arguments"]
-    declared = {tool["function"]["name"]: tool["function"] for tool in tools or []}
-    if name not in declared:
-        return "undeclared", f"calls {name}, which the row's tools do not declare ({', '.join(declared) or 'none'})"
-    missing = [key for key in declared[name]["parameters"].get("required", []) if key not in arguments]
+    if name not in declared.required:
+        names = ", ".join(declared.required) or "none"
+        return "undeclared", f"calls {name}, which the row's tools do not declare ({names})"
+    missing = [key for key in declared.required[name] if key not in arguments]
     if missing:
         return "arguments", f"calls {name} without its required {', '.join(map(str, missing))}"
     return None
@@ -210,3 +278,16 @@ def kind(value: Any) -> str:
         return "null"
     names = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
     return names[type(value)]
+
+
+def refuse_nul(value: Any) -> None:
+    """Raises InvalidRow where a text in the value holds a NUL character, which JSON writes as `\\u0000`."""
+    pending = [value]
+    while pending:
+        entry = pending.pop()
+        if isinstance(entry, str) and "\0" in entry:
+            raise InvalidRow(Reason.NUL_BYTE, "a text holds a NUL character (\\u0000)")
+        if isinstance(entry, dict):
+            pending += [*entry, *entry.values()]
+        elif isinstance(entry, list | tuple):
+            pending += entry

@@ -89,7 +89,7 @@ def tokenise(
 
 
 def _pair(record: Record, tokenizer: PreTrainedTokenizerBase) -> Pair:
-    prompt = _render(tokenizer, record.prompt, record.tools, generation=True)
+    prompt = render(tokenizer, record.prompt, record.tools, generation=True)
     chosen_ids, chosen_mask = _answer(tokenizer, record.prompt, record.chosen, record.tools, prompt)
     rejected_ids, rejected_mask = _answer(tokenizer, record.prompt, record.rejected, record.tools, prompt)
     return Pair(record.id, prompt, chosen_ids, chosen_mask, rejected_ids, rejected_mask)
@@ -103,15 +103,15 @@ def _answer(
     prompt_ids: list[int],
 ) -> tuple[list[int], list[int]]:
     """Ids and loss mask of the answer: what the full render holds after the prompt's render."""
-    full = _render(tokenizer, prompt + answer, tools)
+    full = render(tokenizer, prompt + answer, tools)
     _require_prefix(prompt_ids, full)
     mask = [0] * len(full)
     for index, message in enumerate(answer):
         if message["role"] != "assistant":
             continue
         before = prompt + answer[:index]
-        start = prompt_ids if index == 0 else _render(tokenizer, before, tools, generation=True)
-        end = full if index == len(answer) - 1 else _render(tokenizer, [*before, message], tools)
+        start = prompt_ids if index == 0 else render(tokenizer, before, tools, generation=True)
+        end = full if index == len(answer) - 1 else render(tokenizer, [*before, message], tools)
         _require_prefix(start, full)
         _require_prefix(end, full)
         mask[len(start) : len(end)] = [1] * (len(end) - len(start))
@@ -123,7 +123,7 @@ def _require_prefix(part: list[int], whole: list[int]) -> None:
         raise TemplateMismatch
 
 
-def _render(
+def render(
     tokenizer: PreTrainedTokenizerBase,
     messages: list[dict[str, Any]],
     tools: list[dict[str, Any]] | None,

@@ -11,12 +11,15 @@ import pytest
 
 from pipeline import settings
 from pipeline.checks.api_model import check_definition
+from pipeline.local import spark
 from pipeline.local.plan import build_plan
 from pipeline.parameter_values import resolve_parameters
 from pipeline.rendering import render
+from steps.preprocess.options import Options, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if path.name != "account.yaml")
+SPARK = Path(__file__).parent / "data" / "spark.yaml"  # what no shipped workflow needs
 GOLDEN = Path(__file__).parent / "golden"
 
 # Hashes of code and data, which change with every commit; everything else in a render is held by the golden file.
@@ -34,7 +37,7 @@ def test_there_are_workflows_to_check() -> None:
     assert [path.stem for path in WORKFLOWS] == ["llama3.1-70b", "quickstart", "qwen3-0.6b", "qwen3-8b"]
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*WORKFLOWS, SPARK], ids=lambda path: path.stem)
 def test_every_workflow_renders_as_its_golden_file(path: Path, request: pytest.FixtureRequest) -> None:
     text = render(fixed(settings.load(path))) + "\n"
     golden = GOLDEN / f"{path.stem}.json"
@@ -45,13 +48,77 @@ def test_every_workflow_renders_as_its_golden_file(path: Path, request: pytest.F
     assert text == expected, "\n".join(difference)
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_every_workflow_is_sound_against_the_api_model_and_can_run_here(path: Path) -> None:
+@pytest.mark.parametrize("path", [*WORKFLOWS, SPARK], ids=lambda path: path.stem)
+def test_every_workflow_is_sound_against_the_api_model_and_can_run_here(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spark, "problems", list)  # whether this machine has Java is not the definition's doing
     definition = json.loads(render(settings.load(path)))
     assert check_definition(definition) == []
     order = [step.name for step in build_plan(definition, resolve_parameters(definition, {}))]
     assert order.index("Preprocess") < order.index("Train") < order.index("Gate") < order.index("CheckGate")
     assert order.index("CheckGate") < order.index("Merge") < order.index("RegisterMerged")
+
+
+def preprocess(workflow: settings.Workflow) -> dict:
+    definition = json.loads(render(workflow))
+    return next(step for step in definition["Steps"] if step["Name"] == "Preprocess")["Arguments"]
+
+
+def arguments(request: dict) -> Options:
+    """The command line of a rendered step as its container reads it, parameters as some number."""
+    words = request["AppSpecification"]["ContainerArguments"]
+    return parse([word if isinstance(word, str) else "0.25" for word in words])
+
+
+def test_every_setting_of_preprocess_reaches_its_command_line() -> None:
+    request = preprocess(settings.load(SPARK))
+    inputs = Path("/opt/ml/processing/input")
+    assert arguments(request) == Options(
+        input=inputs / "data",
+        output=Path("/opt/ml/processing/output"),
+        validation_data=inputs / "validation_data",
+        max_invalid_fraction=0.25,
+        format="chat",
+        columns={"prompt": "question", "rejected": "worse answer"},
+        tool_calls="keep",
+        near_duplicates=0.85,
+        tokenizer=inputs / "tokenizer",
+        max_tokens=2048,
+        max_characters=100000,
+        baseline=inputs / "baseline",
+    )
+    names = {given["InputName"]: given["S3Input"]["S3Uri"] for given in request["ProcessingInputs"]}
+    assert names == {
+        "data": {"Get": "Parameters.InputDataUri"},
+        "validation_data": {"Get": "Parameters.ValidationDataUri"},
+        "tokenizer": "s3://bucket/models/qwen3/",
+        "baseline": "s3://bucket/runs/last/Preprocess/report/",
+    }
+
+
+def test_what_is_not_set_is_left_to_the_step() -> None:
+    request = preprocess(settings.load(ROOT / "configs" / "qwen3-8b.yaml"))
+    inputs, output = Path("/opt/ml/processing/input"), Path("/opt/ml/processing/output")
+    expected = Options(inputs / "data", output, validation_fraction=0.25, max_invalid_fraction=0.25)
+    assert arguments(request) == expected
+    assert [given["InputName"] for given in request["ProcessingInputs"]] == ["data"]
+
+
+def test_the_engine_decides_on_image_instances_and_command_alone() -> None:
+    workflow = settings.load(SPARK)
+    sections = workflow.settings.preprocess
+    plain = sections.model_copy(update={"engine": "python", "instance_count": 1})
+    python = dataclasses.replace(workflow, settings=workflow.settings.model_copy(update={"preprocess": plain}))
+    on_spark, on_one = preprocess(workflow), preprocess(python)
+    assert on_spark["AppSpecification"]["ImageUri"].endswith("/dpo-spark:1")
+    assert on_spark["ProcessingResources"]["ClusterConfig"]["InstanceCount"] == 3
+    command = on_spark["AppSpecification"]["ContainerEntrypoint"]
+    assert command[-2] == "smspark-submit" and (ROOT / command[-1]).is_file()
+    for request in (on_spark, on_one):
+        del request["AppSpecification"]["ImageUri"], request["AppSpecification"]["ContainerEntrypoint"]
+        del request["ProcessingResources"]["ClusterConfig"]["InstanceCount"]
+    assert on_spark == on_one
 
 
 def test_no_execution_id_stands_in_what_training_caches_by() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
 from pipeline import settings
+from pipeline.assets import Asset
+from pipeline.inputs import resolve_inputs
 from pipeline.parameters import SETTINGS, TRAINING, parameters, range_problems
 from pipeline.rendering import render
 from steps.train.arguments import TrainArguments
@@ -27,6 +30,26 @@ def test_every_parameter_is_used_somewhere_and_has_help(workflow: settings.Workf
         assert f'"Parameters.{parameter.name}"' in steps
         assert parameter.help.endswith(".")
     assert [entry["Name"] for entry in definition["Parameters"]] == [entry.name for entry in parameters(workflow)]
+
+
+def test_held_out_data_of_the_users_own_takes_the_place_of_the_share(workflow: settings.Workflow) -> None:
+    own = parameters(settings.load(ROOT / "tests" / "pipeline" / "data" / "spark.yaml"))
+    defaults = {parameter.name: parameter.default for parameter in own}
+    assert defaults["ValidationDataUri"] == "s3://bucket/held-out/pairs.jsonl"
+    assert "ValidationFraction" not in defaults
+    assert "ValidationDataUri" not in {parameter.name for parameter in parameters(workflow)}
+
+
+def test_a_local_path_for_held_out_data_becomes_an_asset_in_place_of_the_settings_own(tmp_path: Path) -> None:
+    given = tmp_path / "pairs.jsonl"
+    given.write_text("{}")
+    workflow = settings.load(ROOT / "tests" / "pipeline" / "data" / "spark.yaml")
+    replaced = Asset(workflow.validation_uri, Path("as-in-the-settings"))
+    workflow = dataclasses.replace(workflow, assets=(*workflow.assets, replaced))
+    resolved, assets = resolve_inputs(workflow, {"ValidationDataUri": str(given)})
+    uri = resolved["ValidationDataUri"]
+    assert uri.startswith("s3://dpo-pipeline-111122223333/dpo/inputs/validation/") and uri.endswith("/pairs.jsonl")
+    assert Asset(uri, given) in assets and replaced not in assets
 
 
 def test_training_parameters_are_arguments_of_the_training_script() -> None:

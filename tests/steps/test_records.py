@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.contract import StepError
-from steps.records import SCHEMA, Record, RecordWriter, content_id, read_records, write_records
+from steps.records import SCHEMA, Record, RecordWriter, content_id, encode, filter_rows, read_records, write_records
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 JSON = st.recursive(
@@ -74,10 +75,29 @@ def test_files_are_read_in_the_order_of_their_names(tmp_path):
 
 
 def test_a_failed_block_leaves_no_file(tmp_path):
-    with pytest.raises(ZeroDivisionError), RecordWriter(tmp_path) as writer:
-        writer.write(record())
+    with pytest.raises(ZeroDivisionError), RecordWriter(tmp_path / "part.parquet") as writer:
+        writer.write(encode(record()))
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(RECORDS, min_size=1, max_size=5), st.data())
+def test_rows_taken_out_of_a_file_are_handed_back_and_the_others_stay(tmp_path_factory, records, data):
+    folder = tmp_path_factory.mktemp("filtered")
+    keep = data.draw(st.lists(st.booleans(), min_size=len(records), max_size=len(records)))
+    write_records(folder, records)
+    out = filter_rows(folder / "part-00000.parquet", np.array(keep))
+    assert out == [row for row, kept in zip(records, keep, strict=True) if not kept]
+    stay = [row for row, kept in zip(records, keep, strict=True) if kept]
+    assert (read_records(folder) if stay else list(folder.iterdir())) == stay
+
+
+def test_a_row_and_its_reverse_differ_in_the_last_bit_of_their_ids():
+    row = record()
+    one = content_id(row.prompt, row.chosen, row.rejected, None)
+    reverse = content_id(row.prompt, row.rejected, row.chosen, None)
+    assert int(one, 16) ^ int(reverse, 16) == 1
 
 
 def test_the_id_ignores_key_order_and_call_ids_but_nothing_else():
@@ -90,7 +110,7 @@ def test_the_id_ignores_key_order_and_call_ids_but_nothing_else():
     assert first == content_id(row.prompt, call("y", b=2, a=1), row.rejected, None)
     assert first != content_id(row.prompt, call("x", a=1, b=3), row.rejected, None)
     assert first != content_id(row.prompt, row.rejected, call("x", a=1, b=2), None)
-    assert first != content_id(row.prompt, call("x", a=1, b=2), row.rejected, [])
+    assert first != content_id(row.prompt, call("x", a=1, b=2), row.rejected, [{"function": {"name": "f"}}])
 
 
 @pytest.mark.parametrize("case", ["none", "foreign", "damaged", "no_json"])

@@ -3,6 +3,7 @@
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.local import spark
 from pipeline.local.plan import build_plan
 
 
@@ -96,6 +97,41 @@ def change(step, path, value):
 def test_processing_features_that_are_missing_here_are_refused(build, path, value, problem):
     step = build.processing("P", "", inputs={"x": "s3://b/x"}, outputs=["o"])
     assert problem in refused(build.definition(change(step, path, value)))[1]
+
+
+@pytest.fixture
+def spark_job(build):
+    step = build.processing("P", "", inputs={"x": "s3://b/x"})
+    step = change(step, ("ProcessingResources", "ClusterConfig", "InstanceCount"), 3)
+    words = ["python3", "-m", "keep", "smspark-submit", "app.py"]
+    return change(step, ("AppSpecification", "ContainerEntrypoint"), words)
+
+
+def test_a_spark_job_may_have_any_number_of_instances(build, spark_job, monkeypatch):
+    monkeypatch.setattr(spark, "problems", list)
+    assert names(build.definition(spark_job)) == ["P"]
+    sharded = change(spark_job, ("ProcessingInputs", 0, "S3Input", "S3DataDistributionType"), "ShardedByS3Key")
+    assert "ShardedByS3Key over several" in refused(build.definition(sharded))[1]
+
+
+def test_what_spark_lacks_here_is_said_before_anything_runs(build, spark_job, tmp_path, monkeypatch):
+    monkeypatch.setattr(spark, "_home", lambda: None)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    assert refused(build.definition(spark_job))[1:-1] == [
+        "  P: Spark is not installed here; install it: pip install --constraint containers/constraints.txt '.[spark]'",
+        "  P: Spark needs Java, and there is none here; install Java 17, or set JAVA_HOME to it",
+    ]
+
+
+@pytest.mark.parametrize(("said", "fits"), [("1.8.0_402", True), ("17.0.15", True), ("25", False), ("7.0", False)])
+def test_spark_takes_the_javas_that_it_starts_on(tmp_path, monkeypatch, said, fits):
+    java = tmp_path / "bin" / "java"
+    java.parent.mkdir()
+    java.write_text(f"#!/bin/sh\necho 'openjdk version \"{said}\" 2025-01-01' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    monkeypatch.setattr(spark, "_home", lambda: tmp_path)
+    assert list(spark.problems()) == ([] if fits else [spark.WRONG_JAVA.format(java, int(said.split(".")[0]))])
 
 
 @pytest.mark.parametrize(

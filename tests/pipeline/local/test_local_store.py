@@ -1,5 +1,6 @@
 """The store behaves as S3 does where a pipeline can notice, and never shows half an object."""
 
+import errno
 import os
 
 import pytest
@@ -78,6 +79,29 @@ def test_a_job_cannot_spoil_the_store_through_its_input(store, tmp_path):
     except PermissionError:
         assert os.geteuid() != 0  # a read-only link; root has got a copy
     assert store.path("s3://bucket/data/a.txt").read_text() == "1"
+
+
+@pytest.mark.parametrize("refusal", [None, errno.EXDEV, errno.EOPNOTSUPP])
+def test_a_copy_is_whole_whether_the_file_system_can_share_blocks_or_not(store, tmp_path, monkeypatch, refusal):
+    def refuse(*_):
+        raise OSError(refusal, "refused")
+
+    if refusal:
+        monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
+    data = tmp_path / "data.bin"
+    data.write_bytes(os.urandom(300_000))
+    store.upload(data, "s3://bucket/data.bin")
+    assert store.path("s3://bucket/data.bin").read_bytes() == data.read_bytes()
+
+
+def test_a_full_disk_is_no_reason_to_copy_in_another_way(store, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "copy_file_range", full, raising=False)
+    with pytest.raises(OSError, match="no space left"):
+        store.upload(write(tmp_path, a_txt="1") / "a.txt", "s3://bucket/a.txt")
+    assert not store.exists("s3://bucket/a.txt")
 
 
 def test_taking_moves_a_jobs_files_and_leaves_what_its_links_point_to(store, tmp_path):

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.contract import StepError
-from steps.preprocess.convert import in_validation
+from steps.preprocess.convert import prompt_key, validation_limit
+from steps.preprocess.formats import FORMATS
 from steps.preprocess.preprocess import Options, preprocess
 from steps.records import read_records
 
@@ -69,7 +70,8 @@ def test_quarantine_says_where_why_and_what(write_lines, run_step):
         "message": "chosen is null",
         "raw": json.dumps(plain("2", None)),
     }
-    assert report["examples"]["empty_response"] == [{"file": "data.jsonl", "line": 3, "message": "chosen is null"}]
+    example = {"file": "data.jsonl", "line": 3, "message": "chosen is null", "raw": json.dumps(plain("2", None))}
+    assert report["examples"]["empty_response"] == [example]
 
 
 def test_invalid_bytes_are_quarantined_and_readable_there(tmp_path, run_step):
@@ -149,9 +151,10 @@ def test_rows_keep_their_side_when_data_is_added_and_a_larger_fraction_only_adds
     rows = [plain(f"prompt {n}") for n in range(200)]
     _, few, _ = run_step(write_lines(rows[:100]))
     _, many, _ = run_step(write_lines(rows[100:] + rows[:100]))
-    side = {record.id: in_validation(record, 0.5) for record in many}
-    assert {record.id: in_validation(record, 0.5) for record in few}.items() <= side.items()
-    held = [{record.id for record in many if in_validation(record, fraction)} for fraction in (0.1, 0.3, 0.9)]
+    keys = {record.id: prompt_key(record.prompt) for record in many}
+    assert {record.id: prompt_key(record.prompt) for record in few}.items() <= keys.items()
+    limits = [validation_limit(fraction) for fraction in (0.1, 0.3, 0.9)]
+    held = [{id for id, key in keys.items() if key < limit} for limit in limits]
     assert held[0] < held[1] < held[2]
     assert 8 <= len(held[0]) <= 35  # a tenth of 200, give or take
 
@@ -170,7 +173,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
         shutil.copytree(SAMPLES, tmp_path / name / "in")
         preprocess(Options(tmp_path / name / "in", tmp_path / name / "out", validation_fraction=0.4))
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
-    assert len(files) == len(list(SAMPLES.iterdir())) + 4
+    assert len(files) == len(list(SAMPLES.iterdir())) + 6
     assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
 
 
@@ -216,7 +219,7 @@ def test_any_json_at_all_is_accounted_for(tmp_path_factory, data):
     good = [plain(f"good {n}") for n in range(8)]
     (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*good, *rows]))
     options = Options(folder / "data.jsonl", folder / "out", validation_fraction=0.5, max_invalid_fraction=1)
-    assert preprocess(options).read == len(rows) + 8
+    assert preprocess(options).tally.read == len(rows) + 8
     records = [*read_records(folder / "out" / "train"), *read_records(folder / "out" / "validation")]
     assert all(record.chosen and record.rejected and record.prompt for record in records)
 
@@ -233,13 +236,16 @@ def test_too_many_invalid_rows_fail_with_reasons_and_leave_what_to_read(write_li
     assert failure(path, output) == (
         f"{path}: 3 of 10 rows (30.0%) are invalid; 10.0% are allowed\n"
         "  2 empty_response, e.g. data.jsonl:1: chosen is null\n"
-        "  1 not_json, e.g. data.jsonl:3: unexpected end of data: line 1 column 2 (char 1)\n"
+        "  1 not_json, e.g. data.jsonl:3: unexpected end of data: line 1 column 2 (char 1) (byte 1 of the row)\n"
         "Mend them, or raise --max-invalid-fraction.\n"
         f"The rows and their reasons: {output}/failed/quarantine.jsonl"
     )
     assert sorted(file.relative_to(output).as_posix() for file in output.rglob("*")) == [
         "failed",
+        "failed/ids",
+        "failed/ids/part-00000.parquet",
         "failed/quarantine.jsonl",
+        "failed/report.html",
         "failed/report.json",
     ]
     assert len((output / "failed" / "quarantine.jsonl").read_text().splitlines()) == 3
@@ -256,7 +262,7 @@ def test_too_many_invalid_rows_fail_with_reasons_and_leave_what_to_read(write_li
         ({"max_invalid_fraction": 1.5}, "--max-invalid-fraction 1.5: must be from 0 to 1"),
         (
             {"format": "plan"},
-            "--format plan: unknown layout; known: plain, when2call, sharegpt, chat, ultrafeedback, implicit-prompt",
+            f"--format plan: unknown layout; known: {', '.join(layout.name for layout in FORMATS)}",
         ),
     ],
 )
@@ -287,7 +293,7 @@ def test_an_earlier_output_is_never_overwritten_nor_read_as_input(write_lines, t
     said = f"{tmp_path}/out: train/ is not empty; give another --output, or remove the earlier output first"
     assert failure(path, tmp_path / "out", validation_fraction=0.5) == said
     inside = path.parent / "out"
-    said = f"--output {inside}: lies in the input, which would be read again; give another folder"
+    said = f"--output {inside}: lies in {path.parent}, which it would add to; give another folder"
     assert failure(path.parent, inside) == said
 
 

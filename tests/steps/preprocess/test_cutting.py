@@ -1,10 +1,9 @@
-"""Cutting files into rows: containers, line numbers, and damage that stays where it is."""
+"""Cutting arrays and printed objects into rows: line numbers, and damage that stays where it is."""
 
 from __future__ import annotations
 
-import gzip
 import json
-import random
+import tracemalloc
 from pathlib import Path
 
 import orjson
@@ -13,22 +12,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.contract import StepError
-from steps.preprocess import reading
-from steps.preprocess.reading import find_inputs, read_rows
+from steps.preprocess import cutting, raw
+from steps.preprocess.containers import BOM
+from steps.preprocess.sources import read_rows
 
 ROWS = [{"prompt": f"p{n}", "chosen": 'a "quoted" \\ {[', "rejected": "ü]}"} for n in range(5)]
+NESTED = [{"a": [{"a": 1}, {"a": "}, {"}], "b": {"a": {"a": "},\n{"}}}, {"a": []}, {"a": {}}, {"a": [{"a": 2}]}] * 3
 
 
 def rows_of(path: Path) -> list[tuple[int, object]]:
-    return [(raw.line, orjson.loads(raw.data)) for raw in read_rows(path.name, path)]
+    return [(row.line, orjson.loads(row.data)) for row in read_rows(path.name, path)]
 
 
 def parsed(path: Path) -> tuple[list[object], int]:
     """The rows that parse, and the number of those that do not."""
     good, bad = [], 0
-    for raw in read_rows(path.name, path):
+    for row in read_rows(path.name, path):
         try:
-            good.append(orjson.loads(raw.data))
+            good.append(orjson.loads(row.data))
         except orjson.JSONDecodeError:
             bad += 1
     return good, bad
@@ -44,19 +45,9 @@ def dumps(rows: object, **options) -> bytes:
     return json.dumps(rows, ensure_ascii=False, **options).encode()
 
 
-@pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_json_lines_with_bom_blank_lines_and_either_line_end(tmp_path, packed, end):
-    data = b"\xef\xbb\xbf" + end + end.join([dumps(ROWS[0]), b"", b"  ", dumps(ROWS[1])]) + end + end
-    path = written(tmp_path, gzip.compress(data) if packed else data, "data.jsonl" + ".gz" * packed)
-    assert rows_of(path) == [(2, ROWS[0]), (5, ROWS[1])]
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_arrays_give_the_line_on_which_each_element_begins(tmp_path, packed):
+def test_arrays_give_the_line_on_which_each_element_begins(tmp_path):
     data = b"\xef\xbb\xbf\r\n" + dumps(ROWS, indent=2).replace(b"\n", b"\r\n")
-    path = written(tmp_path, gzip.compress(data) if packed else data)
-    assert rows_of(path) == [(3 + 5 * n, row) for n, row in enumerate(ROWS)]
+    assert rows_of(written(tmp_path, data)) == [(3 + 5 * n, row) for n, row in enumerate(ROWS)]
 
 
 def test_an_array_on_one_line_and_objects_one_after_the_other(tmp_path):
@@ -66,7 +57,7 @@ def test_an_array_on_one_line_and_objects_one_after_the_other(tmp_path):
 
 
 def test_an_array_much_larger_than_a_chunk(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "CHUNK_BYTES", 7)  # so that every token is cut by a chunk's end somewhere
+    monkeypatch.setattr(raw, "CHUNK_BYTES", 7)  # so that every token is cut by a chunk's end somewhere
     for indent in (None, 1):
         assert [row for _, row in rows_of(written(tmp_path, dumps(ROWS, indent=indent)))] == ROWS
 
@@ -106,7 +97,7 @@ def test_an_element_whose_bracket_is_missing_costs_only_itself(tmp_path, indent)
 
 def test_things_between_elements_are_rows_too(tmp_path):
     data = b'[{"a": 1}}, null, "x, {y}", 3 {"a": 2}\n [4]] {"a": 5}'
-    found = [raw.data for raw in read_rows("f", written(tmp_path, data))]
+    found = [row.data for row in read_rows("f", written(tmp_path, data))]
     assert found == [b'{"a": 1}', b"}", b"null", b'"x, {y}"', b"3", b'{"a": 2}', b"[4]", b'{"a": 5}']
 
 
@@ -117,61 +108,77 @@ def test_an_array_that_is_cut_off_says_so(tmp_path):
     assert str(last.problem) == "the array has no closing ]: the file looks cut off"
 
 
+JSON = st.recursive(
+    st.none() | st.integers(-9, 9) | st.text('a"\\{}[], \n\té', max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('ab"}, ', max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.fixed_dictionaries({"a": JSON}, optional={"b": JSON}) | JSON, max_size=12),
+    st.sampled_from([None, 0, 1]),
+    st.sampled_from([1, 5, 64, 2**18]),
+)
+def test_a_cut_array_is_the_array(tmp_path_factory, rows, indent, chunk):
+    path = written(tmp_path_factory.mktemp("array"), dumps(rows, indent=indent))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(raw, "CHUNK_BYTES", chunk)
+        assert [row for _, row in rows_of(path)] == orjson.loads(path.read_bytes())
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from([ROWS, NESTED]),
+    st.sampled_from([None, 0, 1]),
+    st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255), st.integers(0, 2)), min_size=1, max_size=3),
+)
+def test_the_likely_way_and_the_careful_way_find_the_same_rows(tmp_path_factory, rows, indent, mutations):
+    path = written(tmp_path_factory.mktemp("ways"), mutated(dumps(rows, indent=indent), mutations))
+    likely = list(read_rows("f", path))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cutting, "MISSES", -1)
+        careful = list(read_rows("f", path))
+    assert [row[:3] for row in likely] == [row[:3] for row in careful]
+
+
 @settings(max_examples=150, deadline=None)
 @given(
+    st.sampled_from([ROWS, NESTED]),
     st.sampled_from([None, 1]),
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255), st.integers(0, 2)), min_size=1, max_size=3),
 )
-def test_every_byte_of_a_mutated_array_is_in_some_row(tmp_path_factory, indent, mutations):
-    data = bytearray(dumps(ROWS, indent=indent))
-    for place, byte, how in mutations:
-        place %= len(data)
-        data[place : place + (how != 1)] = bytes([byte] * (how != 2))
-    path = written(tmp_path_factory.mktemp("mutated"), bytes(data))
-    read = b"".join(raw.data for raw in read_rows(path.name, path))
+def test_every_byte_of_a_mutated_array_is_in_some_row(tmp_path_factory, rows, indent, mutations):
+    data = mutated(dumps(rows, indent=indent), mutations)
+    path = written(tmp_path_factory.mktemp("mutated"), data)
+    read = b"".join(row.data for row in read_rows(path.name, path))
     between = b" \t\r\n,[]"
-    assert read.translate(None, between) == bytes(data).removeprefix(reading.BOM).translate(None, between)
+    assert read.translate(None, between) == data.removeprefix(BOM).translate(None, between)
 
 
-def test_a_line_beyond_the_limit_is_one_invalid_row(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "MAX_ROW_BYTES", 300)
-    monkeypatch.setattr(reading, "CHUNK_BYTES", 100)
-    lines = [dumps({"a": 1}), b'{"a": "' + b"x" * 1000 + b'"}', dumps({"a": 2})]
-    for order in ((0, 1, 2), (1, 0, 2), (0, 2, 1)):
-        path = written(tmp_path, b"\n".join(lines[n] for n in order), "data.jsonl")
-        found = [(raw.line, raw.problem and str(raw.problem.code)) for raw in read_rows("data.jsonl", path)]
-        assert found == [(at + 1, "too_large" if n == 1 else None) for at, n in enumerate(order)]
+def mutated(data: bytes, mutations: list[tuple[int, int, int]]) -> bytes:
+    """Bytes replaced, taken out or put in."""
+    result = bytearray(data)
+    for place, byte, how in mutations:
+        place %= len(result)
+        result[place : place + (how != 1)] = bytes([byte] * (how != 2))
+    return bytes(result)
 
 
 def test_an_element_without_end_stops_the_step_instead_of_filling_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(reading, "MAX_ROW_BYTES", 300)
-    monkeypatch.setattr(reading, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(raw, "MAX_ROW_BYTES", 300)
+    monkeypatch.setattr(raw, "CHUNK_BYTES", 100)
     path = written(tmp_path, b'[\n{"a": 1},\n{"b": [' + b"1, " * 1000)
     with pytest.raises(StepError, match=r"data.json:3: the row that begins here does not end within"):
         list(read_rows("data.json", path))
 
 
-def test_a_gzip_file_that_is_cut_off_stops_the_step(tmp_path):
-    data = gzip.compress(b"\n".join(dumps({"a": random.random()}) for _ in range(1000)))
-    path = written(tmp_path, data[:-100], "data.jsonl.gz")
-    with pytest.raises(StepError) as error:
-        list(read_rows("data.jsonl.gz", path))
-    ended = "Compressed file ended before the end-of-stream marker was reached"
-    assert str(error.value) == f"{path}: cannot be read to its end ({ended}); copy the file again"
-
-
-def test_a_folder_gives_its_data_files_in_order_and_names_the_others(tmp_path):
-    for name in ("b.jsonl", "a/z.json.gz", "a/A.JSON", "README.md", "part.parquet", ".hidden.json", ".git/x.json"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    inputs = find_inputs(tmp_path)
-    assert [label for label, _ in inputs.files] == ["a/A.JSON", "a/z.json.gz", "b.jsonl"]
-    assert inputs.ignored == ["README.md", "part.parquet"]
-
-
-def test_a_folder_without_data_files_says_what_it_holds(tmp_path):
-    (tmp_path / "data.csv").touch()
-    with pytest.raises(StepError) as error:
-        find_inputs(tmp_path)
-    readable = ".json, .jsonl, .ndjson, .json.gz, .jsonl.gz, .ndjson.gz"
-    assert str(error.value) == f"{tmp_path}: no data file in this folder (it holds data.csv); readable are {readable}"
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_large_array_is_cut_in_little_memory(tmp_path, indent):
+    row = dumps({"prompt": "p" * 3000, "chosen": [{"role": "user"}] * 20}, indent=indent)
+    path = written(tmp_path, b"[" + b",\n".join([row] * 5000) + b"]")
+    tracemalloc.start()
+    assert sum(1 for _ in read_rows("f", path)) == 5000
+    assert tracemalloc.get_traced_memory()[1] < 3 * 2**20 < path.stat().st_size / 5
+    tracemalloc.stop()

@@ -1,0 +1,150 @@
+"""The types of `configs/*.yaml`: the workflow's sections and the account, with the rules for each value.
+
+What several files must agree on, and whether what they name exists, is for `settings`; a recipe's arguments are
+`steps/train`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$", description="SageMaker instance type.")]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Hours = Annotated[float, Field(gt=0, le=28 * 24, description="Longest run; the job is stopped after it.")]
+VolumeGb = Annotated[int, Field(ge=1, le=16384, description="EBS volume; ignored where the instance has NVMe.")]
+Layout = Literal[  # the names in steps/preprocess/formats.py, which imports what only containers have
+    "plain", "chat", "implicit-prompt", "ultrafeedback", "hh-rlhf", "sharegpt", "when2call", "openai", "converse",
+    "json-columns",
+]  # fmt: skip
+Column = Annotated[str | None, Field(min_length=1, max_length=200)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Images(Section):
+    """Container images, by URI; a digest is better than a tag, since step caching looks at this text alone."""
+
+    training: str = Field(min_length=1, max_length=255)
+    processing: str = Field(min_length=1, max_length=255)
+    inference: str = Field(min_length=1, max_length=255)
+    spark: str | None = Field(None, min_length=1, max_length=255, description="Only for preprocess.engine: spark.")
+
+
+class Account(Section):
+    """Where the pipeline lives."""
+
+    account_id: str = Field(pattern=r"^\d{12}$", description="AWS account; credentials of another one are refused.")
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    role_arn: str = Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$", description="Execution role of all jobs.")
+    bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    prefix: str = Field("dpo", pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]*[A-Za-z0-9]$", description="Key prefix in it.")
+    images: Images
+
+
+class Columns(Section):
+    """What the data's own names are for the fields that a layout expects."""
+
+    prompt: Column = None
+    chosen: Column = None
+    rejected: Column = None
+    tools: Column = None
+    system: Column = None
+    messages: Column = None
+    conversations: Column = None
+    chosen_response: Column = None
+    rejected_response: Column = None
+
+
+class Preprocess(Section):
+    engine: Literal["python", "spark"] = Field("python", description="spark: over several instances.")
+    instance_type: InstanceType = "ml.m5.xlarge"
+    instance_count: int = Field(1, ge=1, le=100)
+    volume_gb: VolumeGb = 30
+    max_runtime_hours: Hours = 2
+    format: Layout | None = Field(None, description="Layout of all files; told from their rows without it.")
+    columns: Columns = Columns()
+    tool_calls: Literal["quarantine", "keep"] = Field("quarantine", description="Rows that call tools wrongly.")
+    near_duplicates: float | None = Field(None, ge=0.5, le=1, description="Similarity from which a prompt is left out.")
+    tokenizer: str | None = Field(None, description="S3 prefix, or a folder; lengths are then counted in tokens.")
+    max_tokens: int | None = Field(None, ge=1, description="Rows longer than this are quarantined.")
+    max_characters: int | None = Field(None, ge=1, description="The same without a tokenizer.")
+    validation_fraction: Fraction = Field(0.1, description="Share of prompts that is held out.")
+    validation_data: str | None = Field(None, description="Held-out data of the user's own, instead of a share.")
+    max_invalid_fraction: float = Field(0.1, ge=0, le=1, description="More invalid rows than this stop the run.")
+    baseline: str | None = Field(None, description="The report/ output of an earlier run, to compare with.")
+
+    @field_validator("instance_count")
+    @classmethod
+    def _several_instances_need_spark(cls, count: int, info: ValidationInfo) -> int:
+        if count > 1 and info.data.get("engine") == "python":
+            raise ValueError(f"{count} instances need engine: spark; the python engine runs on one")
+        return count
+
+    @field_validator("max_tokens")
+    @classmethod
+    def _tokens_need_a_tokenizer(cls, tokens: int | None, info: ValidationInfo) -> int | None:
+        if tokens is not None and "tokenizer" in info.data and info.data["tokenizer"] is None:
+            raise ValueError("needs a tokenizer; name its folder as tokenizer, or give max_characters instead")
+        return tokens
+
+    @field_validator("tokenizer", "baseline")
+    @classmethod
+    def _prefixes_end_in_a_slash(cls, named: str | None) -> str | None:
+        if named and named.startswith("s3://") and not named.endswith("/"):
+            raise ValueError(f'{named}: must end in "/"; without it the prefix also takes in its siblings')
+        return named
+
+
+class Train(Section):
+    instance_type: InstanceType
+    instance_count: int = Field(1, ge=1, le=64)
+    processes_per_node: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    volume_gb: VolumeGb = 100
+    max_runtime_hours: Hours = 24
+    spot: bool = Field(False, description="Managed spot training; checkpoints make interruptions cheap.")
+    spot_max_wait_hours: Hours = Field(48, description="Longest wait and run together; used with spot only.")
+
+
+class Gate(Section):
+    instance_type: InstanceType = "ml.t3.medium"
+    reward_accuracy_threshold: float = Field(0.6, ge=0, le=1, description="Least held-out reward accuracy.")
+
+
+class Merge(Section):
+    instance_type: InstanceType = "ml.m5.xlarge"
+    volume_gb: VolumeGb = 100
+    max_runtime_hours: Hours = 6
+
+
+class Register(Section):
+    package_group: str = Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$")
+    approval_status: Literal["PendingManualApproval", "Approved", "Rejected"] = "PendingManualApproval"
+    inference_instance_types: list[InstanceType] = Field(["ml.g5.2xlarge"], min_length=1)
+
+
+class Cache(Section):
+    enabled: bool = True
+    expire_after_days: int = Field(30, ge=1, description="Steps older than this run again.")
+
+
+class WorkflowFile(Section):
+    """One file `configs/NAME.yaml`."""
+
+    pipeline_name: str = Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}$")
+    description: str = Field("", max_length=3072)
+    account: str = Field("account.yaml", description="Account file, beside this one.")
+    recipe: str = Field(description="Recipe, relative to this file.")
+    data: str = Field(description="Default preference data: an S3 URI, or a file or folder relative to this file.")
+    make_model: str | None = Field(
+        None, description="Module that makes the recipe's model folder (`python -m MODULE --output FOLDER`)."
+    )
+    preprocess: Preprocess = Preprocess()
+    train: Train
+    gate: Gate = Gate()
+    merge: Merge = Merge()
+    register_model: Register = Field(alias="register")
+    cache: Cache = Cache()

@@ -1,0 +1,115 @@
+"""Files to shards: which layout each file has, and which of its pieces are worked on together."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from steps.preprocess.convert import file_layout
+from steps.preprocess.rules import Rules
+from steps.preprocess.shards import Shard
+from steps.preprocess.sources import (
+    RawRow,
+    Segment,
+    Source,
+    Stream,
+    count_lines,
+    needs_lines,
+    plan,
+    read_rows,
+)
+
+Files = list[tuple[str, Path]]
+Piece = tuple[Source, str | None]
+HEAD_ROWS = 100  # of a file, from which its layout is told
+
+
+class Rows(NamedTuple):
+    """Rows that were read already, because their file cannot be read from several places."""
+
+    label: str
+    raws: list[RawRow]
+    size: int
+
+    def rows(self) -> Iterator[RawRow]:
+        return iter(self.raws)
+
+
+def total_size(files: Files) -> int:
+    return sum(path.stat().st_size for _, path in files)
+
+
+def layout_name(label: str, path: Path, rules: Rules) -> str | None:
+    """The name of the layout by which a file's rows are read; None where no row tells."""
+    layout = file_layout(list(itertools.islice(read_rows(label, path), HEAD_ROWS)), rules)
+    return layout.format.name if layout.format else None
+
+
+def local_shards(
+    files: Files,
+    rules: Rules,
+    shard_bytes: int,
+    first: int = 0,
+    side: Literal["train", "validation"] | None = None,
+) -> Iterator[Shard]:
+    """The shards of files on this machine, in the files' order; depends on the files alone, and on no machine.
+
+    Files that have to be read from their start (compressed, or one JSON array) are read here, while the workers convert
+    what was read before.
+    """
+    sources = _counted(plan(files, shard_bytes))
+    for number, pieces in enumerate(pack(_pieces(sources, rules, shard_bytes), shard_bytes), first):
+        yield Shard(number, tuple(pieces), side)
+
+
+def _counted(sources: list[Source]) -> Iterator[Source]:
+    """The sources, each segment with the number of its first line; a segment is counted when the next is asked for."""
+    uncounted = frozenset(needs_lines(sources))
+    line = 1
+    for source in sources:
+        if isinstance(source, Segment):
+            line = line if source.start else 1
+            yield replace(source, line=line)
+            line += count_lines(source) if source in uncounted else 0
+        else:
+            yield source
+
+
+def _pieces(sources: Iterator[Source], rules: Rules, shard_bytes: int) -> Iterator[Piece]:
+    for (label, path), of_file in itertools.groupby(sources, key=lambda source: (source.label, source.path)):
+        name = layout_name(label, path, rules)
+        for source in of_file:
+            if isinstance(source, Stream):
+                yield from ((rows, name) for rows in _read(source, shard_bytes))
+            else:
+                yield source, name
+
+
+def _read(stream: Stream, shard_bytes: int) -> Iterator[Rows]:
+    raws: list[RawRow] = []
+    size = 0
+    for raw in stream.rows():
+        raws.append(raw)
+        size += len(raw.data)
+        if size >= shard_bytes:
+            yield Rows(stream.label, raws, size)
+            raws, size = [], 0
+    if raws:
+        yield Rows(stream.label, raws, size)
+
+
+def pack(pieces: Iterator[Piece], shard_bytes: int) -> Iterator[list[Piece]]:
+    """Put neighbouring pieces together until they come to a shard."""
+    packed: list[Piece] = []
+    size = 0
+    for piece in pieces:
+        if packed and size + piece[0].size > shard_bytes:
+            yield packed
+            packed, size = [], 0
+        packed.append(piece)
+        size += piece[0].size
+    if packed:
+        yield packed

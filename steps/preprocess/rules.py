@@ -1,0 +1,34 @@
+"""What the step is asked to do with each row: the part of the options that a worker process needs. Plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+ToolCalls = Literal["quarantine", "keep"]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How rows are read, judged and split; the same rules give the same result in any process.
+
+    Attributes:
+        columns: the step's name of a field -> the name that the user's rows have for it.
+        format: the layout of all files, instead of telling each file's from its rows.
+        tool_calls: what becomes of a row whose prompt or chosen answer makes a faulty call.
+        validation_fraction: share of the prompts that is held out; None where the user brings a validation set.
+        max_characters: longest row: prompt with its tools, and the longer answer.
+        tokenizer: folder of the tokenizer that counts tokens.
+        max_tokens: longest row, in tokens of the chat template's text.
+        near_duplicates: whether prompts are made comparable with each other.
+    """
+
+    columns: dict[str, str] = field(default_factory=dict)
+    format: str | None = None
+    tool_calls: ToolCalls = "quarantine"
+    validation_fraction: float | None = 0.1
+    max_characters: int | None = None
+    tokenizer: Path | None = None
+    max_tokens: int | None = None
+    near_duplicates: bool = False

@@ -1,0 +1,213 @@
+"""A share of the rows, worked on by one process: converted, split, written, and indexed for what needs all rows.
+
+Both engines (this machine's processes, and Spark) call the same two functions: `convert_shard`, and, once it is known
+which rows are duplicates or contradict each other, `drop_rows`. What a shard writes depends on its rows alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from array import array
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple
+
+import numpy as np
+import orjson
+
+from steps.preprocess.convert import Converted, Layout, convert, validation_limit
+from steps.preprocess.formats import by_name
+from steps.preprocess.near import signature
+from steps.preprocess.reasons import InvalidRow, Reason
+from steps.preprocess.rules import Rules
+from steps.preprocess.settle import CONTRADICTORY, DUPLICATE, NEAR_DUPLICATE
+from steps.preprocess.sources import RawRow, Source
+from steps.preprocess.tally import Tally
+from steps.preprocess.tokens import token_counter
+from steps.records import Record, RecordWriter, filter_rows, part_name
+
+SIDES = ("train", "validation")
+QUARANTINE = "quarantine"
+INDEX = np.dtype(
+    [
+        ("id", ">u8", 2),
+        ("prompt_key", ">u8", 2),
+        ("characters", "<u4", 3),  # of prompt, chosen, rejected
+        ("tokens", "<u4", 3),
+        ("flags", "u1"),
+    ]
+)
+IN_VALIDATION, HAS_TOOLS, CHOSEN_CALLS, REJECTED_CALLS = 1, 2, 4, 8  # flags
+DROPPED = {
+    CONTRADICTORY: InvalidRow(
+        Reason.CONTRADICTORY, "the same pair also stands in the data with the preference reversed"
+    ),
+    NEAR_DUPLICATE: InvalidRow(Reason.NEAR_DUPLICATE, "its prompt is nearly the same as one that came earlier"),
+}
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Sources that together become one file a side, each with the name of its file's layout.
+
+    `side` is where all its rows go, for a validation set that the user brings and for the data beside it.
+    """
+
+    number: int
+    sources: tuple[tuple[Source, str | None], ...]
+    side: Literal["train", "validation"] | None = None
+
+
+class Sorted(NamedTuple):
+    """What a shard's rows came to. The index has an entry for each row that is kept so far, in their order."""
+
+    number: int
+    tally: Tally
+    index: np.ndarray
+    signatures: np.ndarray | None
+
+
+def convert_shard(shard: Shard, rules: Rules, held_out: Set[bytes], folder: Path | None) -> Sorted:
+    """Convert the shard's rows; write its part of both sides and of quarantine below `folder`, or with None nothing.
+
+    Args:
+        held_out: keys of the prompts of a validation set that the user brings; rows with one of them are left out.
+    """
+    tally, index, signatures = Tally(), _Index(), []
+    seen: set[bytes] = set()
+    count_tokens = token_counter(rules.tokenizer) if rules.tokenizer else None
+    limit = validation_limit(rules.validation_fraction or 0)
+    gc.disable()  # rows make no reference cycles, and there are many objects to look through in vain
+    try:
+        with _Parts(folder, shard.number) as parts:
+            for raw, layout in _rows(shard, rules, tally):
+                try:
+                    row = convert(raw, layout, rules, count_tokens)
+                    if row.prompt_key in held_out:
+                        raise InvalidRow(Reason.LEAKED, "its prompt also stands in the validation set")
+                except InvalidRow as reason:
+                    parts.quarantine(tally.count_quarantined(raw, reason))
+                    continue
+                tally.count_converted(row)
+                if row.identity in seen:
+                    tally.duplicate += 1
+                    continue
+                seen.add(row.identity)
+                tally.kept += 1
+                side = shard.side or SIDES[row.prompt_key < limit]
+                index.add(row, side)
+                if rules.near_duplicates:
+                    signatures.append(signature("\n".join(message["content"] for message in row.prompt)))
+                parts.write(side, row)
+    finally:
+        gc.enable()
+    return Sorted(shard.number, tally, index.array(), np.stack(signatures) if signatures else None)
+
+
+def _rows(shard: Shard, rules: Rules, tally: Tally) -> Iterator[tuple[RawRow, Layout]]:
+    for source, name in shard.sources:
+        layout = Layout(by_name(name) if name else None, strict=rules.format is not None)
+        read = 0
+        for raw in source.rows():
+            read += 1
+            yield raw, layout
+        tally.count_read(source.label, read)
+
+
+class _Index:
+    def __init__(self) -> None:
+        self._ids: list[bytes] = []
+        self._keys: list[bytes] = []
+        self._characters, self._tokens = array("I"), array("I")
+        self._flags = bytearray()
+
+    def add(self, row: Converted, side: str) -> None:
+        self._ids.append(row.identity)
+        self._keys.append(row.prompt_key)
+        self._characters.extend(row.characters)
+        self._tokens.extend(row.tokens or (0, 0, 0))
+        self._flags.append(
+            IN_VALIDATION * (side == "validation")
+            | HAS_TOOLS * row.has_tools
+            | CHOSEN_CALLS * bool(row.called)
+            | REJECTED_CALLS * row.rejected_calls
+        )
+
+    def array(self) -> np.ndarray:
+        index = np.zeros(len(self._ids), INDEX)
+        for name, keys in (("id", self._ids), ("prompt_key", self._keys)):
+            index[name] = np.frombuffer(b"".join(keys), ">u8").reshape(-1, 2)
+        for name, lengths in (("characters", self._characters), ("tokens", self._tokens)):
+            index[name] = np.array(lengths).reshape(-1, 3)
+        index["flags"] = self._flags
+        return index
+
+
+class _Parts(contextlib.ExitStack):
+    """The files that a shard writes, each from its first row on."""
+
+    def __init__(self, folder: Path | None, number: int) -> None:
+        super().__init__()
+        self._folder, self._number = folder, number
+        self._writers: dict[str, RecordWriter] = {}
+        self._quarantine: BinaryIO | None = None
+
+    def write(self, side: str, row: Converted) -> None:
+        if self._folder is None:
+            return
+        if side not in self._writers:
+            path = self._folder / side / part_name(self._number)
+            self._writers[side] = self.enter_context(RecordWriter(path))
+        self._writers[side].write(row.record)
+
+    def quarantine(self, entry: Mapping[str, object]) -> None:
+        if self._folder is None:
+            return
+        if self._quarantine is None:
+            self._quarantine = self.enter_context(open_quarantine(self._folder, self._number))
+        self._quarantine.write(orjson.dumps(entry) + b"\n")
+
+
+def open_quarantine(folder: Path, number: int, of_dropped: bool = False) -> BinaryIO:
+    """A shard's file of quarantined rows; those that the other rows condemned have one of their own."""
+    path = folder / QUARANTINE / f"part-{number:05d}{'-dropped' if of_dropped else ''}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return open(path, "wb")
+
+
+class Drops(NamedTuple):
+    """The verdicts on a shard's rows, one for each entry of its index (see settle.py), and its flags."""
+
+    number: int
+    verdicts: np.ndarray
+    flags: np.ndarray
+
+
+def drop_rows(drops: Drops, folder: Path) -> Tally:
+    """Take the rows that are not to be kept out of the parts below `folder`; returns what that changes in the counts.
+
+    What stands in quarantine of them is the record as it was converted, which is the `chat` layout: the row itself has
+    gone by.
+    """
+    tally = Tally(kept=-int(np.count_nonzero(drops.verdicts)))
+    condemned: list[tuple[int, Record, int]] = []
+    for number, side in enumerate(SIDES):
+        places = np.flatnonzero((drops.flags & IN_VALIDATION) == number * IN_VALIDATION)
+        verdicts = drops.verdicts[places]
+        if not verdicts.any():
+            continue
+        records = filter_rows(folder / side / part_name(drops.number), verdicts == 0)
+        out = np.flatnonzero(verdicts)
+        condemned += zip(places[out].tolist(), records, verdicts[out].tolist(), strict=True)
+    condemned.sort(key=lambda entry: entry[0])
+    tally.duplicate = sum(verdict == DUPLICATE for _, _, verdict in condemned)
+    quarantined = [(record, DROPPED[verdict]) for _, record, verdict in condemned if verdict != DUPLICATE]
+    if quarantined:
+        with open_quarantine(folder, drops.number, of_dropped=True) as file:
+            for record, reason in quarantined:
+                fields = {name: getattr(record, name) for name in ("prompt", "chosen", "rejected", "tools")}
+                raw = RawRow(record.source_file, record.source_line, orjson.dumps(fields))
+                file.write(orjson.dumps(tally.count_quarantined(raw, reason)) + b"\n")
+    return tally

@@ -1,0 +1,159 @@
+"""How fast Preprocess is, and how much memory it takes, against two peers on the same file in the same run.
+
+    python -m tests.benchmarks.preprocess [--rows FILE.jsonl] [--megabytes 200 2000] [--repeats 3]
+
+The file repeats the rows of --rows. Each repetition is made distinct, in its prompts and in its tools' descriptions, so
+that no row is a duplicate of another and tools repeat as often as they do in the sample. One row in 200 is then
+written twice, one in 200 damaged. Peers:
+
+- `datasets`: `load_dataset("json")`, a `map` with a process a core to the same columns, `to_parquet`. It neither
+  validates nor looks for duplicates nor splits.
+- `parse`: orjson over the same lines, in one process, and nothing else: what no converter can beat on one core.
+
+Prints a line a size and way: seconds (best of the repeats), MB/s, peak memory of all its processes together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import orjson
+import psutil
+
+ROOT = Path(__file__).parents[2]
+DEFAULT_ROWS = ROOT / "steps" / "quickstart" / "preferences.jsonl"
+POLL_SECONDS = 0.02
+PARSE = """
+import sys, orjson
+for line in open(sys.argv[1], "rb"):
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        pass
+"""
+DATASETS = """
+import json, os, sys
+import datasets
+from datasets import load_dataset
+rows = load_dataset("json", data_files=sys.argv[1], split="train", cache_dir=sys.argv[2])
+first = next(iter(rows))
+prompt, chosen, rejected = (next(n for n in names if n in first) for names in (
+    ("messages", "prompt"), ("chosen_response", "chosen"), ("rejected_response", "rejected")))
+def convert(row):
+    tools = row.get("tools")
+    tools = [json.loads(tool) if isinstance(tool, str) else tool for tool in tools] if tools else None
+    return {"prompt": json.dumps(row[prompt]), "chosen": json.dumps(row[chosen]),
+            "rejected": json.dumps(row[rejected]), "tools": json.dumps(tools) if tools else None}
+rows = rows.map(convert, remove_columns=rows.column_names, num_proc=len(os.sched_getaffinity(0)))
+rows.to_parquet(sys.argv[3])
+"""
+
+
+def generate(sample: Path, target: Path, megabytes: int, damaged: bool) -> int:
+    """Write the file and return its bytes."""
+    rows = [orjson.loads(line) for line in sample.read_bytes().splitlines()]
+    rng = random.Random(0)
+    written, copy = 0, 0
+    with open(target, "wb") as file:
+        while written < megabytes * 10**6:
+            for row in rows:
+                line = orjson.dumps(_distinct(row, copy)) + b"\n"
+                if damaged and rng.random() < 1 / 200:
+                    line = line[: len(line) // 2] + b"\n"
+                elif rng.random() < 1 / 200:
+                    line *= 2
+                written += file.write(line)
+            copy += 1
+    return written
+
+
+def _distinct(row: dict, copy: int) -> dict:
+    row = dict(row)
+    for name in ("prompt", "messages"):
+        asked = row.get(name)
+        if isinstance(asked, str):
+            row[name] = f"{asked} (case {copy})"
+        elif isinstance(asked, list):
+            row[name] = [*asked[:-1], {**asked[-1], "content": f"{asked[-1]['content']} (case {copy})"}]
+    if isinstance(row.get("tools"), list):
+        row["tools"] = [
+            tool.replace('"description": "', f'"description": "({copy}) ', 1) if isinstance(tool, str) else tool
+            for tool in row["tools"]
+        ]
+    return row
+
+
+def measure(command: list[str]) -> tuple[float, int]:
+    """Seconds, and the peak of the memory (proportional set size) of the process and its children, in bytes."""
+    started = time.perf_counter()
+    process = psutil.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, _memory(process))
+        time.sleep(POLL_SECONDS)
+    seconds = time.perf_counter() - started
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command[:4])}: {process.stderr.read().decode()[-2000:]}")
+    return seconds, peak
+
+
+def _memory(process: psutil.Process) -> int:
+    total = 0
+    for one in [process, *process.children(recursive=True)]:
+        try:
+            total += one.memory_full_info().pss
+        except psutil.Error:  # it has just ended
+            continue
+    return total
+
+
+def commands(data: Path, scratch: Path, clean: Path) -> dict[str, list[str]]:
+    """The ways to be measured; `clean` is the data without damage, which is all that `datasets` can read."""
+    python = sys.executable
+    return {
+        "preprocess": [python, "-m", "steps.preprocess", "--input", str(data), "--output", str(scratch / "preprocess")],
+        "datasets": [python, "-c", DATASETS, str(clean), str(scratch / "cache"), str(scratch / "datasets.parquet")],
+        "parse": [python, "-c", PARSE, str(data)],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=Path, default=DEFAULT_ROWS)
+    parser.add_argument("--megabytes", type=int, nargs="+", default=[200, 2000])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", choices=("preprocess", "datasets", "parse"), action="append")
+    asked = parser.parse_args()
+    print(f"{os.cpu_count()} cores; rows of {asked.rows.name}")
+    for megabytes in asked.megabytes:
+        with tempfile.TemporaryDirectory() as folder:
+            data, clean, scratch = Path(folder, "data.jsonl"), Path(folder, "clean.jsonl"), Path(folder, "scratch")
+            size = generate(asked.rows, data, megabytes, damaged=True)
+            generate(asked.rows, clean, megabytes, damaged=False)
+            for name, command in commands(data, scratch, clean).items():
+                if asked.only and name not in asked.only:
+                    continue
+                best, peak = float("inf"), 0
+                for _ in range(asked.repeats):
+                    shutil.rmtree(scratch, ignore_errors=True)
+                    scratch.mkdir()
+                    seconds, memory = measure(command)
+                    best, peak = min(best, seconds), max(peak, memory)
+                rate, memory = size / best / 1e6, peak / 1e6
+                print(f"{megabytes:>6} MB  {name:<10} {best:7.2f} s  {rate:6.0f} MB/s  {memory:6.0f} MB", flush=True)
+                if name == "preprocess":
+                    report = json.loads((scratch / "preprocess" / "report" / "report.json").read_text())
+                    print(f"           {report['rows']}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""What can be asked of the step beyond its defaults: each option changes what it says it changes, and is reported."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from steps.contract import StepError
+from steps.preprocess.options import parse
+from steps.preprocess.preprocess import Options, preprocess
+from steps.records import read_records
+
+TOOL = {"name": "add", "parameters": {"type": "dict", "properties": {"a": {"type": "int"}}, "required": ["a"]}}
+
+
+def plain(prompt: object, chosen: object = "yes", rejected: object = "no") -> dict:
+    return {"prompt": prompt, "chosen": chosen, "rejected": rejected}
+
+
+def calling(number: int, call: str) -> dict:
+    return {
+        "tools": [TOOL],
+        "messages": [{"role": "user", "content": f"add {number}"}],
+        "chosen_response": f"<TOOLCALL>[{call}]</TOOLCALL>",
+        "rejected_response": "I cannot.",
+    }
+
+
+def test_a_validation_set_of_the_users_own_is_held_out_and_its_prompts_leave_train(write_lines, tmp_path):
+    data = write_lines([*(plain(f"p{n}") for n in range(20)), plain("  HELD 1", "new answer")], "data.jsonl")
+    held = write_lines([plain(f"held {n}") for n in range(4)], "held/data.jsonl")
+    report = preprocess(Options(data, tmp_path / "out", validation_data=held)).as_json()
+    assert report["rows"] == {"read": 25, "train": 20, "validation": 4, "duplicate": 0, "quarantined": 1}
+    assert report["reasons"] == {"leaked": 1}
+    assert report["examples"]["leaked"][0]["line"] == 21
+    assert report["files"] == {"data.jsonl": 21, "validation:data.jsonl": 4}
+    assert (report["validation_data"], report["validation_fraction"]) == ("data.jsonl", None)
+    validation = read_records(tmp_path / "out" / "validation")
+    assert {record.prompt[0]["content"] for record in validation} == {f"held {n}" for n in range(4)}
+
+
+def test_leaked_rows_are_not_invalid_ones(write_lines, tmp_path):
+    rows = [plain(f"p{n}") for n in range(10)]
+    data, held = write_lines(rows, "data.jsonl"), write_lines(rows[1:], "held.jsonl")
+    report = preprocess(Options(data, tmp_path / "out", validation_data=held, max_invalid_fraction=0)).as_json()
+    assert (report["rows"]["train"], report["reasons"]) == (1, {"leaked": 9})
+
+
+def test_fields_of_the_users_own_names(write_lines, tmp_path):
+    rows = [{"question": f"q{n}", "good": "yes", "bad": "no", "note": 1} for n in range(30)]
+    columns = {"prompt": "question", "chosen": "good", "rejected": "bad"}
+    report = preprocess(Options(write_lines(rows), tmp_path / "out", columns=columns)).as_json()
+    assert report["formats"] == {"plain": 30}
+    assert report["columns"] == columns
+    arguments = ["--input", "a", "--output", "b", "--column", "prompt=question", "--column", "chosen=a=b"]
+    assert parse(arguments).columns == {"prompt": "question", "chosen": "a=b"}
+
+
+@pytest.mark.parametrize("column", ["prompt", "prompt=", "=question"])
+def test_a_column_without_two_names_is_an_error(column):
+    with pytest.raises(StepError, match="must be FIELD=NAME, such as prompt=question"):
+        parse(["--input", "a", "--output", "b", "--column", column])
+
+
+def test_faulty_calls_of_chosen_are_quarantined_or_kept_and_counted(write_lines, run_step):
+    good = [calling(n, f'{{"name": "add", "arguments": {{"a": {n}}}}}') for n in range(8)]
+    bad = [
+        calling(100, '{"name": "sub", "arguments": {}}'),
+        calling(101, '{"name": "add", "arguments": {}}'),
+        calling(102, '{"name": "add", "arguments": "not JSON"}'),
+    ]
+    path = write_lines([*good, *bad])
+    report, _, quarantine = run_step(path)
+    assert report["reasons"] == {"tool_call_invalid": 3}
+    assert "without its required a" in quarantine[1]["message"]
+    report, records, quarantine = run_step(path, tool_calls="keep")
+    assert (report["reasons"], quarantine) == ({}, [])
+    assert report["chosen_calls"] == {"undeclared": 1, "arguments": 1, "malformed": 1}
+    assert "not JSON" in records[10].chosen[0]["content"]
+    assert report["tools"]["called"] == {"add": 9, "sub": 1}
+    assert report["tools"]["balance"]["chosen_call_rejected_text"] == 10
+
+
+def test_rows_over_a_length_in_characters(write_lines, run_step):
+    rows = [plain("q" * 40 + str(n), "a" * 30, "b") for n in range(5)]
+    report, _, quarantine = run_step(write_lines([*rows, plain("q" * 41, "a", "b" * 60)]), max_characters=100)
+    assert report["reasons"] == {"too_long": 1}
+    assert quarantine[0]["message"] == (
+        "prompt and longer answer exceed 100 characters (prompt 41, chosen 1, rejected 60)"
+    )
+    assert report["lengths"]["characters"]["pair"]["max"] == 71
+    assert report["lengths"]["tokens"] is None
+    assert report["recommended_max_length"]["basis"] == "characters"
+
+
+def test_lengths_in_tokens_of_the_models_own_template(write_lines, run_step, tiny_model):
+    rows = [plain(f"Say hello to number {n}, please.", "Hello!", "No way, not today.") for n in range(40)]
+    report, _, _ = run_step(write_lines(rows), tokenizer=tiny_model)
+    tokens = report["lengths"]["tokens"]
+    assert tokens["pair"]["max"] == tokens["prompt"]["max"] + tokens["rejected"]["max"]
+    assert report["recommended_max_length"]["basis"] == "tokens"
+    limit = tokens["pair"]["max"] - 1
+    shorter, _, quarantine = run_step(write_lines(rows), tokenizer=tiny_model, max_tokens=limit)
+    assert shorter["reasons"]["too_long"] == len(quarantine) > 0
+    assert f"exceed {limit} tokens" in quarantine[0]["message"]
+
+
+def test_a_folder_without_a_tokenizer_is_named(write_lines, tmp_path):
+    with pytest.raises(StepError, match=r"--tokenizer .*nowhere: cannot be loaded"):
+        preprocess(Options(write_lines([plain("q")]), tmp_path / "out", tokenizer=tmp_path / "nowhere"))
+    assert not (tmp_path / "out" / "report").exists()
+
+
+def test_near_duplicate_prompts_leave_when_asked(write_lines, run_step):
+    text = "Explain to me in some detail how the tides of the sea come about and why there are two of them a day {}"
+    rows = [plain(text.format(word), f"answer {n}") for n, word in enumerate(("now", "now", "please"))]
+    rows += [plain(f"What is the {hashlib.sha256(bytes([n])).hexdigest()} of it?") for n in range(8)]
+    assert run_step(write_lines(rows))[0]["rows"]["quarantined"] == 0
+    report, records, _ = run_step(write_lines(rows), near_duplicates=0.7)
+    assert report["reasons"] == {"near_duplicate": 1}
+    assert report["examples"]["near_duplicate"][0]["line"] == 3
+    assert {record.source_line for record in records} >= {1, 2}  # the same prompt with two answers stays
+
+
+def test_a_baseline_tells_what_came_and_what_went(write_lines, tmp_path):
+    old = write_lines([plain(f"p{n}") for n in range(40)], "old.jsonl")
+    new = write_lines([*(plain(f"p{n}", "yes" * 200) for n in range(10)), *(plain(f"p{n}") for n in range(10, 43))])
+    preprocess(Options(old, tmp_path / "old"))
+    output = tmp_path / "new"
+    report = preprocess(Options(new, output, baseline=tmp_path / "old" / "report"))
+    drift = json.loads((output / "report" / "report.json").read_text())["baseline"]
+    assert drift["rows"] == {"new": 13, "kept": 30, "vanished": 10}
+    assert "chosen" in " ".join(drift["warnings"])
+    assert "drift: " in report.summary()
+    same = preprocess(Options(new, tmp_path / "same", baseline=output / "report")).as_json()["baseline"]
+    assert same["rows"] == {"new": 0, "kept": 43, "vanished": 0}
+    assert same["warnings"] == []
+
+
+def test_a_baseline_that_is_none_is_named(write_lines, tmp_path):
+    (tmp_path / "report.json").write_text("[]")
+    with pytest.raises(StepError, match=r"report.json: not a report that Preprocess wrote"):
+        preprocess(Options(write_lines([plain("q")]), tmp_path / "out", baseline=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"columns": {"promt": "q"}}, "--column promt=q: no field promt; known: prompt, chosen, "),
+        ({"near_duplicates": 0.4}, "--near-duplicates 0.4: must be a similarity from 0.5 to 1"),
+        ({"max_tokens": 10}, "--max-tokens needs --tokenizer; without one give --max-characters"),
+        ({"max_characters": 0}, "--max-characters 0: must be at least 1"),
+        ({"workers": 0}, "--workers 0: must be at least 1"),
+        ({"validation_data": Path("/")}, "lies in /, which it would add to; give another folder"),
+    ],
+)
+def test_options_that_cannot_be_are_named(write_lines, tmp_path, options, said):
+    with pytest.raises(StepError) as error:
+        preprocess(Options(write_lines([plain("q")]), tmp_path / "out", **options))
+    assert said in str(error.value)
+    assert not (tmp_path / "out").exists()

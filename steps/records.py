@@ -79,9 +79,9 @@ def content(messages: Messages) -> Messages:
     return plain
 
 
-def tool_digest(tool: dict[str, Any]) -> bytes:
-    """What identifies a tool, whatever the order of its keys."""
-    return hashlib.sha256(canonical(tool)).digest()
+def tool_digest(text: bytes) -> bytes:
+    """What identifies a tool, from its JSON: to the model the order of its keys makes a difference."""
+    return hashlib.sha256(text).digest()
 
 
 def tools_digest(digests: Iterable[bytes]) -> bytes:
@@ -117,7 +117,7 @@ def canonical_messages(messages: Messages, text: bytes | None = None) -> bytes:
 def content_id(prompt: Messages, chosen: Messages, rejected: Messages, tools: Tools) -> str:
     """What a row says, as 32 hexadecimal digits."""
     parts = (canonical_messages(messages) for messages in (prompt, chosen, rejected))
-    return pair_id(*parts, tools_digest(map(tool_digest, tools or ()))).hex()
+    return pair_id(*parts, tools_digest(tool_digest(orjson.dumps(tool)) for tool in tools or ())).hex()
 
 
 class EncodedRecord(NamedTuple):

@@ -17,7 +17,9 @@ import typer
 from pipeline import settings
 from pipeline.cli import app
 from pipeline.parameters import parameters
+from pipeline.schema import Preprocess
 from steps.preprocess.formats import FORMATS
+from steps.preprocess.reasons import Reason
 from steps.train.arguments import FsdpConfig, TrainArguments
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +29,18 @@ README = ROOT / "README.md"
 def layouts() -> list[str]:
     rows = [f"| `{layout.name}` | {layout.description} |" for layout in FORMATS]
     return ["| layout | fields |", "|---|---|", *rows]
+
+
+def reasons() -> list[str]:
+    rows = [f"| `{reason}` | {reason.meaning} |" for reason in Reason]
+    return ["| code | the row is quarantined because |", "|---|---|", *rows]
+
+
+def preprocess_settings() -> list[str]:
+    fields = Preprocess.model_fields.items()
+    rows = [f"| `{name}` | {_default(field.get_default(call_default_factory=True))} | {field.description} |"
+            for name, field in fields if field.description]  # fmt: skip
+    return ["| setting | default | meaning |", "|---|---|---|", *rows]
 
 
 def commands() -> list[str]:
@@ -85,6 +99,8 @@ def _default(value: Any) -> str:
 
 TABLES: dict[str, Callable[[], list[str]]] = {
     "layouts": layouts,
+    "reasons": reasons,
+    "preprocess": preprocess_settings,
     "commands": commands,
     "workflows": workflows,
     "parameters": parameter_table,

@@ -15,7 +15,9 @@ from steps.preprocess.preprocess import preprocess
 
 
 def main() -> None:
-    print(preprocess(parse()).summary(), flush=True)
+    options = parse()
+    print(preprocess(options).summary())
+    print(f"  report: {options.output / 'report' / 'report.html'}", flush=True)
 
 
 if __name__ == "__main__":

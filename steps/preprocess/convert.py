@@ -175,11 +175,15 @@ def _diagnose(data: bytes, error: orjson.JSONDecodeError) -> InvalidRow:
 
 
 def _with_system(prompt: Messages, system: Any) -> Messages:
-    """Put a system text, which several layouts have in a field of its own, before the prompt that has no such turn."""
-    if not system or (prompt and prompt[0]["role"] == "system"):
+    """Put a system text, which several layouts have in a field of its own, before the prompt."""
+    if not system:
         return prompt
     if not isinstance(system, str):
         raise InvalidRow(Reason.WRONG_TYPE, f"system is {kind(system)}; must be text")
+    if prompt and prompt[0]["role"] == "system":
+        if prompt[0]["content"] != system:
+            raise InvalidRow(Reason.PROMPT_MISMATCH, "system and the prompt's own system turn say different things")
+        return prompt
     return [{"role": "system", "content": system}, *prompt]
 
 

@@ -21,7 +21,7 @@ from steps.preprocess.reasons import InvalidRow, Reason
 BETWEEN = re.compile(rb"[ \t\r\n,]*")
 BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\\r\n]++|\\.)*+"?)*+([{}\[\]])')  # everything up to the next bracket
 SCALAR = re.compile(rb'(?:"(?:[^"\\\r\n]++|\\.)*+"?|[^",\[\]{}\r\n])*+')
-HEAD = re.compile(rb'\{\s*"(?:[^"\\\r\n]|\\.)*"')  # how a row begins: its bracket and its first key
+HEAD = re.compile(rb'\{\s*"(?:[^"\\\r\n]|\\.)*"')
 FOLLOWED = re.compile(rb"(\}[ \t\r\n,]*)" + HEAD.pattern)
 REACH_BYTES = 2**16  # how far the likely end of a row is looked for, beside four times the longest row so far
 MISSES = 8  # that many more than hits, and likely ends are not looked for any more
@@ -52,7 +52,7 @@ class _Cutter:
         self._at = 0  # where the next element is looked for
         self._line, self._counted = line, 0  # the line at the place up to which line ends are counted
         self._ended = False
-        self._resume: re.Pattern[bytes] | None = None
+        self._head = b""  # how the first row begins: its bracket and its first key
         self._followed = b""  # the last bracket of a row, and what stands behind it
         self._longest = self._hits = self._misses = 0
 
@@ -87,6 +87,8 @@ class _Cutter:
 
     def _more(self) -> bool:
         """Read on, and let go what lies before the current element. Reads as much as is kept, to stay linear."""
+        if self._ended:
+            return False
         self._line_of(self._at)
         pieces = [self._buffer[self._at :]]
         wanted = len(pieces[0])
@@ -95,9 +97,11 @@ class _Cutter:
             wanted -= len(chunk)
             if wanted <= 0:
                 break
-        self._ended = len(pieces) == 1
+        if len(pieces) == 1:
+            self._ended = True
+            return False
         self._buffer, self._at, self._counted = b"".join(pieces), 0, 0
-        return not self._ended
+        return True
 
     def _line_of(self, place: int) -> int:
         self._line += self._buffer.count(b"\n", self._counted, place)
@@ -132,35 +136,46 @@ class _Cutter:
         """
         while True:
             self._note_head()
-            other = self._resume.search(self._buffer, self._at + 1) if self._resume else None
-            limit = other.start(1) if other else len(self._buffer)
+            other = self._another()
+            limit = len(self._buffer) if other is None else other
             end = self._closing(limit)
             if end is not None and end <= limit:
                 self._learn(end)
                 return end
-            if other:
-                if not _may_become_json(self._buffer[self._at : limit + 1]):
-                    return limit
+            if other is not None:
+                if not _may_become_json(self._buffer[self._at : other + 1]):
+                    return other
                 end = self._closing(len(self._buffer))
                 if end is not None:
-                    return end if _parses(self._buffer[self._at : end]) else limit
+                    return end if _parses(self._buffer[self._at : end]) else other
             if len(self._buffer) - self._at > raw.MAX_ROW_BYTES or not self._more():
                 break
-        if other:
-            return other.start(1)
+        if other is not None:
+            return other
         if not self._ended:
-            limit = f"{raw.MAX_ROW_BYTES // 2**20} MiB"
+            most = f"{raw.MAX_ROW_BYTES // 2**20} MiB"
             where = f"{self._label}:{self._line_of(self._at)}"
             raise StepError(
-                f"{where}: the row that begins here does not end within {limit}; is a bracket or quote missing?"
+                f"{where}: the row that begins here does not end within {most}; is a bracket or quote missing?"
             )
         return len(self._buffer)
 
+    def _another(self) -> int | None:
+        """Where something begins as the first row did, behind what may stand between rows."""
+        place = self._at
+        while self._head:
+            place = self._buffer.find(self._head, place + 1)
+            if place < 0:
+                break
+            if self._buffer[place - 1] in b", \t\r\n":
+                return place
+        return None
+
     def _note_head(self) -> None:
         """Keep how the first element begins, which is where reading goes on after a broken one."""
-        if self._resume is None:
+        if not self._head:
             head = HEAD.match(self._buffer, self._at)
-            self._resume = re.compile(rb"[,\s](" + re.escape(head[0]) + rb")") if head else None
+            self._head = head[0] if head else b""
 
     def _learn(self, end: int) -> None:
         """Keep what stands between this element and the next. On one line that is also between parts of an element,

@@ -22,7 +22,9 @@ def write_ids(path: Path, buckets: Iterable[np.ndarray]) -> None:
     with pq.ParquetWriter(path, SCHEMA, compression="none", use_dictionary=False) as writer:
         for ids in buckets:
             if len(ids):
-                values = pa.Array.from_buffers(SCHEMA.field("id").type, len(ids), [None, pa.py_buffer(ids.astype(ID).tobytes())])
+                values = pa.Array.from_buffers(
+                    SCHEMA.field("id").type, len(ids), [None, pa.py_buffer(ids.astype(ID).tobytes())]
+                )
                 writer.write_table(pa.table([values], schema=SCHEMA))
 
 

@@ -29,7 +29,7 @@ FOLLOWS = {  # which turns may come after which; "call" is an assistant's turn t
     "user": ("assistant", "call"),
     "assistant": ("user",),
     "call": ("tool",),
-    "tool": ("tool", "assistant", "call"),
+    "tool": ("tool", "assistant", "call", "user"),
 }
 
 
@@ -76,11 +76,13 @@ def _any_message(turn: Any, where: str, faults: list[str] | None) -> dict[str, A
     spoken = given.strip().lower()
     if spoken not in ROLES:
         raise InvalidRow(Reason.UNKNOWN_ROLE, f"{where} has the role {given!r}; known: {', '.join(ROLES)}")
-    calls = turn.get("tool_calls") or None
-    if "content" not in turn and "value" not in turn and not calls:
+    calls = turn.get("tool_calls") or turn.get("function_call") or None  # the second is OpenAI's older form
+    if not calls and not any(name in turn for name in ("content", "value", "refusal")):
         raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no content; it has: {', '.join(turn)}")
     role = ROLES[spoken]
     text = _text(turn.get("content", turn.get("value")), role, where)
+    if not text and role == "assistant" and isinstance(turn.get("refusal"), str):
+        text = turn["refusal"]  # OpenAI keeps what a model said in refusing apart
     if spoken in CALL_ROLES and not calls:
         calls, text = text, ""
     message: dict[str, Any] = {"role": role, "content": text}

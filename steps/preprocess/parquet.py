@@ -109,7 +109,7 @@ def _json(batch: pa.RecordBatch, errors: str = "strict") -> list[bytes]:
 
 
 def _values(array: pa.Array, errors: str) -> list[Any]:
-    """The values of an array as what orjson can write. Column by column: Arrow's own `to_pylist` is slow on structs.
+    """The values of an array as what orjson can write. By their types: Python's values do not tell a struct from a map.
 
     Args:
         errors: what to do about bytes that are not UTF-8, as `bytes.decode` takes it.

@@ -8,29 +8,37 @@ MESSAGE_LIMIT = 500  # a row may be named by keys of any length
 
 
 class Reason(StrEnum):
-    """A code once published keeps its meaning: people count and filter by them."""
+    """A code, and what it means. A code once published keeps its meaning: people count and filter by them."""
 
-    NOT_JSON = "not_json"  # the row, or the structure around it, is not JSON
-    INVALID_UTF8 = "invalid_utf8"
-    NUL_BYTE = "nul_byte"  # raw, or as \u0000 in a text
-    TOO_LARGE = "too_large"  # one line beyond the reader's limit
-    TOO_DEEP = "too_deep"  # nested beyond what can be written back as JSON
-    MISSING_FIELD = "missing_field"
-    WRONG_TYPE = "wrong_type"
-    EMPTY_PROMPT = "empty_prompt"
-    EMPTY_RESPONSE = "empty_response"  # blank or null
-    SAME_RESPONSE = "same_response"
-    UNKNOWN_ROLE = "unknown_role"
-    TURN_ORDER = "turn_order"
-    NOT_ASSISTANT = "not_assistant"  # an answer holds a turn of someone else
-    PROMPT_MISMATCH = "prompt_mismatch"  # the prompt is not the one that the conversations answer
-    TOOLS_INVALID = "tools_invalid"  # a declared tool is not a function with a JSON schema
-    TOOL_CALL_INVALID = "tool_call_invalid"  # `chosen`, or the prompt, makes a call that is malformed or undeclared
-    CONTRADICTORY = "contradictory"  # the same pair also stands the other way round
-    TOO_LONG = "too_long"  # over --max-tokens or --max-characters
-    TEMPLATE_ERROR = "template_error"  # the tokenizer's chat template refuses the conversation
-    LEAKED = "leaked"  # its prompt stands in the validation set that the user brought
-    NEAR_DUPLICATE = "near_duplicate"  # its prompt is nearly one that came earlier
+    meaning: str
+
+    def __new__(cls, code: str, meaning: str) -> Reason:
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    NOT_JSON = "not_json", "the row, or the structure around it, is not JSON"
+    INVALID_UTF8 = "invalid_utf8", "bytes that are not UTF-8"
+    NUL_BYTE = "nul_byte", "a NUL, raw or as \\u0000 in a text"
+    TOO_LARGE = "too_large", "one row beyond the reader's limit of 64 MiB"
+    TOO_DEEP = "too_deep", "nested beyond what can be written back as JSON"
+    MISSING_FIELD = "missing_field", "a field that the layout needs is not there"
+    WRONG_TYPE = "wrong_type", "a field holds something else than the layout has there, such as an image"
+    EMPTY_PROMPT = "empty_prompt", "no turn of the user, or a blank one"
+    EMPTY_RESPONSE = "empty_response", "an answer is blank or null"
+    SAME_RESPONSE = "same_response", "chosen and rejected are the same"
+    UNKNOWN_ROLE = "unknown_role", "a turn by someone who is neither system, user, assistant nor tool"
+    TURN_ORDER = "turn_order", "turns that cannot follow each other"
+    NOT_ASSISTANT = "not_assistant", "an answer holds a turn of someone else"
+    PROMPT_MISMATCH = "prompt_mismatch", "the prompt is not the one that the conversations answer"
+    TOOLS_INVALID = "tools_invalid", "a declared tool is not a function with a JSON schema"
+    TOOL_CALL_INVALID = "tool_call_invalid", "prompt or chosen makes a call that is malformed, undeclared or incomplete"
+    CONTRADICTORY = "contradictory", "the same pair also stands in the data the other way round"
+    TOO_LONG = "too_long", "over max_tokens or max_characters"
+    TEMPLATE_ERROR = "template_error", "the tokenizer's chat template refuses the conversation"
+    LEAKED = "leaked", "the prompt stands in the validation set that the user brought"
+    NEAR_DUPLICATE = "near_duplicate", "the prompt is nearly one that came earlier"
 
 
 NOT_INVALID = (Reason.LEAKED, Reason.NEAR_DUPLICATE)  # sound rows, left out on request: no part of max_invalid_fraction

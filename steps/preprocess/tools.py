@@ -38,6 +38,9 @@ TOOLS_KEPT = 1024
 DECLARATIONS_KEPT = 256  # the rows of a data set share their tools; what is kept comes to tens of megabytes
 
 
+Place = tuple[str, ...]  # where in a row something stands; written out only for a message
+
+
 class CallFault(ValueError):
     """A tool call that is not a well-formed call."""
 
@@ -118,7 +121,7 @@ def _normalised(tool: Any, where: str) -> _Tool:
     if b"\\u0000" in text:
         refuse_nul(value)
     function = value["function"]
-    return _Tool(function["name"], text, tool_digest(value), function["parameters"].get("required", []))
+    return _Tool(function["name"], text, tool_digest(text), function["parameters"].get("required", []))
 
 
 def _normal_tool(tool: Any, where: str) -> dict[str, Any]:
@@ -149,13 +152,13 @@ def _parameters(value: Any, where: str) -> dict[str, Any]:
     bare = not isinstance(value.get("type"), str | list) and not isinstance(value.get("properties"), dict)
     if bare and all(isinstance(entry, dict) for entry in value.values()):
         value = {"type": "object", "properties": value}  # only the properties, without the schema around them
-    parameters = {"type": "object", **_schema(value, where)}
+    parameters = {"type": "object", **_schema(value, (where,))}
     if parameters["type"] != "object":
         raise InvalidRow(Reason.TOOLS_INVALID, f"{where}.type is {parameters['type']!r}; must be 'object'")
     return parameters
 
 
-def _schema(value: Any, where: str) -> Any:
+def _schema(value: Any, where: Place) -> Any:
     """A schema with JSON-schema types. Walks by keyword, so that a property that is called `type` stays a property."""
     if type(value) is dict and type(value.get("type")) is str and WALKED.isdisjoint(value):
         known = TYPES.get(value["type"])  # most schemas are a type and a description
@@ -166,27 +169,30 @@ def _schema(value: Any, where: str) -> Any:
     if isinstance(value, str):
         value = {"type": value}
     if not isinstance(value, dict):
-        raise InvalidRow(Reason.TOOLS_INVALID, f"{where} is {kind(value)}; must be a JSON schema")
+        raise InvalidRow(Reason.TOOLS_INVALID, f"{_said(where)} is {kind(value)}; must be a JSON schema")
     result: dict[str, Any] = {}
     for key, entry in value.items():
-        at = f"{where}.{key}"
         if key == "type":  # may bring `items` with it
-            for name, keyword in _typed(entry, at).items():
+            for name, keyword in _typed(entry, where).items():
                 result.setdefault(name, keyword)
         elif key in SCHEMA_MAPS and isinstance(entry, dict):
-            result[key] = {name: _schema(inner, f"{at}.{name}") for name, inner in entry.items()}
+            result[key] = {name: _schema(inner, (*where, key, name)) for name, inner in entry.items()}
         elif (key in SCHEMA_LISTS or key == "items") and isinstance(entry, list):
-            result[key] = [_schema(inner, f"{at}[{index}]") for index, inner in enumerate(entry)]
+            result[key] = [_schema(inner, (*where, f"{key}[{index}]")) for index, inner in enumerate(entry)]
         elif key in SCHEMA_NESTED:
-            result[key] = _schema(entry, at)
+            result[key] = _schema(entry, (*where, key))
         elif key == "required" and not isinstance(entry, list):
-            raise InvalidRow(Reason.TOOLS_INVALID, f"{at} is {kind(entry)}; must be a list of names")
+            raise InvalidRow(Reason.TOOLS_INVALID, f"{_said(where)}.required is {kind(entry)}; must be a list of names")
         else:
             result[key] = entry
     return result
 
 
-def _typed(value: Any, where: str) -> dict[str, Any]:
+def _said(where: Place) -> str:
+    return ".".join(where)
+
+
+def _typed(value: Any, where: Place) -> dict[str, Any]:
     """The schema that a `type` stands for: one keyword, with `items` beside it for `List[int]`, none for `any`."""
     if type(value) is str and value in TYPES:
         return {"type": TYPES[value]}
@@ -200,7 +206,7 @@ def _typed(value: Any, where: str) -> dict[str, Any]:
     if base == "optional" and inner:
         return _typed(inner, where)
     if base not in TYPES:
-        raise InvalidRow(Reason.TOOLS_INVALID, f"{where}: {value!r} is not a JSON schema type")
+        raise InvalidRow(Reason.TOOLS_INVALID, f"{_said(where)}.type: {value!r} is not a JSON schema type")
     if TYPES[base] == "array" and inner and "," not in inner:
         return {"type": "array", "items": _typed(inner, where)}
     return {"type": TYPES[base]}

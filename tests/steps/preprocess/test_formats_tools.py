@@ -78,3 +78,31 @@ def test_types_of_other_languages_become_json_schema_types(given, wanted):
         assert record.tools == [
             {"type": "function", "function": {"name": "f", "description": "", "parameters": expected}}
         ]
+
+
+def test_openais_older_function_call_and_its_refusals_are_read(write_lines, run_step):
+    asked = [{"role": "user", "content": "add 1 and 2"}]
+    call = {"role": "assistant", "content": None, "function_call": {"name": "add", "arguments": '{"a": 1}'}}
+    refusal = {"role": "assistant", "content": None, "refusal": "I cannot do sums."}
+    rows = [{"prompt": [*asked, call, {"role": "function", "name": "add", "content": "3"}], "chosen": "3"}]
+    rows += [{"prompt": asked, "chosen": [call]}]
+    tools = [{"name": "add", "parameters": {"a": {"type": "int"}}}]
+    others = [{**PLAIN, "prompt": f"q{number}"} for number in range(8)]
+    path = write_lines([*({**row, "rejected": [refusal], "tools": tools} for row in rows), *others])
+    report, records, _ = run_step(path)
+    assert report["rows"]["quarantined"] == 0
+    assert records[1].chosen[0]["tool_calls"] == [
+        {"type": "function", "function": {"name": "add", "arguments": {"a": 1}}}
+    ]
+    assert records[0].rejected == [{"role": "assistant", "content": "I cannot do sums."}]
+
+
+def test_a_system_field_that_contradicts_the_prompts_own_system_turn_is_refused(write_lines, run_step):
+    def row(number: int, system: str) -> dict:
+        prompt = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": f"q{number}"}]
+        return {"prompt": prompt, "chosen": "a", "rejected": "b", "system": system}
+
+    path = write_lines([*(row(n, "Be brief.") for n in range(8)), row(9, "Be long.")])
+    report, records, _ = run_step(path)
+    assert report["reasons"] == {"prompt_mismatch": 1}
+    assert [message["role"] for message in records[0].prompt] == ["system", "user"]

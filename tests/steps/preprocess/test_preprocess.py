@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -14,6 +15,7 @@ from steps.contract import StepError
 from steps.preprocess.convert import prompt_key, validation_limit
 from steps.preprocess.formats import FORMATS
 from steps.preprocess.preprocess import Options, preprocess
+from steps.preprocess.sources import BLOCK_BYTES
 from steps.records import read_records
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
@@ -34,11 +36,10 @@ def counts(report: dict) -> tuple[int, ...]:
 
 def test_a_folder_of_all_layouts(run_step):
     report, records, quarantine = run_step(SAMPLES)
-    assert counts(report) == (13, 13, 0, 0)
-    by_layout = {"plain": 2, "chat": 2, "implicit-prompt": 2, "ultrafeedback": 2, "when2call": 3, "sharegpt": 2}
-    assert report["formats"] == by_layout
+    assert counts(report) == (23, 23, 0, 0)
+    assert report["formats"] == {file.stem: report["files"][file.name] for file in SAMPLES.iterdir()}
+    assert report["formats"].keys() == {layout.name for layout in FORMATS} == {record.format for record in records}
     assert report["rejected_calls"] == {"undeclared": 1}
-    assert {record.format for record in records} == set(by_layout)
     assert quarantine == []
 
 
@@ -177,13 +178,37 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
     assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.parametrize("shard_bytes", [100, 3000])
+def test_the_account_does_not_depend_on_how_the_rows_are_cut_into_shards(tmp_path, write_lines, shard_bytes):
+    rows = [plain(f"p{n % 60}", f"yes {n % 90}", "no") for n in range(200)]  # equal rows, far from each other
+    rows += [plain("p3", "no", "yes 3"), plain("q", None), plain("P60", "x" * 5000)]
+    for number, part in enumerate((rows[:150], rows[150:])):
+        write_lines(part, f"in/{number}.jsonl")
+    with gzip.open(tmp_path / "in" / "2.jsonl.gz", "wt") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows[::-3])
+    shutil.copytree(SAMPLES, tmp_path / "in" / "samples")
+    written = []
+    for size, name in ((BLOCK_BYTES, "whole"), (shard_bytes, "cut")):
+        options = Options(tmp_path / "in", tmp_path / name, validation_fraction=0.3, shard_bytes=size)
+        preprocess(options)
+        report = json.loads((options.output / "report" / "report.json").read_text())
+        sides = [read_records(options.output / side) for side in ("train", "validation")]
+        quarantine = sorted((options.output / "quarantine" / "quarantine.jsonl").read_text().splitlines())
+        written.append((report, sides, quarantine))
+    assert counts(report)[2] > 80
+    assert report["reasons"] == {"contradictory": 2, "empty_response": 1}
+    assert written[0] == written[1]
+    assert len(list((tmp_path / "cut" / "train").iterdir())) > 5
+
+
+@settings(max_examples=80, deadline=None)
 @given(
     st.sampled_from(sorted(path.name for path in SAMPLES.iterdir())),
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255), st.integers(0, 2)), max_size=6),
+    st.sampled_from([50, 700, BLOCK_BYTES]),
 )
-def test_mutated_files_give_neither_a_traceback_nor_a_lost_row(tmp_path_factory, name, mutations):
-    """A byte replaced, inserted or removed anywhere: each line is still accounted for."""
+def test_mutated_files_give_neither_a_traceback_nor_a_lost_row(tmp_path_factory, name, mutations, shard_bytes):
+    """A byte replaced, inserted or removed anywhere: each line is still accounted for, wherever shards begin."""
     folder = tmp_path_factory.mktemp("mutated")
     path = folder / "in" / name
     path.parent.mkdir()
@@ -193,7 +218,8 @@ def test_mutated_files_give_neither_a_traceback_nor_a_lost_row(tmp_path_factory,
         data[place : place + (how != 1)] = bytes([byte] * (how != 2))
     path.write_bytes(data)
     (path.parent / "good.jsonl").write_text("".join(json.dumps(plain(f"good {n}")) + "\n" for n in range(8)))
-    preprocess(Options(path.parent, folder / "out", validation_fraction=0.5, max_invalid_fraction=1))
+    options = Options(path.parent, folder / "out", 0.5, max_invalid_fraction=1, shard_bytes=shard_bytes)
+    preprocess(options)
     report = json.loads((folder / "out" / "report" / "report.json").read_text())
     counts(report)
     if path.suffix == ".jsonl":

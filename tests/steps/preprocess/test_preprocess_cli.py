@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from steps.records import read_records
 
@@ -17,14 +18,17 @@ SAMPLES = ROOT / "tests" / "data" / "formats"
 
 
 def test_a_run_ends_with_a_summary(run_cli, tmp_path):
-    done = run_cli("--input", SAMPLES, "--output", tmp_path / "out", "--validation-fraction", "0.4")
+    rows = [{"prompt": f"p{n}", "chosen": "a", "rejected": "b"} for n in range(20)]
+    lines = [*(json.dumps(row) for row in [*rows, rows[0]]), "{"]
+    (tmp_path / "data.jsonl").write_text("\n".join(lines))
+    done = run_cli("--input", tmp_path / "data.jsonl", "--output", tmp_path / "out", "--validation-fraction", "0.4")
     assert (done.returncode, done.stderr) == (0, "")
     rows = json.loads((tmp_path / "out" / "report" / "report.json").read_text())["rows"]
-    layouts = "3 when2call, 2 chat, 2 implicit-prompt, 2 plain, 2 sharegpt, 2 ultrafeedback"
     assert done.stdout == (
-        f"rows read 13 ({layouts}) from 6 file(s)\n"
-        f"  train {rows['train']}  validation {rows['validation']}  duplicate 0  quarantined 0\n"
-        "  kept, with a faulty tool call in rejected: 1 undeclared\n"
+        f"22 rows = {rows['train']} train + {rows['validation']} validation + 1 duplicate + 1 quarantined\n"
+        "  plain: 21 rows\n"
+        "  quarantined, not_json: 1\n"
+        f"  report: {tmp_path}/out/report/report.html\n"
     )
     assert len(read_records(tmp_path / "out" / "train")) == rows["train"]
 
@@ -50,24 +54,21 @@ def test_help_lists_the_layouts(run_cli):
     assert all(f"  {path.stem} " in done.stdout for path in SAMPLES.iterdir())
 
 
-def test_a_run_killed_in_the_middle_leaves_nothing_that_looks_whole(tmp_path, run_cli):
-    fifo = tmp_path / "in" / "data.jsonl"
-    fifo.parent.mkdir()
-    rows = "".join(json.dumps({"prompt": f"p{n}", "chosen": "a", "rejected": "b"}) + "\n" for n in range(3000))
-    fifo.write_text(rows)
-    os.mkfifo(fifo.with_name("endless.jsonl"))  # the second file never comes: the run waits in the middle
-    command = [sys.executable, "-m", "steps.preprocess", "--input", fifo.parent, "--output", tmp_path / "out"]
-    process = subprocess.Popen(command, cwd=ROOT)
-    staged = tmp_path / "out" / ".incomplete" / "train" / "part-00000.parquet.tmp"
-    for _ in range(600):
-        if staged.exists() and staged.stat().st_size > 10_000:
-            break
-        time.sleep(0.05)
+@pytest.mark.parametrize("megabytes", [24, 48])  # in one process, and in several
+def test_a_run_killed_in_the_middle_leaves_nothing_that_looks_whole(tmp_path, run_cli, megabytes):
+    data = tmp_path / "data.jsonl"
+    with open(data, "w") as file:
+        for number in range(megabytes * 1000):
+            file.write(json.dumps({"prompt": f"p{number}", "chosen": "a" * 960, "rejected": "b"}) + "\n")
+    command = [sys.executable, "-m", "steps.preprocess", "--input", data, "--output", tmp_path / "out"]
+    process = subprocess.Popen([*command, "--workers", "2"], cwd=ROOT)
+    while not any((tmp_path / "out").glob(".incomplete/train/part-*")):
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".incomplete"]
-    fifo.with_name("endless.jsonl").unlink()
-    assert run_cli("--input", fifo.parent, "--output", tmp_path / "out").returncode == 0
+    assert run_cli("--input", data, "--output", tmp_path / "out").returncode == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["quarantine", "report", "train", "validation"]
 
 

@@ -219,8 +219,10 @@ def test_a_line_beyond_the_limit_is_not_held_in_memory(tmp_path, monkeypatch):
     path = written(tmp_path, b'{"a": 1}\n{"a": "' + b"x" * 2**25 + b'"}\n{"a": 2}\n')
     sources = sources_of(path, 2**22)
     tracemalloc.start()
-    rows = [row for source in sources for row in source.rows()]
-    assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
-    tracemalloc.stop()
+    try:
+        rows = [row for source in sources for row in source.rows()]
+        assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
+    finally:
+        tracemalloc.stop()
     assert [(row.line, len(row.data)) for row in rows] == [(1, 8), (2, raw.KEPT_BYTES), (3, 8)]
     assert str(rows[1].problem) == "the line is longer than 1 MiB"

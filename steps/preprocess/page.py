@@ -1,0 +1,209 @@
+"""report.json as one HTML page: what a reader wants to know of a run, in the order in which they ask.
+
+The page stands alone: no scripts, nothing loaded, and a policy in it that forbids both, since what it shows comes from
+people's data. Everything that is printed passes `visible` and the template engine's escaping. What the page says is
+decided here and in plots.py; how it looks, in report.html.jinja and report.css. Reads the report of this version only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import orjson
+
+from steps.preprocess import drift, plots
+from steps.preprocess.distribution import CHARACTERS_PER_TOKEN
+from steps.preprocess.reasons import NOT_INVALID, Reason
+from steps.preprocess.visible import on_one_line, visible
+
+FILES, OTHER_FILES = 50, 200  # listed
+TURNS = 8  # of a sample's conversation: half from its beginning, half from its end
+LONGEST_TEXT = 4000  # characters of a tool's schema or a call's arguments
+BIASED = 1.5  # times the median length of the other answer
+PARTS = {
+    "prompt": "Prompt",
+    "chosen": "Chosen answer",
+    "rejected": "Rejected answer",
+    "pair": "Pair: the prompt and the longer answer",
+}
+SIDES = {"train": "to train on", "validation": "held out", "duplicate": "seen before", "quarantined": "set aside"}
+FAULTS = {"undeclared": "calls a tool that is not declared", "arguments": "gets a tool's arguments wrong",
+          "malformed": "is not well-formed"}  # fmt: skip
+SETTINGS = {
+    "validation_fraction": "share of the prompts that is held out",
+    "validation_data": "the set that is held out instead",
+    "max_invalid_fraction": "share of invalid rows beyond which the run fails",
+    "format": "layout of all files; otherwise told from their rows",
+    "columns": "the names of the fields in the files",
+    "tool_calls": "what becomes of rows whose chosen answer calls tools wrongly",
+    "near_duplicates": "similarity from which a prompt is left out",
+    "tokenizer": "counts the tokens, with its chat template",
+    "max_tokens": "longer rows are quarantined",
+    "max_characters": "longer rows are quarantined",
+}
+
+
+def render(report: Mapping[str, Any]) -> str:
+    """The page of a report, as the module describes it."""
+    counted = {unit: parts for unit, parts in report["lengths"].items() if parts and parts["pair"]["count"]}
+    units = [unit for unit in ("tokens", "characters") if unit in counted]
+    return _template().render(
+        report=report,
+        rows=report["rows"],
+        problem=problem(report),
+        sides=SIDES,
+        reasons=_reasons(report),
+        lengths=[_lengths(counted[unit], unit) for unit in units],
+        answers=_answers(counted[units[0]], units[0]) if units else None,
+        files=_largest(report["files"], FILES),
+        faults=FAULTS,
+        samples={name: _sample(sample) for name, sample in sorted(report["samples"].items())},
+        drift=_drift(report) if report["baseline"] else None,
+        settings=SETTINGS,
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "share": share, "one_line": on_one_line, "pretty": pretty}
+    environment.globals |= {
+        "OTHER_FILES": OTHER_FILES,
+        "CHARACTERS_PER_TOKEN": CHARACTERS_PER_TOKEN,
+        "UNSTABLE": drift.UNSTABLE,
+        "SHIFTED": drift.SHIFTED,
+    }
+    return environment.get_template("report.html.jinja")
+
+
+def _finalize(value: Any) -> Any:
+    """What every printed expression passes before it is escaped, but for the markup that the template's macros make."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def number(value: float) -> str:
+    return f"{value:,}"
+
+
+def share(count: float, of: float = 1) -> str:
+    """A share in per cent that does not round something to nothing, nor nearly all to all."""
+    if not of or not count:
+        return "0%"
+    part = count / of
+    if part < 0.001:
+        return "< 0.1%"
+    if 0.999 < part < 1:
+        return "> 99.9%"
+    return f"{part:.1%}".replace(".0%", "%")
+
+
+def pretty(value: Any) -> str:
+    """JSON over several lines, or a text as it is, cut where it is very long."""
+    text = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({len(text) - LONGEST_TEXT:,} more)"
+
+
+def problem(report: Mapping[str, Any]) -> str | None:
+    """Why the data is not fit to train on, as Report.problem finds it; None where it is."""
+    rows, reasons = report["rows"], report["reasons"]
+    if not rows["read"]:
+        return "There is no row in the data."
+    invalid = rows["quarantined"] - sum(reasons.get(reason, 0) for reason in NOT_INVALID)
+    allowed = report["max_invalid_fraction"]
+    if invalid > allowed * rows["read"]:
+        part = f"{number(invalid)} of {number(rows['read'])} rows ({share(invalid, rows['read'])}) are invalid"
+        return f"{part}; max_invalid_fraction allows {share(allowed)}."
+    for side in ("train", "validation"):
+        if not rows[side]:
+            return f"No row is left for {side}."
+    return None
+
+
+def _reasons(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    known = {str(reason): reason.meaning for reason in Reason}
+    return [
+        {
+            "code": code,
+            "count": count,
+            "meaning": known.get(code),
+            "asked": code in NOT_INVALID,
+            "examples": report["examples"].get(code, []),
+        }
+        for code, count in sorted(report["reasons"].items(), key=lambda item: (-item[1], item[0]))
+    ]
+
+
+def _lengths(of_unit: Mapping[str, Any], unit: str) -> dict[str, Any]:
+    """The plots of one unit, on one axis so that the eye can compare them."""
+    axis = plots.Axis.over(of_unit[part]["histogram"] for part in PARTS)
+    parts = {
+        part: {"title": title, "is": of_unit[part], "plot": plots.histogram(of_unit[part], axis, unit)}
+        for part, title in PARTS.items()
+    }
+    return {"unit": unit, "parts": parts}
+
+
+def _answers(of_unit: Mapping[str, Any], unit: str) -> dict[str, Any]:
+    """Chosen against rejected answers: what DPO learns where nothing holds it is that longer is better."""
+    chosen, rejected = of_unit["chosen"], of_unit["rejected"]
+    medians = chosen["percentiles"]["50"], rejected["percentiles"]["50"]
+    shorter, longer = sorted(medians)
+    return {
+        "unit": unit,
+        "plot": plots.two_histograms(chosen["histogram"], rejected["histogram"], unit),
+        "chosen": chosen,
+        "rejected": rejected,
+        "medians": medians,
+        "longer": "chosen" if medians[0] > medians[1] else "rejected",
+        "times": f"{longer / max(shorter, 1):.1f}",
+        "biased": longer > BIASED * shorter,
+    }
+
+
+def _largest(counts: Mapping[str, int], most: int) -> dict[str, Any]:
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return {"shown": ranked[:most], "more": len(ranked[most:]), "more_rows": sum(count for _, count in ranked[most:])}
+
+
+def _sample(sample: Mapping[str, Any]) -> dict[str, Any]:
+    return {**sample, "turns": {side: _some(sample[side]) for side in ("prompt", "chosen", "rejected")}}
+
+
+def _some(messages: list[Any]) -> dict[str, Any]:
+    """A conversation's first turns and its last."""
+    if len(messages) <= TURNS:
+        return {"first": messages, "left_out": 0, "last": []}
+    half = TURNS // 2
+    return {"first": messages[:half], "left_out": len(messages) - TURNS, "last": messages[-half:]}
+
+
+def _drift(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The comparison with a baseline, with its plots."""
+    found = report["baseline"]
+    lengths = []
+    for unit in ("tokens", "characters"):
+        for part, changed in found["lengths"].get(unit, {}).items():
+            now = report["lengths"][unit][part]["histogram"]
+            plot = plots.two_histograms(now, changed["baseline_histogram"], unit)
+            verdict = _verdict(changed["psi"], changed["chance"])
+            lengths.append({**changed, "unit": unit, "title": PARTS[part], "plot": plot, "verdict": verdict})
+    return {**found, "lengths": lengths}
+
+
+def _verdict(psi: float, chance: float) -> str:
+    if psi > max(drift.SHIFTED, chance):
+        return "shifted"
+    if psi > max(drift.UNSTABLE, chance):
+        return "moved a little"
+    return "stable"

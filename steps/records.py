@@ -7,6 +7,7 @@ layouts that people's files have (steps/preprocess/formats.py does), and judges 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
@@ -41,6 +42,7 @@ SCHEMA = pa.schema(
 ROWS_PER_GROUP = 1000  # what a writer holds in memory, and a fixed number so that the same rows give the same bytes
 BYTES_PER_GROUP = 64 * 2**20  # of huge rows there are fewer in a group
 REPEATING = ["tools", "format", "source_file"]  # columns whose values come again and again
+FORM = {"schema": SCHEMA, "compression": "zstd", "use_dictionary": REPEATING}
 
 
 def part_name(number: int) -> str:
@@ -167,15 +169,18 @@ def _text_column(texts: Iterable[bytes | None]) -> pa.Array:
 
 
 class RecordWriter:
-    """Writes one Parquet file, a row group at a time; the file appears when the block ends well."""
+    """Writes one file of records, a group at a time: Parquet, or Arrow where it is `staged` for `finish`.
 
-    def __init__(self, path: Path) -> None:
+    The file appears when the block ends well.
+    """
+
+    def __init__(self, path: Path, staged: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._beside = path.with_name(f"{path.name}.tmp")
         self._pending: list[EncodedRecord] = []
         self._bytes = 0
-        self._file = pq.ParquetWriter(self._beside, SCHEMA, compression="zstd", use_dictionary=REPEATING)
+        self._file = pa.ipc.new_file(self._beside, SCHEMA) if staged else pq.ParquetWriter(self._beside, **FORM)
         self.rows = 0
 
     def write(self, row: EncodedRecord) -> None:
@@ -187,8 +192,11 @@ class RecordWriter:
 
     def _flush(self) -> None:
         if self._pending:
-            self._file.write_table(_table(self._pending))
+            self.write_table(_table(self._pending))
             self._pending, self._bytes = [], 0
+
+    def write_table(self, table: pa.Table) -> None:
+        self._file.write_table(table)
 
     def __enter__(self) -> RecordWriter:
         return self
@@ -213,22 +221,30 @@ def write_records(folder: Path, records: Iterable[Record]) -> int:
     return writer.rows
 
 
-def filter_rows(path: Path, keep: np.ndarray) -> list[Record]:
-    """Take the rows out of a file for which the mask says False, and return them; a file without rows goes.
+def finish(staged: Path, path: Path, keep: np.ndarray) -> list[Record]:
+    """Write the rows of a staged file for which the mask says True to a Parquet file, and return the others.
 
     Args:
-        keep: bool, one for each row of the file.
+        keep: bool, one for each row of the staged file. Where it says False throughout, no file is written.
     """
-    table = pq.read_table(path, schema=SCHEMA)
-    mask = pa.Array.from_buffers(pa.bool_(), len(keep), [None, pa.py_buffer(np.packbits(keep, bitorder="little"))])
-    out = [decode(EncodedRecord(**row)) for row in table.filter(pc.invert(mask)).to_pylist()]
-    stay = table.filter(mask)
-    if stay.num_rows == 0:
-        path.unlink()
-        return out
-    beside = path.with_name(f"{path.name}.tmp")
-    pq.write_table(stay, beside, compression="zstd", use_dictionary=REPEATING, row_group_size=ROWS_PER_GROUP)
-    os.replace(beside, path)
+    out: list[Record] = []
+    with contextlib.ExitStack() as stack:
+        reader = pa.ipc.open_file(stack.enter_context(pa.OSFile(str(staged))))
+        writer = stack.enter_context(RecordWriter(path)) if keep.any() else None
+        start = 0
+        for number in range(reader.num_record_batches):
+            table = pa.Table.from_batches([reader.get_batch(number)])
+            mask = keep[start : start + len(table)]
+            start += len(table)
+            if not mask.all():
+                stays = pa.Array.from_buffers(
+                    pa.bool_(), len(mask), [None, pa.py_buffer(np.packbits(mask, bitorder="little"))]
+                )
+                gone = table.filter(pc.invert(stays))
+                out += [decode(EncodedRecord(**row)) for row in gone.to_pylist()]
+                table = table.filter(stays)
+            if len(table):
+                writer.write_table(table)
     return out
 
 

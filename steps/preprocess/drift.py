@@ -20,6 +20,8 @@ NORMAL_99 = 2.326  # 99 % of a normal distribution lies below that many deviatio
 GROWN = 0.01  # of a reason's share of the rows read
 SHRUNK = 0.1  # of the rows that stay
 SHOWN_PERCENTILES = ("50", "95", "99")
+SETTINGS = ("validation_fraction", "validation_data", "max_invalid_fraction", "format", "columns", "tool_calls",
+            "near_duplicates", "tokenizer", "max_tokens", "max_characters")  # fmt: skip
 
 
 def compare(report: Mapping[str, Any], baseline: Mapping[str, Any], rows: Mapping[str, int] | None) -> dict[str, Any]:
@@ -32,12 +34,13 @@ def compare(report: Mapping[str, Any], baseline: Mapping[str, Any], rows: Mappin
     Returns:
         same_data, baseline_rows, rows, lengths (by unit and part: percentiles old and new, psi, chance: the psi that
         equal data reaches once in a hundred times, baseline_histogram), formats and reasons (shares of the rows read,
-        old and new), and warnings: a sentence for each notable change.
+        old and new), settings (those that differ, old and new), and warnings: a sentence for each notable change.
     """
     lengths = {
         unit: {part: _length_drift(now, before) for part, now, before in _comparable(report, baseline, unit)}
-        for unit in ("characters", "tokens")
+        for unit in ("tokens", "characters")
     }
+    settings = {name: [baseline[name], report[name]] for name in SETTINGS if name in baseline}
     drift = {
         "same_data": report["data_hash"] == baseline.get("data_hash"),
         "baseline_rows": {name: count for name, count in baseline["rows"].items() if isinstance(count, int)},
@@ -45,6 +48,7 @@ def compare(report: Mapping[str, Any], baseline: Mapping[str, Any], rows: Mappin
         "lengths": {unit: parts for unit, parts in lengths.items() if parts},
         "formats": _shares(report, baseline, "formats"),
         "reasons": _shares(report, baseline, "reasons"),
+        "settings": {name: [old, new] for name, (old, new) in settings.items() if old != new},
     }
     return {**drift, "warnings": list(_warnings(drift, report["rows"]))}
 
@@ -141,9 +145,11 @@ def _warnings(drift: Mapping[str, Any], rows: Mapping[str, int]) -> Iterator[str
     for name, (old, new) in drift["formats"].items():
         if (old == 0) != (new == 0):
             yield f"layout {name} {'appeared' if old == 0 else 'vanished'}"
+    told = set()  # a shift in tokens is not told again in characters
     for unit, parts in drift["lengths"].items():
         for part, lengths in parts.items():
-            if lengths["psi"] > max(SHIFTED, lengths["chance"]):
+            if lengths["psi"] > max(SHIFTED, lengths["chance"]) and part not in told:
+                told.add(part)
                 old, new = lengths["percentiles"]["50"]
                 index = f"stability index {lengths['psi']:.2f}"
                 yield f"{part} lengths shifted: median {new:,} {unit}, {old:,} in the baseline ({index})"

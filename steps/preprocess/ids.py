@@ -13,6 +13,7 @@ from steps.contract import StepError
 
 FOLDER = "ids"
 ID = np.dtype(">u8")  # one half of an id; numpy's own operations tend to give back the machine's byte order
+GROUP_BYTES = 2**20  # of a Parquet row group
 SCHEMA = pa.schema([pa.field("id", pa.binary(16), nullable=False)])
 
 
@@ -20,12 +21,19 @@ def write_ids(path: Path, buckets: Iterable[np.ndarray]) -> None:
     """Write ids, given bucket by bucket as rows of two 64-bit numbers, most significant first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with pq.ParquetWriter(path, SCHEMA, compression="none", use_dictionary=False) as writer:
+        pending = b""
         for ids in buckets:
-            if len(ids):
-                values = pa.Array.from_buffers(
-                    SCHEMA.field("id").type, len(ids), [None, pa.py_buffer(ids.astype(ID).tobytes())]
-                )
-                writer.write_table(pa.table([values], schema=SCHEMA))
+            pending += ids.astype(ID).tobytes()
+            if len(pending) > GROUP_BYTES:
+                writer.write_table(_table(pending))
+                pending = b""
+        writer.write_table(_table(pending))
+
+
+def _table(ids: bytes) -> pa.Table:
+    kind = SCHEMA.field("id").type
+    column = pa.Array.from_buffers(kind, len(ids) // kind.byte_width, [None, pa.py_buffer(ids)])
+    return pa.table([column], schema=SCHEMA)
 
 
 def read_ids(report_folder: Path) -> np.ndarray | None:
@@ -37,11 +45,20 @@ def read_ids(report_folder: Path) -> np.ndarray | None:
     paths = sorted((report_folder / FOLDER).glob("*.parquet"))
     if not paths:
         return None
+    return np.concatenate([read_file(path) for path in paths])
+
+
+def read_file(path: Path) -> np.ndarray:
+    """The ids of one file that `write_ids` wrote; raises as `read_ids` does."""
     try:
-        columns = [pq.read_table(path, schema=SCHEMA).column("id").combine_chunks() for path in paths]
+        column = pq.read_table(path, schema=SCHEMA).column("id").combine_chunks()
     except pa.ArrowException as error:
-        raise StepError(f"{report_folder / FOLDER}: these ids cannot be read ({error})") from None
-    return np.frombuffer(b"".join(id for column in columns for id in column.to_pylist()), ID).reshape(-1, 2)
+        raise StepError(f"{path}: these ids cannot be read ({error})") from None
+    if not len(column):
+        return np.zeros((0, 2), ID)
+    return np.frombuffer(
+        column.buffers()[1], ID, 2 * len(column), column.offset * SCHEMA.field("id").type.byte_width
+    ).reshape(-1, 2)
 
 
 def compare(ids: np.ndarray, baseline: np.ndarray) -> dict[str, int]:

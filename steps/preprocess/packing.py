@@ -83,12 +83,13 @@ def _pieces(sources: Iterator[Source], rules: Rules, shard_bytes: int) -> Iterat
         name = layout_name(label, path, rules)
         for source in of_file:
             if isinstance(source, Stream):
-                yield from ((rows, name) for rows in _read(source, shard_bytes))
+                yield from ((rows, name) for rows in read_stream(source, shard_bytes))
             else:
                 yield source, name
 
 
-def _read(stream: Stream, shard_bytes: int) -> Iterator[Rows]:
+def read_stream(stream: Stream, shard_bytes: int) -> Iterator[Rows]:
+    """The rows of a file that has to be read from its start, as many at a time as come to a shard."""
     raws: list[RawRow] = []
     size = 0
     for raw in stream.rows():

@@ -16,19 +16,20 @@ import jinja2
 import orjson
 
 from steps.preprocess import drift, plots
-from steps.preprocess.distribution import CHARACTERS_PER_TOKEN
+from steps.preprocess.distribution import CHARACTERS_PER_TOKEN, PERCENTILES
 from steps.preprocess.reasons import NOT_INVALID, Reason
-from steps.preprocess.visible import on_one_line, visible
+from steps.preprocess.visible import name, visible
 
 FILES, OTHER_FILES = 50, 200  # listed
 TURNS = 8  # of a sample's conversation: half from its beginning, half from its end
 LONGEST_TEXT = 4000  # characters of a tool's schema or a call's arguments
 BIASED = 1.5  # times the median length of the other answer
+FEW = 20  # rows, whose medians tell nothing
 PARTS = {
     "prompt": "Prompt",
     "chosen": "Chosen answer",
     "rejected": "Rejected answer",
-    "pair": "Pair: the prompt and the longer answer",
+    "pair": "Prompt and longer answer",
 }
 SIDES = {"train": "to train on", "validation": "held out", "duplicate": "seen before", "quarantined": "set aside"}
 FAULTS = {"undeclared": "calls a tool that is not declared", "arguments": "gets a tool's arguments wrong",
@@ -59,9 +60,11 @@ def render(report: Mapping[str, Any]) -> str:
         reasons=_reasons(report),
         lengths=[_lengths(counted[unit], unit) for unit in units],
         answers=_answers(counted[units[0]], units[0]) if units else None,
-        files=_largest(report["files"], FILES),
+        formats=_ranked(report["formats"]),
+        files=_ranked(report["files"]),
+        called=_ranked(report["tools"]["called"]),
         faults=FAULTS,
-        samples={name: _sample(sample) for name, sample in sorted(report["samples"].items())},
+        samples={layout: _sample(sample) for layout, sample in sorted(report["samples"].items())},
         drift=_drift(report) if report["baseline"] else None,
         settings=SETTINGS,
     )
@@ -77,10 +80,12 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "share": share, "one_line": on_one_line, "pretty": pretty}
+    environment.filters |= {"number": number, "share": share, "name": name, "pretty": pretty}
     environment.globals |= {
+        "FILES": FILES,
         "OTHER_FILES": OTHER_FILES,
         "CHARACTERS_PER_TOKEN": CHARACTERS_PER_TOKEN,
+        "PERCENTILES": PERCENTILES,
         "UNSTABLE": drift.UNSTABLE,
         "SHIFTED": drift.SHIFTED,
     }
@@ -93,7 +98,7 @@ def _finalize(value: Any) -> Any:
 
 
 def number(value: float) -> str:
-    return f"{value:,}"
+    return f"{value:,}".removesuffix(".0")
 
 
 def share(count: float, of: float = 1) -> str:
@@ -114,19 +119,19 @@ def pretty(value: Any) -> str:
     return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({len(text) - LONGEST_TEXT:,} more)"
 
 
-def problem(report: Mapping[str, Any]) -> str | None:
-    """Why the data is not fit to train on, as Report.problem finds it; None where it is."""
+def problem(report: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Why the data is not fit to train on, by the rules of Report.problem, and what mends it; None where it is fit."""
     rows, reasons = report["rows"], report["reasons"]
     if not rows["read"]:
-        return "There is no row in the data."
+        return "There is no row in the data", "Give a file that has some."
     invalid = rows["quarantined"] - sum(reasons.get(reason, 0) for reason in NOT_INVALID)
     allowed = report["max_invalid_fraction"]
     if invalid > allowed * rows["read"]:
         part = f"{number(invalid)} of {number(rows['read'])} rows ({share(invalid, rows['read'])}) are invalid"
-        return f"{part}; max_invalid_fraction allows {share(allowed)}."
+        return f"{part}, where {share(allowed)} may be", "Mend what is named below, or raise max_invalid_fraction."
     for side in ("train", "validation"):
         if not rows[side]:
-            return f"No row is left for {side}."
+            return f"No row is left for {side}", "Add rows, or change what is held out."
     return None
 
 
@@ -148,7 +153,7 @@ def _lengths(of_unit: Mapping[str, Any], unit: str) -> dict[str, Any]:
     """The plots of one unit, on one axis so that the eye can compare them."""
     axis = plots.Axis.over(of_unit[part]["histogram"] for part in PARTS)
     parts = {
-        part: {"title": title, "is": of_unit[part], "plot": plots.histogram(of_unit[part], axis, unit)}
+        part: {"title": title, "lengths": of_unit[part], "plot": plots.histogram(of_unit[part], axis, unit)}
         for part, title in PARTS.items()
     }
     return {"unit": unit, "parts": parts}
@@ -168,12 +173,13 @@ def _answers(of_unit: Mapping[str, Any], unit: str) -> dict[str, Any]:
         "longer": "chosen" if medians[0] > medians[1] else "rejected",
         "times": f"{longer / max(shorter, 1):.1f}",
         "biased": longer > BIASED * shorter,
+        "few": chosen["count"] < FEW,
     }
 
 
-def _largest(counts: Mapping[str, int], most: int) -> dict[str, Any]:
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return {"shown": ranked[:most], "more": len(ranked[most:]), "more_rows": sum(count for _, count in ranked[most:])}
+def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The largest first."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _sample(sample: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,13 +197,13 @@ def _some(messages: list[Any]) -> dict[str, Any]:
 def _drift(report: Mapping[str, Any]) -> dict[str, Any]:
     """The comparison with a baseline, with its plots."""
     found = report["baseline"]
-    lengths = []
+    lengths: dict[str, list[dict[str, Any]]] = {}
     for unit in ("tokens", "characters"):
         for part, changed in found["lengths"].get(unit, {}).items():
             now = report["lengths"][unit][part]["histogram"]
             plot = plots.two_histograms(now, changed["baseline_histogram"], unit)
             verdict = _verdict(changed["psi"], changed["chance"])
-            lengths.append({**changed, "unit": unit, "title": PARTS[part], "plot": plot, "verdict": verdict})
+            lengths.setdefault(unit, []).append({**changed, "title": PARTS[part], "plot": plot, "verdict": verdict})
     return {**found, "lengths": lengths}
 
 

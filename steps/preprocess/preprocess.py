@@ -24,7 +24,7 @@ from steps.preprocess.options import Options
 from steps.preprocess.packing import Files, local_shards, total_size
 from steps.preprocess.report import Report
 from steps.preprocess.settle import BUCKETS, KEEP, NEAR_DUPLICATE, bucket_of, data_hash, settle
-from steps.preprocess.shards import QUARANTINE, Drops, Shard, Sorted, convert_shard, drop_rows
+from steps.preprocess.shards import QUARANTINE, Shard, Sorted, Verdicts, convert_shard, write_parts
 from steps.preprocess.sources import BLOCK_BYTES
 from steps.preprocess.tally import Tally
 from steps.preprocess.workers import Workers, cores
@@ -111,18 +111,17 @@ class _Run:
     def settle(self) -> None:
         """Find the rows that may not stay, take them out, and take the figures of the others."""
         verdicts = self._verdicts()
-        for tally in self._workers.map(partial(drop_rows, folder=self._staging), self._drops(verdicts)):
+        for tally in self._workers.map(partial(write_parts, folder=self._staging), self._judged(verdicts)):
             self.tally.merge(tally)
 
-    def _drops(self, verdicts: np.ndarray) -> Iterator[Drops]:
+    def _judged(self, verdicts: np.ndarray) -> Iterator[Verdicts]:
         start = 0
         for number in self._numbers:
             index = np.load(self._index_file(number))
             of_shard = verdicts[start : start + len(index)]
             start += len(index)
             self.figures.add(index[of_shard == KEEP], self._options.units)
-            if of_shard.any():
-                yield Drops(number, of_shard, index["flags"])
+            yield Verdicts(number, of_shard, index["flags"])
 
     def _verdicts(self) -> np.ndarray:
         """A verdict for each row kept so far, in their order; writes the ids of those that stay."""

@@ -1,7 +1,8 @@
 """A share of the rows, worked on by one process: converted, split, written, and indexed for what needs all rows.
 
 Both engines (this machine's processes, and Spark) call the same two functions: `convert_shard`, and, once it is known
-which rows are duplicates or contradict each other, `drop_rows`. What a shard writes depends on its rows alone.
+which rows are duplicates or contradict each other, `write_parts`. Between the two, rows are staged as uncompressed
+Arrow, which costs little, so that a part is compressed once. What a shard writes depends on its rows alone.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from steps.preprocess.formats import by_name
 from steps.preprocess.near import signature
 from steps.preprocess.reasons import InvalidRow, Reason
 from steps.preprocess.rules import Rules
-from steps.preprocess.settle import CONTRADICTORY, DUPLICATE, NEAR_DUPLICATE
+from steps.preprocess.settle import CONTRADICTORY, DUPLICATE, KEEP, NEAR_DUPLICATE
 from steps.preprocess.sources import RawRow, Source
 from steps.preprocess.tally import Tally
 from steps.preprocess.tokens import token_counter
-from steps.records import Record, RecordWriter, filter_rows, part_name
+from steps.records import Record, RecordWriter, finish, part_name
 
 SIDES = ("train", "validation")
 QUARANTINE = "quarantine"
+STAGED = "staged"
 INDEX = np.dtype(
     [
         ("id", ">u8", 2),
@@ -70,7 +72,7 @@ class Sorted(NamedTuple):
 
 
 def convert_shard(shard: Shard, rules: Rules, held_out: Set[bytes], folder: Path | None) -> Sorted:
-    """Convert the shard's rows; write its part of both sides and of quarantine below `folder`, or with None nothing.
+    """Convert the shard's rows; with `folder`, write its quarantine there, and stage its rows for `write_parts`.
 
     Args:
         held_out: keys of the prompts of a validation set that the user brings; rows with one of them are left out.
@@ -158,8 +160,8 @@ class _Parts(contextlib.ExitStack):
         if self._folder is None:
             return
         if side not in self._writers:
-            path = self._folder / side / part_name(self._number)
-            self._writers[side] = self.enter_context(RecordWriter(path))
+            path = _staged(self._folder, side, self._number)
+            self._writers[side] = self.enter_context(RecordWriter(path, staged=True))
         self._writers[side].write(row.record)
 
     def quarantine(self, entry: Mapping[str, object]) -> None:
@@ -177,35 +179,41 @@ def open_quarantine(folder: Path, number: int, of_dropped: bool = False) -> Bina
     return open(path, "wb")
 
 
-class Drops(NamedTuple):
-    """The verdicts on a shard's rows, one for each entry of its index (see settle.py), and its flags."""
+def _staged(folder: Path, side: str, number: int) -> Path:
+    return folder / STAGED / side / f"{number}.arrow"
+
+
+class Verdicts(NamedTuple):
+    """What becomes of a shard's rows: a verdict for each entry of its index (see settle.py), and its flags."""
 
     number: int
     verdicts: np.ndarray
     flags: np.ndarray
 
 
-def drop_rows(drops: Drops, folder: Path) -> Tally:
-    """Take the rows that are not to be kept out of the parts below `folder`; returns what that changes in the counts.
+def write_parts(judged: Verdicts, folder: Path) -> Tally:
+    """Write the shard's part of both sides from what is staged below `folder`; returns what that changes in the counts.
 
-    What stands in quarantine of them is the record as it was converted, which is the `chat` layout: the row itself has
-    gone by.
+    What stands in quarantine of rows that are not kept is the record as it was converted, which is the `chat` layout:
+    the row itself has gone by.
     """
-    tally = Tally(kept=-int(np.count_nonzero(drops.verdicts)))
+    number, verdicts, flags = judged
+    tally = Tally(kept=-int(np.count_nonzero(verdicts)))
     condemned: list[tuple[int, Record, int]] = []
-    for number, side in enumerate(SIDES):
-        places = np.flatnonzero((drops.flags & IN_VALIDATION) == number * IN_VALIDATION)
-        verdicts = drops.verdicts[places]
-        if not verdicts.any():
+    for flag, side in enumerate(SIDES):
+        places = np.flatnonzero((flags & IN_VALIDATION) == flag * IN_VALIDATION)
+        staged = _staged(folder, side, number)
+        if not len(places):
             continue
-        records = filter_rows(folder / side / part_name(drops.number), verdicts == 0)
-        out = np.flatnonzero(verdicts)
-        condemned += zip(places[out].tolist(), records, verdicts[out].tolist(), strict=True)
+        records = finish(staged, folder / side / part_name(number), verdicts[places] == KEEP)
+        staged.unlink()
+        out = places[verdicts[places] != KEEP]
+        condemned += zip(out.tolist(), records, verdicts[out].tolist(), strict=True)
     condemned.sort(key=lambda entry: entry[0])
     tally.duplicate = sum(verdict == DUPLICATE for _, _, verdict in condemned)
     quarantined = [(record, DROPPED[verdict]) for _, record, verdict in condemned if verdict != DUPLICATE]
     if quarantined:
-        with open_quarantine(folder, drops.number, of_dropped=True) as file:
+        with open_quarantine(folder, number, of_dropped=True) as file:
             for record, reason in quarantined:
                 fields = {name: getattr(record, name) for name in ("prompt", "chosen", "rejected", "tools")}
                 raw = RawRow(record.source_file, record.source_line, orjson.dumps(fields))

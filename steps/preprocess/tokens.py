@@ -3,6 +3,7 @@ about as long as everything else together takes for a hundred."""
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def token_counter(folder: Path) -> CountTokens:
         raise StepError(f"--tokenizer {folder}: cannot be loaded: {first_line(error)}") from None
     if tokenizer.chat_template is None:
         raise StepError(f"--tokenizer {folder}: it has no chat template; give the tokenizer of a chat model")
+
+    tokenizer.model_max_length = sys.maxsize  # else transformers warns of rows that are longer, which is ours to judge
 
     def count(prompt: Messages, chosen: Messages, rejected: Messages, tools: Tools) -> Lengths:
         try:

@@ -1,4 +1,4 @@
-"""Other people's text as something safe to look at: what would not be seen, or turn a line round, becomes a symbol.
+"""Other people's text as something safe to look at: what would not be seen, or turn a line round, is spelt [U+202E].
 
 Escaping for HTML is the template engine's work, after this. Line ends and tabs stay, unless a text is to stand on one
 line; so do the joiners (U+200C, U+200D) that scripts and emoji are written with.
@@ -15,21 +15,22 @@ HIDDEN = re.compile(
     "\u2060-\u206f\u3164\ud800-\udfff\ufdd0-\ufdef\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff]"
 )
-LAYOUT = str.maketrans({"\n": "␊", "\t": "␉"})
+LAYOUT = re.compile("[\n\t]")
+LONGEST_NAME = 160
 
 
 def visible(text: str) -> str:
     """A text over as many lines as it has."""
-    return HIDDEN.sub(_symbol, text)
+    return HIDDEN.sub(_spelt, text)
 
 
-def on_one_line(text: str) -> str:
-    """A name, which has no business with line ends."""
-    return visible(text).translate(LAYOUT)
+def name(text: str) -> str:
+    """A name, on one line; the middle of a very long one is left out."""
+    if len(text) > LONGEST_NAME:
+        half = LONGEST_NAME // 2
+        text = f"{text[:half]} … {text[-half:]}"
+    return LAYOUT.sub(_spelt, visible(text))
 
 
-def _symbol(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "␡" if code == 0x7F else f"[U+{code:04X}]"
+def _spelt(match: re.Match[str]) -> str:
+    return f"[U+{ord(match[0]):04X}]"

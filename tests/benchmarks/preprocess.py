@@ -3,8 +3,8 @@
     python -m tests.benchmarks.preprocess [--rows FILE.jsonl] [--megabytes 200 2000] [--repeats 3]
 
 The file repeats the rows of --rows. Each repetition is made distinct, in its prompts and in its tools' descriptions, so
-that no row is a duplicate of another and tools repeat as often as they do in the sample. One row in 200 is then
-written twice, one in 200 damaged. Peers:
+that no row is a duplicate of another and tools repeat as often as they do in the sample. Then one row in 200 is written
+twice, one in 1,000 again far behind, and one in 200 damaged. Peers:
 
 - `datasets`: `load_dataset("json")`, a `map` with a process a core to the same columns, `to_parquet`. It neither
   validates nor looks for duplicates nor splits.
@@ -62,6 +62,7 @@ def generate(sample: Path, target: Path, megabytes: int, damaged: bool) -> int:
     """Write the file and return its bytes."""
     rows = [orjson.loads(line) for line in sample.read_bytes().splitlines()]
     rng = random.Random(0)
+    earlier: list[bytes] = []
     written, copy = 0, 0
     with open(target, "wb") as file:
         while written < megabytes * 10**6:
@@ -71,6 +72,9 @@ def generate(sample: Path, target: Path, megabytes: int, damaged: bool) -> int:
                     line = line[: len(line) // 2] + b"\n"
                 elif rng.random() < 1 / 200:
                     line *= 2
+                elif rng.random() < 1 / 1000:
+                    earlier.append(line)
+                    line += rng.choice(earlier)
                 written += file.write(line)
             copy += 1
     return written

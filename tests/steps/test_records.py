@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.contract import StepError
-from steps.records import SCHEMA, Record, RecordWriter, content_id, encode, filter_rows, read_records, write_records
+from steps.records import SCHEMA, Record, RecordWriter, content_id, encode, finish, read_records, write_records
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 JSON = st.recursive(
@@ -83,14 +83,26 @@ def test_a_failed_block_leaves_no_file(tmp_path):
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(RECORDS, min_size=1, max_size=5), st.data())
-def test_rows_taken_out_of_a_file_are_handed_back_and_the_others_stay(tmp_path_factory, records, data):
-    folder = tmp_path_factory.mktemp("filtered")
+def test_staged_rows_are_finished_or_handed_back(tmp_path_factory, records, data):
+    folder = tmp_path_factory.mktemp("staged")
     keep = data.draw(st.lists(st.booleans(), min_size=len(records), max_size=len(records)))
-    write_records(folder, records)
-    out = filter_rows(folder / "part-00000.parquet", np.array(keep))
+    with RecordWriter(folder / "0.arrow", staged=True) as writer:
+        for row in records:
+            writer.write(encode(row))
+    out = finish(folder / "0.arrow", folder / "out" / "part-00000.parquet", np.array(keep))
     assert out == [row for row, kept in zip(records, keep, strict=True) if not kept]
     stay = [row for row, kept in zip(records, keep, strict=True) if kept]
-    assert (read_records(folder) if stay else list(folder.iterdir())) == stay
+    assert (read_records(folder / "out") if stay else list(folder.glob("out/*"))) == stay
+
+
+def test_a_finished_file_has_the_bytes_of_one_written_at_once(tmp_path):
+    rows = [record(source_line=line) for line in range(1, 2503)]
+    with RecordWriter(tmp_path / "0.arrow", staged=True) as writer:
+        for row in rows:
+            writer.write(encode(row))
+    finish(tmp_path / "0.arrow", tmp_path / "one.parquet", np.ones(len(rows), bool))
+    write_records(tmp_path / "two", rows)
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two" / "part-00000.parquet").read_bytes()
 
 
 def test_a_row_and_its_reverse_differ_in_the_last_bit_of_their_ids():

@@ -1,0 +1,1 @@
+"""The Spark engine of Preprocess: the shards of the Python engine, worked on by a cluster."""

@@ -14,6 +14,17 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 GROUPS = PROJECT["optional-dependencies"]
 
+# What an image's jobs start; what its base image brings; what its code imports only where another image runs it.
+IMAGES = {
+    "training": ["steps.train.launch", "steps.train.train"],
+    "processing": ["steps.preprocess.__main__", "steps.gate.__main__", "steps.merge.__main__"],
+    "spark": ["steps.preprocess.submit", "steps.preprocess.on_spark"],
+}
+PROVIDED = {"training": {"torch"}, "processing": set(), "spark": {"pyspark", "py4j"}}
+NOT_RUN = {"training": set(), "processing": {"datasets"}, "spark": {"datasets"}}
+OPTIONAL = {"mlflow", "wandb", "tokenizers", "jinja2"}  # found by name, or by what transformers brings in
+PACKAGES = {"yaml": "pyyaml", "huggingface_hub": "huggingface-hub"}  # imported under another name
+
 
 def pins(lines: list[str]) -> dict[str, str]:
     """name -> version of `name[extra]==version` lines."""
@@ -29,17 +40,41 @@ def requirements(path: Path) -> dict[str, str]:
     return pins([line for line in path.read_text().splitlines() if line and not line.startswith("#")])
 
 
-def step_files(step: str) -> list[Path]:
-    return sorted((ROOT / "steps" / step).glob("*.py"))
-
-
-def top_level_imports(path: Path) -> set[str]:
+def imports(path: Path) -> set[str]:
+    """All that a module imports when it runs, by full name; `from x import y` gives x and x.y."""
+    tree = ast.parse(path.read_text())
+    only_for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
+        if id(node) in only_for_types:
+            continue
         if isinstance(node, ast.Import):
-            found |= {name.name.partition(".")[0] for name in node.names}
+            found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.partition(".")[0])
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return found
+
+
+def third_party(entries: list[str]) -> set[str]:
+    """The packages that these modules of `steps` import, and those of `steps` that they bring in."""
+    waiting, seen, found = list(entries), set(), set()
+    while waiting:
+        name = waiting.pop()
+        path = ROOT / Path(*name.split(".")).with_suffix(".py")
+        if name in seen or not path.is_file():
+            continue
+        seen.add(name)
+        for imported in imports(path):
+            top = imported.partition(".")[0]
+            if top == "steps":
+                waiting.append(imported)
+            elif top not in sys.stdlib_module_names:
+                found.add(PACKAGES.get(top, top))
     return found
 
 
@@ -51,18 +86,17 @@ def test_every_direct_dependency_is_pinned_and_the_constraints_agree() -> None:
             assert constraints[name] == version, name
 
 
-@pytest.mark.parametrize(("image", "provided"), [("training", {"torch"}), ("processing", set())])
-def test_an_image_installs_its_group(image: str, provided: set[str]) -> None:
-    """`provided`: what the base image brings."""
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_installs_its_group(image: str) -> None:
     installed = requirements(ROOT / "containers" / image / "requirements.txt")
     group = pins(GROUPS[image])
     light = pins([line for line in PROJECT["dependencies"] if line.startswith(("pydantic", "pyyaml"))])
-    expected = {name: version for name, version in group.items() if name not in provided}
+    expected = {name: version for name, version in group.items() if name not in PROVIDED[image]}
     assert installed == expected | (light if image == "training" else {})
 
 
 def test_the_images_and_the_makefile_take_files_that_exist() -> None:
-    for image in ("training", "processing"):
+    for image in IMAGES:
         text = (ROOT / "containers" / image / "Dockerfile").read_text()
         for source in re.findall(r"^COPY (\S+) ", text, re.MULTILINE):
             assert (ROOT / source).exists(), source
@@ -70,25 +104,14 @@ def test_the_images_and_the_makefile_take_files_that_exist() -> None:
     assert f"TORCH := torch=={pins(GROUPS['training'])['torch']}" in (ROOT / "Makefile").read_text()
 
 
-SHARED = [ROOT / "steps" / name for name in ("contract.py", "records.py")]
-CODE = {
-    "training": [*SHARED, ROOT / "steps" / "typed_yaml.py", *step_files("train")],
-    "processing": [*SHARED, *(path for step in ("preprocess", "gate", "merge") for path in step_files(step))],
-}
-PACKAGES = {"yaml": "pyyaml", "huggingface_hub": "huggingface-hub"}  # imported under another name
-
-
-@pytest.mark.parametrize("image", CODE)
+@pytest.mark.parametrize("image", IMAGES)
 def test_an_image_has_what_its_code_imports_and_nothing_else(image: str) -> None:
     installed = set(requirements(ROOT / "containers" / image / "requirements.txt"))
-    provided = {"torch"} if image == "training" else set()
-    optional = {"mlflow", "wandb", "tokenizers", "orjson", "pyarrow"}  # transformers and records bring them in
-    imported = {
-        PACKAGES.get(name, name)
-        for path in CODE[image]
-        if path.name != "step.py"
-        for name in top_level_imports(path)
-        if name not in sys.stdlib_module_names and name != "steps"
-    }
-    assert imported <= installed | provided
-    assert installed - optional <= imported
+    imported = third_party(IMAGES[image]) - NOT_RUN[image]
+    assert imported <= installed | PROVIDED[image]
+    assert installed - OPTIONAL <= imported
+
+
+def test_the_spark_that_is_tested_here_is_of_the_images_series() -> None:
+    base = re.search(r"sagemaker-spark-processing:(\d+\.\d+)-", (ROOT / "containers/spark/Dockerfile").read_text())
+    assert pins(GROUPS["spark"])["pyspark"].startswith(f"{base[1]}.")

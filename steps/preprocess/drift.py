@@ -13,9 +13,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from steps.preprocess.distribution import EDGES
+
+KNOWN_EDGES = frozenset(EDGES.tolist())
 UNSTABLE, SHIFTED = 0.1, 0.25  # population stability index
 GROUPS = 10  # of lengths, with about as many older rows in each
-LEAST_SHARE = 1e-4  # what an empty group counts as, since the index has no value for zero
+EMPTY = 0.5  # rows that an empty group counts as, since the index has no value for zero
 NORMAL_99 = 2.326  # 99 % of a normal distribution lies below that many deviations
 GROWN = 0.01  # of a reason's share of the rows read
 SHRUNK = 0.1  # of the rows that stay
@@ -69,7 +72,9 @@ def _is_distribution(value: Mapping[str, Any]) -> bool:
     edges, counts = histogram.get("edges"), histogram.get("counts")
     if not isinstance(edges, list) or not isinstance(counts, list) or len(edges) != len(counts) + 1:
         return False
-    numbers = [*edges[:-1], *counts, *(percentiles.get(name) for name in SHOWN_PERCENTILES)]
+    if not KNOWN_EDGES.issuperset(edges[:-1]):
+        return False
+    numbers = [*counts, *(percentiles.get(name) for name in SHOWN_PERCENTILES)]
     return all(isinstance(number, int) for number in numbers) and sum(counts) > 0
 
 
@@ -105,7 +110,7 @@ def stability_index(groups: Sequence[tuple[int, int]]) -> float:
     new_total, old_total = map(sum, zip(*groups, strict=True))
     total = 0.0
     for counts in groups:
-        new, old = (max(n / of, LEAST_SHARE) for n, of in zip(counts, (new_total, old_total), strict=True))
+        new, old = (max(count, EMPTY) / of for count, of in zip(counts, (new_total, old_total), strict=True))
         total += (new - old) * math.log(new / old)
     return total
 
@@ -142,9 +147,10 @@ def _warnings(drift: Mapping[str, Any], rows: Mapping[str, int]) -> Iterator[str
     for name, (old, new) in drift["reasons"].items():
         if new - old > GROWN:
             yield f"quarantined as {name}: {new:.1%} of the rows, {old:.1%} in the baseline"
-    for name, (old, new) in drift["formats"].items():
-        if (old == 0) != (new == 0):
-            yield f"layout {name} {'appeared' if old == 0 else 'vanished'}"
+    for said, missing in (("appeared", 0), ("vanished", 1)):
+        names = [name for name, shares in drift["formats"].items() if not shares[missing] and shares[1 - missing]]
+        if names:
+            yield f"layout{'s' if len(names) > 1 else ''} {', '.join(names)} {said}"
     told = set()  # a shift in tokens is not told again in characters
     for unit, parts in drift["lengths"].items():
         for part, lengths in parts.items():

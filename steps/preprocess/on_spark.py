@@ -13,26 +13,31 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[0] = str(ROOT)  # of a script it is its own folder, whose modules would hide others of the same name
+if __name__ == "__main__":
+    sys.path[0] = str(ROOT)  # of a script it is its own folder, whose modules would hide others of the same name
 
-from py4j.protocol import Py4JJavaError
 from pyspark import SparkConf, SparkContext
+from pyspark.java_gateway import launch_gateway
 
 from steps import contract
 from steps.contract import StepError
 from steps.preprocess.options import Options, parse
 from steps.preprocess.spark.run import preprocess
 
+CONFIGURATION = [
+    ("spark.executorEnv.PYTHONPATH", str(ROOT)),  # YARN starts executors without this process's environment
+    ("spark.driver.maxResultSize", "0"),
+    ("spark.ui.enabled", "false"),
+    ("spark.ui.showConsoleProgress", "false"),
+]
+MEMORY = (("spark.executor.memory", "1g"), ("spark.executor.memoryOverhead", "384m"))  # with Spark's defaults
 JAVA_SHARE = 4  # Java gets a fourth of an executor's memory
 SIZE = re.compile(r"(\d+)([kmgt]?)b?", re.IGNORECASE)
 MEBIBYTES = {"k": 2**-10, "m": 1, "": 1, "g": 2**10, "t": 2**20}
-TOLD = re.compile(r"^steps\.contract\.StepError: (.*?)\n\s*\n?\s*at ", re.DOTALL | re.MULTILINE)
 
 
 def main() -> None:
@@ -40,7 +45,8 @@ def main() -> None:
     options.check()
     if options.workers is not None:
         raise StepError("--workers: Spark decides on its processes itself; leave it out")
-    with SparkContext(conf=configuration()) as spark, _told():
+    with context() as spark:
+        spark.setLogLevel("WARN")
         print(f"Spark {spark.version} on {spark.master}, {spark.defaultParallelism} tasks at a time", flush=True)
         report = preprocess(options, spark)
     print(report.summary())
@@ -53,27 +59,22 @@ def _absolute(options: Options) -> Options:
     return replace(options, **paths)
 
 
-def configuration() -> SparkConf:
-    """What spark-submit was given, and what the step needs besides."""
+def context() -> SparkContext:
+    """Spark as spark-submit was told, and as the step needs it."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # what executors run, where nobody says otherwise
-    conf = SparkConf().setAppName("dpo-preprocess")
-    conf.set("spark.executorEnv.PYTHONPATH", str(ROOT))  # YARN starts executors without this process's environment
-    conf.set("spark.driver.maxResultSize", "0")
-    conf.set("spark.ui.enabled", "false")
-    conf.set("spark.ui.showConsoleProgress", "false")
-    if conf.get("spark.master", "").startswith("yarn"):
-        _give_memory_to_python(conf)
-    return conf
+    gateway = launch_gateway()
+    given = gateway.jvm.SparkConf()
+    conf = SparkConf().setAppName("dpo-preprocess").setAll(CONFIGURATION)
+    if given.get("spark.master", "").startswith("yarn"):
+        conf.setAll(executor_memory(*(given.get(name, default) for name, default in MEMORY)))
+    return SparkContext(conf=conf, gateway=gateway)
 
 
-def _give_memory_to_python(conf: SparkConf) -> None:
-    heap, beside = (conf.get(f"spark.executor.{name}", default) for name, default in MEMORY)
-    total = _mebibytes(heap) + _mebibytes(beside)
-    conf.set("spark.executor.memory", f"{total // JAVA_SHARE}m")
-    conf.set("spark.executor.memoryOverhead", f"{total - total // JAVA_SHARE}m")
-
-
-MEMORY = (("memory", "1g"), ("memoryOverhead", "384m"))  # Spark's defaults
+def executor_memory(heap: str, overhead: str) -> list[tuple[str, str]]:
+    """The settings that share out the same memory anew: what is no Java heap is the Python processes'."""
+    total = _mebibytes(heap) + _mebibytes(overhead)
+    sizes = (total // JAVA_SHARE, total - total // JAVA_SHARE)
+    return [(name, f"{size}m") for (name, _), size in zip(MEMORY, sizes, strict=True)]
 
 
 def _mebibytes(text: str) -> int:
@@ -81,18 +82,6 @@ def _mebibytes(text: str) -> int:
     if not match:
         raise StepError(f"{text!r} is no amount of memory that Spark takes, such as 4g or 4096m")
     return int(int(match[1]) * MEBIBYTES[match[2].lower()])
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn the step's own error, which reaches this process inside a Java stack trace, back into what it was."""
-    try:
-        yield
-    except Py4JJavaError as error:
-        told = TOLD.search(str(error.java_exception))
-        if told:
-            raise StepError(told[1]) from None
-        raise
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def render(report: Mapping[str, Any]) -> str:
         files=_ranked(report["files"]),
         called=_ranked(report["tools"]["called"]),
         faults=FAULTS,
-        samples={layout: _sample(sample) for layout, sample in sorted(report["samples"].items())},
+        samples=_samples(report),
         drift=_drift(report) if report["baseline"] else None,
         settings=SETTINGS,
     )
@@ -80,7 +80,7 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "share": share, "name": name, "pretty": pretty}
+    environment.filters |= {"number": number, "share": share, "points": points, "name": name, "pretty": pretty}
     environment.globals |= {
         "FILES": FILES,
         "OTHER_FILES": OTHER_FILES,
@@ -111,6 +111,12 @@ def share(count: float, of: float = 1) -> str:
     if 0.999 < part < 1:
         return "> 99.9%"
     return f"{part:.1%}".replace(".0%", "%")
+
+
+def points(change: float) -> str:
+    """A change of a share, in percentage points."""
+    text = f"{100 * change:+.1f}"
+    return text if text.strip("+-0.") else "0"
 
 
 def pretty(value: Any) -> str:
@@ -182,8 +188,12 @@ def _ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _sample(sample: Mapping[str, Any]) -> dict[str, Any]:
-    return {**sample, "turns": {side: _some(sample[side]) for side in ("prompt", "chosen", "rejected")}}
+def _samples(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The rows that are shown, that of the most frequent layout first."""
+    counts = report["formats"]
+    found = sorted(report["samples"].items(), key=lambda item: (-counts.get(item[0], 0), item[0]))
+    sides = ("prompt", "chosen", "rejected")
+    return {layout: {**sample, "turns": {side: _some(sample[side]) for side in sides}} for layout, sample in found}
 
 
 def _some(messages: list[Any]) -> dict[str, Any]:
@@ -199,7 +209,8 @@ def _drift(report: Mapping[str, Any]) -> dict[str, Any]:
     found = report["baseline"]
     lengths: dict[str, list[dict[str, Any]]] = {}
     for unit in ("tokens", "characters"):
-        for part, changed in found["lengths"].get(unit, {}).items():
+        for part in (part for part in PARTS if part in found["lengths"].get(unit, {})):
+            changed = found["lengths"][unit][part]
             now = report["lengths"][unit][part]["histogram"]
             plot = plots.two_histograms(now, changed["baseline_histogram"], unit)
             verdict = _verdict(changed["psi"], changed["chance"])

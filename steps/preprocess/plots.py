@@ -17,6 +17,7 @@ from steps.preprocess.distribution import EDGES
 LEAST_BINS = 12  # shown, so that one row is not a wall
 MOST_TICKS = 7
 LEAST_HEIGHT = 1.5  # per cent: a bin with one row in ten millions is seen
+ROOM = 27  # per cent of the width, which a label needs on a narrow screen
 MARKED = {"50": "median", "95": "95%", "99": "99%"}
 
 
@@ -101,11 +102,19 @@ def peak_of(histograms: Iterable[Mapping[str, Any]]) -> float:
 
 
 def marks(distribution: Mapping[str, Any], axis: Axis) -> list[dict[str, Any]]:
-    """The percentiles that a histogram shows, those at the same length together."""
+    """The percentiles that a histogram shows, those at the same length together, a row for each label.
+
+    Labels stand to the right of their marks or, where the last has no room there, to the left, and begin with the mark
+    that no label of the others could run across.
+    """
     found: dict[int, list[str]] = {}
-    for name, text in MARKED.items():
-        found.setdefault(distribution["percentiles"][name], []).append(text)
-    return [{"x": axis.of_length(length), "text": f"{' · '.join(names)} {length:,}"} for length, names in found.items()]
+    for percent, text in MARKED.items():
+        found.setdefault(distribution["percentiles"][percent], []).append(text)
+    placed = [(axis.of_length(length), f"{', '.join(names)}: {length:,}") for length, names in found.items()]
+    leftward = placed[-1][0] > 100 - ROOM
+    if leftward:
+        placed.reverse()
+    return [{"x": x, "text": text, "left": leftward and x > ROOM} for x, text in placed]
 
 
 def histogram(distribution: Mapping[str, Any], axis: Axis, unit: str) -> dict[str, Any]:

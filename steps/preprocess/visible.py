@@ -26,10 +26,11 @@ def visible(text: str) -> str:
 
 def name(text: str) -> str:
     """A name, on one line; the middle of a very long one is left out."""
+    half = LONGEST_NAME // 2
     if len(text) > LONGEST_NAME:
-        half = LONGEST_NAME // 2
         text = f"{text[:half]} … {text[-half:]}"
-    return LAYOUT.sub(_spelt, visible(text))
+    spelt = LAYOUT.sub(_spelt, visible(text))
+    return spelt if len(spelt) <= len(text) + half else f"{spelt[:half]} … {spelt[-half:]}"
 
 
 def _spelt(match: re.Match[str]) -> str:

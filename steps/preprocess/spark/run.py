@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from py4j.protocol import Py4JError
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import RDD, SparkContext, StorageLevel
 
 from steps.contract import StepError
@@ -56,9 +57,23 @@ from steps.preprocess.spark.tasks import (
 )
 from steps.preprocess.tally import Tally
 
+TOLD = re.compile(r"^steps\.contract\.StepError: (.*?)\s*^\s*at org\.apache\.spark", re.DOTALL | re.MULTILINE)
 MOST_PARTITIONS = 4000  # of the rows; each of them brings its counts here
 
 
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Turn the step's own error, which comes from an executor inside a Java stack trace, back into what it was."""
+    try:
+        yield
+    except Py4JJavaError as error:
+        told = TOLD.search(str(error.java_exception))
+        if told is None:
+            raise
+        raise StepError(told[1]) from None
+
+
+@_told()
 def preprocess(options: Options, spark: SparkContext) -> Report:
     """Run the step and return its report, which is written last.
 

@@ -136,7 +136,8 @@ def _by_bucket(buckets: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """The buckets that something is in, and where it stands, in its order."""
     order = np.argsort(buckets, kind="stable")
     numbers, starts = np.unique(buckets[order], return_index=True)
-    yield from zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)
+    ends = [*starts[1:], len(order)]
+    yield from ((number, order[start:end]) for number, start, end in zip(numbers.tolist(), starts, ends, strict=False))
 
 
 def settle_bucket(number: int, parts: Iterable[Ids]) -> Bucket:

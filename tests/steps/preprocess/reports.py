@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from steps.preprocess.distribution import distribution, recommended_max_length
+from steps.preprocess.drift import compare
 
 PARTS = ("prompt", "chosen", "rejected")
 EVIL = (
-    "</pre></title><script>document.title = 'run'</script><img src=http://127.0.0.1:9/x onerror=alert(1)>"
+    "</pre></title></style><script>document.title = 'run'</script><script src=http://evil.test/a.js></script>"
+    "<img src=http://evil.test/a.png onerror=\"document.title = 'run'\"><link rel=stylesheet href=http://evil.test/a.css>"
     "\u202egnol\u202c \u2067rtl \x00\x1b[31m\x7f\x85\u200b\ufeff{{ 7 * 7 }}{% raw %}'\"`&amp;"
 )
 """Markup, scripts, template code, and characters that hide, or turn a line round."""
@@ -166,3 +168,38 @@ def hostile() -> dict[str, Any]:
     value["columns"] = {"prompt": EVIL}
     value["ignored_files"] = [EVIL] * 300
     return {**value, "tokenizer": EVIL, "validation_data": EVIL, "format": EVIL, "data_hash": EVIL}
+
+
+def drifted() -> dict[str, Any]:
+    """A run against a baseline from which everything has changed."""
+    before = report(15_000, 2, tokenizer="qwen3-4b")
+    before["formats"]["sharegpt"] = 20
+    before["lengths"]["tokens"] = of_lengths(lengths(12_000, 0.4, 5))
+    now = report()
+    return {**now, "baseline": compare(now, before, {"new": 1_200, "kept": 11_000, "vanished": 3_020})}
+
+
+def huge() -> dict[str, Any]:
+    """Ten million rows in two thousand files, and one of them faulty."""
+    value = report(10_000_000, chosen_calls={"malformed": 1}, tool_calls="keep")
+    return {**value, "files": {f"part-{n:05}.parquet": 5_000 - n % 2 for n in range(2_000)}}
+
+
+def longwinded() -> dict[str, Any]:
+    """Chosen answers four times as long as they were, without a tokenizer, tools or a broken row."""
+    rows = {"read": 900, "train": 800, "validation": 100, "duplicate": 0, "quarantined": 0}
+    found = lengths(900, 3.6)
+    found["chosen"] = found["chosen"] * 4
+    found["pair"] = found["prompt"] + found["chosen"]
+    in_characters = {"characters": of_lengths(found), "tokens": None}
+    recommended = recommended_max_length(*counted(found["pair"]), "characters")
+    return report(
+        900, rows=rows, reasons={}, examples={}, tokenizer=None, rejected_calls={},
+        **{**without_lengths(), "lengths": in_characters, "recommended_max_length": recommended},
+    )  # fmt: skip
+
+
+ALL = {
+    "sound": report, "one_row": one_row, "failed": failed, "hostile": hostile, "drifted": drifted, "huge": huge,
+    "longwinded": longwinded,
+}  # fmt: skip

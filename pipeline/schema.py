@@ -62,7 +62,7 @@ class Columns(Section):
 class Preprocess(Section):
     engine: Literal["python", "spark"] = Field("python", description="spark: over several instances.")
     instance_type: InstanceType = "ml.m5.xlarge"
-    instance_count: int = Field(1, ge=1, le=100)
+    instance_count: int = Field(1, ge=1, le=100, description="More than one only with spark.")
     volume_gb: VolumeGb = 30
     max_runtime_hours: Hours = 2
     format: Layout | None = Field(None, description="Layout of all files; told from their rows without it.")

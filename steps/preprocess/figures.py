@@ -12,7 +12,7 @@ from steps.preprocess.distribution import distribution, recommended_max_length
 from steps.preprocess.shards import CHOSEN_CALLS, HAS_TOOLS, IN_VALIDATION, REJECTED_CALLS
 
 PARTS = ("prompt", "chosen", "rejected", "pair")  # pair: the prompt and the longer answer
-SIGNIFICANT_BITS = 12  # of a length: exact below 4,096, above it to 1 in 2,048, so that what is kept stays small
+SIGNIFICANT_BITS = 12  # of a length: exact below 4,096, above that up to 1 in 2,048 too large, so that few are kept
 MOST_CALLED = 20
 
 
@@ -79,10 +79,10 @@ class Figures:
 
 
 def _coarse(values: np.ndarray) -> np.ndarray:
-    """Lengths with their lower bits cleared beyond SIGNIFICANT_BITS."""
+    """Lengths to SIGNIFICANT_BITS, rounded up: a recommended length still holds the rows that it is to hold."""
     bits = np.frexp(values)[1]  # value < 2**bits
     shift = np.maximum(bits - SIGNIFICANT_BITS, 0).astype(np.int64)
-    return values >> shift << shift
+    return -(-values >> shift) << shift
 
 
 def _sorted(counts: Counter[int]) -> tuple[np.ndarray, np.ndarray]:

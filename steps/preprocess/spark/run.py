@@ -58,7 +58,7 @@ from steps.preprocess.spark.tasks import (
 from steps.preprocess.tally import Tally
 
 TOLD = re.compile(r"^steps\.contract\.StepError: (.*?)\s*^\s*at org\.apache\.spark", re.DOTALL | re.MULTILINE)
-MOST_PARTITIONS = 4000  # of the rows; each of them brings its counts here
+PARTITIONS = 8  # of the rows, for each task that runs at a time; each of them brings its counts here
 
 
 @contextlib.contextmanager
@@ -166,7 +166,10 @@ class _Run:
         )
 
     def _spread(self, items: list[Any]) -> RDD[Any]:
-        return self._spark.parallelize(items, max(1, min(len(items), MOST_PARTITIONS)))
+        return self._spark.parallelize(items, self._partitions(len(items)))
+
+    def _partitions(self, items: int) -> int:
+        return max(1, min(items, PARTITIONS * self._spark.defaultParallelism))
 
     def settle(self) -> None:
         """Find the rows that may not stay, and the hash of the others."""
@@ -192,7 +195,7 @@ class _Run:
         folder = self._options.output
         work, near = self._spark.broadcast(self._work), self._spark.broadcast(self._near)
         count = len(self._tasks)
-        partitions = max(1, min(count, MOST_PARTITIONS))
+        partitions = self._partitions(count)
         task_of = self._spark.broadcast(
             {shard.number: number for number, task in enumerate(self._tasks) for shard in task}
         )

@@ -104,6 +104,9 @@ def convert_task(task: Task, work: Work, folder: Path | None = None) -> Iterator
         sources = tuple((_readable(source, work.shard_bytes, streams), name) for source, name in shard.sources)
         held_out = frozenset() if shard.side == "validation" else work.held_out
         yield convert_shard(replace(shard, sources=sources), work.rules, held_out, folder)
+    for stream, rest in streams.items():
+        if next(rest, None) is not None:
+            raise _changed(stream)
 
 
 def _readable(source: Any, shard_bytes: int, streams: dict[Stream, Iterator[Rows]]) -> Any:
@@ -111,8 +114,12 @@ def _readable(source: Any, shard_bytes: int, streams: dict[Stream, Iterator[Rows
         return source
     rows = next(streams.setdefault(source.stream, read_stream(source.stream, shard_bytes)), None)
     if rows is None or rows.size != source.size:
-        raise StepError(f"{source.stream.path}: changed while it was read; run again when it is complete")
+        raise _changed(source.stream)
     return rows
+
+
+def _changed(stream: Stream) -> StepError:
+    return StepError(f"{stream.path}: changed while it was read; run again when it is complete")
 
 
 def prompt_keys(index: np.ndarray) -> list[bytes]:

@@ -72,6 +72,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def spark() -> Iterator[Any]:
     from steps.preprocess.on_spark import context
 
+    os.environ.update(local_spark.java_home())
     with context() as made:
         made.setLogLevel("OFF")
         yield made

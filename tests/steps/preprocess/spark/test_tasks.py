@@ -33,9 +33,9 @@ from steps.preprocess.spark.tasks import (
 from steps.preprocess.tally import Tally
 
 
-def stream(folder: Path, rows: int) -> Stream:
+def stream(folder: Path, rows: int, chosen: str = "a") -> Stream:
     path = folder / "data.jsonl.gz"
-    lines = [json.dumps({"prompt": f"p{n}", "chosen": "a", "rejected": "b"}) for n in range(rows)]
+    lines = [json.dumps({"prompt": f"p{n:03}", "chosen": chosen, "rejected": "b"}) for n in range(rows)]
     path.write_bytes(gzip.compress("\n".join(lines).encode()))
     return Stream(path.name, path, path.stat().st_size)
 
@@ -63,11 +63,14 @@ def test_a_task_gives_each_shard_its_own_rows(tmp_path):
     assert [result.tally.samples["plain"]["line"] for result in results][:2] == [1, 1 + len(results[0].index)]
 
 
-def test_a_file_that_changed_between_the_passes_is_an_error(tmp_path):
-    (task,) = tasks_of(shards_of(stream(tmp_path, 100), 500))
-    stream(tmp_path, 20)
+@pytest.mark.parametrize("changed", [{"rows": 95}, {"rows": 105}, {"rows": 100, "chosen": "aa"}])
+def test_a_file_that_changed_between_the_passes_is_an_error(tmp_path, changed):
+    five_rows = 5 * len('{"prompt": "p000", "chosen": "a", "rejected": "b"}')
+    (task,) = tasks_of(shards_of(stream(tmp_path, 100), five_rows))
+    assert len(task) == 20
+    stream(tmp_path, **changed)
     with pytest.raises(StepError, match="changed while it was read; run again when it is complete"):
-        list(convert_task(task, Work(Rules(), 500, tmp_path, ("characters",))))
+        list(convert_task(task, Work(Rules(), five_rows, tmp_path, ("characters",))))
 
 
 def test_a_second_attempt_leaves_the_same_files(tmp_path):

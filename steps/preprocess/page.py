@@ -82,6 +82,7 @@ def _template() -> jinja2.Template:
     )
     environment.filters |= {"number": number, "share": share, "points": points, "name": name, "pretty": pretty}
     environment.globals |= {
+        "BIASED": BIASED,
         "FILES": FILES,
         "OTHER_FILES": OTHER_FILES,
         "CHARACTERS_PER_TOKEN": CHARACTERS_PER_TOKEN,

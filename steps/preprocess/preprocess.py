@@ -17,7 +17,7 @@ from steps.contract import StepError
 from steps.preprocess import output
 from steps.preprocess.baseline import Baseline
 from steps.preprocess.figures import Figures
-from steps.preprocess.ids import FOLDER, write_ids
+from steps.preprocess.ids import FOLDER, ID, write_ids
 from steps.preprocess.inputs import find_inputs
 from steps.preprocess.near import near_duplicates
 from steps.preprocess.options import Options
@@ -76,8 +76,7 @@ class _Run:
     def __init__(self, options: Options, staging: Path, workers: Workers) -> None:
         self._options, self._rules = options, options.rules()
         self._staging, self._workers = staging, workers
-        self._numbers: list[int] = []
-        self._ids: list[np.ndarray] = []
+        self._sizes: dict[int, int] = {}  # of the shards' indexes, by number, in order
         self._signatures: list[np.ndarray] = []
         self._prompt_keys: list[np.ndarray] = []
         self.tally, self.figures, self.data_hash = Tally(), Figures(), ""
@@ -90,15 +89,14 @@ class _Run:
         for result in self._converted(shards(validation, side="validation"), set()):
             keys.update(np.ascontiguousarray(result.index["prompt_key"]).view("V16").ravel().tolist())
         side = "train" if validation else None
-        for _ in self._converted(shards(files, first=len(self._numbers), side=side), keys):
+        for _ in self._converted(shards(files, first=len(self._sizes), side=side), keys):
             pass
 
     def _converted(self, shards: Iterator[Shard], held_out: set[bytes]) -> Iterator[Sorted]:
         work = partial(convert_shard, rules=self._rules, held_out=held_out, folder=self._staging)
         for result in self._workers.map(work, shards):
             self.tally.merge(result.tally)
-            self._numbers.append(result.number)
-            self._ids.append(result.index["id"].copy())
+            self._sizes[result.number] = len(result.index)
             np.save(self._index_file(result.number), result.index)
             if self._rules.near_duplicates and result.signatures is not None:
                 self._signatures.append(result.signatures)
@@ -114,19 +112,23 @@ class _Run:
         for tally in self._workers.map(partial(write_parts, folder=self._staging), self._judged(verdicts)):
             self.tally.merge(tally)
 
-    def _judged(self, verdicts: np.ndarray) -> Iterator[Verdicts]:
+    def _indexes(self) -> Iterator[tuple[int, slice, np.ndarray]]:
+        """Each shard's number, where its rows are among all, and its index."""
         start = 0
-        for number in self._numbers:
-            index = np.load(self._index_file(number))
-            of_shard = verdicts[start : start + len(index)]
-            start += len(index)
-            self.figures.add(index[of_shard == KEEP], self._options.units)
-            yield Verdicts(number, of_shard, index["flags"])
+        for number, size in self._sizes.items():
+            yield number, slice(start, start + size), np.load(self._index_file(number))
+            start += size
+
+    def _judged(self, verdicts: np.ndarray) -> Iterator[Verdicts]:
+        for number, rows, index in self._indexes():
+            self.figures.add(index[verdicts[rows] == KEEP], self._options.units)
+            yield Verdicts(number, verdicts[rows], index["flags"])
 
     def _verdicts(self) -> np.ndarray:
         """A verdict for each row kept so far, in their order; writes the ids of those that stay."""
-        ids = np.concatenate([np.zeros((0, 2), ">u8"), *self._ids])
-        self._ids.clear()
+        ids = np.empty((sum(self._sizes.values()), 2), ID)
+        for _, rows, index in self._indexes():
+            ids[rows] = index["id"]
         verdicts = np.zeros(len(ids), np.uint8)
         if self._signatures:
             near = near_duplicates(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.preprocess.distribution import EDGES, LARGEST, distribution, percentile, recommended_max_length
+from steps.preprocess.distribution import EDGES, LARGEST, PERCENTILES, distribution, percentile, recommended_max_length
 from tests.steps.preprocess.reports import counted
 
 LENGTHS = st.lists(st.integers(0, 2**26) | st.integers(0, 40), min_size=1, max_size=60)
@@ -22,6 +23,12 @@ def test_figures_are_those_of_the_rows(rows):
         assert value in rows
         assert 100 * covered >= int(name) * len(rows)
         assert 100 * sum(row < value for row in rows) < int(name) * len(rows)
+
+
+@given(LENGTHS)
+def test_percentiles_are_those_of_numpy(rows):
+    expected = np.percentile(rows, PERCENTILES, method="inverted_cdf").tolist()
+    assert list(distribution(*counted(rows))["percentiles"].values()) == expected
 
 
 @given(LENGTHS)

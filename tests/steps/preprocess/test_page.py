@@ -100,7 +100,7 @@ def test_a_page_is_the_same_from_the_file(any_report):
 
 def test_the_rows_are_seen_to_add_up():
     said = text_of(reports.report())
-    assert "12,263 of 12,840 rows can be trained on" in said
+    assert "12,263 of 12,840 rows are kept" in said
     total = "12,840 rows read = 11,037 train 86% to train on + 1,226 validation 9.5% held out"
     assert f"{total} + 321 duplicate 2.5% seen before + 256 quarantined 2% set aside" in said
 
@@ -156,7 +156,7 @@ def test_a_bias_of_length_is_told_either_way():
     parts = longer["lengths"]["characters"]
     parts["chosen"], parts["rejected"] = parts["rejected"], parts["chosen"]
     assert "The median rejected answer is 4." in text_of(longer)
-    assert "The medians are close:" in text_of(reports.report())
+    assert "The medians are within 1.5 times of each other:" in text_of(reports.report())
     assert "Too few rows to tell." in text_of(reports.one_row())
 
 

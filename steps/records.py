@@ -169,18 +169,15 @@ def _text_column(texts: Iterable[bytes | None]) -> pa.Array:
 
 
 class RecordWriter:
-    """Writes one file of records, a group at a time: Parquet, or Arrow where it is `staged` for `finish`.
+    """Writes one Parquet file of records, a row group at a time; the file appears when the block ends well."""
 
-    The file appears when the block ends well.
-    """
-
-    def __init__(self, path: Path, staged: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._beside = path.with_name(f"{path.name}.tmp")
         self._pending: list[EncodedRecord] = []
         self._bytes = 0
-        self._file = pa.ipc.new_file(self._beside, SCHEMA) if staged else pq.ParquetWriter(self._beside, **FORM)
+        self._file = pq.ParquetWriter(self._beside, **FORM)
         self.rows = 0
 
     def write(self, row: EncodedRecord) -> None:
@@ -222,18 +219,22 @@ def write_records(folder: Path, records: Iterable[Record]) -> int:
 
 
 def finish(staged: Path, path: Path, keep: np.ndarray) -> list[Record]:
-    """Write the rows of a staged file for which the mask says True to a Parquet file, and return the others.
+    """Move a file to its place, without the rows for which the mask says False; returns these.
 
     Args:
-        keep: bool, one for each row of the staged file. Where it says False throughout, no file is written.
+        keep: bool, one for each row of the staged file. Where it says False throughout, there is no file then.
     """
     out: list[Record] = []
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if keep.all():
+        os.replace(staged, path)
+        return out
     with contextlib.ExitStack() as stack:
-        reader = pa.ipc.open_file(stack.enter_context(pa.OSFile(str(staged))))
+        reader = stack.enter_context(pq.ParquetFile(staged))
         writer = stack.enter_context(RecordWriter(path)) if keep.any() else None
         start = 0
-        for number in range(reader.num_record_batches):
-            table = pa.Table.from_batches([reader.get_batch(number)])
+        for number in range(reader.num_row_groups):
+            table = reader.read_row_group(number).cast(SCHEMA)
             mask = keep[start : start + len(table)]
             start += len(table)
             if not mask.all():
@@ -245,6 +246,7 @@ def finish(staged: Path, path: Path, keep: np.ndarray) -> list[Record]:
                 table = table.filter(stays)
             if len(table):
                 writer.write_table(table)
+    staged.unlink()
     return out
 
 

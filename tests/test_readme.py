@@ -15,8 +15,7 @@ BLOCKS = "\n".join(re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)).replace("\
 
 
 def test_every_generated_table_is_fresh() -> None:
-    assert rewritten(TEXT) == TEXT, "stale: python -m tests.readme --write"
-    assert len(TABLES) == 5
+    assert TABLES and rewritten(TEXT) == TEXT, "stale: python -m tests.readme --write"
 
 
 def test_every_command_in_it_exists_with_its_options() -> None:

@@ -1,8 +1,8 @@
 """A share of the rows, worked on by one process: converted, split, written, and indexed for what needs all rows.
 
 Both engines (this machine's processes, and Spark) call the same two functions: `convert_shard`, and, once it is known
-which rows are duplicates or contradict each other, `write_parts`. Between the two, rows are staged as uncompressed
-Arrow, which costs little, so that a part is compressed once. What a shard writes depends on its rows alone.
+which rows are duplicates or contradict each other, `write_parts`, which moves the shard's files to their places, and
+writes those again that lose rows. What a shard writes depends on its rows alone.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class _Parts(contextlib.ExitStack):
             return
         if side not in self._writers:
             path = _staged(self._folder, side, self._number)
-            self._writers[side] = self.enter_context(RecordWriter(path, staged=True))
+            self._writers[side] = self.enter_context(RecordWriter(path))
         self._writers[side].write(row.record)
 
     def quarantine(self, entry: Mapping[str, object]) -> None:
@@ -180,7 +180,7 @@ def open_quarantine(folder: Path, number: int, of_dropped: bool = False) -> Bina
 
 
 def _staged(folder: Path, side: str, number: int) -> Path:
-    return folder / STAGED / side / f"{number}.arrow"
+    return folder / STAGED / side / part_name(number)
 
 
 class Verdicts(NamedTuple):
@@ -206,7 +206,6 @@ def write_parts(judged: Verdicts, folder: Path) -> Tally:
         if not len(places):
             continue
         records = finish(staged, folder / side / part_name(number), verdicts[places] == KEEP)
-        staged.unlink()
         out = places[verdicts[places] != KEEP]
         condemned += zip(out.tolist(), records, verdicts[out].tolist(), strict=True)
     condemned.sort(key=lambda entry: entry[0])

@@ -31,7 +31,7 @@ import psutil
 
 ROOT = Path(__file__).parents[2]
 DEFAULT_ROWS = ROOT / "steps" / "quickstart" / "preferences.jsonl"
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.1
 PARSE = """
 import sys, orjson
 for line in open(sys.argv[1], "rb"):

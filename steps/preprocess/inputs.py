@@ -20,6 +20,22 @@ class Inputs:
     ignored: list[str]
 
 
+@dataclass(frozen=True)
+class Data:
+    """All that a run reads: its data, and the validation set that the user brings, with labels of their own."""
+
+    files: list[tuple[str, Path]]
+    validation: list[tuple[str, Path]]
+    ignored: list[str]
+
+
+def find_data(path: Path, validation_data: Path | None) -> Data:
+    """The files of both; raises as `find_inputs` does."""
+    inputs = find_inputs(path)
+    held_out = find_inputs(validation_data).files if validation_data else []
+    return Data(inputs.files, [(f"validation:{label}", file) for label, file in held_out], inputs.ignored)
+
+
 def find_inputs(path: Path) -> Inputs:
     """The data files of a folder and the folders in it, in the order of their names; or the one file.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -13,11 +13,11 @@ from steps.preprocess.rules import Rules
 from steps.preprocess.shards import Shard
 from steps.preprocess.sources import (
     RawRow,
-    Segment,
     Source,
     Stream,
     count_lines,
     needs_lines,
+    numbered,
     plan,
     read_rows,
 )
@@ -42,50 +42,44 @@ def total_size(files: Files) -> int:
     return sum(path.stat().st_size for _, path in files)
 
 
-def layout_name(label: str, path: Path, rules: Rules) -> str | None:
+def _layout_name(label: str, path: Path, rules: Rules) -> str | None:
     """The name of the layout by which a file's rows are read; None where no row tells."""
     layout = file_layout(list(itertools.islice(read_rows(label, path), HEAD_ROWS)), rules)
     return layout.format.name if layout.format else None
 
 
 def local_shards(
-    files: Files,
-    rules: Rules,
-    shard_bytes: int,
-    first: int = 0,
-    side: Literal["train", "validation"] | None = None,
+    files: Files, rules: Rules, shard_bytes: int, first: int = 0, side: Literal["train", "validation"] | None = None
 ) -> Iterator[Shard]:
     """The shards of files on this machine, in the files' order; depends on the files alone, and on no machine.
 
-    Files that have to be read from their start (compressed, or one JSON array) are read here, while the workers convert
-    what was read before.
+    Files that have to be read from their start (compressed, or one JSON array) are read here, and lines are counted
+    here, while the workers convert what was read before.
     """
-    sources = _counted(plan(files, shard_bytes))
-    for number, pieces in enumerate(pack(_pieces(sources, rules, shard_bytes), shard_bytes), first):
+    sources = plan(files, shard_bytes)
+    lined = numbered(sources, map(count_lines, needs_lines(sources)))
+    return shards(lined, partial(read_stream, shard_bytes=shard_bytes), rules, shard_bytes, first, side)
+
+
+def shards(
+    sources: Iterable[Source],
+    cut: Callable[[Stream], Iterable[Source]],
+    rules: Rules,
+    shard_bytes: int,
+    first: int,
+    side: Literal["train", "validation"] | None,
+) -> Iterator[Shard]:
+    """The shards of sources, numbered from `first`; `cut` makes several sources of a file that cannot be split."""
+    for number, pieces in enumerate(pack(_pieces(sources, cut, rules), shard_bytes), first):
         yield Shard(number, tuple(pieces), side)
 
 
-def _counted(sources: list[Source]) -> Iterator[Source]:
-    """The sources, each segment with the number of its first line; a segment is counted when the next is asked for."""
-    uncounted = frozenset(needs_lines(sources))
-    line = 1
-    for source in sources:
-        if isinstance(source, Segment):
-            line = line if source.start else 1
-            yield replace(source, line=line)
-            line += count_lines(source) if source in uncounted else 0
-        else:
-            yield source
-
-
-def _pieces(sources: Iterator[Source], rules: Rules, shard_bytes: int) -> Iterator[Piece]:
+def _pieces(sources: Iterable[Source], cut: Callable[[Stream], Iterable[Source]], rules: Rules) -> Iterator[Piece]:
     for (label, path), of_file in itertools.groupby(sources, key=lambda source: (source.label, source.path)):
-        name = layout_name(label, path, rules)
+        name = _layout_name(label, path, rules)
         for source in of_file:
-            if isinstance(source, Stream):
-                yield from ((rows, name) for rows in read_stream(source, shard_bytes))
-            else:
-                yield source, name
+            for piece in cut(source) if isinstance(source, Stream) else (source,):
+                yield piece, name
 
 
 def read_stream(stream: Stream, shard_bytes: int) -> Iterator[Rows]:

@@ -18,13 +18,13 @@ from steps.preprocess import output
 from steps.preprocess.baseline import Baseline
 from steps.preprocess.figures import Figures
 from steps.preprocess.ids import FOLDER, ID, write_ids
-from steps.preprocess.inputs import find_inputs
+from steps.preprocess.inputs import find_data
 from steps.preprocess.near import near_duplicates
 from steps.preprocess.options import Options
 from steps.preprocess.packing import Files, local_shards, total_size
 from steps.preprocess.report import Report
 from steps.preprocess.settle import BUCKETS, KEEP, NEAR_DUPLICATE, bucket_of, data_hash, settle
-from steps.preprocess.shards import QUARANTINE, Shard, Sorted, Verdicts, convert_shard, write_parts
+from steps.preprocess.shards import QUARANTINE, Shard, Sorted, Verdicts, convert_shard, prompt_keys, write_parts
 from steps.preprocess.sources import BLOCK_BYTES
 from steps.preprocess.tally import Tally
 from steps.preprocess.workers import Workers, cores
@@ -40,21 +40,16 @@ def preprocess(options: Options) -> Report:
         StepError: nothing to read, too many invalid rows, or a side of the split without a row.
     """
     options.check()
-    inputs = find_inputs(options.input)
-    held_out = find_inputs(options.validation_data) if options.validation_data else None
+    data = find_data(options.input, options.validation_data)
     baseline = Baseline.read(options.baseline) if options.baseline else None
     staging = output.prepare(options.output)
     try:
-        validation = [(f"validation:{label}", path) for label, path in held_out.files] if held_out else []
-        size = total_size([*inputs.files, *validation])
+        size = total_size([*data.files, *data.validation])
         with Workers((options.workers or cores()) if size > PARALLEL_FROM else 1) as workers:
             run = _Run(options, staging, workers)
-            run.convert(inputs.files, validation)
+            run.convert(data.files, data.validation)
             run.settle()
-        for label, _ in [*inputs.files, *validation]:
-            run.tally.files[label] += 0
-        report = Report(run.tally, run.figures, run.data_hash, inputs.ignored, options.as_json(), options.units)
-        report.check_sum()
+        report = Report.of(run.tally, run.figures, run.data_hash, data, options)
         if baseline:
             report.drift = baseline.compare(report.as_json(), staging / "report")
         report.write(staging / "report")
@@ -87,7 +82,7 @@ class _Run:
         shards = partial(local_shards, rules=self._rules, shard_bytes=self._options.shard_bytes)
         keys: set[bytes] = set()
         for result in self._converted(shards(validation, side="validation"), set()):
-            keys.update(np.ascontiguousarray(result.index["prompt_key"]).view("V16").ravel().tolist())
+            keys.update(prompt_keys(result.index))
         side = "train" if validation else None
         for _ in self._converted(shards(files, first=len(self._sizes), side=side), keys):
             pass

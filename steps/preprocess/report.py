@@ -8,6 +8,8 @@ from typing import Any
 
 from steps.contract import write_json
 from steps.preprocess.figures import Figures
+from steps.preprocess.inputs import Data
+from steps.preprocess.options import Options
 from steps.preprocess.page import render
 from steps.preprocess.reasons import NOT_INVALID
 from steps.preprocess.tally import Tally
@@ -33,6 +35,15 @@ class Report:
     asked: dict[str, Any]
     units: tuple[str, ...]
     drift: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, tally: Tally, figures: Figures, data_hash: str, data: Data, options: Options) -> Report:
+        """The account of a run's counts, which add up; a file without rows is in it too."""
+        for label, _ in [*data.files, *data.validation]:
+            tally.files[label] += 0
+        report = cls(tally, figures, data_hash, data.ignored, options.as_json(), options.units)
+        report.check_sum()
+        return report
 
     @property
     def invalid(self) -> int:

@@ -20,6 +20,7 @@ import orjson
 
 from steps.preprocess.convert import Converted, Layout, convert, validation_limit
 from steps.preprocess.formats import by_name
+from steps.preprocess.ids import ID
 from steps.preprocess.near import signature
 from steps.preprocess.reasons import InvalidRow, Reason
 from steps.preprocess.rules import Rules
@@ -34,8 +35,8 @@ QUARANTINE = "quarantine"
 STAGED = "staged"
 INDEX = np.dtype(
     [
-        ("id", ">u8", 2),
-        ("prompt_key", ">u8", 2),
+        ("id", ID, 2),
+        ("prompt_key", ID, 2),
         ("characters", "<u4", 3),  # of prompt, chosen, rejected
         ("tokens", "<u4", 3),
         ("flags", "u1"),
@@ -140,11 +141,16 @@ class _Index:
     def array(self) -> np.ndarray:
         index = np.zeros(len(self._ids), INDEX)
         for name, keys in (("id", self._ids), ("prompt_key", self._keys)):
-            index[name] = np.frombuffer(b"".join(keys), ">u8").reshape(-1, 2)
+            index[name] = np.frombuffer(b"".join(keys), ID).reshape(-1, 2)
         for name, lengths in (("characters", self._characters), ("tokens", self._tokens)):
             index[name] = np.array(lengths).reshape(-1, 3)
         index["flags"] = self._flags
         return index
+
+
+def prompt_keys(index: np.ndarray) -> list[bytes]:
+    """The keys of an index's prompts, in its order."""
+    return np.ascontiguousarray(index["prompt_key"]).view("V16").ravel().tolist()
 
 
 class _Parts(contextlib.ExitStack):

@@ -8,7 +8,7 @@ pickle. Together, in order, they give every row once; what a row's bytes say is 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
@@ -175,16 +175,21 @@ def count_lines(segment: Segment) -> int:
     return lines
 
 
-def numbered(sources: Sequence[Source], counts: Sequence[int]) -> list[Source]:
-    """The sources, with the lines of segments filled in from the counts of those that `needs_lines` names."""
-    counted = dict(zip(needs_lines(sources), counts, strict=True))
-    result: list[Source] = []
+def numbered(sources: Sequence[Source], counts: Iterable[int]) -> Iterator[Source]:
+    """The sources, with the lines of segments filled in from the counts of those that `needs_lines` names, in order.
+
+    A count is asked for when the source behind its segment is.
+    """
+    uncounted, counted = frozenset(needs_lines(sources)), iter(counts)
     line = 1
     for source in sources:
-        line = line if isinstance(source, Segment) and source.start else 1
-        result.append(replace(source, line=line) if isinstance(source, Segment) else source)
-        line += counted.get(source, 0)
-    return result
+        if not isinstance(source, Segment):
+            yield source
+            continue
+        line = line if source.start else 1
+        yield replace(source, line=line)
+        if source in uncounted:
+            line += next(counted)
 
 
 class _Shape(Enum):

@@ -27,14 +27,13 @@ from steps.preprocess import ids, output
 from steps.preprocess.baseline import read_report
 from steps.preprocess.drift import compare
 from steps.preprocess.figures import Figures
-from steps.preprocess.inputs import find_inputs
+from steps.preprocess.inputs import find_data
 from steps.preprocess.options import Options
-from steps.preprocess.packing import Files, Piece, layout_name, pack
+from steps.preprocess.packing import Files, shards
 from steps.preprocess.report import Report
-from steps.preprocess.rules import Rules
 from steps.preprocess.settle import BUCKETS, data_hash
-from steps.preprocess.shards import QUARANTINE, Shard
-from steps.preprocess.sources import Source, Stream, count_lines, needs_lines, numbered, plan
+from steps.preprocess.shards import QUARANTINE, prompt_keys
+from steps.preprocess.sources import Stream, count_lines, needs_lines, numbered, plan
 from steps.preprocess.spark import near as near_prompts
 from steps.preprocess.spark.tasks import (
     Chunk,
@@ -49,7 +48,6 @@ from steps.preprocess.spark.tasks import (
     keep_ids,
     merged,
     new_and_vanished,
-    prompt_keys,
     remove_parts,
     settle_bucket,
     tasks_of,
@@ -81,21 +79,16 @@ def preprocess(options: Options, spark: SparkContext) -> Report:
         StepError: nothing to read, too many invalid rows, or a side of the split without a row.
     """
     options.check()
-    inputs = find_inputs(options.input)
-    held_out = find_inputs(options.validation_data) if options.validation_data else None
+    data = find_data(options.input, options.validation_data)
     baseline = read_report(options.baseline) if options.baseline else None
     staging = output.prepare(options.output)
     run = _Run(options, spark)
     whole = False
     try:
-        validation = [(f"validation:{label}", path) for label, path in held_out.files] if held_out else []
-        run.convert(inputs.files, validation)
+        run.convert(data.files, data.validation)
         run.settle()
         run.write()
-        for label, _ in [*inputs.files, *validation]:
-            run.tally.files[label] += 0
-        report = Report(run.tally, run.figures, run.data_hash, inputs.ignored, options.as_json(), options.units)
-        report.check_sum()
+        report = Report.of(run.tally, run.figures, run.data_hash, data, options)
         if baseline:
             before, folder = baseline
             report.drift = compare(report.as_json(), before, run.rows_against(folder))
@@ -159,11 +152,13 @@ class _Run:
         counts = self._spread(needs_lines(sources)).map(count_lines).collect()
         streams = [source for source in sources if isinstance(source, Stream)]
         sizes = self._spread(streams).map(partial(chunk_sizes, shard_bytes=shard_bytes)).collect()
-        pieces = _pieces(numbered(sources, counts), dict(zip(streams, sizes, strict=True)), self._work.rules)
+        chunks = {
+            stream: [Chunk(stream, number, size) for number, size in enumerate(of_it)]
+            for stream, of_it in zip(streams, sizes, strict=True)
+        }
         first = sum(map(len, self._tasks))
-        return tasks_of(
-            Shard(number, tuple(of_it), side) for number, of_it in enumerate(pack(pieces, shard_bytes), first)
-        )
+        lined = numbered(sources, counts)
+        return tasks_of(shards(lined, chunks.__getitem__, self._work.rules, shard_bytes, first, side))
 
     def _spread(self, items: list[Any]) -> RDD[Any]:
         return self._spark.parallelize(items, self._partitions(len(items)))
@@ -228,16 +223,3 @@ class _Run:
         machines = range(4 * self._spark.defaultParallelism)
         with contextlib.suppress(Py4JError):  # a cluster that is gone is no reason to hide why the run failed
             self._spread(list(machines)).foreach(lambda _: remove_parts(folder))
-
-
-def _pieces(sources: list[Source], sizes: dict[Stream, list[int]], rules: Rules) -> Iterator[Piece]:
-    names: dict[tuple[str, Path], str | None] = {}
-    for source in sources:
-        file = (source.label, source.path)
-        if file not in names:
-            names[file] = layout_name(*file, rules)
-        if isinstance(source, Stream):
-            for number, size in enumerate(sizes[source]):
-                yield Chunk(source, number, size), names[file]
-        else:
-            yield source, names[file]

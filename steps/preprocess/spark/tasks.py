@@ -25,7 +25,7 @@ from steps.preprocess.output import STAGING
 from steps.preprocess.packing import Rows, read_stream
 from steps.preprocess.rules import Rules
 from steps.preprocess.settle import KEEP, NEAR_DUPLICATE, bucket_of, settle
-from steps.preprocess.shards import QUARANTINE, SIDES, Shard, Sorted, Verdicts, convert_shard, write_parts
+from steps.preprocess.shards import QUARANTINE, SIDES, Shard, Sorted, Verdicts, convert_shard, prompt_keys, write_parts
 from steps.preprocess.sources import Stream
 from steps.preprocess.tally import Tally
 from steps.records import part_name
@@ -120,11 +120,6 @@ def _readable(source: Any, shard_bytes: int, streams: dict[Stream, Iterator[Rows
 
 def _changed(stream: Stream) -> StepError:
     return StepError(f"{stream.path}: changed while it was read; run again when it is complete")
-
-
-def prompt_keys(index: np.ndarray) -> list[bytes]:
-    """The keys of an index's prompts, in its order."""
-    return np.ascontiguousarray(index["prompt_key"]).view("V16").ravel().tolist()
 
 
 def _is_among(index: np.ndarray, keys: Set[bytes]) -> np.ndarray:

@@ -17,21 +17,10 @@ from steps.preprocess.raw import RawRow
 from steps.preprocess.reasons import InvalidRow
 from steps.preprocess.rules import Rules
 from steps.records import decode
+from tests.steps.preprocess.turns import assistant, call, user
 
 SAMPLES = sorted((Path(__file__).parents[2] / "data" / "formats").iterdir())
 NAMES = [layout.name for layout in FORMATS]
-
-
-def user(text: str) -> dict:
-    return {"role": "user", "content": text}
-
-
-def assistant(text: str | None) -> dict:
-    return {"role": "assistant", "content": text}
-
-
-def call(name: str, **arguments) -> dict:
-    return {"type": "function", "function": {"name": name, "arguments": arguments}}
 
 
 def rows_of(path: Path) -> list[dict]:

@@ -13,18 +13,7 @@ from steps.preprocess.raw import RawRow
 from steps.preprocess.reasons import InvalidRow
 from steps.preprocess.rules import Rules
 from steps.records import decode
-
-
-def user(text: str) -> dict:
-    return {"role": "user", "content": text}
-
-
-def assistant(text: str | None) -> dict:
-    return {"role": "assistant", "content": text}
-
-
-def call(name: str, **arguments) -> dict:
-    return {"type": "function", "function": {"name": name, "arguments": arguments}}
+from tests.steps.preprocess.turns import assistant, call, user
 
 
 def converted(row: object, layout: Layout | None = None, **rules) -> Converted:

@@ -54,7 +54,7 @@ def dumps(row: object) -> bytes:
 def sources_of(path: Path, block: int) -> list[Source]:
     """Planned, counted and numbered, and through a pickle as on their way to a worker."""
     sources = plan([(path.name, path)], block)
-    return pickle.loads(pickle.dumps(numbered(sources, [count_lines(segment) for segment in needs_lines(sources)])))
+    return pickle.loads(pickle.dumps(list(numbered(sources, map(count_lines, needs_lines(sources))))))
 
 
 def in_pieces(path: Path, block: int) -> list[RawRow]:

@@ -7,13 +7,11 @@ layouts that people's files have (steps/preprocess/formats.py does), and judges 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,10 +37,19 @@ SCHEMA = pa.schema(
         pa.field("source_line", pa.int64(), nullable=False),
     ]
 )
-ROWS_PER_GROUP = 1000  # what a writer holds in memory, and a fixed number so that the same rows give the same bytes
+ROWS_PER_GROUP = 1000  # what a reader holds in memory, and a fixed number so that the same rows give the same bytes
 BYTES_PER_GROUP = 64 * 2**20  # of huge rows there are fewer in a group
 REPEATING = ["tools", "format", "source_file"]  # columns whose values come again and again
-FORM = {"schema": SCHEMA, "compression": "zstd", "use_dictionary": REPEATING}
+HELD = pa.schema(
+    [field.with_type(pa.dictionary(pa.int32(), pa.string())) if field.name in REPEATING else field for field in SCHEMA]
+)
+FORM = {
+    "compression": "zstd",
+    "use_dictionary": REPEATING,
+    "dictionary_pagesize_limit": BYTES_PER_GROUP,
+    "write_statistics": False,  # nobody looks for a conversation by its alphabetical place
+    "store_schema": False,  # readers are to see SCHEMA: that the columns come from dictionaries is nothing to them
+}
 
 
 def part_name(number: int) -> str:
@@ -109,11 +116,10 @@ def canonical_messages(messages: Messages, text: bytes | None = None) -> bytes:
     Preprocess writes the keys of a message in one order.
     """
     text = text or orjson.dumps(messages)
-    if b"tool_call" not in text:  # not even in what is said
+    has_id = b'"tool_call_id":' in text  # a key: in what is said, a quotation mark has a backslash before it
+    if not has_id and b'"tool_calls":' not in text:
         return text
-    if not any("tool_calls" in message or "tool_call_id" in message for message in messages):
-        return text
-    return canonical(content(messages) if b'"id"' in text or b'"tool_call_id"' in text else messages)
+    return canonical(content(messages) if has_id or b'"id":' in text else messages)
 
 
 def content_id(prompt: Messages, chosen: Messages, rejected: Messages, tools: Tools) -> str:
@@ -147,107 +153,112 @@ def decode(row: EncodedRecord) -> Record:
     return Record(row.id, *messages, tools, row.format, row.source_file, row.source_line)
 
 
+class RecordGroups:
+    """Rows as Arrow tables, a table for each row group of the file that they become."""
+
+    def __init__(self) -> None:
+        self._rows: list[EncodedRecord] = []
+        self._bytes = 0
+        self._tables: list[pa.Table] = []
+
+    def add(self, row: EncodedRecord) -> None:
+        self._rows.append(row)
+        self._bytes += len(row.prompt) + len(row.chosen) + len(row.rejected)
+        if len(self._rows) == ROWS_PER_GROUP or self._bytes > BYTES_PER_GROUP:
+            self._close()
+
+    def _close(self) -> None:
+        self._tables.append(_table(self._rows))
+        self._rows, self._bytes = [], 0
+
+    def tables(self) -> list[pa.Table]:
+        """All rows added so far; the next one begins a new group."""
+        if self._rows:
+            self._close()
+        return self._tables
+
+
 def _table(rows: list[EncodedRecord]) -> pa.Table:
     """Rows as Arrow, by way of buffers: building arrays from Python objects is slower, and imports pandas."""
-    ids, prompts, chosen, rejected, tools, formats, files, lines = zip(*rows, strict=True)
-    numbers = pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(np.array(lines, np.int64))])
-    texts = ((text.encode() for text in column) for column in (ids, formats, files))
-    id_column, format_column, file_column = map(_text_column, texts)
-    json_columns = map(_text_column, (prompts, chosen, rejected, tools))
-    return pa.table([id_column, *json_columns, format_column, file_column, numbers], schema=SCHEMA)
+    columns = EncodedRecord(*zip(*rows, strict=True))
+    lines = np.array(columns.source_line, np.int64)
+    arrays = [
+        _texts([text.encode() for text in columns.id]),
+        *map(_texts, (columns.prompt, columns.chosen, columns.rejected)),
+        *map(_repeating, (columns.tools, columns.format, columns.source_file)),
+        pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(lines)]),
+    ]
+    return pa.table(arrays, schema=HELD)
 
 
-def _text_column(texts: Iterable[bytes | None]) -> pa.Array:
+def _texts(texts: Sequence[bytes]) -> pa.Array:
     """Texts, known to be UTF-8, as one array."""
-    texts = list(texts)
-    there = np.packbits([text is not None for text in texts], bitorder="little")
-    texts = [text or b"" for text in texts]
     offsets = np.zeros(len(texts) + 1, np.int32)
-    np.cumsum([len(text) for text in texts], out=offsets[1:])
-    buffers = [pa.py_buffer(there), pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))]
-    return pa.Array.from_buffers(pa.string(), len(texts), buffers)
+    np.cumsum(np.fromiter(map(len, texts), np.int32, len(texts)), out=offsets[1:])
+    return pa.Array.from_buffers(pa.string(), len(texts), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))])
 
 
-class RecordWriter:
-    """Writes one Parquet file of records, a row group at a time; the file appears when the block ends well."""
-
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        self._beside = path.with_name(f"{path.name}.tmp")
-        self._pending: list[EncodedRecord] = []
-        self._bytes = 0
-        self._file = pq.ParquetWriter(self._beside, **FORM)
-        self.rows = 0
-
-    def write(self, row: EncodedRecord) -> None:
-        self._pending.append(row)
-        self._bytes += len(row.prompt) + len(row.chosen) + len(row.rejected)
-        self.rows += 1
-        if len(self._pending) == ROWS_PER_GROUP or self._bytes > BYTES_PER_GROUP:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._pending:
-            self.write_table(_table(self._pending))
-            self._pending, self._bytes = [], 0
-
-    def write_table(self, table: pa.Table) -> None:
-        self._file.write_table(table)
-
-    def __enter__(self) -> RecordWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self._flush()
-            self._file.close()
-            os.replace(self._beside, self._path)
-        else:
-            self._file.close()
-            self._beside.unlink(missing_ok=True)
+def _repeating(values: Sequence[str | bytes | None]) -> pa.Array:
+    """Texts as one array that holds equal ones once."""
+    places: dict[Any, int] = {}
+    numbers = np.fromiter((places.setdefault(value, len(places)) for value in values), np.int32, len(values))
+    there = _bitmap(numbers != places[None]) if None in places else None
+    texts = [value.encode() if isinstance(value, str) else value or b"" for value in places]
+    indices = pa.Array.from_buffers(pa.int32(), len(numbers), [there, pa.py_buffer(numbers)])
+    return pa.DictionaryArray.from_arrays(indices, _texts(texts))
 
 
-def write_records(folder: Path, records: Iterable[Record]) -> int:
-    """Write the records to a folder's `part-00000.parquet` and return how many there were."""
-    with RecordWriter(folder / part_name(0)) as writer:
-        for record in records:
-            writer.write(encode(record))
-    return writer.rows
+def _bitmap(mask: np.ndarray) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(mask, bitorder="little"))
 
 
-def finish(staged: Path, path: Path, keep: np.ndarray) -> list[Record]:
-    """Move a file to its place, without the rows for which the mask says False; returns these.
+def write_part(path: Path, tables: Iterable[pa.Table], keep: np.ndarray) -> list[Record]:
+    """Write tables as a Parquet file, without the rows for which the mask says False; returns these.
+
+    The file appears when it is whole, and may be the one that the tables are read from. Where no row is kept there is
+    no file.
 
     Args:
-        keep: bool, one for each row of the staged file. Where it says False throughout, there is no file then.
+        keep: bool, one for each row of all tables.
     """
     out: list[Record] = []
     path.parent.mkdir(parents=True, exist_ok=True)
-    if keep.all():
-        os.replace(staged, path)
-        return out
-    with contextlib.ExitStack() as stack:
-        reader = stack.enter_context(pq.ParquetFile(staged))
-        writer = stack.enter_context(RecordWriter(path)) if keep.any() else None
-        start = 0
-        for number in range(reader.num_row_groups):
-            table = reader.read_row_group(number).cast(SCHEMA)
-            mask = keep[start : start + len(table)]
-            start += len(table)
-            if not mask.all():
-                stays = pa.Array.from_buffers(
-                    pa.bool_(), len(mask), [None, pa.py_buffer(np.packbits(mask, bitorder="little"))]
-                )
-                gone = table.filter(pc.invert(stays))
-                out += [decode(EncodedRecord(**row)) for row in gone.to_pylist()]
-                table = table.filter(stays)
-            if len(table):
-                writer.write_table(table)
-    staged.unlink()
+    beside = path.with_name(f"{path.name}.tmp")
+    try:
+        with pq.ParquetWriter(beside, HELD, **FORM) as file:
+            start = 0
+            for table in tables:
+                mask = keep[start : start + len(table)]
+                start += len(table)
+                if not mask.all():
+                    stays = pa.Array.from_buffers(pa.bool_(), len(mask), [None, _bitmap(mask)])
+                    gone = table.filter(pc.invert(stays))
+                    out += [decode(EncodedRecord(**row)) for row in gone.to_pylist()]
+                    table = _compact(table.filter(stays))
+                if len(table):
+                    file.write_table(table)
+        if keep.any():
+            os.replace(beside, path)
+        else:
+            path.unlink(missing_ok=True)
+    finally:
+        beside.unlink(missing_ok=True)
     return out
+
+
+def _compact(table: pa.Table) -> pa.Table:
+    """The table without the repeating texts that only rows had which have left it."""
+    for name in REPEATING:
+        texts = table[name].cast(pa.string()).dictionary_encode()
+        table = table.set_column(table.schema.get_field_index(name), HELD.field(name), texts)
+    return table
+
+
+def read_groups(path: Path) -> Iterator[pa.Table]:
+    """The rows of a file that `write_part` wrote, a group at a time."""
+    with pq.ParquetFile(path, read_dictionary=REPEATING) as file:
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number).cast(HELD)
 
 
 def iter_records(folder: Path) -> Iterator[Record]:

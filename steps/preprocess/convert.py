@@ -114,9 +114,8 @@ def _converted(
     called, rejected_calls = _check(prompt, pair, declared, faults)
     conversations = (prompt, pair.chosen, pair.rejected)
     texts = tuple(map(orjson.dumps, conversations))
-    for text in texts:
-        if b"\\u0000" in text:
-            refuse_nul(conversations)
+    if b"\\u0000" in b"".join(texts):
+        refuse_nul(conversations)
     asked, chosen, rejected = map(canonical_messages, conversations, texts)
     if chosen == rejected:
         raise InvalidRow(Reason.SAME_RESPONSE, "chosen and rejected are the same")
@@ -206,6 +205,8 @@ def _check(prompt: Messages, pair: Pair, declared: Declared, faults: Faults) -> 
 
 
 def _calls(messages: Messages) -> list[dict[str, Any]]:
+    if len(messages) == 1:
+        return messages[0].get("tool_calls", [])
     return [call for message in messages if "tool_calls" in message for call in message["tool_calls"]]
 
 

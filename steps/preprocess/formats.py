@@ -215,8 +215,13 @@ def by_name(name: str) -> Format | None:
     return next((layout for layout in FORMATS if layout.name == name), None)
 
 
+SCORED = frozenset(better for better, _ in SCORES)
+
+
 def preference_scores(row: Row) -> tuple[float, float] | None:
     """The scores of chosen and rejected, where the row has both as numbers."""
+    if SCORED.isdisjoint(row):
+        return None
     for better, worse in SCORES:
         if better in row and type(row[better]) in NUMBERS and type(row.get(worse)) in NUMBERS:
             return float(row[better]), float(row[worse])

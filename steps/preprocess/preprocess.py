@@ -1,8 +1,9 @@
 """Raw preference files to a training set on this machine: read, convert, drop duplicates, split, write, report.
 
-Rows stream through the worker processes, a shard at a time. What grows with the data here is an id of 16 bytes a row:
-when all rows are written, the ids tell which are duplicates or contradict each other, and the parts that hold such
-rows are written again without them.
+Rows stream through the worker processes, a shard at a time: one converts it and holds its rows, their ids tell here
+which of them came in an earlier shard, and the same one writes the others. What grows with the data are these ids, 16
+bytes a row. What only all rows together tell, contradictions and prompts that are nearly the same, is found at the end;
+the parts that hold such rows are then written again without them.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from steps.preprocess.near import near_duplicates
 from steps.preprocess.options import Options
 from steps.preprocess.packing import Files, local_shards, total_size
 from steps.preprocess.report import Report
-from steps.preprocess.settle import BUCKETS, KEEP, NEAR_DUPLICATE, bucket_of, data_hash, settle
-from steps.preprocess.shards import QUARANTINE, Shard, Sorted, Verdicts, convert_shard, prompt_keys, write_parts
+from steps.preprocess.seen import Seen
+from steps.preprocess.settle import BUCKETS, DUPLICATE, KEEP, bucket_of, data_hash, settle
+from steps.preprocess.shards import QUARANTINE, Shard, Verdicts, convert_shard, prompt_keys, write_parts
 from steps.preprocess.sources import BLOCK_BYTES
 from steps.preprocess.tally import Tally
 from steps.preprocess.workers import Workers, cores
@@ -71,6 +73,7 @@ class _Run:
     def __init__(self, options: Options, staging: Path, workers: Workers) -> None:
         self._options, self._rules = options, options.rules()
         self._staging, self._workers = staging, workers
+        self._seen = Seen()
         self._sizes: dict[int, int] = {}  # of the shards' indexes, by number, in order
         self._signatures: list[np.ndarray] = []
         self._prompt_keys: list[np.ndarray] = []
@@ -80,32 +83,36 @@ class _Run:
     def convert(self, files: Files, validation: Files) -> None:
         """Convert all rows; those of a validation set first, since its prompts leave the others."""
         shards = partial(local_shards, rules=self._rules, shard_bytes=self._options.shard_bytes)
-        keys: set[bytes] = set()
-        for result in self._converted(shards(validation, side="validation"), set()):
-            keys.update(prompt_keys(result.index))
+        self._write(self._converted(shards(validation, side="validation"), frozenset()))
+        held_out = frozenset(key for _, _, index in self._indexes() for key in prompt_keys(index))
         side = "train" if validation else None
-        for _ in self._converted(shards(files, first=len(self._sizes), side=side), keys):
-            pass
+        self._write(self._converted(shards(files, first=len(self._sizes), side=side), held_out))
 
-    def _converted(self, shards: Iterator[Shard], held_out: set[bytes]) -> Iterator[Sorted]:
+    def _converted(self, shards: Iterator[Shard], held_out: frozenset[bytes]) -> Iterator[Verdicts]:
+        """Convert shards, and tell which of their rows came in an earlier one."""
         work = partial(convert_shard, rules=self._rules, held_out=held_out, folder=self._staging)
         for result in self._workers.map(work, shards):
             self.tally.merge(result.tally)
-            self._sizes[result.number] = len(result.index)
-            np.save(self._index_file(result.number), result.index)
+            repeated = self._seen.add(result.index["id"])
+            index = result.index[~repeated]
+            self._sizes[result.number] = len(index)
+            np.save(self._index_file(result.number), index)
             if self._rules.near_duplicates and result.signatures is not None:
-                self._signatures.append(result.signatures)
-                self._prompt_keys.append(result.index["prompt_key"].copy())
-            yield result
+                self._signatures.append(result.signatures[~repeated])
+                self._prompt_keys.append(index["prompt_key"].copy())
+            yield Verdicts(result.number, np.where(repeated, DUPLICATE, KEEP), result.index["flags"])
+
+    def _write(self, judged: Iterator[Verdicts]) -> None:
+        for tally in self._workers.map(partial(write_parts, folder=self._staging), judged):
+            self.tally.merge(tally)
 
     def _index_file(self, number: int) -> Path:
         return self._staging / "index" / f"{number}.npy"
 
     def settle(self) -> None:
-        """Find the rows that may not stay, take them out, and take the figures of the others."""
-        verdicts = self._verdicts()
-        for tally in self._workers.map(partial(write_parts, folder=self._staging), self._judged(verdicts)):
-            self.tally.merge(tally)
+        """Take out the rows that may not stay with all others there, and take the figures of those that do."""
+        self._seen = Seen()  # of no more use, and as large as what comes now
+        self._write(self._judged(self._verdicts()))
 
     def _indexes(self) -> Iterator[tuple[int, slice, np.ndarray]]:
         """Each shard's number, where its rows are among all, and its index."""
@@ -116,27 +123,29 @@ class _Run:
 
     def _judged(self, verdicts: np.ndarray) -> Iterator[Verdicts]:
         for number, rows, index in self._indexes():
-            self.figures.add(index[verdicts[rows] == KEEP], self._options.units)
-            yield Verdicts(number, verdicts[rows], index["flags"])
+            stays = verdicts[rows] == KEEP
+            self.figures.add(index[stays], self._options.units)
+            if not stays.all():
+                yield Verdicts(number, verdicts[rows], index["flags"])
 
     def _verdicts(self) -> np.ndarray:
         """A verdict for each row kept so far, in their order; writes the ids of those that stay."""
         ids = np.empty((sum(self._sizes.values()), 2), ID)
         for _, rows, index in self._indexes():
             ids[rows] = index["id"]
-        verdicts = np.zeros(len(ids), np.uint8)
+        near = np.zeros(len(ids), bool)
         if self._signatures:
-            near = near_duplicates(
+            near[:] = near_duplicates(
                 np.concatenate(self._prompt_keys), np.concatenate(self._signatures), self._options.near_duplicates
             )
-            verdicts[near] = NEAR_DUPLICATE
         buckets = bucket_of(ids)
+        verdicts = np.empty(len(ids), np.uint8)
         digests = []
 
         def kept() -> Iterator[np.ndarray]:
             for bucket in range(BUCKETS):
-                rows = np.flatnonzero((buckets == bucket) & (verdicts == KEEP))
-                settled = settle(ids[rows])
+                rows = np.flatnonzero(buckets == bucket)
+                settled = settle(ids[rows], near[rows])
                 verdicts[rows] = settled.verdicts
                 digests.append(settled.digest)
                 yield settled.kept

@@ -34,10 +34,14 @@ def bucket_of(ids: np.ndarray) -> np.ndarray:
     return (ids[:, 0] >> np.uint64(56)).astype(np.uint8)
 
 
-def settle(ids: np.ndarray) -> Settled:
+def settle(ids: np.ndarray, near: np.ndarray) -> Settled:
     """Verdicts on a bucket's ids, given in the order of the rows: the first of equal rows stays.
 
     A row whose reverse is there as well is contradictory, and so is the reverse: nothing says which is right.
+
+    Args:
+        ids: shape (n, 2).
+        near: bool, shape (n,): whose prompt is nearly the same as an earlier one; equal and reversed rows share it.
     """
     verdicts = np.zeros(len(ids), np.uint8)
     high, low = ids[:, 0].astype(np.uint64), ids[:, 1].astype(np.uint64)  # the machine's byte order sorts faster
@@ -47,8 +51,9 @@ def settle(ids: np.ndarray) -> Settled:
     repeated = np.zeros(len(ids), bool)
     repeated[1:] = same_high & (low[1:] == low[:-1])
     verdicts[order[repeated]] = DUPLICATE
-    first = order[~repeated]
-    high, low = high[~repeated], low[~repeated]
+    stays = ~repeated & ~near[order]
+    verdicts[order[~repeated & near[order]]] = NEAR_DUPLICATE
+    first, high, low = order[stays], high[stays], low[stays]
     reverse = (high[1:] == high[:-1]) & (low[1:] >> np.uint64(1) == low[:-1] >> np.uint64(1))
     contradictory = np.zeros(len(first), bool)
     contradictory[1:] |= reverse

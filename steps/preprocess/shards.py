@@ -1,8 +1,8 @@
 """A share of the rows, worked on by one process: converted, split, written, and indexed for what needs all rows.
 
 Both engines (this machine's processes, and Spark) call the same two functions: `convert_shard`, and, once it is known
-which rows are duplicates or contradict each other, `write_parts`, which moves the shard's files to their places, and
-writes those again that lose rows. What a shard writes depends on its rows alone.
+which of its rows are not to stay, `write_parts`, in the same process: the rows wait there in memory. What a shard
+writes depends on its rows alone, and on these verdicts: not on how often it was written before.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import BinaryIO, Literal, NamedTuple
 
 import numpy as np
 import orjson
+import pyarrow as pa
 
 from steps.preprocess.convert import Converted, Layout, convert, validation_limit
 from steps.preprocess.formats import by_name
@@ -28,11 +29,10 @@ from steps.preprocess.settle import CONTRADICTORY, DUPLICATE, KEEP, NEAR_DUPLICA
 from steps.preprocess.sources import RawRow, Source
 from steps.preprocess.tally import Tally
 from steps.preprocess.tokens import token_counter
-from steps.records import Record, RecordWriter, finish, part_name
+from steps.records import Record, RecordGroups, part_name, read_groups, write_part
 
 SIDES = ("train", "validation")
 QUARANTINE = "quarantine"
-STAGED = "staged"
 INDEX = np.dtype(
     [
         ("id", ID, 2),
@@ -49,6 +49,12 @@ DROPPED = {
     ),
     NEAR_DUPLICATE: InvalidRow(Reason.NEAR_DUPLICATE, "its prompt is nearly the same as one that came earlier"),
 }
+
+
+# Gives back at once what is freed, where the default keeps tens of megabytes a process.
+pa.set_memory_pool(pa.system_memory_pool())
+# The rows of the shards that this process has converted and not written yet: by a shard's folder and number, by side.
+_held: dict[tuple[Path, int], dict[str, list[pa.Table]]] = {}
 
 
 @dataclass(frozen=True)
@@ -73,25 +79,26 @@ class Sorted(NamedTuple):
 
 
 def convert_shard(shard: Shard, rules: Rules, held_out: Set[bytes], folder: Path | None) -> Sorted:
-    """Convert the shard's rows; with `folder`, write its quarantine there, and stage its rows for `write_parts`.
+    """Convert the shard's rows; with `folder`, write its quarantine there, and hold its rows for `write_parts`.
 
     Args:
         held_out: keys of the prompts of a validation set that the user brings; rows with one of them are left out.
     """
     tally, index, signatures = Tally(), _Index(), []
     seen: set[bytes] = set()
+    groups = {side: RecordGroups() for side in SIDES}
     count_tokens = token_counter(rules.tokenizer) if rules.tokenizer else None
     limit = validation_limit(rules.validation_fraction or 0)
     gc.disable()  # rows make no reference cycles, and there are many objects to look through in vain
     try:
-        with _Parts(folder, shard.number) as parts:
+        with _Quarantine(folder, shard.number) as quarantine:
             for raw, layout in _rows(shard, rules, tally):
                 try:
                     row = convert(raw, layout, rules, count_tokens)
                     if row.prompt_key in held_out:
                         raise InvalidRow(Reason.LEAKED, "its prompt also stands in the validation set")
                 except InvalidRow as reason:
-                    parts.quarantine(tally.count_quarantined(raw, reason))
+                    quarantine.add(tally.count_quarantined(raw, reason))
                     continue
                 tally.count_converted(row)
                 if row.identity in seen:
@@ -103,9 +110,12 @@ def convert_shard(shard: Shard, rules: Rules, held_out: Set[bytes], folder: Path
                 index.add(row, side)
                 if rules.near_duplicates:
                     signatures.append(signature("\n".join(message["content"] for message in row.prompt)))
-                parts.write(side, row)
+                if folder:
+                    groups[side].add(row.record)
     finally:
         gc.enable()
+    if folder:
+        _held[folder, shard.number] = {side: groups[side].tables() for side in SIDES}
     return Sorted(shard.number, tally, index.array(), np.stack(signatures) if signatures else None)
 
 
@@ -153,29 +163,20 @@ def prompt_keys(index: np.ndarray) -> list[bytes]:
     return np.ascontiguousarray(index["prompt_key"]).view("V16").ravel().tolist()
 
 
-class _Parts(contextlib.ExitStack):
-    """The files that a shard writes, each from its first row on."""
+class _Quarantine(contextlib.ExitStack):
+    """The file of a shard's quarantined rows, from its first one on; none without a folder."""
 
     def __init__(self, folder: Path | None, number: int) -> None:
         super().__init__()
         self._folder, self._number = folder, number
-        self._writers: dict[str, RecordWriter] = {}
-        self._quarantine: BinaryIO | None = None
+        self._file: BinaryIO | None = None
 
-    def write(self, side: str, row: Converted) -> None:
+    def add(self, entry: Mapping[str, object]) -> None:
         if self._folder is None:
             return
-        if side not in self._writers:
-            path = _staged(self._folder, side, self._number)
-            self._writers[side] = self.enter_context(RecordWriter(path))
-        self._writers[side].write(row.record)
-
-    def quarantine(self, entry: Mapping[str, object]) -> None:
-        if self._folder is None:
-            return
-        if self._quarantine is None:
-            self._quarantine = self.enter_context(open_quarantine(self._folder, self._number))
-        self._quarantine.write(orjson.dumps(entry) + b"\n")
+        if self._file is None:
+            self._file = self.enter_context(open_quarantine(self._folder, self._number))
+        self._file.write(orjson.dumps(entry) + b"\n")
 
 
 def open_quarantine(folder: Path, number: int, of_dropped: bool = False) -> BinaryIO:
@@ -183,10 +184,6 @@ def open_quarantine(folder: Path, number: int, of_dropped: bool = False) -> Bina
     path = folder / QUARANTINE / f"part-{number:05d}{'-dropped' if of_dropped else ''}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     return open(path, "wb")
-
-
-def _staged(folder: Path, side: str, number: int) -> Path:
-    return folder / STAGED / side / part_name(number)
 
 
 class Verdicts(NamedTuple):
@@ -198,20 +195,23 @@ class Verdicts(NamedTuple):
 
 
 def write_parts(judged: Verdicts, folder: Path) -> Tally:
-    """Write the shard's part of both sides from what is staged below `folder`; returns what that changes in the counts.
+    """Write the shard's part of both sides below `folder`, for the first time or again, without some of its rows.
+
+    Returns what that changes in the counts.
 
     What stands in quarantine of rows that are not kept is the record as it was converted, which is the `chat` layout:
     the row itself has gone by.
     """
     number, verdicts, flags = judged
     tally = Tally(kept=-int(np.count_nonzero(verdicts)))
+    held = _held.pop((folder, number), None)
     condemned: list[tuple[int, Record, int]] = []
     for flag, side in enumerate(SIDES):
         places = np.flatnonzero((flags & IN_VALIDATION) == flag * IN_VALIDATION)
-        staged = _staged(folder, side, number)
         if not len(places):
             continue
-        records = finish(staged, folder / side / part_name(number), verdicts[places] == KEEP)
+        part = folder / side / part_name(number)
+        records = write_part(part, held[side] if held else read_groups(part), verdicts[places] == KEEP)
         out = places[verdicts[places] != KEEP]
         condemned += zip(out.tolist(), records, verdicts[out].tolist(), strict=True)
     condemned.sort(key=lambda entry: entry[0])

@@ -34,8 +34,8 @@ WALKED = frozenset((*SCHEMA_MAPS, *SCHEMA_LISTS, *SCHEMA_NESTED, "required"))
 TOOLCALL = re.compile(r"<TOOLCALL>(.*?)</TOOLCALL>", re.DOTALL)
 
 
-TOOLS_KEPT = 1024
-DECLARATIONS_KEPT = 256  # the rows of a data set share their tools; what is kept comes to tens of megabytes
+TOOLS_KEPT = 512
+DECLARATIONS_KEPT = 64  # rows share their tools with those near them; to keep more made no difference on real data
 
 
 Place = tuple[str, ...]  # where in a row something stands; written out only for a message
@@ -107,12 +107,17 @@ class _Tool(NamedTuple):
 
 
 def _tool(tool: Any, where: str) -> _Tool:
-    return _tool_of_text(tool, where) if isinstance(tool, str) else _normalised(tool, where)
+    if not isinstance(tool, str):
+        return _normalised(tool, where)
+    try:
+        return _tool_of_text(tool)
+    except InvalidRow:  # once more, to say where
+        return _normalised(_loads(tool, where), where)
 
 
 @lru_cache(TOOLS_KEPT)
-def _tool_of_text(text: str, where: str) -> _Tool:
-    return _normalised(_loads(text, where), where)
+def _tool_of_text(text: str) -> _Tool:
+    return _normalised(_loads(text, "a tool"), "a tool")
 
 
 def _normalised(tool: Any, where: str) -> _Tool:
@@ -160,10 +165,9 @@ def _parameters(value: Any, where: str) -> dict[str, Any]:
 
 def _schema(value: Any, where: Place) -> Any:
     """A schema with JSON-schema types. Walks by keyword, so that a property that is called `type` stays a property."""
-    if type(value) is dict and type(value.get("type")) is str and WALKED.isdisjoint(value):
-        known = TYPES.get(value["type"])  # most schemas are a type and a description
-        if known:
-            return value if known == value["type"] else {**value, "type": known}
+    simple = _simple(value)
+    if simple is not None:
+        return simple
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -176,7 +180,7 @@ def _schema(value: Any, where: Place) -> Any:
             for name, keyword in _typed(entry, where).items():
                 result.setdefault(name, keyword)
         elif key in SCHEMA_MAPS and isinstance(entry, dict):
-            result[key] = {name: _schema(inner, (*where, key, name)) for name, inner in entry.items()}
+            result[key] = {name: _simple(inner) or _schema(inner, (*where, key, name)) for name, inner in entry.items()}
         elif (key in SCHEMA_LISTS or key == "items") and isinstance(entry, list):
             result[key] = [_schema(inner, (*where, f"{key}[{index}]")) for index, inner in enumerate(entry)]
         elif key in SCHEMA_NESTED:
@@ -186,6 +190,15 @@ def _schema(value: Any, where: Place) -> Any:
         else:
             result[key] = entry
     return result
+
+
+def _simple(value: Any) -> dict[str, Any] | None:
+    """A schema that is one type and what is said about it, as most are; None where it is more."""
+    if type(value) is dict and type(given := value.get("type")) is str:
+        known = TYPES.get(given)
+        if known and WALKED.isdisjoint(value):
+            return value if known == given else {**value, "type": known}
+    return None
 
 
 def _said(where: Place) -> str:

@@ -6,6 +6,7 @@ A worker ends when the step does, however that ends.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import sys
@@ -14,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import connection
 from typing import TypeVar
 
@@ -29,11 +31,15 @@ def cores() -> int:
 
 
 class Workers(contextlib.AbstractContextManager["Workers"]):
-    """`count` processes; what they work on travels by pickle."""
+    """`count` processes; what they work on travels by pickle.
+
+    They take turns: the nth item of one list is worked on where the nth of another was, so that a process may keep
+    something of one for the other.
+    """
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._pool: ProcessPoolExecutor | None = None
+        self._processes: list[ProcessPoolExecutor] = []
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """
@@ -43,13 +49,14 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
         if self._count == 1:
             yield from map(function, items)
             return
-        if self._pool is None:
+        if not self._processes:
             context = multiprocessing.get_context(_start_method())
-            self._pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_end_with_parent)
+            start = partial(ProcessPoolExecutor, 1, mp_context=context, initializer=_end_with_parent)
+            self._processes = [start() for _ in range(self._count)]
         waiting: deque[Future[Result]] = deque()
         try:
-            for item in items:
-                waiting.append(self._pool.submit(function, item))
+            for process, item in zip(itertools.cycle(self._processes), items):
+                waiting.append(process.submit(function, item))
                 if len(waiting) > self._count + 1:
                     yield waiting.popleft().result()
             while waiting:
@@ -61,8 +68,8 @@ class Workers(contextlib.AbstractContextManager["Workers"]):
             ) from None
 
     def __exit__(self, *_: object) -> None:
-        if self._pool:
-            self._pool.shutdown(cancel_futures=True)
+        for process in self._processes:
+            process.shutdown(cancel_futures=True)
 
 
 def _start_method() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.contract import StepError
-from steps.records import SCHEMA, Record, RecordWriter, content_id, encode, finish, read_records, write_records
+from steps.records import (
+    SCHEMA,
+    Record,
+    RecordGroups,
+    content_id,
+    encode,
+    read_groups,
+    read_records,
+    write_part,
+)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 JSON = st.recursive(
@@ -42,67 +52,82 @@ def record(**changes) -> Record:
     return dataclasses.replace(Record("0" * 32, [user], [yes], [no], None, "plain", "a.jsonl", 1), **changes)
 
 
+def groups(records: list[Record]) -> RecordGroups:
+    made = RecordGroups()
+    for row in records:
+        made.add(encode(row))
+    return made
+
+
+def write(path: Path, records: list[Record]) -> None:
+    assert write_part(path, groups(records).tables(), np.ones(len(records), bool)) == []
+
+
 @settings(max_examples=40, deadline=None)
-@given(st.lists(RECORDS, max_size=4))
+@given(st.lists(RECORDS, min_size=1, max_size=4))
 def test_records_survive_the_round_trip(tmp_path_factory, records):
     folder = tmp_path_factory.mktemp("records")
-    assert write_records(folder, records) == len(records)
+    write(folder / "a.parquet", records)
     assert read_records(folder) == records
 
 
 def test_no_record_gets_the_keys_of_another_ones_tools(tmp_path):
     one = record(tools=[{"type": "function", "function": {"name": "f", "parameters": {"a": 1}}}])
     other = record(tools=[{"type": "function", "function": {"name": "g", "parameters": {"b": {"c": [None]}}}}])
-    write_records(tmp_path, [one, other, record()])
+    write(tmp_path / "a.parquet", [one, other, record()])
     assert [row.tools for row in read_records(tmp_path)] == [one.tools, other.tools, None]
-    assert pq.read_schema(tmp_path / "part-00000.parquet").equals(SCHEMA)
+    assert pq.read_schema(tmp_path / "a.parquet").equals(SCHEMA)
 
 
 def test_more_rows_than_one_group_keep_their_order_and_bytes(tmp_path):
     rows = [record(source_line=line) for line in range(1, 2503)]
     for name in ("a", "b"):
-        write_records(tmp_path / name, rows)
+        write(tmp_path / name / "part.parquet", rows)
     assert read_records(tmp_path / "a") == rows
-    one, other = ((tmp_path / name / "part-00000.parquet").read_bytes() for name in ("a", "b"))
+    one, other = ((tmp_path / name / "part.parquet").read_bytes() for name in ("a", "b"))
     assert one == other
 
 
 def test_files_are_read_in_the_order_of_their_names(tmp_path):
     for name, line in (("b", 2), ("a", 1)):
-        write_records(tmp_path / name, [record(source_line=line)])
-        (tmp_path / name / "part-00000.parquet").rename(tmp_path / f"{name}.parquet")
+        write(tmp_path / f"{name}.parquet", [record(source_line=line)])
     assert [row.source_line for row in read_records(tmp_path)] == [1, 2]
 
 
-def test_a_failed_block_leaves_no_file(tmp_path):
-    with pytest.raises(ZeroDivisionError), RecordWriter(tmp_path / "part.parquet") as writer:
-        writer.write(encode(record()))
+def test_a_failure_leaves_no_file_and_no_part_of_one(tmp_path):
+    def failing() -> Iterator[pa.Table]:
+        yield from groups([record()]).tables()
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_part(tmp_path / "part.parquet", failing(), np.ones(1, bool))
     assert list(tmp_path.iterdir()) == []
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(RECORDS, min_size=1, max_size=5), st.data())
-def test_staged_rows_are_finished_or_handed_back(tmp_path_factory, records, data):
-    folder = tmp_path_factory.mktemp("staged")
-    keep = data.draw(st.lists(st.booleans(), min_size=len(records), max_size=len(records)))
-    with RecordWriter(folder / "0.parquet") as writer:
-        for row in records:
-            writer.write(encode(row))
-    out = finish(folder / "0.parquet", folder / "out" / "part-00000.parquet", np.array(keep))
-    assert out == [row for row, kept in zip(records, keep, strict=True) if not kept]
-    stay = [row for row, kept in zip(records, keep, strict=True) if kept]
-    assert (read_records(folder / "out") if stay else list(folder.glob("out/*"))) == stay
+def test_rows_are_written_or_handed_back_the_first_time_and_again(tmp_path_factory, records, data):
+    folder = tmp_path_factory.mktemp("parts")
+    part, tables = folder / "part-00000.parquet", groups(records).tables()
+    stay = records
+    while stay:
+        keep = data.draw(st.lists(st.booleans(), min_size=len(stay), max_size=len(stay)))
+        assert write_part(part, tables, np.array(keep)) == [r for r, kept in zip(stay, keep, strict=True) if not kept]
+        stay = [row for row, kept in zip(stay, keep, strict=True) if kept]
+        assert (read_records(folder) if stay else list(folder.iterdir())) == stay
+        if len(stay) == len(keep):
+            break
+        tables = read_groups(part)
 
 
-def test_a_finished_file_has_the_bytes_of_one_that_never_had_the_other_rows(tmp_path):
+def test_a_file_has_the_bytes_of_one_that_never_had_the_rows_that_left(tmp_path):
     rows = [record(source_line=line) for line in range(1, 2503)]
-    for name, count in (("all", 2503), ("few", 1000)):
-        with RecordWriter(tmp_path / name) as writer:
-            for row in rows[:count]:
-                writer.write(encode(row))
-    finish(tmp_path / "all", tmp_path / "out.parquet", np.arange(len(rows)) < 1000)
-    assert (tmp_path / "out.parquet").read_bytes() == (tmp_path / "few").read_bytes()
+    few = np.arange(len(rows)) < 1000
+    write_part(tmp_path / "few", groups(rows[:1000]).tables(), few[:1000])
+    write_part(tmp_path / "once", groups(rows).tables(), few)
+    write_part(tmp_path / "again", groups(rows).tables(), np.ones(len(rows), bool))
+    write_part(tmp_path / "again", read_groups(tmp_path / "again"), few)
+    assert (tmp_path / "few").read_bytes() == (tmp_path / "once").read_bytes() == (tmp_path / "again").read_bytes()
 
 
 def test_a_row_and_its_reverse_differ_in_the_last_bit_of_their_ids():

@@ -122,7 +122,6 @@ class _Run:
         self._work = Work(options.rules(), options.shard_bytes, options.output, options.units)
         self._tasks: list[Task] = []
         self._rows: RDD[Any] = spark.emptyRDD()
-        self._near: frozenset[bytes] = frozenset()
         self._settled: RDD[Any] = spark.emptyRDD()
         self._parts = min(BUCKETS, 2 * spark.defaultParallelism)
         self.tally, self.figures, self.data_hash = Tally(), Figures(), ""
@@ -168,8 +167,7 @@ class _Run:
 
     def settle(self) -> None:
         """Find the rows that may not stay, and the hash of the others."""
-        self._near = self._near_duplicates()
-        near = self._spark.broadcast(self._near)
+        near = self._spark.broadcast(self._near_duplicates())
         buckets = self._rows.flatMap(lambda result: ids_by_bucket(result, near.value)).groupByKey(self._parts)
         self._settled = buckets.map(lambda bucket: settle_bucket(*bucket)).persist(StorageLevel.DISK_ONLY)
         digests = dict(self._settled.map(lambda bucket: (bucket.number, bucket.digest)).collect())
@@ -188,7 +186,7 @@ class _Run:
     def write(self) -> None:
         """The second pass: every part of the output but the report itself."""
         folder = self._options.output
-        work, near = self._spark.broadcast(self._work), self._spark.broadcast(self._near)
+        work = self._spark.broadcast(self._work)
         count = len(self._tasks)
         partitions = self._partitions(count)
         task_of = self._spark.broadcast(
@@ -197,7 +195,7 @@ class _Run:
         dropped = self._settled.flatMap(lambda bucket: dropped_by_task(bucket, task_of.value))
         tasks = self._spread(list(enumerate(self._tasks)))
         grouped = tasks.union(dropped).groupByKey(partitions, lambda number: number * partitions // count)
-        results = grouped.mapPartitions(lambda groups: write_tasks(groups, near.value, work.value)).collect()
+        results = grouped.mapPartitions(lambda groups: write_tasks(groups, work.value)).collect()
         for tally, figures in results:
             self.tally.merge(tally)
             self.figures.merge(figures)

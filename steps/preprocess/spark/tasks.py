@@ -24,7 +24,7 @@ from steps.preprocess.ids import FOLDER, ID, compare, write_ids
 from steps.preprocess.output import STAGING
 from steps.preprocess.packing import Rows, read_stream
 from steps.preprocess.rules import Rules
-from steps.preprocess.settle import KEEP, NEAR_DUPLICATE, bucket_of, settle
+from steps.preprocess.settle import KEEP, bucket_of, settle
 from steps.preprocess.shards import QUARANTINE, SIDES, Shard, Sorted, Verdicts, convert_shard, prompt_keys, write_parts
 from steps.preprocess.sources import Stream
 from steps.preprocess.tally import Tally
@@ -64,11 +64,12 @@ class Dropped(NamedTuple):
 
 
 class Ids(NamedTuple):
-    """Ids of one bucket that one shard has, and their places in its index."""
+    """Ids of one bucket that one shard has, their places in its index, and which of their prompts are near others."""
 
     shard: int
     places: bytes
     ids: bytes
+    near: bytes
 
 
 class Bucket(NamedTuple):
@@ -122,16 +123,13 @@ def _changed(stream: Stream) -> StepError:
     return StepError(f"{stream.path}: changed while it was read; run again when it is complete")
 
 
-def _is_among(index: np.ndarray, keys: Set[bytes]) -> np.ndarray:
-    return np.fromiter((key in keys for key in prompt_keys(index)), bool, len(index))
-
-
 def ids_by_bucket(result: Sorted, near: Set[bytes]) -> Iterator[tuple[int, Ids]]:
-    """The ids of a shard's rows by their bucket, without those whose prompt is among `near`."""
-    places = np.flatnonzero(~_is_among(result.index, near)) if near else np.arange(len(result.index))
-    ids = result.index["id"][places]
-    for bucket, chosen in _by_bucket(bucket_of(ids)):
-        yield bucket, Ids(result.number, places[chosen].astype(PLACE).tobytes(), ids[chosen].tobytes())
+    """The ids of a shard's rows by their bucket; `near` are the keys of prompts that are near-duplicates."""
+    ids = result.index["id"]
+    is_near = np.fromiter((key in near for key in prompt_keys(result.index)), bool, len(ids))
+    for bucket, places in _by_bucket(bucket_of(ids)):
+        columns = (places.astype(PLACE), ids[places], is_near[places])
+        yield bucket, Ids(result.number, *(column.tobytes() for column in columns))
 
 
 def _by_bucket(buckets: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -146,7 +144,7 @@ def settle_bucket(number: int, parts: Iterable[Ids]) -> Bucket:
     """Duplicates and contradictions of a bucket, from all that the shards have of it."""
     parts = sorted(parts)
     ids = np.frombuffer(b"".join(part.ids for part in parts), ID).reshape(-1, 2)
-    settled = settle(ids)
+    settled = settle(ids, np.frombuffer(b"".join(part.near for part in parts), bool))
     dropped, start = [], 0
     for part in parts:
         places = np.frombuffer(part.places, PLACE)
@@ -160,7 +158,7 @@ def settle_bucket(number: int, parts: Iterable[Ids]) -> Bucket:
 
 def empty_digest() -> bytes:
     """The digest of a bucket that no row fell into."""
-    return settle(np.zeros((0, 2), ID)).digest
+    return settle(np.zeros((0, 2), ID), np.zeros(0, bool)).digest
 
 
 def ids_of_file(ids: np.ndarray) -> Iterator[tuple[int, bytes]]:
@@ -187,21 +185,19 @@ def keep_ids(number: int, buckets: Iterable[Bucket], output: Path) -> Iterator[i
     yield count
 
 
-def write_tasks(
-    groups: Iterable[tuple[int, Iterable[Task | Dropped]]], near: Set[bytes], work: Work
-) -> Iterator[tuple[Tally, Figures]]:
+def write_tasks(groups: Iterable[tuple[int, Iterable[Task | Dropped]]], work: Work) -> Iterator[tuple[Tally, Figures]]:
     """`write_task` for some tasks in their order, each in a group with its drops; what they return, as one."""
     tally, figures = Tally(), Figures()
     for _, group in sorted(groups, key=lambda entry: entry[0]):
         of_task = list(group)
         (task,) = (entry for entry in of_task if not isinstance(entry, Dropped))
-        changes, kept = write_task(task, (entry for entry in of_task if isinstance(entry, Dropped)), near, work)
+        changes, kept = write_task(task, (entry for entry in of_task if isinstance(entry, Dropped)), work)
         tally.merge(changes)
         figures.merge(kept)
     yield tally, figures
 
 
-def write_task(task: Task, dropped: Iterable[Dropped], near: Set[bytes], work: Work) -> tuple[Tally, Figures]:
+def write_task(task: Task, dropped: Iterable[Dropped], work: Work) -> tuple[Tally, Figures]:
     """Convert a task's shards again, into this machine's output folder, without the rows that are not to stay.
 
     A part depends on its rows alone and appears whole, so it does no harm when a task runs twice, here or elsewhere.
@@ -215,22 +211,15 @@ def write_task(task: Task, dropped: Iterable[Dropped], near: Set[bytes], work: W
     tally, figures = Tally(), Figures()
     with _Folder(work.output) as folder:
         for result in convert_task(task, work, folder):
-            verdicts = _verdicts(result, by_shard.get(result.number, []), near)
+            verdicts = np.zeros(len(result.index), np.uint8)
+            for drop in by_shard.get(result.number, []):
+                verdicts[np.frombuffer(drop.places, PLACE)] = np.frombuffer(drop.verdicts, np.uint8)
             tally.merge(write_parts(Verdicts(result.number, verdicts, result.index["flags"]), folder))
             figures.add(result.index[verdicts == KEEP], work.units)
             for name in (*SIDES, QUARANTINE):
                 for file in sorted(folder.glob(f"{name}/*")):
                     _place(file, work.output / name)
     return tally, figures
-
-
-def _verdicts(result: Sorted, dropped: list[Dropped], near: Set[bytes]) -> np.ndarray:
-    verdicts = np.zeros(len(result.index), np.uint8)
-    if near:
-        verdicts[_is_among(result.index, near)] = NEAR_DUPLICATE
-    for drop in dropped:
-        verdicts[np.frombuffer(drop.places, PLACE)] = np.frombuffer(drop.verdicts, np.uint8)
-    return verdicts
 
 
 class _Folder:

@@ -62,7 +62,7 @@ def test_a_run_killed_in_the_middle_leaves_nothing_that_looks_whole(tmp_path, ru
             file.write(json.dumps({"prompt": f"p{number}", "chosen": "a" * 960, "rejected": "b"}) + "\n")
     command = [sys.executable, "-m", "steps.preprocess", "--input", data, "--output", tmp_path / "out"]
     process = subprocess.Popen([*command, "--workers", "2"], cwd=ROOT)
-    while not any((tmp_path / "out").glob(".incomplete/staged/train/*")):
+    while not any((tmp_path / "out").glob(".incomplete/train/*")):
         assert process.poll() is None, "it ended before it could be killed"
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.preprocess.settle import CONTRADICTORY, DUPLICATE, KEEP, bucket_of, data_hash, settle
+from steps.preprocess.settle import CONTRADICTORY, DUPLICATE, KEEP, NEAR_DUPLICATE, bucket_of, data_hash, settle
 from steps.records import pair_id
 
 IDS = st.lists(st.integers(0, 12), max_size=40)  # few, so that many are equal or each other's reverse
@@ -20,15 +20,16 @@ def as_ids(numbers: list[int]) -> np.ndarray:
     return np.frombuffer(text, ">u8").reshape(-1, 2)
 
 
-@given(IDS)
-def test_verdicts_are_those_of_the_obvious_way(numbers):
+@given(IDS, st.sets(st.integers(0, 6)))
+def test_verdicts_are_those_of_the_obvious_way(numbers, near_pairs):
     seen: set[int] = set()
     expected = []
     for number in numbers:
-        reverse = number ^ 1
-        expected.append(DUPLICATE if number in seen else CONTRADICTORY if reverse in numbers else KEEP)
+        near, reverse = number // 2 in near_pairs, number ^ 1
+        others = CONTRADICTORY if reverse in numbers else KEEP
+        expected.append(DUPLICATE if number in seen else NEAR_DUPLICATE if near else others)
         seen.add(number)
-    settled = settle(as_ids(numbers))
+    settled = settle(as_ids(numbers), np.array([number // 2 in near_pairs for number in numbers], bool))
     assert settled.verdicts.tolist() == expected
     kept = sorted(number for number, verdict in zip(numbers, expected, strict=True) if verdict == KEEP)
     assert settled.kept.tolist() == as_ids(kept).tolist()
@@ -37,7 +38,8 @@ def test_verdicts_are_those_of_the_obvious_way(numbers):
 
 @given(IDS)
 def test_the_digest_does_not_depend_on_the_order_of_the_rows(numbers):
-    assert settle(as_ids(numbers)).digest == settle(as_ids(numbers[::-1])).digest
+    near = np.zeros(len(numbers), bool)
+    assert settle(as_ids(numbers), near).digest == settle(as_ids(numbers[::-1]), near).digest
 
 
 def test_a_row_and_its_reverse_share_their_bucket():
@@ -46,7 +48,7 @@ def test_a_row_and_its_reverse_share_their_bucket():
     assert one[:15] == reverse[:15] and one[15] ^ reverse[15] == 1
     ids = np.frombuffer(one + reverse, ">u8").reshape(-1, 2)
     assert bucket_of(ids).tolist() == [one[0], one[0]]
-    assert settle(ids).verdicts.tolist() == [CONTRADICTORY, CONTRADICTORY]
+    assert settle(ids, np.zeros(2, bool)).verdicts.tolist() == [CONTRADICTORY, CONTRADICTORY]
 
 
 def test_the_data_hash_covers_every_bucket():

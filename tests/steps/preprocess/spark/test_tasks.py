@@ -80,7 +80,7 @@ def test_a_second_attempt_leaves_the_same_files(tmp_path):
     dropped = [Dropped(1, place, verdict)]
     written = []
     for _ in range(2):
-        tally, figures = write_task(task, dropped, frozenset(), work)
+        tally, figures = write_task(task, dropped, work)
         assert (tally.kept, tally.duplicate, figures.train + figures.validation) == (-1, 1, 99)
         files = {path for path in (tmp_path / "out").rglob("*") if path.is_file()}
         written.append({path.relative_to(tmp_path): path.read_bytes() for path in files})
@@ -93,7 +93,7 @@ def test_a_task_that_breaks_off_leaves_no_part_of_the_shard_it_was_at(tmp_path):
     (task,) = tasks_of(shards_of(one, 500))
     broken = (*task[:2], Shard(2, ((Segment("gone", tmp_path / "gone", 0, 9, 1), None),)))
     with pytest.raises(StepError):
-        list(write_tasks([(0, [broken])], frozenset(), Work(Rules(), 500, tmp_path / "out", ("characters",))))
+        list(write_tasks([(0, [broken])], Work(Rules(), 500, tmp_path / "out", ("characters",))))
     parts = {path.name for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert parts == {"part-00000.parquet", "part-00001.parquet"}
 

@@ -63,8 +63,16 @@ def declare(value: Any) -> Declared:
     if not value:
         return _declare(None)
     if type(value) is list and set(map(type, value)) == {str}:
-        return _declare(tuple(value))
+        texts, declared = _last[0]
+        if texts != value:
+            declared = _declare(tuple(value))
+            _last[0] = value, declared
+        return declared
     return _declare(value if isinstance(value, str) else orjson.dumps(value))
+
+
+# The texts of the row before and what they declare: mostly this row's too, which to see takes less than their hash.
+_last: list[tuple[list[str], Declared]] = [([], Declared(None, b"", {}))]
 
 
 @lru_cache(DECLARATIONS_KEPT)
@@ -176,9 +184,14 @@ def _schema(value: Any, where: Place) -> Any:
         raise InvalidRow(Reason.TOOLS_INVALID, f"{_said(where)} is {kind(value)}; must be a JSON schema")
     result: dict[str, Any] = {}
     for key, entry in value.items():
-        if key == "type":  # may bring `items` with it
-            for name, keyword in _typed(entry, where).items():
+        if key == "type":
+            if type(entry) is str and entry in TYPES:
+                result["type"] = TYPES[entry]
+                continue
+            for name, keyword in _typed(entry, where).items():  # may bring `items` with it
                 result.setdefault(name, keyword)
+        elif key not in WALKED:
+            result[key] = entry
         elif key in SCHEMA_MAPS and isinstance(entry, dict):
             result[key] = {name: _simple(inner) or _schema(inner, (*where, key, name)) for name, inner in entry.items()}
         elif (key in SCHEMA_LISTS or key == "items") and isinstance(entry, list):
@@ -207,8 +220,6 @@ def _said(where: Place) -> str:
 
 def _typed(value: Any, where: Place) -> dict[str, Any]:
     """The schema that a `type` stands for: one keyword, with `items` beside it for `List[int]`, none for `any`."""
-    if type(value) is str and value in TYPES:
-        return {"type": TYPES[value]}
     if isinstance(value, list):
         names = [_typed(entry, where).get("type") for entry in value]
         return {"type": names} if None not in names else {}

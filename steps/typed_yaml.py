@@ -68,6 +68,21 @@ def decode(text: str) -> Any:
     return None if text.strip().lower() in ("none", "null") else text
 
 
+def key_lines(path: Path) -> dict[str, int]:
+    """The line (from 1) of every top-level key.
+
+    Raises:
+        InvalidFile: the file is missing or is not YAML.
+    """
+    _, lines = _read_mapping(path)
+    return {str(location[0]): line for location, line in lines.items() if len(location) == 1}
+
+
+def placed(problem: str, line: int | None) -> str:
+    """A problem with its line before it, where it has one."""
+    return f"line {line}  {problem}" if line else problem
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`; did you mean x?` for the nearest known key, or an empty string."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
@@ -127,8 +142,7 @@ def _problems(
         location = tuple(part for part in detail["loc"] if not _is_union_tag(part))
         line = next((lines[location[:end]] for end in range(len(location), 0, -1) if location[:end] in lines), 0)
         name = ".".join(str(part) for part in location)
-        where = f"line {line}  " if line else ""
-        found.setdefault(f"{where}{name}: {_explain(detail, location, model, successors)}", line)
+        found.setdefault(placed(f"{name}: {_explain(detail, location, model, successors)}", line), line)
     return sorted(found, key=lambda problem: found[problem])
 
 

@@ -4,31 +4,120 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipeline import settings as workflow_settings
 from pipeline.commands.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stdout, where
-from pipeline.errors import problems_error
+from pipeline.errors import UserError, problems_error
+
+if TYPE_CHECKING:
+    from steps.train.preflight import Preflight
+
+Recipe = Annotated[
+    Path | None, typer.Option("--recipe", help="Check this recipe alone, and what memory it needs.", show_default=False)
+]
+InstanceType = Annotated[
+    str | None, typer.Option("--instance-type", help="With --recipe: where it would run.", show_default=False)
+]
+InstanceCount = Annotated[int, typer.Option("--instance-count", min=1, help="With --recipe: how many of them.")]
+ModelConfig = Annotated[
+    Path | None,
+    typer.Option("--model-config", help="The model's config.json, or its folder; no weights.", show_default=False),
+]
+Rows = Annotated[
+    int | None, typer.Option("--rows", min=1, help="Training rows, to tell steps and tokens.", show_default=False)
+]
 
 
-def check(settings: Settings = DEFAULT_SETTINGS, as_json: AsJson = False) -> None:
-    """Check settings, recipe and the rendered definition against the AWS API model; lists all problems at once."""
+def check(
+    settings: Settings = DEFAULT_SETTINGS,
+    recipe: Recipe = None,
+    instance_type: InstanceType = None,
+    instance_count: InstanceCount = 1,
+    model_config: ModelConfig = None,
+    rows: Rows = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check settings, recipe and the rendered definition against the AWS API model; lists all problems at once.
+
+    Where the model's config.json is at hand, a GPU's memory is estimated too; --recipe checks a recipe alone.
+    """
+    if recipe is not None:
+        if settings != DEFAULT_SETTINGS:
+            raise UserError("--settings and --recipe: name one of them; a workflow names its recipe itself")
+        if instance_count != 1 and instance_type is None:
+            raise UserError("--instance-count needs --instance-type: say of which")
+        _check_recipe(recipe, instance_type, instance_count, model_config, rows, as_json)
+        return
+    if instance_type is not None or instance_count != 1:
+        raise UserError(
+            "--instance-type and --instance-count belong to --recipe; a workflow names its instances itself"
+        )
     workflow, problems = workflow_settings.inspect(settings)
+    result = None
     if workflow:
+        from pipeline import preflight
         from pipeline.checks.api_model import check_definition
         from pipeline.rendering import render
 
-        problems = check_definition(json.loads(render(workflow)))
+        result = preflight.of_workflow(workflow, model_config, rows)
+        found = preflight.worded(result.problems, settings.parent / workflow.settings.recipe, named=True)
+        problems = [*found, *check_definition(json.loads(render(workflow)))]
+    next_command = f"python pipeline.py check{where(False, settings)}{_named(model_config)}"
+    _conclude(str(settings), {"settings": str(settings)}, problems, result, next_command, as_json)
+
+
+def _check_recipe(
+    path: Path,
+    instance_type: str | None,
+    instance_count: int,
+    model_config: Path | None,
+    rows: int | None,
+    as_json: bool,
+) -> None:
+    """The preflight of a recipe alone: needs neither account nor workflow, nor the SageMaker SDK."""
+    from pipeline import preflight
+    from steps import typed_yaml
+    from steps.train import arguments
+
+    result, problems = None, []
+    try:
+        result = preflight.of_recipe(arguments.load(path), instance_type, instance_count, model_config, rows)
+    except typed_yaml.InvalidFile as error:
+        problems = error.problems
+    else:
+        problems = preflight.worded(result.problems, path)
+    words = f" --instance-type {instance_type}" if instance_type else ""
+    words += f" --instance-count {instance_count}" if instance_count != 1 else ""
+    next_command = f"python pipeline.py check --recipe {path}{words}{_named(model_config)}"
+    _conclude(str(path), {"recipe": str(path)}, problems, result, next_command, as_json)
+
+
+def _named(model_config: Path | None) -> str:
+    return f" --model-config {model_config}" if model_config else ""
+
+
+def _conclude(
+    name: str,
+    document: dict[str, Any],
+    problems: list[str],
+    result: Preflight | None,
+    next_command: str,
+    as_json: bool,
+) -> None:
+    """Print the preflight, then raise the problems or say that there are none."""
     if as_json:
-        print_json({"settings": str(settings), "problems": problems})
+        print_json(document | {"problems": problems, "preflight": result.as_dict() if result else None})
+    elif result:
+        from pipeline.preflight_table import draw
+
+        stdout().print(draw(result))
     if problems:
-        raise problems_error(
-            str(settings), problems, f"Mend them, then: python pipeline.py check{where(False, settings)}"
-        )
+        raise problems_error(name, problems, f"Mend them, then: {next_command}")
     if not as_json:
-        print(f"{settings}: no problems")
+        print(f"{name}: no problems")
 
 
 def print_definition(

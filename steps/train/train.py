@@ -63,11 +63,14 @@ def main(argv: list[str]) -> None:
     train_records = read_records(folder(arguments.train_data, "train"))
     validation_records = read_records(folder(arguments.validation_data, "validation"))
     from steps.train.model import load_base, load_tokenizer, lora_config
+    from steps.train.this_machine import run_preflight
 
     tokenizer = load_tokenizer(arguments)
     config = trainer_config(arguments, checkpoint_folder(arguments, output))
     train_pairs, train_left = tokenise(train_records, tokenizer, arguments, config, "train")
     validation_pairs, validation_left = tokenise(validation_records, tokenizer, arguments, config, "validation")
+    longest = max(pair.tokens for pair in (*train_pairs, *validation_pairs))
+    run_preflight(arguments, ranks=config.world_size, rank=config.process_index, rows=len(train_pairs), longest=longest)
     marker = checkpoints.Marker(fingerprint(arguments, config, train_pairs, validation_pairs))
     resume = checkpoints.newest(Path(config.output_dir), marker.fingerprint)
 

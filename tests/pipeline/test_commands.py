@@ -9,7 +9,15 @@ import pytest
 
 VERBS = ["check", "definition", "show", "upsert", "start", "status", "list", "logs", "stop", "retry", "models"]
 FLAGS = {
-    "check": {"--settings", "--json"},
+    "check": {
+        "--settings",
+        "--recipe",
+        "--instance-type",
+        "--instance-count",
+        "--model-config",
+        "--rows",
+        "--json",
+    },
     "definition": {"--settings", "--output"},
     "show": {"--settings"},
     "upsert": {"--settings", "--json"},

@@ -38,9 +38,11 @@ def test_the_definition_side_never_imports_the_training_stack(path: Path) -> Non
 def test_commands_that_need_neither_import_neither_torch_nor_the_sdk(run, tmp_path: Path) -> None:
     program = (
         "import sys; from pipeline.cli import main; code = main(sys.argv[1:]);"
-        "heavy = {'torch', 'sagemaker', 'boto3', 'transformers'} & set(sys.modules);"
+        "heavy = {'torch', 'sagemaker', 'boto3', 'transformers', 'peft', 'trl'} & set(sys.modules);"
         "sys.exit(f'imported {heavy}' if heavy or code else 0)"
     )
-    for words in (["--help"], ["list", "--local", "--local-root", str(tmp_path)], ["models", "--local"]):
+    recipe = ["check", "--recipe", "configs/recipes/qwen3-8b.yaml", "--instance-type", "ml.g5.12xlarge"]
+    listing = ["list", "--local", "--local-root", str(tmp_path)]
+    for words in (["--help"], listing, ["models", "--local"], recipe):
         done = run("-c", program, *words)
         assert done.returncode == 0, done.stderr

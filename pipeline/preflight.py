@@ -1,0 +1,95 @@
+"""The preflight of recipes and workflows: finds the model's config, names the machine, asks `steps/train/preflight`.
+
+Contacts nobody: a hub model's config is read only where a local file is named. What is drawn from it is for
+`preflight_table`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.settings import ROOT, Workflow
+from steps import typed_yaml
+from steps.hub import is_hub_name
+from steps.train import model_shape, rules
+from steps.train.arguments import TrainArguments
+from steps.train.instances import find
+from steps.train.model_shape import ModelShape, UnknownModel
+from steps.train.preflight import Machine, Preflight, on_instances, preflight
+from steps.train.rules import Problem
+
+
+def of_recipe(
+    recipe: TrainArguments, instance_type: str | None, instance_count: int, model_config: Path | None, rows: int | None
+) -> Preflight:
+    """The preflight of a recipe on a number of instances, or on nothing in particular."""
+    return _judge(recipe, on_instances(instance_type, instance_count), model_config, rows)
+
+
+def of_workflow(workflow: Workflow, model_config: Path | None, rows: int | None) -> Preflight:
+    """The preflight of a workflow's Train step."""
+    train = workflow.settings.train
+    each = None if train.processes_per_node == "auto" else train.processes_per_node
+    machine = on_instances(train.instance_type, train.instance_count, each)
+    result = _judge(workflow.recipe, machine, model_config, rows, made_by=workflow.settings.make_model)
+    return replace(result, problems=[*_processes(train.instance_type, each), *result.problems])
+
+
+def _judge(
+    recipe: TrainArguments, machine: Machine, model_config: Path | None, rows: int | None, made_by: str | None = None
+) -> Preflight:
+    shape, unknown = shape_at_hand(recipe.model_id, model_config, made_by)
+    result = preflight(recipe, machine, shape, unknown=unknown, rows=rows)
+    return replace(result, problems=[*result.problems, *rules.serving_problems(recipe)])
+
+
+def _processes(instance_type: str, each: int | None) -> list[Problem]:
+    """Two processes cannot share a GPU: NCCL refuses it."""
+    instance = find(instance_type)
+    if each is None or instance is None or not instance.gpus or each <= instance.gpus:
+        return []
+    return [
+        Problem(
+            "train.processes_per_node", f"{each} is above the {instance.gpus} GPU(s) of {instance_type}; write auto"
+        )
+    ]
+
+
+def worded(problems: Sequence[Problem], recipe: Path, *, named: bool = False) -> list[str]:
+    """The problems as text, those of a recipe's key with its line; `named`: and with the recipe's path before it."""
+    lines = typed_yaml.key_lines(recipe)
+    prefix = f"{recipe}: " if named else ""
+    return [
+        f"{prefix}{typed_yaml.placed(str(problem), lines.get(problem.key))}"
+        if problem.key in TrainArguments.model_fields
+        else str(problem)
+        for problem in problems
+    ]
+
+
+def shape_at_hand(
+    model_id: str, model_config: Path | None = None, made_by: str | None = None
+) -> tuple[ModelShape | None, str | None]:
+    """The model's shape, or why it is not known here.
+
+    Raises:
+        StepError: the named config.json is missing or not JSON.
+    """
+    try:
+        if model_config is not None:
+            return model_shape.read(model_config), None
+        for folder in (Path(model_id), ROOT / model_id):
+            if (folder / "config.json").is_file():
+                return model_shape.read(folder), None
+    except UnknownModel as error:
+        return None, str(error)
+    if made_by:
+        return None, f"{model_id} is made when an execution starts (make_model: {made_by})"
+    where = (
+        "lies in S3" if model_id.startswith("s3://") else "is a hub name" if is_hub_name(model_id) else "is no folder"
+    )
+    return None, (
+        f"{model_id} {where} and its config.json is not at hand; copy that one file and name it: --model-config FILE"
+    )

@@ -1,0 +1,117 @@
+"""Settings that do not go together: each rule with its message, and none for what is sound."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steps.train import arguments, instances, model_shape, rules
+from steps.train.arguments import TrainArguments
+from tests.steps.train import models
+
+RECIPES = sorted((Path(__file__).resolve().parents[3] / "configs" / "recipes").glob("*.yaml"))
+SHAPE = model_shape.shape(models.QWEN3_8B)
+
+
+def found(shape: Any = None, gpu: Any = None, **values: Any) -> list[str]:
+    return [str(problem) for problem in rules.problems(TrainArguments(model_id="m", **values), shape, gpu)]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_recipes_here_are_sound(path: Path) -> None:
+    recipe = arguments.load(path)
+    assert rules.problems(recipe, SHAPE, instances.A10G) == rules.serving_problems(recipe) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"label_smoothing": 0.1},
+         "label_smoothing: 0.1 would change nothing: TRL uses it in exo_pair, robust, aot, aot_unpaired, not in "
+         "sigmoid; leave it out, or set loss_type: robust"),
+        ({"loss_type": "aot", "per_device_train_batch_size": 1},
+         "per_device_train_batch_size: 1 leaves nothing to sort: aot compares the sorted rows of a batch; take 2 or "
+         "more, or another loss"),
+        ({"lr_scheduler_type": "constant", "warmup_steps": 10},
+         "warmup_steps: would change nothing with lr_scheduler_type: constant; set lr_scheduler_type: "
+         "constant_with_warmup, or 0"),
+        ({"warmup_steps": 100, "max_steps": 100},
+         "warmup_steps: 100 of 100 steps (max_steps): the run would end before its learning rate is reached; take "
+         "fewer, or a ratio below 1"),
+        ({"target_modules": ["all-linear", "q_proj"]},
+         "target_modules: all-linear beside other names is taken for a module's name, and passed over; give it alone"),
+        ({"attn_implementation": "flash_attention_2", "bf16": False},
+         "attn_implementation: flash_attention_2 needs bf16: true; write auto or sdpa"),
+    ],
+)  # fmt: skip
+def test_a_recipe_that_contradicts_itself(values: dict[str, Any], message: str) -> None:
+    assert found(**values) == [message]
+
+
+def test_a_default_is_nobodys_contradiction() -> None:
+    assert found(lr_scheduler_type="constant") == []  # warmup_steps has its default of 0.1
+    assert found(loss_type=["sigmoid", "robust"], label_smoothing=0.1) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "values", "message"),
+    [
+        ({}, {"max_length": 65536},
+         "max_length: 65536 is above the 40960 positions of the model; take at most that"),
+        ({"quantization_config": {"quant_method": "fp8"}}, {},
+         "load_in_4bit: the model is quantised already (fp8); name the original as model_id"),
+        ({}, {"target_modules": ["q_proj", "v_prj"]},
+         "target_modules: v_prj: the model has no such module, and peft passes over it; did you mean v_proj?"),
+        ({}, {"target_modules": ["q_proj", "Wqkv"]},
+         "target_modules: Wqkv: the model has no such module, and peft passes over it; it has down_proj, embed_tokens, "
+         "gate_proj, k_proj, o_proj, q_proj, up_proj, v_proj"),
+    ],
+)  # fmt: skip
+def test_a_recipe_that_does_not_fit_its_model(config: dict[str, Any], values: dict[str, Any], message: str) -> None:
+    assert found(model_shape.shape(models.QWEN3_8B | config), **values) == [message]
+
+
+def test_bfloat16_needs_a_gpu_that_has_it() -> None:
+    message = (
+        "bf16: true: a T4 (compute capability 7.5) has no bfloat16 arithmetic; take a GPU of 8.0 or newer, or set "
+        "bf16: false"
+    )
+    assert found(gpu=instances.T4) == [message]
+    assert found(gpu=instances.T4, bf16=False) == found(gpu=instances.L4) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"lora_r": 24},
+         "lora_r: 24: vLLM serves ranks 1, 8, 16, 32, 64, 128, 256, 320, 512; take one, or set merge_weights: true"),
+        ({"merge_weights": True, "target_modules": ["q_proj", "embed_tokens"]},
+         "target_modules: embed_tokens: only adapters on linear layers can be merged; leave it out"),
+    ],
+)  # fmt: skip
+def test_what_trains_and_could_not_be_served(values: dict[str, Any], message: str) -> None:
+    assert [str(one) for one in rules.serving_problems(TrainArguments(model_id="m", **values))] == [message]
+    assert found(**values) == []
+
+
+def test_the_losses_that_smooth_and_sort_are_trls() -> None:
+    from trl import DPOTrainer
+
+    branches = inspect.getsource(DPOTrainer._compute_loss).split("if loss_type == ")[1:]
+    by_loss = {branch.split('"')[1]: branch for branch in branches}
+    assert set(by_loss) >= {"sigmoid", "robust", "aot"}
+    assert {loss for loss, code in by_loss.items() if "label_smoothing" in code} == set(rules.SMOOTHED)
+    assert {loss for loss, code in by_loss.items() if "torch.sort" in code} == set(rules.SORTING)
+
+
+def test_peft_passes_over_a_name_without_a_module() -> None:
+    """Why an unmatched target is a problem: nobody else would say so."""
+    from peft import LoraConfig, get_peft_model
+
+    from tests.steps.train.test_model_shape import meta_model
+
+    model = get_peft_model(meta_model(models.LLAMA_BIASED), LoraConfig(r=2, target_modules=["q_proj", "v_prj"]))
+    assert {name.split(".")[-4] for name, one in model.named_parameters() if one.requires_grad} == {"q_proj"}

@@ -142,6 +142,19 @@ class TrainArguments(BaseModel):
     eval_steps: int = Field(0, ge=0, description="Optimizer steps between held-out evaluations; 0: first and last.")
     save_steps: int = Field(100, ge=1, description="Optimizer steps between checkpoints.")
     save_total_limit: int = Field(2, ge=1, description="Checkpoints kept.")
+    early_stopping_patience: int = Field(
+        0, ge=0, description="Evaluations without gain that end training; the best checkpoint wins. 0: off."
+    )
+    early_stopping_metric: Literal["eval_loss", "eval_reward_accuracy", "eval_reward_margin"] = Field(
+        "eval_loss", description="Held-out figure that early stopping follows."
+    )
+    early_stopping_min_delta: float = Field(0.0, ge=0, description="What counts as a gain is larger than this.")
+    stop_grad_norm_factor: float = Field(
+        1000.0, gt=1, description="A gradient norm over this many times the median of the last 5 ends the run."
+    )
+    stop_reward_accuracy: float = Field(
+        0.1, ge=0, lt=1, description="Training reward accuracy below this over 5 log entries ends the run."
+    )
     dataloader_num_workers: int = Field(0, ge=0, description="Worker processes that collate batches.")
     mlflow_uri: str | None = Field(None, description="MLflow: a tracking server's ARN or URL, or sqlite:///FILE.")
     mlflow_experiment_name: str = Field("dpo", min_length=1, description="MLflow experiment.")
@@ -155,6 +168,8 @@ class TrainArguments(BaseModel):
     def _consistent(self) -> TrainArguments:
         if self.loss_weights is not None and len(self.loss_weights) != len(self.loss_type):
             raise ValueError(f"loss_weights: {len(self.loss_weights)} weights for {len(self.loss_type)} loss types")
+        if self.early_stopping_patience and not self.eval_steps:
+            raise ValueError("early_stopping_patience: needs eval_steps above 0, the steps between two evaluations")
         if "exo_pair" in self.loss_type and self.label_smoothing == 0:
             raise ValueError("label_smoothing: exo_pair needs a value above 0; its paper recommends 1e-3")
         if "lm_head" in self.target_modules:

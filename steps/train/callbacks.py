@@ -12,6 +12,7 @@ from transformers import Trainer, TrainerCallback
 from steps.contract import StepError
 from steps.train import metrics
 from steps.train.evaluation import Evaluation, HeldOut, RowMargin, summarise
+from steps.train.stopping import Interrupted
 from steps.train.trainer import PairTrainer
 
 SHARD_TOLERANCE = 1.25  # a rank may hold this many times total / ranks: small tensors pad up
@@ -38,6 +39,7 @@ class HeldOutEvaluation(TrainerCallback):
         self.trainer, self.held_out, self.eval_steps = trainer, held_out, eval_steps
         self.before, self.after = before, before
         self.margins: list[RowMargin] = []
+        self.evaluated_at: int | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.before is None:
@@ -47,13 +49,23 @@ class HeldOutEvaluation(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         # The last one too: at on_train_end MLflow has closed its run, and what is logged then would open another.
         last = state.global_step >= state.max_steps or control.should_training_stop
-        if last or (self.eval_steps and state.global_step % self.eval_steps == 0):
+        due = last or (self.eval_steps and state.global_step % self.eval_steps == 0)
+        if self.trainer.interrupted or not due:
+            return
+        try:
             self.after = self._evaluate()
+            self.evaluated_at = state.global_step
+        except Interrupted:
+            self.trainer.interrupted = control.should_save = control.should_training_stop = True
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if not self.margins:  # a run that continued from its last step had none to end
-            self.margins = self.held_out.evaluate(self.trainer)
-            self.after = summarise(self.margins, self.held_out.beta)
+        if not self.margins and not self.trainer.interrupted:  # a run that continued from its last step had none to end
+            self.evaluate_result()
+
+    def evaluate_result(self) -> None:
+        """Take the final figures from the model as it is now."""
+        self.margins = self.held_out.evaluate(self.trainer)
+        self.after = summarise(self.margins, self.held_out.beta)
 
     def _evaluate(self) -> Evaluation:
         self.margins = self.held_out.evaluate(self.trainer)

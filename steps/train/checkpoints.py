@@ -1,7 +1,8 @@
-"""Which checkpoint a run may continue from: a whole one, of this very run.
+"""Checkpoints that are whole or are not there, and which of them a run may continue from.
 
-A checkpoint counts only once its marker stands, written last and renamed into place; the marker carries the run's
-fingerprint, so that a checkpoint of other data, another model or other arguments is never resumed.
+A checkpoint is written beside its place and renamed into it when its marker stands in it, which names every file by
+its hash and the run by its fingerprint: a torn, damaged or foreign one is recognised, and the newest whole one of the
+very run is taken. Older ones are removed only then.
 """
 
 from __future__ import annotations
@@ -9,28 +10,71 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from steps import contract
+from steps.contract import StepError
 
 log = logging.getLogger(__name__)
 
 MARKER = "complete.json"
+STAGING = ".incomplete"
+PREFIX = "checkpoint-"
+
+
+@dataclass(frozen=True)
+class World:
+    """How a run's batches are made: this many processes, with this many forward passes to an optimizer step."""
+
+    processes: int
+    accumulation: int
+
+    def of(self, processes: int) -> World:
+        """The world of another number of processes whose optimizer steps see the same rows.
+
+        Raises:
+            StepError: the passes of a step cannot be shared out evenly.
+        """
+        passes = self.processes * self.accumulation
+        if passes % processes:
+            possible = ", ".join(str(count) for count in range(1, passes + 1) if passes % count == 0)
+            raise StepError(
+                f"the checkpoints are of {self.processes} processes with gradient_accumulation_steps "
+                f"{self.accumulation}; {processes} processes cannot make the same batches: use {possible} processes, "
+                "or start without the checkpoints"
+            )
+        return World(processes, passes // processes)
 
 
 @dataclass
 class Marker:
-    """What is written into a finished checkpoint: the run's fingerprint and the held-out figures of its start."""
+    """What is written into a finished checkpoint: the run's fingerprint, its world, and what was found out on the way.
+
+    `facts` are plain data: the held-out figures of the start (`before`), and the best evaluation so far (`best`).
+    """
 
     fingerprint: str
+    world: World
     facts: dict[str, Any] = field(default_factory=dict)
 
     def write(self, checkpoint: Path) -> None:
-        files = {path.name: path.stat().st_size for path in sorted(checkpoint.iterdir()) if path.name != MARKER}
-        value = {"fingerprint": self.fingerprint, "facts": self.facts, "files": files}
+        files = {name: contract.sha256(checkpoint / name) for name in _files(checkpoint)}
+        value = {"fingerprint": self.fingerprint, "world": vars(self.world), "facts": self.facts, "files": files}
         contract.write_json(checkpoint / MARKER, value)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole checkpoint of the run."""
+
+    path: Path
+    world: World
+    facts: dict[str, Any]
 
 
 def fingerprint(parts: dict[str, Any]) -> str:
@@ -38,31 +82,76 @@ def fingerprint(parts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def newest(folder: Path, wanted: str) -> tuple[Path, dict[str, Any]] | None:
-    """The newest whole checkpoint of the run `wanted`, with its facts; None to start from the beginning.
+def step_of(path: Path) -> int:
+    return int(path.name.removeprefix(PREFIX))
+
+
+def place_of(folder: Path, step: int) -> Path:
+    return folder / f"{PREFIX}{step}"
+
+
+def newest(folder: Path, wanted: str) -> Checkpoint | None:
+    """The newest whole checkpoint of the run `wanted`; None to start from the beginning.
 
     What is passed over is logged with the reason.
     """
-    if not folder.is_dir():
-        return None
-    numbered = [(int(path.name.split("-")[1]), path) for path in folder.glob("checkpoint-*") if _number(path)]
-    for _, path in sorted(numbered, reverse=True):
-        reason = None
-        try:
-            marker = json.loads((path / MARKER).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            reason = "it is not whole (its marker is missing)"
-        else:
-            if marker["fingerprint"] != wanted:
-                reason = "it belongs to a run with other data, model or arguments"
-            elif any(not (path / name).is_file() or (path / name).stat().st_size != size
-                     for name, size in marker["files"].items()):  # fmt: skip
-                reason = "files are missing or cut short"
-        if reason is None:
-            return path, marker["facts"]
-        log.warning("%s is passed over: %s", path.name, reason)
+    for path in _newest_first(folder):
+        found = _read(path, wanted)
+        if isinstance(found, Checkpoint):
+            return found
+        log.warning("%s is passed over: %s", path.name, found)
     return None
 
 
-def _number(path: Path) -> bool:
-    return path.is_dir() and path.name.removeprefix("checkpoint-").isdigit()
+def _read(path: Path, wanted: str) -> Checkpoint | str:
+    """A checkpoint, or why it is not one that the run `wanted` may continue from."""
+    try:
+        marker = json.loads((path / MARKER).read_text(encoding="utf-8"))
+        own, world, facts, files = (marker[name] for name in ("fingerprint", "world", "facts", "files"))
+        checkpoint = Checkpoint(path, World(**world), facts)
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"it is not whole ({MARKER} is missing or damaged)"
+    if own != wanted:
+        return "it belongs to a run with other data, model or arguments"
+    for name, digest in files.items():
+        if not (path / name).is_file():
+            return f"{name} is missing"
+        if contract.sha256(path / name) != digest:
+            return f"{name} is damaged: it has not the bytes that were written"
+    return checkpoint
+
+
+def publish(staged: Path, place: Path) -> None:
+    """Rename a finished checkpoint into its place, instead of one there that was passed over."""
+    shutil.rmtree(place, ignore_errors=True)
+    os.replace(staged, place)
+
+
+def prune(folder: Path, own: str, keep: int, best: int | None) -> None:
+    """Remove the run's checkpoints but for the newest `keep` and that of the step `best`, and torn ones among them.
+
+    Those of other runs stay: they are another's to remove.
+    """
+    whole = 0
+    for path in _newest_first(folder):
+        try:
+            is_own = json.loads((path / MARKER).read_text(encoding="utf-8"))["fingerprint"] == own
+        except (OSError, ValueError, KeyError, TypeError):
+            shutil.rmtree(path, ignore_errors=True)
+            continue
+        if not is_own:
+            continue
+        whole += 1
+        if whole > keep and step_of(path) != best:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    found = [path for path in folder.glob(f"{PREFIX}*") if path.is_dir() and path.name.removeprefix(PREFIX).isdigit()]
+    return sorted(found, key=step_of, reverse=True)
+
+
+def _files(checkpoint: Path) -> Iterator[str]:
+    for path in sorted(checkpoint.rglob("*")):
+        if path.is_file():
+            yield path.relative_to(checkpoint).as_posix()

@@ -116,8 +116,12 @@ class HeldOut:
     ) -> dict[str, tuple[float, float]]:
         import torch
 
+        from steps.train.stopping import Interrupted
+
         found: dict[str, tuple[float, float]] = {}
         for batch in batches:
+            if trainer.interruption.requested(trainer.args.device):
+                raise Interrupted("stopped by SIGTERM during an evaluation")
             with torch.no_grad():
                 chosen, rejected = trainer.summed_log_probs(batch, reference=reference)
             for pair, one, other in zip(batch, _floats(chosen), _floats(rejected), strict=True):

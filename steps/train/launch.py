@@ -21,6 +21,7 @@ from steps import contract
 from steps.contract import StepError
 from steps.train import arguments as train_arguments
 
+NOTICE_SECONDS = 115  # that a SIGTERM leaves the processes to write a checkpoint; SageMaker gives a spot job 120
 PORTS = range(20000, 30000)
 TRAIN = Path(__file__).with_name("train.py")
 
@@ -74,6 +75,7 @@ def torchrun(processes: int) -> list[str]:
     os.environ.setdefault("NCCL_SOCKET_IFNAME", world.get("network_interface_name", "eth0"))
     os.environ.setdefault("GLOO_SOCKET_IFNAME", world.get("network_interface_name", "eth0"))
     command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
+    command.append(f"--shutdown-timeout={NOTICE_SECONDS}")
     if len(hosts) == 1:
         return [*command, "--standalone"]
     rank = hosts.index(world["current_host"])

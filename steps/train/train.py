@@ -15,6 +15,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import sys
 import warnings
 from dataclasses import asdict
@@ -29,8 +30,8 @@ if not __package__:
 from steps import contract
 from steps.contract import StepError
 from steps.records import Record, read_records
+from steps.train import adapter, checkpoints, data, fsdp_cpu
 from steps.train import arguments as train_arguments
-from steps.train import checkpoints, data, fsdp_cpu
 from steps.train.arguments import TrainArguments
 
 if TYPE_CHECKING:
@@ -71,8 +72,13 @@ def main(argv: list[str]) -> None:
     validation_pairs, validation_left = tokenise(validation_records, tokenizer, arguments, config, "validation")
     longest = max(pair.tokens for pair in (*train_pairs, *validation_pairs))
     run_preflight(arguments, ranks=config.world_size, rank=config.process_index, rows=len(train_pairs), longest=longest)
-    marker = checkpoints.Marker(fingerprint(arguments, config, train_pairs, validation_pairs))
-    resume = checkpoints.newest(Path(config.output_dir), marker.fingerprint)
+    run = fingerprint(arguments, train_pairs, validation_pairs)
+    resume = find_checkpoint(config, run)
+    world = checkpoints.World(config.world_size, arguments.gradient_accumulation_steps)
+    if resume:
+        world = resume.world.of(config.world_size)
+        config.gradient_accumulation_steps = world.accumulation
+    marker = checkpoints.Marker(run, world, resume.facts if resume else {})
 
     import torch
 
@@ -83,8 +89,15 @@ def main(argv: list[str]) -> None:
     trainer = PairTrainer(
         arguments, load_base(arguments), tokenizer, train_pairs, config, marker, peft_config=lora_config(arguments)
     )
-    lines, held_out = add_callbacks(trainer, arguments, validation_pairs, resume)
-    trainer.train(resume_from_checkpoint=str(resume[0]) if resume else None)
+    lines, held_out = add_callbacks(trainer, arguments, validation_pairs)
+    if resume:
+        log.info("continuing from %s", resume.path.name)
+    trainer.interruption.listen()
+    trainer.train(resume_from_checkpoint=str(resume.path) if resume else None)
+    if trainer.interrupted:
+        at = f"checkpoint-{trainer.state.global_step}"
+        raise StepError(f"stopped by SIGTERM; {at} is whole, and the next start of this run continues from it")
+    take_best(trainer, held_out)
     rows = {
         "train": {"given": len(train_records), "used": len(train_pairs), **train_left.counts},
         "validation": {"given": len(validation_records), "used": len(validation_pairs), **validation_left.counts},
@@ -151,7 +164,7 @@ def trainer_config(arguments: TrainArguments, checkpoints_at: Path) -> DPOConfig
     from trl import DPOConfig
 
     taken = set(DPOConfig.__dataclass_fields__) & set(TrainArguments.model_fields)
-    own = {"output_dir", "fsdp_config", "fsdp", "trust_remote_code"}
+    own = {"output_dir", "fsdp_config", "fsdp", "trust_remote_code", "save_total_limit"}
     trackers = [("mlflow", arguments.mlflow_uri), ("wandb", arguments.wandb_project)]
     try:
         return DPOConfig(
@@ -164,6 +177,8 @@ def trainer_config(arguments: TrainArguments, checkpoints_at: Path) -> DPOConfig
             disable_dropout=False,  # load_base has taken the base's dropout away; TRL would also take the adapter's
             disable_tqdm=True,
             save_strategy="steps",
+            save_total_limit=None,  # PairTrainer removes old checkpoints, once the new one is whole
+            logging_nan_inf_filter=False,  # StopOnBadFigures is to see them
             eval_strategy="no",  # HeldOutEvaluation does it, each row once
             dataloader_pin_memory=torch.cuda.is_available(),
             log_level="warning",
@@ -205,10 +220,21 @@ def tokenise(
     return pairs, left
 
 
-def fingerprint(
-    arguments: TrainArguments, config: DPOConfig, train_pairs: list[data.Pair], validation_pairs: list[data.Pair]
-) -> str:
-    """What decides the outcome: the tokens, the model, the arguments, the number of processes, and this very code."""
+def find_checkpoint(config: DPOConfig, run: str) -> checkpoints.Checkpoint | None:
+    """What the first process may continue from, the same for all; on every node, leftovers are removed."""
+    import torch.distributed as dist
+
+    folder = Path(config.output_dir)
+    if config.local_process_index == 0:
+        shutil.rmtree(folder / checkpoints.STAGING, ignore_errors=True)
+    found: list[Any] = [checkpoints.newest(folder, run) if config.process_index == 0 else None]
+    if dist.is_initialized():
+        dist.broadcast_object_list(found)
+    return found[0]
+
+
+def fingerprint(arguments: TrainArguments, train_pairs: list[data.Pair], validation_pairs: list[data.Pair]) -> str:
+    """What decides the outcome: the tokens, the model, the arguments, and this very code."""
     rows = hashlib.sha256()
     for pair in [*train_pairs, *validation_pairs]:
         rows.update(json.dumps(asdict(pair)).encode())
@@ -218,7 +244,6 @@ def fingerprint(
         {
             "rows": rows.hexdigest(),
             "base": base,
-            "processes": config.world_size,
             "code": {path.name: path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py")},
             "libraries": {name: version(name) for name in LIBRARIES},
             "arguments": arguments.model_dump(exclude=NOT_IN_FINGERPRINT),
@@ -230,29 +255,38 @@ def add_callbacks(
     trainer: PairTrainer,
     arguments: TrainArguments,
     validation_pairs: list[data.Pair],
-    resume: tuple[Path, dict[str, Any]] | None,
 ) -> tuple[MetricLines, HeldOutEvaluation]:
     from transformers import PrinterCallback
 
     from steps.train.callbacks import FirstStepChecks, HeldOutEvaluation, MetricLines
     from steps.train.evaluation import Evaluation, HeldOut
+    from steps.train.stopping import StopOnBadFigures, StopOnSignal, StopWithoutGain
 
-    before = None
-    if resume:
-        log.info("continuing from %s", resume[0].name)
-        trainer.marker.facts = resume[1]
-        before = Evaluation(**resume[1]["before"])
+    before = trainer.marker.facts.get("before")
     lines = MetricLines()
     held_out = HeldOutEvaluation(
         trainer,
         HeldOut(validation_pairs, arguments.per_device_eval_batch_size, arguments.beta),
         arguments.eval_steps,
-        before,
+        Evaluation(**before) if before else None,
     )
     trainer.remove_callback(PrinterCallback)
-    for callback in (FirstStepChecks(trainer), lines, held_out):
+    callbacks = [FirstStepChecks(trainer), StopOnSignal(trainer), lines, StopOnBadFigures(arguments), held_out]
+    if arguments.early_stopping_patience:
+        callbacks.append(StopWithoutGain(trainer, held_out))
+    for callback in callbacks:
         trainer.add_callback(callback)
     return lines, held_out
+
+
+def take_best(trainer: PairTrainer, held_out: HeldOutEvaluation) -> None:
+    """With early stopping, put the best checkpoint's adapter in place of the last one's."""
+    best = trainer.marker.facts.get("best")
+    if not best or best["step"] == trainer.state.global_step:
+        return
+    adapter.load(trainer.model, checkpoints.place_of(Path(trainer.args.output_dir), best["step"]))
+    held_out.evaluate_result()
+    log.info("the result is the adapter of step %d, the best of the held-out evaluations", best["step"])
 
 
 def save(

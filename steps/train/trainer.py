@@ -24,6 +24,7 @@ from steps.train import adapter, checkpoints
 from steps.train.arguments import TrainArguments
 from steps.train.data import Pair, as_dataset
 from steps.train.model import compute_dtype
+from steps.train.stopping import Interruption
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -57,7 +58,9 @@ class PairTrainer(DPOTrainer):
     - adapter weights train, and their gradients are summed, in float32, whatever the base is stored in;
     - under FSDP log-probabilities stay float32: accelerate's policy would round the model's outputs to bfloat16, in
       which ln 2 is 0.6914;
-    - a checkpoint holds the adapter and the optimizer, never the frozen base, and is valid only once its marker stands;
+    - a checkpoint holds the adapter and the optimizer, never the frozen base; it is written beside its place, and older
+      ones are removed when it is whole;
+    - SIGTERM ends it between two steps, with a checkpoint;
     - the first loss must be ln 2 where theory says so: otherwise the reference is not the base model.
     """
 
@@ -80,6 +83,7 @@ class PairTrainer(DPOTrainer):
             **rest,
         )
         self.arguments, self.marker = arguments, marker
+        self.interruption, self.interrupted = Interruption(), False
         self.first_loss_is_due = True
         for parameter in self.model.parameters():
             if parameter.requires_grad:
@@ -159,6 +163,23 @@ class PairTrainer(DPOTrainer):
         # Past TRL's own override, which writes a model card on the way.
         transformers.Trainer._save_checkpoint(self, model, trial)
         self.accelerator.wait_for_everyone()
+        folder, step, run = Path(self.args.output_dir), self.state.global_step, self.marker.fingerprint
+        staged = checkpoints.place_of(folder / checkpoints.STAGING, step)
         if self.args.should_save:
-            self.marker.write(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
+            self.marker.write(staged)
         self.accelerator.wait_for_everyone()
+        if self.accelerator.is_local_main_process:  # on every node that has a folder of its own
+            checkpoints.publish(staged, checkpoints.place_of(folder, step))
+            best = self.marker.facts.get("best", {}).get("step")
+            checkpoints.prune(folder, run, self.arguments.save_total_limit, best)
+        self.accelerator.wait_for_everyone()
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        # Continuing from the checkpoint of the last step, transformers would take one more.
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(Path(self.args.output_dir) / checkpoints.STAGING)

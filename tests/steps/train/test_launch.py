@@ -34,7 +34,9 @@ def write_world(root: Path, hosts: list[str], current: str) -> None:
 
 
 def test_one_node_needs_no_rendezvous_address(job: Path) -> None:
-    assert launch.torchrun(4)[1:] == ["-m", "torch.distributed.run", "--nproc-per-node=4", "--standalone"]
+    assert launch.torchrun(4)[1:] == [
+        "-m", "torch.distributed.run", "--nproc-per-node=4", "--shutdown-timeout=115", "--standalone",
+    ]  # fmt: skip
 
 
 def test_every_node_of_a_job_meets_at_the_same_place(job: Path) -> None:

@@ -1,0 +1,178 @@
+"""A run that is killed, interrupted or moved to other processes ends as one that was left alone."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.steps.train.conftest import RECIPE
+
+pytestmark = pytest.mark.slow
+RUN = {"max_steps": 30, "save_steps": 3, "logging_steps": 1, "save_total_limit": 2, "lora_dropout": 0.1}
+RESULTS = ("adapter_model.safetensors", "evaluation.json")
+WORLDS = {0: {"fsdp": "false"}, 2: {}}  # one process, and two that shard
+SECONDS = 240
+LOSS_TOLERANCE = 0.02  # of the same rows in other batches: sums are taken in another order, and dropout differs
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture(scope="module")
+def start(clean_environment: dict[str, str], tiny_model: Path, pairs: Path) -> Start:
+    """`start(output, processes, key=value, …)`: a training that goes on in the background."""
+
+    def call(output: Path, processes: int, **arguments: object) -> subprocess.Popen[str]:
+        given = {
+            "model_id": tiny_model,
+            "train_data": pairs / "train",
+            "validation_data": pairs / "validation",
+            "output_dir": output,
+        }
+        words = [str(word) for key, value in (given | arguments).items() for word in (f"--{key}", value)]
+        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes else []
+        command = [sys.executable, *launcher, "steps/train/train.py", "--config", RECIPE, *words]
+        environment = clean_environment | {"OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(
+            command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+
+    return call
+
+
+@pytest.fixture(scope="module", params=list(WORLDS))
+def undisturbed(request, start: Start, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Path]:
+    """A run that nothing happens to: its number of processes, and its output."""
+    output = tmp_path_factory.mktemp("undisturbed") / "out"
+    process = start(output, request.param, **RUN, **WORLDS[request.param])
+    said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, said
+    return request.param, output
+
+
+def wait_for(process: subprocess.Popen[str], checkpoint: Path) -> None:
+    until = time.monotonic() + SECONDS
+    while not checkpoint.exists():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    subprocess.run(["kill", "-KILL", f"-{process.pid}"], check=True)  # the whole session: torchrun and its processes
+    process.communicate()
+
+
+def test_a_run_killed_at_any_moment_ends_bitwise_as_one_that_was_not(
+    undisturbed: tuple[int, Path], start: Start, tmp_path: Path
+) -> None:
+    processes, expected = undisturbed
+    output, moments = tmp_path / "out", random.Random(processes)
+    for step in (3, 12):  # killed some time after these checkpoints: in a step, or while one is written
+        process = start(output, processes, **RUN, **WORLDS[processes])
+        wait_for(process, output / "checkpoints" / f"checkpoint-{step}")
+        time.sleep(moments.random() / 3)
+        kill(process)
+    process = start(output, processes, **RUN, **WORLDS[processes])
+    said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, said
+    assert "continuing from checkpoint-" in said
+    for name in RESULTS:
+        assert (output / name).read_bytes() == (expected / name).read_bytes(), name
+    kept = sorted(path.name for path in (output / "checkpoints").iterdir() if path.name != ".incomplete")
+    assert kept == ["checkpoint-27", "checkpoint-30"]
+
+
+def test_a_run_that_only_lacks_its_results_makes_them_without_another_step(
+    undisturbed: tuple[int, Path], start: Start, tmp_path: Path
+) -> None:
+    processes, expected = undisturbed
+    output = tmp_path / "out"
+    shutil.copytree(expected / "checkpoints", output / "checkpoints")
+    process = start(output, processes, **RUN, **WORLDS[processes])
+    said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, said
+    assert "continuing from checkpoint-30" in said
+    assert "step=31/" not in said
+    for name in RESULTS:
+        assert (output / name).read_bytes() == (expected / name).read_bytes(), name
+
+
+def test_a_damaged_checkpoint_is_recognised_and_the_one_before_is_used(
+    undisturbed: tuple[int, Path], start: Start, tmp_path: Path
+) -> None:
+    processes, expected = undisturbed
+    output = tmp_path / "out"
+    shutil.copytree(expected / "checkpoints", output / "checkpoints")
+    optimizer = next((output / "checkpoints" / "checkpoint-30").glob("optimizer.*"))
+    damaged = bytearray(optimizer.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    optimizer.write_bytes(damaged)
+    process = start(output, processes, **RUN, **WORLDS[processes])
+    said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, said
+    assert f"checkpoint-30 is passed over: {optimizer.name} is damaged" in said
+    assert "continuing from checkpoint-27" in said
+    assert (output / RESULTS[0]).read_bytes() == (expected / RESULTS[0]).read_bytes()
+
+
+def test_sigterm_leaves_a_checkpoint_of_the_last_step_and_no_results(
+    undisturbed: tuple[int, Path], start: Start, tmp_path: Path
+) -> None:
+    processes, expected = undisturbed
+    output, rare = tmp_path / "out", RUN | {"save_steps": 1000}
+    process = start(output, processes, **rare, **WORLDS[processes])
+    said = ""
+    while "step=3/" not in said:
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    signalled = time.monotonic()
+    process.send_signal(signal.SIGTERM)  # to torchrun alone, where there is one, as the launcher does
+    rest, _ = process.communicate(timeout=SECONDS)
+    said += rest
+    assert process.returncode == 1 or processes, said
+    assert process.returncode != 0
+    assert time.monotonic() - signalled < 120  # the notice of a spot interruption
+    (kept,) = (output / "checkpoints").glob("checkpoint-*")
+    assert f"stopped by SIGTERM; {kept.name} is whole, and the next start of this run continues from it" in said
+    assert not (output / "manifest.json").exists()
+    process = start(output, processes, **rare, **WORLDS[processes])
+    said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, said
+    assert f"continuing from {kept.name}" in said
+    assert (output / RESULTS[0]).read_bytes() == (expected / RESULTS[0]).read_bytes()
+
+
+def test_other_numbers_of_processes_go_on_with_the_same_rows(start: Start, tmp_path: Path) -> None:
+    losses = {}
+    first = tmp_path / "two"
+    process = start(first, 2, **RUN)
+    said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, said
+    losses[2] = history(first)
+    moved = tmp_path / "one"
+    shutil.copytree(first / "checkpoints", moved / "checkpoints")
+    shutil.rmtree(moved / "checkpoints" / "checkpoint-30")
+    process = start(moved, 1, **RUN)
+    said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, said
+    assert "continuing from checkpoint-27" in said
+    losses[1] = history(moved)
+    for step in (28, 29, 30):
+        assert losses[1][step] == pytest.approx(losses[2][step], abs=LOSS_TOLERANCE)
+
+
+def history(output: Path) -> dict[int, float]:
+    entries = json.loads((output / "history.json").read_text())
+    return {entry["step"]: entry["loss"] for entry in entries if "loss" in entry}

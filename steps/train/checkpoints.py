@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,23 +127,27 @@ def publish(staged: Path, place: Path) -> None:
     os.replace(staged, place)
 
 
-def prune(folder: Path, own: str, keep: int, best: int | None) -> None:
-    """Remove the run's checkpoints but for the newest `keep` and that of the step `best`, and torn ones among them.
+def outdated(folder: Path, own: str, keep: int, best: int | None) -> list[str]:
+    """The names of the run's checkpoints but for the newest `keep` and that of the step `best`, and of torn ones.
 
-    Those of other runs stay: they are another's to remove.
+    Those of other runs are not among them: they are another's to remove.
     """
-    whole = 0
+    names, whole = [], 0
     for path in _newest_first(folder):
         try:
             is_own = json.loads((path / MARKER).read_text(encoding="utf-8"))["fingerprint"] == own
         except (OSError, ValueError, KeyError, TypeError):
-            shutil.rmtree(path, ignore_errors=True)
+            names.append(path.name)
             continue
-        if not is_own:
-            continue
-        whole += 1
-        if whole > keep and step_of(path) != best:
-            shutil.rmtree(path, ignore_errors=True)
+        whole += is_own
+        if is_own and whole > keep and step_of(path) != best:
+            names.append(path.name)
+    return names
+
+
+def remove(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _newest_first(folder: Path) -> list[Path]:

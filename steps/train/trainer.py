@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.distributed as dist
 import transformers
 from accelerate.utils import save_fsdp_optimizer
 from torch.distributed.fsdp import MixedPrecisionPolicy
@@ -168,11 +169,16 @@ class PairTrainer(DPOTrainer):
         if self.args.should_save:
             self.marker.write(staged)
         self.accelerator.wait_for_everyone()
-        if self.accelerator.is_local_main_process:  # on every node that has a folder of its own
+        if self.accelerator.is_local_main_process:  # every node has a folder of its own
             checkpoints.publish(staged, checkpoints.place_of(folder, step))
+        old: list[Any] = [None]
+        if self.args.should_save:
             best = self.marker.facts.get("best", {}).get("step")
-            checkpoints.prune(folder, run, self.arguments.save_total_limit, best)
-        self.accelerator.wait_for_everyone()
+            old = [checkpoints.outdated(folder, run, self.arguments.save_total_limit, best)]
+        if dist.is_initialized():
+            dist.broadcast_object_list(old)
+        if self.accelerator.is_local_main_process:
+            checkpoints.remove(folder, old[0])
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         # Continuing from the checkpoint of the last step, transformers would take one more.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from steps.contract import StepError
-from steps.train.checkpoints import MARKER, Checkpoint, Marker, World, fingerprint, newest, prune, publish
+from steps.train.checkpoints import MARKER, Checkpoint, Marker, World, fingerprint, newest, outdated, publish, remove
 
 WORLD = World(2, 8)
 
@@ -55,7 +55,7 @@ def test_old_ones_are_removed_but_for_the_best_and_those_of_other_runs(tmp_path:
         checkpoint(tmp_path, step)
     checkpoint(tmp_path, 15, run="another")
     checkpoint(tmp_path, 35, whole=False)
-    prune(tmp_path, "mine", keep=2, best=10)
+    remove(tmp_path, outdated(tmp_path, "mine", keep=2, best=10))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "checkpoint-10", "checkpoint-15", "checkpoint-30", "checkpoint-40",
     ]  # fmt: skip

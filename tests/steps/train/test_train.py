@@ -76,18 +76,6 @@ def test_a_checkpoint_holds_the_adapter_and_never_the_base(sharded: tuple[Path, 
     assert not list(checkpoint.glob("*model_fsdp*"))
 
 
-def test_a_resumed_run_ends_bitwise_where_the_whole_one_did(sharded: tuple[Path, str], train, tmp_path: Path) -> None:
-    output, _ = sharded
-    resumed = tmp_path / "resumed"
-    shutil.copytree(output / "checkpoints", resumed / "checkpoints")
-    shutil.rmtree(resumed / "checkpoints" / "checkpoint-6")
-    done = train(resumed, 2, **SHORT)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "continuing from checkpoint-3" in done.stdout
-    for name in ("adapter_model.safetensors", "evaluation.json"):
-        assert (resumed / name).read_bytes() == (output / name).read_bytes()
-
-
 def test_a_checkpoint_of_other_arguments_is_not_continued(sharded: tuple[Path, str], train, tmp_path: Path) -> None:
     output, _ = sharded
     other = tmp_path / "other"

@@ -11,7 +11,8 @@ from transformers import Trainer, TrainerCallback
 
 from steps.contract import StepError
 from steps.train import metrics
-from steps.train.evaluation import Evaluation, HeldOut, RowMargin, summarise
+from steps.train.evaluation import HeldOut
+from steps.train.figures import Evaluation, RowMargin, summarise
 from steps.train.trainer import PairTrainer
 
 SHARD_TOLERANCE = 1.25  # a rank may hold this many times total / ranks: small tensors pad up

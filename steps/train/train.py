@@ -30,7 +30,7 @@ from steps import contract
 from steps.contract import StepError
 from steps.records import Record, read_records
 from steps.train import arguments as train_arguments
-from steps.train import checkpoints, data, fsdp_cpu
+from steps.train import checkpoints, data, figures, fsdp_cpu
 from steps.train.arguments import TrainArguments
 
 if TYPE_CHECKING:
@@ -235,13 +235,14 @@ def add_callbacks(
     from transformers import PrinterCallback
 
     from steps.train.callbacks import FirstStepChecks, HeldOutEvaluation, MetricLines
-    from steps.train.evaluation import Evaluation, HeldOut
+    from steps.train.evaluation import HeldOut
+    from steps.train.figures import Evaluation
 
     before = None
     if resume:
         log.info("continuing from %s", resume[0].name)
         trainer.marker.facts = resume[1]
-        before = Evaluation(**resume[1]["before"])
+        before = Evaluation.from_dict(resume[1]["before"])
     lines = MetricLines()
     held_out = HeldOutEvaluation(
         trainer,
@@ -275,7 +276,8 @@ def save(
         "before": before.as_dict(),
         "after": after.as_dict(),
         "tokenised": rows,
-        "margins": [{"id": row.id, "margin": row.margin} for row in held_out.margins],
+        "margins": [row.as_dict() for row in held_out.margins],
+        "binary_classification_metrics": figures.model_quality(after),
     }
     contract.write_json(output / "evaluation.json", evaluation)
     contract.write_json(output / "history.json", lines.history)

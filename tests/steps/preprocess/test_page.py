@@ -12,17 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steps.pages import template
+from steps.pages.visible import HIDDEN
 from steps.preprocess import page
 from steps.preprocess.figures import Figures
 from steps.preprocess.report import Report
 from steps.preprocess.tally import Tally
-from steps.preprocess.visible import HIDDEN
 from tests.steps.preprocess import reports
 
 VOID = {"meta", "br", "rect", "line"}
 FORBIDDEN = {"script", "img", "link", "iframe", "object", "embed", "form", "base", "image", "use", "a:href"}
 LOADING = {"src", "srcset", "data", "action", "poster", "background", "xlink:href", "ping"}
-SOURCE = Path(page.__file__).parent
+SOURCE = Path(template.__file__).parent
 
 
 class Document(HTMLParser):
@@ -224,7 +225,7 @@ def test_hostile_data_is_text():
     [(0, 9, "0%"), (9, 9, "100%"), (1, 10**7, "< 0.1%"), (10**7 - 1, 10**7, "> 99.9%"), (1, 8, "12.5%"), (3, 0, "0%")],
 )
 def test_a_share_is_neither_nothing_nor_all_unless_it_is(count, of, said):
-    assert page.share(count, of) == said
+    assert template.share(count, of) == said
 
 
 def contrast(one: str, other: str) -> float:
@@ -243,7 +244,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_text_is_legible_on_what_it_stands_on(scheme):
-    schemes = re.findall(r":root \{(.*?)\}", (SOURCE / "report.css").read_text(), re.DOTALL)
+    schemes = re.findall(r":root \{(.*?)\}", (SOURCE / "page.css").read_text(), re.DOTALL)
     colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", schemes[scheme]))
     pairs = [("ink", "page"), ("ink", "panel"), ("ink", "raised"), ("muted", "page"), ("muted", "panel"),
              ("muted", "raised"), ("accent", "panel"), ("good", "good-soft"), ("warn", "warn-soft"),

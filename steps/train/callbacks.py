@@ -64,7 +64,9 @@ class HeldOutEvaluation(TrainerCallback):
             "eval_reward_accuracy": result.reward_accuracy,
             "eval_reward_margin": result.reward_margin,
         }
+        due = self.trainer.control.should_log
         Trainer.log(self.trainer, figures)  # past trl's own, which would add the training metrics gathered so far
+        self.trainer.control.should_log = due  # a log ends what is due: without this the step's own line is lost
         return result
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 POINTS = 600  # of a curve on the page; of a longer one every nth is drawn, and the last
 TICKS = 5  # along an axis, about
+TINY = 1e-200  # differences below it are none: they would not survive arithmetic
 INCHES, DOTS_PER_INCH = (12.0, 10.0), 110
 # By what a curve shows; the page has the same names as colours of its own, by day and by night.
 COLOURS = {"train": "#2f5bd7", "held_out": "#6a3fb5", "chosen": "#1d7f6e", "rejected": "#b9501a"}
@@ -111,10 +112,10 @@ class Axis:
 
     @classmethod
     def over(cls, values: Sequence[float], least: tuple[float, float] | None = None) -> Axis:
-        """The axis on which all values fit, and some room where they are all the same."""
+        """The axis on which all values fit, and some room where they are all the same, to floating point."""
         low, high = min([*values, *(least or ())]), max([*values, *(least or ())])
-        if low == high:
-            room = abs(low) / 2 or 1.0
+        if high - low <= max(1e-12 * max(abs(low), abs(high)), TINY):
+            room = abs(low) / 2 if abs(low) > TINY else 1.0
             low, high = low - room, high + room
         return cls(low, high)
 

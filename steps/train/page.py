@@ -94,7 +94,7 @@ def verdict(after: Mapping[str, Any]) -> tuple[str, str]:
         return "good", "Better than chance"
     if after["reward_accuracy_high"] < 0.5:
         return "bad", "Worse than chance"
-    return "warn", "Not told from chance"
+    return "warn", "May be chance"
 
 
 def length_bias(after: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -129,7 +129,8 @@ class Axis:
         power = 10 ** math.floor(math.log10(rough))
         step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
         step = max(step, 1) if whole else step
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        edge = 1e-9 * (self.high - self.low)  # a multiple at an end is on the axis, whatever rounding says
+        first, last = math.ceil((self.low - edge) / step), math.floor((self.high + edge) / step)
         return [{"at": self.at(n * step), "text": f"{n * step:,.6g}"} for n in range(first, last + 1)]
 
 

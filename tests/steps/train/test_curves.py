@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from steps.train import curves
@@ -52,6 +52,9 @@ def test_a_long_curve_is_thinned_but_ends_where_it_ends() -> None:
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=20), st.booleans())
+@example([2.3e-23], True)  # no whole number is on it
+@example([0.0, 5e-324], False)
+@example([1e9, 1e9 + 1e-6], False)
 def test_every_value_and_tick_is_on_its_axis(values: list[float], whole: bool) -> None:
     axis = curves.Axis.over(values)
     for value in values:

@@ -1,8 +1,7 @@
 """report.json as one HTML page: what a reader wants to know of a run, in the order in which they ask.
 
-The page stands alone: no scripts, nothing loaded, and a policy in it that forbids both, since what it shows comes from
-people's data. Everything that is printed passes `visible` and the template engine's escaping. What the page says is
-decided here and in plots.py; how it looks, in report.html.jinja and report.css. Reads the report of this version only.
+What the page says is decided here and in plots.py; how it looks, in report.html.jinja and what the pages of all steps
+share (steps/pages). Reads the report of this version only.
 """
 
 from __future__ import annotations
@@ -10,19 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
-import orjson
-
+from steps.pages.template import load, number, share, some_turns
 from steps.preprocess import drift, plots
 from steps.preprocess.distribution import CHARACTERS_PER_TOKEN, PERCENTILES
 from steps.preprocess.reasons import NOT_INVALID, Reason
-from steps.preprocess.visible import name, visible
+
+if TYPE_CHECKING:
+    import jinja2
 
 FILES, OTHER_FILES = 50, 200  # listed
-TURNS = 8  # of a sample's conversation: half from its beginning, half from its end
-LONGEST_TEXT = 4000  # characters of a tool's schema or a call's arguments
 BIASED = 1.5  # times the median length of the other answer
 FEW = 20  # rows, whose medians tell nothing
 PARTS = {
@@ -72,58 +69,19 @@ def render(report: Mapping[str, Any]) -> str:
 
 @cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_finalize,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return load(
+        Path(__file__).parent,
+        "report.html.jinja",
+        {
+            "BIASED": BIASED,
+            "FILES": FILES,
+            "OTHER_FILES": OTHER_FILES,
+            "CHARACTERS_PER_TOKEN": CHARACTERS_PER_TOKEN,
+            "PERCENTILES": PERCENTILES,
+            "UNSTABLE": drift.UNSTABLE,
+            "SHIFTED": drift.SHIFTED,
+        },
     )
-    environment.filters |= {"number": number, "share": share, "points": points, "name": name, "pretty": pretty}
-    environment.globals |= {
-        "BIASED": BIASED,
-        "FILES": FILES,
-        "OTHER_FILES": OTHER_FILES,
-        "CHARACTERS_PER_TOKEN": CHARACTERS_PER_TOKEN,
-        "PERCENTILES": PERCENTILES,
-        "UNSTABLE": drift.UNSTABLE,
-        "SHIFTED": drift.SHIFTED,
-    }
-    return environment.get_template("report.html.jinja")
-
-
-def _finalize(value: Any) -> Any:
-    """What every printed expression passes before it is escaped, but for the markup that the template's macros make."""
-    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
-
-
-def number(value: float) -> str:
-    return f"{value:,}".removesuffix(".0")
-
-
-def share(count: float, of: float = 1) -> str:
-    """A share in per cent that does not round something to nothing, nor nearly all to all."""
-    if not of or not count:
-        return "0%"
-    part = count / of
-    if part < 0.001:
-        return "< 0.1%"
-    if 0.999 < part < 1:
-        return "> 99.9%"
-    return f"{part:.1%}".replace(".0%", "%")
-
-
-def points(change: float) -> str:
-    """A change of a share, in percentage points."""
-    text = f"{100 * change:+.1f}"
-    return text if text.strip("+-0.") else "0"
-
-
-def pretty(value: Any) -> str:
-    """JSON over several lines, or a text as it is, cut where it is very long."""
-    text = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
-    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({len(text) - LONGEST_TEXT:,} more)"
 
 
 def problem(report: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -194,15 +152,7 @@ def _samples(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     counts = report["formats"]
     found = sorted(report["samples"].items(), key=lambda item: (-counts.get(item[0], 0), item[0]))
     sides = ("prompt", "chosen", "rejected")
-    return {layout: {**sample, "turns": {side: _some(sample[side]) for side in sides}} for layout, sample in found}
-
-
-def _some(messages: list[Any]) -> dict[str, Any]:
-    """A conversation's first turns and its last."""
-    if len(messages) <= TURNS:
-        return {"first": messages, "left_out": 0, "last": []}
-    half = TURNS // 2
-    return {"first": messages[:half], "left_out": len(messages) - TURNS, "last": messages[-half:]}
+    return {layout: {**sample, "turns": {side: some_turns(sample[side]) for side in sides}} for layout, sample in found}
 
 
 def _drift(report: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from transformers import Trainer, TrainerCallback
 
 from steps.contract import StepError
 from steps.train import metrics
-from steps.train.evaluation import Evaluation, HeldOut, RowMargin, summarise
+from steps.train.evaluation import HeldOut
+from steps.train.figures import Evaluation, RowMargin, summarise
 from steps.train.stopping import Interrupted
 from steps.train.trainer import PairTrainer
 
@@ -19,10 +20,13 @@ SHARD_TOLERANCE = 1.25  # a rank may hold this many times total / ranks: small t
 
 
 class MetricLines(TrainerCallback):
-    """Prints one line per log on rank 0, in the form that the CloudWatch metric definitions read, and keeps them."""
+    """Prints one line per log on rank 0, in the form that the CloudWatch metric definitions read, and keeps them.
 
-    def __init__(self) -> None:
-        self.history: list[dict[str, float]] = []
+    `history` has those of the run so far, which come with the checkpoint.
+    """
+
+    def __init__(self, history: list[dict[str, float]]) -> None:
+        self.history = history
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         named = metrics.rename(logs or {})
@@ -77,7 +81,7 @@ class HeldOutEvaluation(TrainerCallback):
         }
         due = self.trainer.control.should_log
         Trainer.log(self.trainer, figures)  # past trl's own, which would add the training metrics gathered so far
-        self.trainer.control.should_log = due  # or the step's own figures would be taken as logged
+        self.trainer.control.should_log = due  # a log ends what is due: without this the step's own line is lost
         return result
 
 

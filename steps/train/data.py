@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from steps.contract import StepError
@@ -25,7 +25,8 @@ EXAMPLES = 5  # places named per reason
 
 @dataclass(frozen=True)
 class Pair:
-    """One tokenised pair. `*_mask` is 1 where a token of the answer counts in the loss."""
+    """One tokenised pair. `*_mask` is 1 where a token of the answer counts in the loss; `format` is the layout that the
+    row had in the raw data, and `with_tools` says whether it declares any."""
 
     id: str
     prompt_ids: list[int]
@@ -33,6 +34,8 @@ class Pair:
     chosen_mask: list[int]
     rejected_ids: list[int]
     rejected_mask: list[int]
+    format: str
+    with_tools: bool
 
     @property
     def tokens(self) -> int:
@@ -92,7 +95,9 @@ def _pair(record: Record, tokenizer: PreTrainedTokenizerBase) -> Pair:
     prompt = render(tokenizer, record.prompt, record.tools, generation=True)
     chosen_ids, chosen_mask = _answer(tokenizer, record.prompt, record.chosen, record.tools, prompt)
     rejected_ids, rejected_mask = _answer(tokenizer, record.prompt, record.rejected, record.tools, prompt)
-    return Pair(record.id, prompt, chosen_ids, chosen_mask, rejected_ids, rejected_mask)
+    return Pair(
+        record.id, prompt, chosen_ids, chosen_mask, rejected_ids, rejected_mask, record.format, bool(record.tools)
+    )
 
 
 def _answer(
@@ -141,9 +146,7 @@ def _cut_prompt(pair: Pair, max_length: int) -> Pair | None:
     room = max_length - max(len(pair.chosen_ids), len(pair.rejected_ids))
     if room < 1:
         return None
-    return Pair(
-        pair.id, pair.prompt_ids[-room:], pair.chosen_ids, pair.chosen_mask, pair.rejected_ids, pair.rejected_mask
-    )
+    return replace(pair, prompt_ids=pair.prompt_ids[-room:])
 
 
 def as_dataset(pairs: Sequence[Pair]) -> Dataset:

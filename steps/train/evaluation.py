@@ -2,78 +2,23 @@
 
 trl's own reward accuracy counts the padded duplicates of the last batch and, with several processes, averages batch
 means. The gate decides from these figures instead. The reference is the base model with the adapter off; its
-log-probabilities do not change during a run and are computed once.
+log-probabilities do not change during a run and are computed once. What the figures mean is said in figures.py.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from steps.contract import StepError
+from steps.train.figures import RowMargin
 
 if TYPE_CHECKING:
     import torch
 
     from steps.train.data import Pair
     from steps.train.trainer import PairTrainer
-
-
-@dataclass(frozen=True)
-class RowMargin:
-    """Summed log-probabilities of one row's two answers under the policy and the reference."""
-
-    id: str
-    chosen: float
-    rejected: float
-    reference_chosen: float
-    reference_rejected: float
-
-    @property
-    def margin(self) -> float:
-        """The implicit reward difference without beta: (chosen - reference) - (rejected - reference)."""
-        return (self.chosen - self.reference_chosen) - (self.rejected - self.reference_rejected)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Figures over `rows` held-out rows.
-
-    Attributes:
-        loss: mean sigmoid DPO loss, -log sigmoid(beta * margin) (Rafailov et al. 2023, eq. 7), whatever loss_type
-            trains, so that runs compare.
-        reward_accuracy: share of rows with a positive margin; a tie counts one half, as a coin would.
-        reward_margin: mean of beta * margin.
-        ties: rows whose margin is exactly 0 (all of them before the first step: policy and reference are one model).
-    """
-
-    rows: int
-    loss: float
-    reward_accuracy: float
-    reward_margin: float
-    ties: int
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def summarise(margins: Sequence[RowMargin], beta: float) -> Evaluation:
-    """The figures of a list of rows; it must not be empty."""
-    rewards = [beta * row.margin for row in margins]
-    ties = sum(reward == 0 for reward in rewards)
-    wins = sum(reward > 0 for reward in rewards)
-    return Evaluation(
-        rows=len(rewards),
-        loss=sum(_softplus(-reward) for reward in rewards) / len(rewards),
-        reward_accuracy=(wins + ties / 2) / len(rewards),
-        reward_margin=sum(rewards) / len(rewards),
-        ties=ties,
-    )
-
-
-def _softplus(x: float) -> float:
-    """log(1 + e^x) without overflow; -log sigmoid(r) = softplus(-r)."""
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
 
 
 class HeldOut:
@@ -84,7 +29,11 @@ class HeldOut:
         self._reference: dict[str, tuple[float, float]] = {}
 
     def evaluate(self, trainer: PairTrainer) -> list[RowMargin]:
-        """Per-row figures, complete on every rank and in the order of the rows. All ranks must call it together."""
+        """Per-row figures, complete on every rank and in the order of the rows. All ranks must call it together.
+
+        Raises:
+            StepError: a log-probability is not finite; on every rank, since all see the same rows.
+        """
         import torch.distributed as dist
 
         model = trainer.model_wrapped
@@ -95,12 +44,14 @@ class HeldOut:
         if not self._reference:
             self._reference = self._log_probs(trainer, mine, reference=True)
         model.train(training)
-        rows = {id: RowMargin(id, chosen, rejected, *self._reference[id]) for id, (chosen, rejected) in policy.items()}
+        found = {id: (*sums, *self._reference[id]) for id, sums in policy.items()}
         if dist.is_initialized():
-            gathered: list[dict[str, RowMargin] | None] = [None] * dist.get_world_size()
-            dist.all_gather_object(gathered, rows)
-            rows = {id: row for part in gathered for id, row in (part or {}).items()}
-        return [rows[pair.id] for pair in self.pairs]
+            gathered: list[dict[str, tuple[float, ...]] | None] = [None] * dist.get_world_size()
+            dist.all_gather_object(gathered, found)
+            found = {id: sums for part in gathered for id, sums in (part or {}).items()}
+        rows = [_row(pair, found[pair.id]) for pair in self.pairs]
+        require_finite(rows)
+        return rows
 
     def _my_batches(self, trainer: PairTrainer) -> list[list[Pair]]:
         """This rank's rows in batches of like length. Every rank gets the same number of batches, since each forward
@@ -127,6 +78,42 @@ class HeldOut:
             for pair, one, other in zip(batch, _floats(chosen), _floats(rejected), strict=True):
                 found[pair.id] = (one, other)
         return found
+
+
+def _row(pair: Pair, sums: tuple[float, ...]) -> RowMargin:
+    chosen, rejected, reference_chosen, reference_rejected = sums
+    return RowMargin(
+        id=pair.id,
+        chosen=chosen,
+        rejected=rejected,
+        reference_chosen=reference_chosen,
+        reference_rejected=reference_rejected,
+        chosen_tokens=sum(pair.chosen_mask),
+        rejected_tokens=sum(pair.rejected_mask),
+        format=pair.format,
+        with_tools=pair.with_tools,
+    )
+
+
+def require_finite(rows: Sequence[RowMargin]) -> None:
+    """
+    Raises:
+        StepError: a row has a log-probability that is no number, from which nothing can be judged.
+    """
+    broken = [row for row in rows if not math.isfinite(row.margin)]
+    if not broken:
+        return
+    first = broken[0]
+    reference_too = not math.isfinite(first.reference_chosen + first.reference_rejected)
+    who, mend = (
+        ("the reference gives", "check bf16 and the model's weights")
+        if reference_too
+        else ("training diverged: the policy gives", "lower learning_rate, or raise beta")
+    )
+    raise StepError(
+        f"held-out evaluation: {who} {len(broken)} of {len(rows)} rows a log-probability that is not finite, "
+        f"first row {first.id}; {mend}"
+    )
 
 
 def _floats(values: torch.Tensor) -> list[float]:

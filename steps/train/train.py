@@ -4,8 +4,8 @@ Command:  python steps/train/train.py --config FILE [--key value …]
           torchrun --nproc_per_node N steps/train/train.py --config FILE [--key value …]
 Inputs:   --config: a YAML recipe (steps/train/arguments.py lists every key; --key value overrides it);
           folders of Parquet from the Preprocess step: --train_data and --validation_data, in a job the channels.
-Outputs:  in --output_dir, in a job /opt/ml/model: the adapter, the tokenizer, evaluation.json, history.json and
-          manifest.json, which is written last: without it the run did not finish.
+Outputs:  in --output_dir, in a job /opt/ml/model: the adapter, the tokenizer, evaluation.json, history.json,
+          training.png, report.html and manifest.json, which is written last: without it the run did not finish.
 Limits:   FSDP needs torchrun (`--fsdp false` otherwise); text models with a chat template.
 """
 
@@ -30,9 +30,10 @@ if not __package__:
 from steps import contract
 from steps.contract import StepError
 from steps.records import Record, read_records
-from steps.train import adapter, checkpoints, data, fsdp_cpu
+from steps.train import adapter, checkpoints, curves, data, figures, fsdp_cpu, report
 from steps.train import arguments as train_arguments
 from steps.train.arguments import TrainArguments
+from steps.train.report import Sources
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -102,7 +103,8 @@ def main(argv: list[str]) -> None:
         "train": {"given": len(train_records), "used": len(train_pairs), **train_left.counts},
         "validation": {"given": len(validation_records), "used": len(validation_pairs), **validation_left.counts},
     }
-    save(output, trainer, tokenizer, lines, held_out, rows)
+    sources = Sources(validation_records, {"train": train_left, "validation": validation_left})
+    save(output, trainer, tokenizer, lines, held_out, rows, sources)
 
 
 def check_launch(arguments: TrainArguments) -> None:
@@ -121,7 +123,7 @@ def prepare_environment(arguments: TrainArguments) -> None:
     """Set what libraries read from the environment when they are imported."""
     level = logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s %(message)s", stream=sys.stdout)
-    for noisy in ("httpx", "datasets", "torch.distributed", "accelerate"):
+    for noisy in ("httpx", "datasets", "torch.distributed", "accelerate", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # an optional CPU kernel that this project does not use
     # Names that transformers deprecates and trl 1.16 still sets; nothing that a user wrote.
@@ -259,16 +261,17 @@ def add_callbacks(
     from transformers import PrinterCallback
 
     from steps.train.callbacks import FirstStepChecks, HeldOutEvaluation, MetricLines
-    from steps.train.evaluation import Evaluation, HeldOut
+    from steps.train.evaluation import HeldOut
+    from steps.train.figures import Evaluation
     from steps.train.stopping import StopOnBadFigures, StopOnSignal, StopWithoutGain
 
     before = trainer.marker.facts.get("before")
-    lines = MetricLines()
+    lines = MetricLines(trainer.marker.facts.setdefault("history", []))
     held_out = HeldOutEvaluation(
         trainer,
         HeldOut(validation_pairs, arguments.per_device_eval_batch_size, arguments.beta),
         arguments.eval_steps,
-        Evaluation(**before) if before else None,
+        Evaluation.from_dict(before) if before else None,
     )
     trainer.remove_callback(PrinterCallback)
     callbacks = [FirstStepChecks(trainer), StopOnSignal(trainer), lines, StopOnBadFigures(arguments), held_out]
@@ -296,6 +299,7 @@ def save(
     lines: MetricLines,
     held_out: HeldOutEvaluation,
     rows: dict[str, dict[str, int]],
+    sources: Sources,
 ) -> None:
     """Write the results; the manifest comes last and says that the run is whole."""
     trainer.save_model(str(output))
@@ -309,10 +313,13 @@ def save(
         "before": before.as_dict(),
         "after": after.as_dict(),
         "tokenised": rows,
-        "margins": [{"id": row.id, "margin": row.margin} for row in held_out.margins],
+        "margins": [row.as_dict() for row in held_out.margins],
+        "binary_classification_metrics": figures.model_quality(after),
     }
     contract.write_json(output / "evaluation.json", evaluation)
-    contract.write_json(output / "history.json", lines.history)
+    history = curves.finite(lines.history)
+    contract.write_json(output / "history.json", history)
+    report.write(output, evaluation, history, trainer.arguments.model_dump(mode="json"), sources)
     files = {path.name: contract.sha256(path) for path in sorted(output.iterdir()) if path.is_file()}
     manifest = {
         "steps_planned": trainer.state.max_steps,

@@ -5,60 +5,22 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steps.pages import template
+from steps.pages.visible import HIDDEN
 from steps.preprocess import page
 from steps.preprocess.figures import Figures
 from steps.preprocess.report import Report
 from steps.preprocess.tally import Tally
-from steps.preprocess.visible import HIDDEN
+from tests.document import Document, require_targets, require_whole
 from tests.steps.preprocess import reports
 
-VOID = {"meta", "br", "rect", "line"}
-FORBIDDEN = {"script", "img", "link", "iframe", "object", "embed", "form", "base", "image", "use", "a:href"}
-LOADING = {"src", "srcset", "data", "action", "poster", "background", "xlink:href", "ping"}
-SOURCE = Path(page.__file__).parent
-
-
-class Document(HTMLParser):
-    """What a page consists of; fails where tags do not close in order."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: Counter[str] = Counter()
-        self.attributes: list[tuple[str, str]] = []
-        self._open: list[str] = []
-        self._text: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        self.attributes += [(key, value or "") for key, value in attributes]
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self._open.pop() == tag
-
-    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attributes)
-        assert tag in VOID
-
-    def handle_data(self, data: str) -> None:
-        if not {"style", "title"} & set(self._open):
-            self._text.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self._text).split())
+SOURCE = Path(template.__file__).parent
 
 
 def text_of(report: dict) -> str:
@@ -71,25 +33,11 @@ def any_report(request) -> dict:
 
 
 def test_every_page_is_whole_and_loads_nothing(any_report):
-    html = page.render(any_report)
-    assert html.lstrip().lower().startswith("<!doctype html>")
-    found = Document(html)
-    assert not FORBIDDEN & set(found.tags)
-    keys = {key for key, _ in found.attributes}
-    assert not LOADING & keys
-    assert not [key for key in keys if key.startswith("on")]
-    assert all(value.startswith("#") for key, value in found.attributes if key == "href")
-    assert "url(" not in html.split("</style>")[0]
-    policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-    assert ("content", policy) in found.attributes
+    require_whole(page.render(any_report))
 
 
 def test_every_link_and_label_leads_somewhere(any_report):
-    attributes = Document(page.render(any_report)).attributes
-    ids = [value for key, value in attributes if key == "id"]
-    assert len(ids) == len(set(ids))
-    wanted = [value.removeprefix("#") for key, value in attributes if key in ("href", "aria-labelledby")]
-    assert set(wanted) <= set(ids)
+    require_targets(page.render(any_report))
 
 
 def test_a_page_is_the_same_from_the_file(any_report):
@@ -224,7 +172,7 @@ def test_hostile_data_is_text():
     [(0, 9, "0%"), (9, 9, "100%"), (1, 10**7, "< 0.1%"), (10**7 - 1, 10**7, "> 99.9%"), (1, 8, "12.5%"), (3, 0, "0%")],
 )
 def test_a_share_is_neither_nothing_nor_all_unless_it_is(count, of, said):
-    assert page.share(count, of) == said
+    assert template.share(count, of) == said
 
 
 def contrast(one: str, other: str) -> float:
@@ -243,7 +191,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_text_is_legible_on_what_it_stands_on(scheme):
-    schemes = re.findall(r":root \{(.*?)\}", (SOURCE / "report.css").read_text(), re.DOTALL)
+    schemes = re.findall(r":root \{(.*?)\}", (SOURCE / "page.css").read_text(), re.DOTALL)
     colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", schemes[scheme]))
     pairs = [("ink", "page"), ("ink", "panel"), ("ink", "raised"), ("muted", "page"), ("muted", "panel"),
              ("muted", "raised"), ("accent", "panel"), ("good", "good-soft"), ("warn", "warn-soft"),

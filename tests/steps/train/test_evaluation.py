@@ -1,37 +1,46 @@
-"""Held-out figures, with their arithmetic shown."""
+"""The evaluation of held-out rows: each row once, whatever the number of processes, and numbers only."""
 
 from __future__ import annotations
 
-import math
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.train.evaluation import RowMargin, summarise
+from steps.contract import StepError
+from steps.train.data import Pair
+from steps.train.evaluation import HeldOut, require_finite
+from steps.train.figures import RowMargin
 
 
-def row(margin: float) -> RowMargin:
-    return RowMargin("id", chosen=margin - 3.0, rejected=-2.0, reference_chosen=-3.0, reference_rejected=-2.0)
+def pair(number: int, tokens: int) -> Pair:
+    return Pair(f"row-{number}", [1], [2] * tokens, [1] * tokens, [3], [1], "chat", False)
 
 
-def test_a_model_that_equals_its_reference_ties_everywhere() -> None:
-    result = summarise([row(0.0)] * 4, beta=0.1)
-    assert (result.ties, result.reward_accuracy, result.reward_margin) == (4, 0.5, 0.0)
-    assert result.loss == pytest.approx(math.log(2))
+def row(chosen: float, reference: float) -> RowMargin:
+    return RowMargin("row-7", chosen, -1.0, reference, -1.0, 3, 3, "chat", False)
 
 
-def test_accuracy_counts_each_row_once_and_a_tie_as_half() -> None:
-    # margins 2, -1, 0, 4 at beta 0.5: rewards 1, -0.5, 0, 2; two wins and one tie of four rows
-    result = summarise([row(2.0), row(-1.0), row(0.0), row(4.0)], beta=0.5)
-    assert (result.rows, result.ties, result.reward_accuracy) == (4, 1, 0.625)
-    assert result.reward_margin == pytest.approx((1 - 0.5 + 0 + 2) / 4)
-    losses = [-math.log(1 / (1 + math.exp(-reward))) for reward in (1, -0.5, 0, 2)]
-    assert result.loss == pytest.approx(sum(losses) / 4)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=25), st.integers(1, 6), st.integers(1, 5))
+def test_every_process_runs_as_many_batches_and_no_row_is_missed(lengths, processes: int, batch_size: int) -> None:
+    pairs = [pair(number, tokens) for number, tokens in enumerate(lengths)]
+    held_out = HeldOut(pairs, batch_size, beta=0.1)
+    shares = [
+        held_out._my_batches(SimpleNamespace(args=SimpleNamespace(world_size=processes, process_index=rank)))
+        for rank in range(processes)
+    ]
+    assert len({tuple(len(batch) for batch in share) for share in shares}) == 1
+    assert {one.id for share in shares for batch in share for one in batch} == {one.id for one in pairs}
 
 
-@given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=20), st.floats(0.01, 2))
-def test_figures_are_finite_and_in_range_for_any_margins(margins: list[float], beta: float) -> None:
-    result = summarise([row(margin) for margin in margins], beta)
-    assert 0 <= result.reward_accuracy <= 1
-    assert math.isfinite(result.loss) and result.loss >= 0
+def test_a_policy_that_gives_no_number_is_an_error_and_no_figure() -> None:
+    require_finite([row(-3.0, -2.0)])
+    with pytest.raises(StepError) as error:
+        require_finite([row(-3.0, -2.0), row(float("nan"), -2.0)])
+    assert str(error.value) == (
+        "held-out evaluation: training diverged: the policy gives 1 of 2 rows a log-probability that is not finite, "
+        "first row row-7; lower learning_rate, or raise beta"
+    )
+    with pytest.raises(StepError, match=r"the reference gives 1 of 1 rows .*; check bf16 and the model's weights"):
+        require_finite([row(-3.0, float("-inf"))])

@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from steps.records import read_records
+from steps.train.figures import RowMargin, summarise
+from tests.browser import Picture
+from tests.document import require_whole
+
 pytestmark = pytest.mark.slow
 SHORT = {"max_steps": 6, "save_steps": 3, "logging_steps": 1}
 
@@ -41,12 +46,52 @@ def test_training_begins_at_ln_2_and_ties_everywhere(sharded: tuple[Path, str]) 
     assert evaluation["after"]["ties"] < evaluation["after"]["rows"]
 
 
+def test_two_processes_count_each_held_out_row_once_in_the_whole_and_in_the_slices(
+    sharded: tuple[Path, str], pairs: Path
+) -> None:
+    output, _ = sharded
+    evaluation = json.loads((output / "evaluation.json").read_text())
+    records = read_records(pairs / "validation")
+    assert [(row["id"], row["format"], row["with_tools"]) for row in evaluation["margins"]] == [
+        (record.id, record.format, bool(record.tools)) for record in records
+    ]
+    rows = [
+        RowMargin(
+            row["id"], row["chosen_log_ratio"], row["rejected_log_ratio"], 0, 0,
+            row["chosen_tokens"], row["rejected_tokens"], row["format"], row["with_tools"],
+        )
+        for row in evaluation["margins"]
+    ]  # fmt: skip
+    assert all(row.chosen_tokens > 0 and row.rejected_tokens > 0 for row in rows)
+    assert evaluation["after"] == summarise(rows, evaluation["beta"]).as_dict()
+    for when in ("before", "after"):
+        for parts in evaluation[when]["slices"].values():
+            assert sum(part["rows"] for part in parts.values()) == len(records)
+
+
+def test_no_step_is_missing_in_the_history_where_an_evaluation_falls_on_a_log(sharded: tuple[Path, str]) -> None:
+    output, _ = sharded
+    history = json.loads((output / "history.json").read_text())
+    assert [entry["step"] for entry in history if "loss" in entry] == [1, 2, 3, 4, 5, 6]
+    assert [entry["step"] for entry in history if "eval_loss" in entry] == [0, 6]
+
+
+def test_a_run_leaves_a_report_with_its_figures_and_a_picture(sharded: tuple[Path, str]) -> None:
+    output, log = sharded
+    after = json.loads((output / "evaluation.json").read_text())["after"]
+    html = (output / "report.html").read_text()
+    require_whole(html)
+    assert f"<b>{after['loss']:.4f}</b>" in html
+    assert Picture.read(output / "training.png").lines > 200
+    assert "matplotlib" not in log and "font" not in log
+
+
 def test_the_manifest_names_every_file_by_its_hash(sharded: tuple[Path, str]) -> None:
     output, _ = sharded
     manifest = json.loads((output / "manifest.json").read_text())
     assert (manifest["steps_done"], manifest["steps_planned"]) == (6, 6)
     present = {path.name for path in output.iterdir() if path.is_file()} - {"manifest.json"}
-    assert set(manifest["files"]) == present
+    assert set(manifest["files"]) == present > {"evaluation.json", "history.json", "report.html", "training.png"}
     for name, digest in manifest["files"].items():
         assert hashlib.sha256((output / name).read_bytes()).hexdigest() == digest
 
@@ -86,10 +131,17 @@ def test_a_checkpoint_of_other_arguments_is_not_continued(sharded: tuple[Path, s
     assert "continuing" not in done.stdout
 
 
-def test_one_process_trains_without_sharding_and_in_float32(train, tmp_path: Path) -> None:
+def test_one_process_trains_without_sharding_in_float32_and_sees_the_same_rows(
+    sharded: tuple[Path, str], train, tmp_path: Path
+) -> None:
     done = train(tmp_path / "out", 0, fsdp="false", bf16="false", load_in_4bit="false", max_steps=2, logging_steps=1)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "out" / "manifest.json").is_file()
+    counted = ("id", "chosen_tokens", "rejected_tokens", "format", "with_tools")
+    alone, two = (
+        json.loads((folder / "evaluation.json").read_text())["margins"] for folder in (tmp_path / "out", sharded[0])
+    )
+    assert [[row[key] for key in counted] for row in alone] == [[row[key] for key in counted] for row in two]
 
 
 def test_several_losses_and_a_tracker_work_together(train, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.preprocess.visible import HIDDEN, LONGEST_NAME, name, visible
+from steps.pages.visible import HIDDEN, LONGEST_NAME, name, visible
 
 
 @given(st.text(st.characters() | st.sampled_from("\x00\x1b\u202e\u200b\ud800\n\t\U000e0041")))

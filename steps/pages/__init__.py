@@ -1,0 +1,1 @@
+"""What the pages of the steps have in common: their look, their policy, and how they make other people's text safe."""

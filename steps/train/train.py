@@ -49,6 +49,7 @@ NOT_IN_FINGERPRINT = {
     "output_dir", "train_data", "validation_data", "model_id", "base_model_name", "logging_steps", "eval_steps",
     "save_steps", "save_total_limit", "dataloader_num_workers", "ddp_timeout", "mlflow_uri", "mlflow_experiment_name",
     "wandb_project", "run_name", "merge_weights", "per_device_eval_batch_size",
+    "initial_adapter",
 }  # fmt: skip
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes")
@@ -67,9 +68,11 @@ def main(argv: list[str]) -> None:
     output = Path(arguments.output_dir) if arguments.output_dir else contract.root() / "model"
     train_records = read_records(folder(arguments.train_data, "train"))
     validation_records = read_records(folder(arguments.validation_data, "validation"))
+    from steps.train import initial_adapter
     from steps.train.model import load_base, load_tokenizer, lora_config
     from steps.train.this_machine import run_preflight
 
+    initial = initial_adapter.check(arguments)
     tokenizer = load_tokenizer(arguments)
     config = trainer_config(arguments, checkpoint_folder(arguments, output))
     train_pairs, train_left = tokenise(train_records, tokenizer, arguments, config, "train")
@@ -82,7 +85,7 @@ def main(argv: list[str]) -> None:
     data.require_rows(validation_pairs, "validation", validation_left, arguments.max_length)
     longest = max(pair.tokens for pair in (*train_pairs, *validation_pairs))
     run_preflight(arguments, ranks=config.world_size, rank=config.process_index, rows=len(train_pairs), longest=longest)
-    marker = checkpoints.Marker(fingerprint(arguments, config, train_pairs, validation_pairs))
+    marker = checkpoints.Marker(fingerprint(arguments, config, train_pairs, validation_pairs, initial))
     resume = checkpoints.newest(Path(config.output_dir), marker.fingerprint)
 
     import torch
@@ -223,9 +226,14 @@ def tokenise(
 
 
 def fingerprint(
-    arguments: TrainArguments, config: DPOConfig, train_pairs: list[data.Pair], validation_pairs: list[data.Pair]
+    arguments: TrainArguments,
+    config: DPOConfig,
+    train_pairs: list[data.Pair],
+    validation_pairs: list[data.Pair],
+    initial: str | None,
 ) -> str:
-    """What decides the outcome: the tokens, the model, the arguments, the number of processes, and this very code."""
+    """What decides the outcome: the tokens, the model, the hash of the adapter that training starts from, the
+    arguments, the number of processes, and this very code."""
     rows = hashlib.sha256()
     for pair in [*train_pairs, *validation_pairs]:
         rows.update(json.dumps(asdict(pair)).encode())
@@ -235,6 +243,7 @@ def fingerprint(
         {
             "rows": rows.hexdigest(),
             "base": base,
+            "initial_adapter": initial,
             "processes": config.world_size,
             "code": {path.name: path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py")},
             "libraries": {name: version(name) for name in LIBRARIES},

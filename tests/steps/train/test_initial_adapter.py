@@ -1,4 +1,4 @@
-"""Training that continues from an earlier adapter: the reference is that adapter's model, on one process and sharded."""
+"""Training that continues from an earlier adapter: its model is the reference, on one process and sharded."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def test_every_setting_that_differs_is_named_at_once(
         "  lora_r: the adapter has 16, the recipe 8; set lora_r: 16",
         "  lora_alpha: the adapter has 32, the recipe 16.5; set lora_alpha: 32",
         "  use_rslora: the adapter has false, the recipe true; set use_rslora: false",
-        f"  model_id: the adapter was trained on {tiny_model}, the recipe's base is other; train from that base, or where "
-        "both are the same model say so with base_model_name",
+        f"  model_id: the adapter was trained on {tiny_model}, the recipe's base is other; train from that base, or "
+        "where both are the same model say so with base_model_name",
         "  adapter_model.safetensors: matrices of rank 16, lora_r is 8",
         f"  target_modules: the adapter has 14 modules ({kinds}), the recipe's target_modules (q_proj) name 2 in the "
         f"model; write target_modules: [{kinds}]",

@@ -14,7 +14,7 @@ from steps.train import initial_adapter
 from steps.train.arguments import TrainArguments
 
 RECIPE = "configs/recipes/quickstart.yaml"
-PLAIN = {"bf16": "false", "load_in_4bit": "false"}
+SIDES = ("chosen", "rejected")
 SHORT = {"max_steps": 6, "save_steps": 3, "logging_steps": 1}
 
 
@@ -31,7 +31,7 @@ def earlier(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = get_peft_model(base, config)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.02)
+            torch.nn.init.normal_(parameter, std=0.1)
     folder = tmp_path_factory.mktemp("earlier") / "adapter"
     model.save_pretrained(folder)
     return folder
@@ -149,14 +149,23 @@ def log_probs(tiny_model: Path, earlier: Path, pairs: Path) -> dict[str, dict[st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(("processes", "bf16", "tolerance"), [(1, "false", 1e-4), (2, "true", 0.02)])
 def test_policy_and_reference_begin_as_the_base_with_the_earlier_adapter(
-    run, processes: int, log_probs, tiny_model: Path, earlier: Path, pairs: Path, tmp_path: Path
+    run,
+    processes: int,
+    bf16: str,
+    tolerance: float,
+    log_probs,
+    tiny_model: Path,
+    earlier: Path,
+    pairs: Path,
+    tmp_path: Path,
 ) -> None:
     given = {
         "model_id": tiny_model, "train_data": pairs / "train", "validation_data": pairs / "validation",
         "output_dir": tmp_path / "out", "initial_adapter": earlier, "fsdp": str(processes > 1).lower(), "max_steps": 1,
-    } | PLAIN  # fmt: skip
+        "bf16": bf16, "load_in_4bit": "false",
+    }  # fmt: skip
     words = [word for key, value in given.items() for word in (f"--{key}", value)]
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"] if processes > 1 else []
     file = tmp_path / "first.json"
@@ -167,9 +176,12 @@ def test_policy_and_reference_begin_as_the_base_with_the_earlier_adapter(
     assert len(rows) == len(log_probs["adapted"])
     for row in rows:
         assert [row["chosen"], row["rejected"]] == [row["reference_chosen"], row["reference_rejected"]]
-        assert [row["chosen"], row["rejected"]] == pytest.approx(log_probs["adapted"][row["id"]], rel=1e-4, abs=1e-3)
-    apart = [abs(row["chosen"] - log_probs["base"][row["id"]][0]) for row in rows]
-    assert sorted(apart)[len(apart) // 2] > 0.1  # the base's own figures are others
+
+    def distance(expected: dict[str, list[float]]) -> float:
+        apart = [abs(row[side] - expected[row["id"]][at]) for row in rows for at, side in enumerate(SIDES)]
+        return sum(apart) / len(apart)
+
+    assert distance(log_probs["adapted"]) < tolerance * distance(log_probs["base"])
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
 WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+TRAINED, REFERENCE = "default", "ref"  # peft's name of the one adapter, and TRL's of the frozen one beside it
 
 
 def gather(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -27,8 +29,9 @@ def gather(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
     options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
     state = get_model_state_dict(model, options=options)
-    # Tied embeddings come along although they are frozen: only what is the adapter's is kept.
-    return {_file_name(name): tensor.contiguous() for name, tensor in state.items() if "lora_" in name}
+    # Tied embeddings come along although they are frozen: only what is the trained adapter's is kept.
+    trained = {name: tensor for name, tensor in state.items() if "lora_" in name and f".{TRAINED}." in name}
+    return {_file_name(name): tensor.contiguous() for name, tensor in trained.items()}
 
 
 def save(state: dict[str, torch.Tensor], model: PeftModel, folder: Path, base_model: str) -> None:
@@ -49,11 +52,11 @@ def save(state: dict[str, torch.Tensor], model: PeftModel, folder: Path, base_mo
     save_file(state, beside, metadata={"format": "pt"})
     beside.chmod(0o644)
     os.replace(beside, folder / WEIGHTS)
-    config: dict[str, Any] = model.peft_config["default"].to_dict()
+    config: dict[str, Any] = model.peft_config[TRAINED].to_dict()
     config["base_model_name_or_path"] = base_model
     config["inference_mode"] = True
     text = json.dumps({key: _plain(value) for key, value in config.items()}, indent=2, sort_keys=True)
-    (folder / "adapter_config.json").write_text(text + "\n", encoding="utf-8")
+    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
 
 
 def load(model: torch.nn.Module, folder: Path) -> None:
@@ -66,9 +69,14 @@ def load(model: torch.nn.Module, folder: Path) -> None:
     from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 
     saved = load_file(folder / WEIGHTS)
-    wanted = {_file_name(name): name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    wanted = {_file_name(name): name for name in parameters}
     if saved.keys() != wanted.keys():
         raise StepError(f"{folder / WEIGHTS}: holds {len(saved)} tensors, the model's adapter has {len(wanted)} others")
+    for name, tensor in saved.items():
+        if tensor.shape != parameters[wanted[name]].shape:
+            sizes = f"{list(tensor.shape)}, the model's adapter has {list(parameters[wanted[name]].shape)}"
+            raise StepError(f"{folder / WEIGHTS}: {name} is {sizes}; it was trained on another model")
     state = {_clean(wanted[name]): tensor for name, tensor in saved.items()}
     set_model_state_dict(model, state, options=StateDictOptions(full_state_dict=True, strict=False))
 
@@ -79,7 +87,7 @@ def _clean(name: str) -> str:
 
 def _file_name(name: str) -> str:
     """A parameter's name as peft writes it into a file."""
-    return _clean(name).replace(".default.", ".")
+    return _clean(name).replace(f".{TRAINED}.", ".")
 
 
 def _plain(value: Any) -> Any:

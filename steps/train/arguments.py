@@ -26,8 +26,9 @@ SUCCESSORS = {
     "max_prompt_length": "write max_length (prompt and answer together) and truncation",
     "max_completion_length": "write max_length (prompt and answer together)",
     "rpo_alpha": "write loss_type: [sigmoid, sft] with loss_weights",
-    "reference_free": "leave it out: the reference is the base model with the adapter off",
-    "force_use_ref_model": "leave it out: the reference is the base model with the adapter off",
+    "reference_free": "leave it out: the reference is the base model with the adapter off, or initial_adapter",
+    "force_use_ref_model": "leave it out: the reference is the base model with the adapter off, or initial_adapter",
+    "ref_adapter_name": "write initial_adapter: a folder",
     "generate_during_eval": "leave it out: generating under FSDP can hang",
     "tools": "put the tools into the data, a row at a time",
     "logging_dir": "write mlflow_uri or wandb_project",
@@ -97,6 +98,9 @@ class TrainArguments(BaseModel):
     lora_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the adapter's input.")
     target_modules: Strings = Field(["all-linear"], description="Modules that get an adapter, or all-linear.")
     use_rslora: bool = Field(False, description="Scale by lora_alpha / sqrt(lora_r).")
+    initial_adapter: str | None = Field(
+        None, description="Folder of an earlier adapter that trains on, and whose frozen copy is the DPO reference."
+    )
 
     # Data
     train_data: str | None = Field(None, description="Folder of training Parquet; default: the channel `train`.")

@@ -55,7 +55,7 @@ class World:
 class Marker:
     """What is written into a finished checkpoint: the run's fingerprint, its world, and what was found out on the way.
 
-    `facts` are plain data: the held-out figures of the start (`before`), the metrics of the steps so far (`history`) and,
+    `facts` are plain data: the held-out figures of the start (`before`), the metrics of the steps (`history`) and,
     with early stopping, the best evaluation (`best`).
     """
 

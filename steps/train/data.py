@@ -3,24 +3,29 @@
 A pair's ids are the chat template's full render of prompt + answer, split where the prompt's render ends. A row whose
 prompt render is not a prefix of the full render would be trained on a text that inference never sees: it is left out
 and named. In an answer of several turns only the assistant's own tokens enter the loss; tool results stay visible and
-unmasked they would be learned. Rows over `max_length` follow the explicit truncation policy and are counted.
+unmasked they would be learned. Rows over `max_length` follow the explicit truncation policy, are counted, and every
+one of them is listed.
 """
 
 from __future__ import annotations
 
+import json
+import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from steps.contract import StepError
+from steps.contract import StepError, first_line
 from steps.records import Record
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedTokenizerBase
 
-EXAMPLES = 5  # places named per reason
+EXAMPLES = 5  # places named per reason in the log
+LEFT_OUT = "left_out.jsonl"  # the list of all of them, in the output folder
 
 
 @dataclass(frozen=True)
@@ -43,29 +48,85 @@ class Pair:
         return len(self.prompt_ids) + max(len(self.chosen_ids), len(self.rejected_ids))
 
 
+@dataclass(frozen=True)
+class LeftRow:
+    """A row that does not train as it is.
+
+    Attributes:
+        index: place of the row among those that one process tokenised.
+        reason: too_long, prompt_cut, template_mismatch or template_refused.
+        detail: what the chat template says of a row that it refuses.
+        prompt_tokens, chosen_tokens, rejected_tokens: before any cut; None where the template tells no answer's tokens.
+    """
+
+    index: int
+    id: str
+    source_file: str
+    source_line: int
+    reason: str
+    detail: str | None = None
+    prompt_tokens: int | None = None
+    chosen_tokens: int | None = None
+    rejected_tokens: int | None = None
+
+    @property
+    def place(self) -> str:
+        return f"{self.source_file}:{self.source_line}"
+
+
 @dataclass
 class Left:
-    """Rows that do not train as they are, counted by reason, the first few with their place."""
+    """The rows of a split that do not train as they are, every one of them, in the order of the rows."""
 
-    counts: Counter[str] = field(default_factory=Counter)
-    places: dict[str, list[str]] = field(default_factory=dict)
+    rows: list[LeftRow] = field(default_factory=list)
 
-    def add(self, reason: str, place: str) -> None:
-        self.counts[reason] += 1
-        if len(self.places.setdefault(reason, [])) < EXAMPLES:
-            self.places[reason].append(place)
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(row.reason for row in self.rows)
 
-    def merge(self, other: Left) -> None:
-        self.counts.update(other.counts)
-        for reason, places in other.places.items():
-            self.places[reason] = [*self.places.get(reason, []), *places][:EXAMPLES]
+    @classmethod
+    def of_ranks(cls, parts: Sequence[Left]) -> Left:
+        """The whole account, where rank r of n tokenised the rows r, r + n, r + 2n, …"""
+        ranked = [(row.index, rank, row) for rank, part in enumerate(parts) for row in part.rows]
+        return cls([row for _, _, row in sorted(ranked, key=lambda entry: entry[:2])])
 
     def lines(self) -> list[str]:
-        return [f"{reason}: {n} rows, such as {', '.join(self.places[reason])}" for reason, n in self.counts.items()]
+        """A line for each reason with the places of the first few rows."""
+        return [self._line(reason, n) for reason, n in self.counts.items()]
+
+    def _line(self, reason: str, count: int) -> str:
+        rows = [row for row in self.rows if row.reason == reason]
+        detail = f" ({rows[0].detail})" if rows[0].detail else ""
+        return f"{reason}{detail}: {count} rows, such as {', '.join(row.place for row in rows[:EXAMPLES])}"
+
+
+def write_left_out(path: Path, splits: Mapping[str, Left], max_length: int) -> bool:
+    """List every row that is left out or cut, a JSON object a line; whether there is any, and so a file.
+
+    A list that an earlier run left in the folder is replaced, or taken away.
+    """
+    rows = [
+        {"split": split, **asdict(row), "max_length": max_length} for split, left in splits.items() for row in left.rows
+    ]
+    if not rows:
+        path.unlink(missing_ok=True)
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".tmp")
+    with open(beside, "w", encoding="utf-8") as file:
+        for row in rows:
+            del row["index"]
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    os.replace(beside, path)
+    return True
 
 
 class TemplateMismatch(Exception):
     """The chat template renders the prompt alone differently from the prompt before an answer."""
+
+
+class TemplateRefused(Exception):
+    """The chat template raised an error on a row's messages; the text is the template's."""
 
 
 def tokenise(
@@ -77,18 +138,34 @@ def tokenise(
     """Token ids of every record, `None` where a row is left out, and the account of the rows left out or cut."""
     pairs: list[Pair | None] = []
     left = Left()
-    for record in records:
-        place = f"{record.source_file}:{record.source_line}"
-        try:
-            pair: Pair | None = _pair(record, tokenizer)
-        except TemplateMismatch:
-            left.add("template_mismatch", place)
-            pair = None
-        if pair is not None and pair.tokens > max_length:
-            pair = _cut_prompt(pair, max_length) if truncation == "cut_prompt" else None
-            left.add("prompt_cut" if pair else "too_long", place)
+    for index, record in enumerate(records):
+        pair, problem = tokenise_record(record, tokenizer, max_length, truncation)
         pairs.append(pair)
+        if problem:
+            left.rows.append(replace(problem, index=index))
     return pairs, left
+
+
+def tokenise_record(
+    record: Record,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    truncation: Literal["drop", "cut_prompt"],
+) -> tuple[Pair | None, LeftRow | None]:
+    """Token ids of a record, `None` where it is left out, and the reason why it is left out or cut."""
+    found = LeftRow(0, record.id, record.source_file, record.source_line, "")
+    try:
+        pair = _pair(record, tokenizer)
+    except TemplateMismatch:
+        return None, replace(found, reason="template_mismatch")
+    except TemplateRefused as error:
+        return None, replace(found, reason="template_refused", detail=str(error))
+    if pair.tokens <= max_length:
+        return pair, None
+    sizes = [len(ids) for ids in (pair.prompt_ids, pair.chosen_ids, pair.rejected_ids)]
+    found = LeftRow(0, record.id, record.source_file, record.source_line, "too_long", None, *sizes)
+    cut = _cut_prompt(pair, max_length) if truncation == "cut_prompt" else None
+    return cut, replace(found, reason="prompt_cut") if cut else found
 
 
 def _pair(record: Record, tokenizer: PreTrainedTokenizerBase) -> Pair:
@@ -135,9 +212,19 @@ def render(
     *,
     generation: bool = False,
 ) -> list[int]:
-    rendered = tokenizer.apply_chat_template(
-        messages, tools=tools, add_generation_prompt=generation, tokenize=True, return_dict=True
-    )
+    """Token ids of the messages as the chat template writes them; with `generation`, up to where an answer begins.
+
+    Raises:
+        TemplateRefused: the template raises an error, such as on a role that it does not know.
+    """
+    from jinja2 import TemplateError
+
+    try:
+        rendered = tokenizer.apply_chat_template(
+            messages, tools=tools, add_generation_prompt=generation, tokenize=True, return_dict=True
+        )
+    except TemplateError as error:
+        raise TemplateRefused(first_line(error)) from None
     return list(rendered["input_ids"])
 
 

@@ -147,6 +147,8 @@ class _Run:
             Item("adapter: gradients", self.share(FP32 * self.adapter)),
             Item("adapter: AdamW's two averages", self.share(2 * FP32 * self.adapter)),
         ]
+        if self.arguments.initial_adapter:
+            items.append(Item("reference: the initial adapter's float32 weights", self.share(FP32 * self.adapter)))
         if self.ranks > 1 and not self.sharded:
             items.append(Item("adapter: DDP's gradient buckets", FP32 * self.adapter))
         if self.arguments.bf16 and not self.sharded:
@@ -227,9 +229,10 @@ class _Run:
         then shards it; meanwhile accelerate's fsdp2_prepare_model holds the unsharded tensors (`original_sd`)."""
         if self.sharded and not self.arguments.load_in_4bit:  # loaded by the CPU, sharded on the way to the GPU
             return Phase("loading", (*self.base(), *self.gathered()))
-        items = [*self.base(whole=True), Item("adapter: float32 weights", FP32 * self.adapter)]
+        adapters = FP32 * self.adapter * (2 if self.arguments.initial_adapter else 1)
+        items = [*self.base(whole=True), Item("adapter: float32 weights", adapters)]
         if self.sharded:
-            shards = self.share(self.blocks + self.rest + FP32 * self.adapter)
+            shards = self.share(self.blocks + self.rest + adapters)
             items.append(Item("FSDP: this rank's shards, beside the whole", shards))
         elif self.arguments.load_in_4bit:
             largest = max(linear.weights for linear in self.shape.linears)

@@ -30,7 +30,7 @@ def run_preflight(arguments: TrainArguments, *, ranks: int, rank: int, rows: int
     Raises:
         StepError: settings that do not go together, or not with the model or the GPU; all of them.
     """
-    shape, unknown = _shape(arguments)
+    shape, unknown = known_shape(arguments)
     result = preflight(
         arguments, _machine(ranks), shape, unknown=unknown, attention=attention_implementation(arguments),
         rows=rows, length=longest,
@@ -70,7 +70,7 @@ def _machine(ranks: int) -> Machine:
     return Machine("this machine", ranks, Gpu(properties.name, total // MIB, total / GIB, capability))
 
 
-def _shape(arguments: TrainArguments) -> tuple[ModelShape | None, str | None]:
+def known_shape(arguments: TrainArguments) -> tuple[ModelShape | None, str | None]:
     """The shape of the model that is about to be loaded, or why it is not known."""
     try:
         folder = Path(arguments.model_id)

@@ -1,11 +1,13 @@
 """Train a LoRA adapter with DPO on preference pairs (FSDP2 + QLoRA), evaluate it on held-out pairs, save it.
 
 Command:  python steps/train/train.py --config FILE [--key value …]
+          python steps/train/train.py --config FILE --preview N: prints N training rows with their loss mask, no more
           torchrun --nproc_per_node N steps/train/train.py --config FILE [--key value …]
 Inputs:   --config: a YAML recipe (steps/train/arguments.py lists every key; --key value overrides it);
           folders of Parquet from the Preprocess step: --train_data and --validation_data, in a job the channels.
 Outputs:  in --output_dir, in a job /opt/ml/model: the adapter, the tokenizer, evaluation.json, history.json,
-          training.png, report.html and manifest.json, which is written last: without it the run did not finish.
+          training.png, report.html and manifest.json, which is written last: without it the run did not finish;
+          left_out.jsonl names every row that was cut or left out, where there is one.
 Limits:   FSDP needs torchrun (`--fsdp false` otherwise); text models with a chat template.
 """
 
@@ -30,7 +32,7 @@ if not __package__:
 from steps import contract
 from steps.contract import StepError
 from steps.records import Record, read_records
-from steps.train import adapter, checkpoints, curves, data, figures, fsdp_cpu, report
+from steps.train import adapter, checkpoints, curves, data, figures, fsdp_cpu, preview, report
 from steps.train import arguments as train_arguments
 from steps.train.arguments import TrainArguments
 from steps.train.report import Sources
@@ -49,31 +51,43 @@ NOT_IN_FINGERPRINT = {
     "output_dir", "train_data", "validation_data", "model_id", "base_model_name", "logging_steps", "eval_steps",
     "save_steps", "save_total_limit", "dataloader_num_workers", "ddp_timeout", "mlflow_uri", "mlflow_experiment_name",
     "wandb_project", "run_name", "merge_weights", "per_device_eval_batch_size",
+    "initial_adapter",
 }  # fmt: skip
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes")
 
 
 def main(argv: list[str]) -> None:
+    argv, preview_rows = preview.take(argv)
     path, overrides = train_arguments.parse(argv)
     overrides = {key: contract.resolve(value) for key, value in overrides.items()}
     arguments = train_arguments.load(path, overrides)
+    if preview_rows:
+        return show_preview(arguments, preview_rows)
     check_launch(arguments)
     prepare_environment(arguments)
 
     output = Path(arguments.output_dir) if arguments.output_dir else contract.root() / "model"
     train_records = read_records(folder(arguments.train_data, "train"))
     validation_records = read_records(folder(arguments.validation_data, "validation"))
+    from steps.train import initial_adapter
     from steps.train.model import load_base, load_tokenizer, lora_config
     from steps.train.this_machine import run_preflight
 
+    initial = initial_adapter.check(arguments)
     tokenizer = load_tokenizer(arguments)
     config = trainer_config(arguments, checkpoint_folder(arguments, output))
     train_pairs, train_left = tokenise(train_records, tokenizer, arguments, config, "train")
     validation_pairs, validation_left = tokenise(validation_records, tokenizer, arguments, config, "validation")
+    if config.process_index == 0:
+        left_out = {"train": train_left, "validation": validation_left}
+        if data.write_left_out(output / data.LEFT_OUT, left_out, arguments.max_length):
+            log.warning("every row that was cut or left out: %s", output / data.LEFT_OUT)
+    data.require_rows(train_pairs, "train", train_left, arguments.max_length)
+    data.require_rows(validation_pairs, "validation", validation_left, arguments.max_length)
     longest = max(pair.tokens for pair in (*train_pairs, *validation_pairs))
     run_preflight(arguments, ranks=config.world_size, rank=config.process_index, rows=len(train_pairs), longest=longest)
-    run = fingerprint(arguments, train_pairs, validation_pairs)
+    run = fingerprint(arguments, train_pairs, validation_pairs, initial)
     resume = find_checkpoint(config, run)
     world = checkpoints.World(config.world_size, arguments.gradient_accumulation_steps)
     if resume:
@@ -105,6 +119,15 @@ def main(argv: list[str]) -> None:
     }
     sources = Sources(validation_records, {"train": train_left, "validation": validation_left})
     save(output, trainer, tokenizer, lines, held_out, rows, sources)
+
+
+def show_preview(arguments: TrainArguments, rows: int) -> None:
+    """Print what the model would be trained on; reads the tokenizer and the training rows, and no weight."""
+    from steps.train.model import load_tokenizer
+
+    prepare_environment(arguments)
+    records = read_records(folder(arguments.train_data, "train"))
+    preview.show(records, load_tokenizer(arguments), arguments, rows)
 
 
 def check_launch(arguments: TrainArguments) -> None:
@@ -208,14 +231,11 @@ def tokenise(
     if dist.is_initialized():
         parts = [None] * config.world_size
         dist.all_gather_object(parts, (mine, left))
-    left = data.Left()
-    for _, other in parts:
-        left.merge(other)
+    left = data.Left.of_ranks([other for _, other in parts])
     count = len(parts)
     ordered = [parts[index % count][0][index // count] for index in range(len(records))]
     pairs = [pair for pair in ordered if pair is not None]
-    data.require_rows(pairs, split, left, arguments.max_length)
-    longest = max(pair.tokens for pair in pairs)
+    longest = max((pair.tokens for pair in pairs), default=0)
     log.info("%s: %d of %d rows, longest %d tokens", split, len(pairs), len(records), longest)
     for line in left.lines():
         log.warning("%s: %s", split, line)
@@ -235,8 +255,11 @@ def find_checkpoint(config: DPOConfig, run: str) -> checkpoints.Checkpoint | Non
     return found[0]
 
 
-def fingerprint(arguments: TrainArguments, train_pairs: list[data.Pair], validation_pairs: list[data.Pair]) -> str:
-    """What decides the outcome: the tokens, the model, the arguments, and this very code."""
+def fingerprint(
+    arguments: TrainArguments, train_pairs: list[data.Pair], validation_pairs: list[data.Pair], initial: str | None
+) -> str:
+    """What decides the outcome: the tokens, the model, the hash of the adapter that training starts from, the
+    arguments, and this very code."""
     rows = hashlib.sha256()
     for pair in [*train_pairs, *validation_pairs]:
         rows.update(json.dumps(asdict(pair)).encode())
@@ -246,6 +269,7 @@ def fingerprint(arguments: TrainArguments, train_pairs: list[data.Pair], validat
         {
             "rows": rows.hexdigest(),
             "base": base,
+            "initial_adapter": initial,
             "code": {path.name: path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py")},
             "libraries": {name: version(name) for name in LIBRARIES},
             "arguments": arguments.model_dump(exclude=NOT_IN_FINGERPRINT),

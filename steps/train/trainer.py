@@ -21,13 +21,14 @@ from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import pad, use_adapter
 
 from steps.contract import StepError
-from steps.train import adapter, checkpoints
+from steps.train import adapter, checkpoints, initial_adapter
 from steps.train.arguments import TrainArguments
 from steps.train.data import Pair, as_dataset
 from steps.train.model import compute_dtype
 from steps.train.stopping import Interruption
 
 if TYPE_CHECKING:
+    from peft import LoraConfig
     from transformers import PreTrainedTokenizerBase
 
 NON_MODEL_INPUTS = ("completion_mask",)
@@ -62,7 +63,8 @@ class PairTrainer(DPOTrainer):
     - a checkpoint holds the adapter and the optimizer, never the frozen base; it is written beside its place, and older
       ones are removed when it is whole;
     - SIGTERM ends it between two steps, with a checkpoint;
-    - the first loss must be ln 2 where theory says so: otherwise the reference is not the base model.
+    - the first loss must be ln 2 where theory says so: otherwise the reference is not the model training starts from,
+      which is the base, or with `initial_adapter` the base with that adapter.
     """
 
     def __init__(
@@ -73,15 +75,17 @@ class PairTrainer(DPOTrainer):
         train_pairs: Sequence[Pair],
         config: DPOConfig,
         marker: checkpoints.Marker,
-        **rest: Any,
+        peft_config: LoraConfig,
     ):
+        if arguments.initial_adapter:
+            model = initial_adapter.wrap(model, peft_config)
         super().__init__(
             model=model,
             args=config,
             processing_class=tokenizer,
             train_dataset=as_dataset(train_pairs),
             data_collator=PairCollator(tokenizer.pad_token_id),
-            **rest,
+            peft_config=None if arguments.initial_adapter else peft_config,
         )
         self.arguments, self.marker = arguments, marker
         self.interruption, self.interrupted = Interruption(), False
@@ -89,6 +93,8 @@ class PairTrainer(DPOTrainer):
         for parameter in self.model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
+        if arguments.initial_adapter:
+            initial_adapter.load(self.model, Path(arguments.initial_adapter))
         if self.is_fsdp_enabled:
             self.accelerator.state.fsdp_plugin.mixed_precision_policy = MixedPrecisionPolicy(
                 param_dtype=compute_dtype(arguments), reduce_dtype=torch.float32, output_dtype=None
@@ -123,15 +129,17 @@ class PairTrainer(DPOTrainer):
     def summed_log_probs(self, batch: Sequence[Pair], *, reference: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Summed answer log-probabilities of the chosen and of the rejected side, each of shape [pairs].
 
-        `reference`: with the adapter off. Under FSDP all ranks must call it together, with as many batches each.
+        `reference`: with the adapter off, or the initial one in its place. Under FSDP all ranks must call it together,
+        with as many batches each.
         """
         rows = [vars(pair) for pair in batch]
         inputs = self._prepare_inputs(self.data_collator(rows))
         labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
         model_inputs = {name: value for name, value in inputs.items() if name not in NON_MODEL_INPUTS}
-        adapter_off = use_adapter(self.accelerator.unwrap_model(self.model), adapter_name=None)
+        model = self.accelerator.unwrap_model(self.model)
+        frozen = adapter.REFERENCE if adapter.REFERENCE in model.peft_config else None
         with (
-            adapter_off if reference else contextlib.nullcontext(),
+            use_adapter(model, adapter_name=frozen) if reference else contextlib.nullcontext(),
             disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs),
             self.accelerator.autocast(),
         ):

@@ -68,6 +68,12 @@ def test_without_double_quantisation_a_constant_takes_four_bytes() -> None:
     assert found["base: quantisation constants"] == 18  # 288 / 64 * 4
 
 
+def test_an_initial_adapter_lies_there_a_second_time_as_the_reference() -> None:
+    found = items("optimizer step", arguments={"initial_adapter": "earlier"})
+    assert found["reference: the initial adapter's float32 weights"] == 4 * 256
+    assert items("loading", arguments={"initial_adapter": "earlier"})["adapter: float32 weights"] == 2 * 4 * 256
+
+
 def test_qloras_figures_come_out() -> None:
     """Dettmers et al. 2023, section 3: the constants take 0.5 bits a weight, doubly quantised 0.127."""
     shape = model_shape.shape(models.LLAMA_70B)

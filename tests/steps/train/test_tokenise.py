@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -83,11 +84,47 @@ def test_a_template_that_renders_the_prompt_otherwise_is_noticed(tokenizer) -> N
     assert pairs == [None] and left.counts == {"template_mismatch": 1}
 
 
+def test_a_template_that_refuses_a_row_is_quoted(tokenizer) -> None:
+    import copy
+
+    strict = copy.deepcopy(tokenizer)
+    strict.chat_template = "{{ raise_exception('roles must alternate') }}"
+    pairs, left = tokenise([record([{"role": "assistant", "content": "Yes"}])], strict)
+    assert pairs == [None]
+    assert left.lines() == ["template_refused (roles must alternate): 1 rows, such as f.jsonl:1"]
+
+
+def test_every_row_cut_or_left_out_is_listed_with_its_tokens(tokenizer, tmp_path: Path) -> None:
+    answer = [{"role": "assistant", "content": "Yes"}]
+    rows = [record(answer, prompt="word " * (0 if line == 3 else 500), line=line) for line in range(1, 10)]
+    path = tmp_path / "out" / "left_out.jsonl"
+    _, left = tokenise(rows, tokenizer, 200)
+    assert data.write_left_out(path, {"train": left, "validation": data.Left()}, 200)
+    whole = data.tokenise_record(rows[0], tokenizer, 4096, "drop")[0]
+    listed = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [row["source_line"] for row in listed] == [1, 2, 4, 5, 6, 7, 8, 9]
+    assert listed[0] == {
+        "id": "id", "source_file": "f.jsonl", "source_line": 1, "split": "train", "reason": "too_long", "detail": None,
+        "prompt_tokens": len(whole.prompt_ids), "chosen_tokens": len(whole.chosen_ids),
+        "rejected_tokens": len(whole.rejected_ids), "max_length": 200,
+    }  # fmt: skip
+    assert not data.write_left_out(path, {"train": data.Left()}, 200)
+    assert not path.exists()
+
+
+def test_the_account_of_several_ranks_is_in_the_order_of_the_rows(tokenizer) -> None:
+    answer = [{"role": "assistant", "content": "Yes"}]
+    rows = [record(answer, prompt="word " * (500 if line % 5 else 1), line=line) for line in range(1, 24)]
+    _, whole = tokenise(rows, tokenizer, 200)
+    parts = [tokenise(rows[rank::3], tokenizer, 200)[1] for rank in range(3)]
+    merged = data.Left.of_ranks(parts)
+    assert [row.source_line for row in merged.rows] == [row.source_line for row in whole.rows]
+
+
 def test_no_row_left_is_an_error_that_says_why() -> None:
     from steps.contract import StepError
 
-    left = data.Left()
-    left.add("too_long", "f.jsonl:1")
+    left = data.Left([data.LeftRow(0, "id", "f.jsonl", 1, "too_long")])
     with pytest.raises(StepError) as caught:
         data.require_rows([], "train", left, 16)
     assert str(caught.value) == (

@@ -160,6 +160,22 @@ def test_several_losses_and_a_tracker_work_together(train, tmp_path: Path) -> No
     )
 
 
+def test_two_processes_list_every_row_left_out_in_the_order_of_one(train, pairs: Path, tmp_path: Path) -> None:
+    from steps.records import read_records
+
+    done = train(tmp_path / "out", 2, max_steps=1, max_length=80, truncation="drop")
+    assert done.returncode == 0, done.stdout + done.stderr
+    path = tmp_path / "out" / "left_out.jsonl"
+    assert f"every row that was cut or left out: {path}" in done.stdout
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    tokenised = json.loads((tmp_path / "out" / "evaluation.json").read_text())["tokenised"]
+    for split in ("train", "validation"):
+        listed = [row["id"] for row in rows if row["split"] == split]
+        given = [record.id for record in read_records(pairs / split)]
+        assert len(listed) == tokenised[split]["too_long"] > 5
+        assert listed == [id for id in given if id in set(listed)]
+
+
 def test_fsdp_without_torchrun_fails_fast(train, tmp_path: Path) -> None:
     done = train(tmp_path / "out", 0)
     assert done.returncode == 1

@@ -1,0 +1,148 @@
+"""The earlier LoRA adapter that training continues from, such as the last approved model's.
+
+DPO's reference is then the model that training starts from, the base with the earlier adapter on: a second, frozen copy
+named "ref" lies beside the trained adapter, as TRL does it (trl/trainer/dpo_trainer.py, 1.16). So the first loss is
+ln 2 again, beta pulls to the earlier model and not past it to the base, and the held-out figures say what this training
+added to it. `check` compares the adapter with the recipe before any weight of the base is read; the adapter's rank,
+scale and modules must be the recipe's, since it goes on training as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steps import contract
+from steps.contract import StepError
+from steps.train import adapter
+from steps.train.arguments import TrainArguments
+from steps.train.this_machine import known_shape
+
+if TYPE_CHECKING:
+    import torch
+    from peft import LoraConfig, PeftModel
+    from transformers import PreTrainedModel
+
+log = logging.getLogger(__name__)
+
+PREFIX = "base_model.model."  # peft's, before the name that the base gives a module
+# peft settings under which an adapter is more, or something else, than `B @ A * scale` with one scale everywhere.
+UNSUPPORTED = ("use_dora", "modules_to_save", "rank_pattern", "alpha_pattern", "layers_to_transform", "lora_bias")
+
+
+def check(arguments: TrainArguments) -> str | None:
+    """The SHA-256 of the earlier adapter, weights and configuration; None without one.
+
+    Raises:
+        StepError: the folder holds no adapter, or one that does not go with the recipe, with every problem; or its
+            weights are not finite.
+    """
+    if arguments.initial_adapter is None:
+        return None
+    folder = Path(arguments.initial_adapter)
+    if not folder.is_dir():
+        raise StepError(f"initial_adapter: {folder}: there is no such folder; name one that training wrote")
+    for name in (adapter.CONFIG, adapter.WEIGHTS):
+        if not (folder / name).is_file():
+            raise StepError(f"initial_adapter: {folder}: {name} is missing; name the folder that training wrote")
+    config = contract.read_json(folder / adapter.CONFIG, "the initial adapter's configuration")
+    tensors = _read(folder / adapter.WEIGHTS)
+    found = [*_settings(config, arguments), *_tensors(tensors, arguments)]
+    if found:
+        raise StepError("\n".join([f"initial_adapter: {folder} does not fit:", *(f"  {line}" for line in found)]))
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    digest.update(contract.sha256(folder / adapter.WEIGHTS).encode())
+    log.info("continuing from the adapter in %s: it is also the reference", folder)
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise StepError(
+            f"initial_adapter: {path}: cannot be read ({contract.first_line(error)}); copy it again"
+        ) from None
+    if not tensors:
+        raise StepError(f"initial_adapter: {path}: holds no tensor; train that adapter again")
+    return tensors
+
+
+def _settings(config: Any, arguments: TrainArguments) -> Iterator[str]:
+    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
+        yield f"{adapter.CONFIG} is not a LoRA adapter's"
+        return
+    pairs = [("r", arguments.lora_r, "lora_r"), ("lora_alpha", arguments.lora_alpha, "lora_alpha")]
+    pairs.append(("use_rslora", arguments.use_rslora, "use_rslora"))
+    for key, wanted, argument in pairs:
+        has = config.get(key, False)
+        if has != wanted:
+            had, wants = _plain(has), _plain(wanted)
+            yield f"{argument}: the adapter has {had}, the recipe {wants}; set {argument}: {had}"
+    trained_on, base = str(config.get("base_model_name_or_path")), arguments.base_model_name or arguments.model_id
+    if trained_on.rstrip("/") != base.rstrip("/"):
+        yield (
+            f"model_id: the adapter was trained on {trained_on}, the recipe's base is {base}; train from that base, or "
+            "where both are the same model say so with base_model_name"
+        )
+    unsupported = [key for key in UNSUPPORTED if config.get(key)]
+    if config.get("bias") not in (None, "none"):
+        unsupported.append("bias")
+    if unsupported:
+        yield f"{adapter.CONFIG}: {', '.join(unsupported)}: only plain LoRA can be continued"
+
+
+def _tensors(tensors: dict[str, torch.Tensor], arguments: TrainArguments) -> Iterator[str]:
+    broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+    if broken:
+        yield f"{adapter.WEIGHTS}: {len(broken)} tensors hold NaN or infinity, first {broken[0]}; use another adapter"
+    ranks = {tensor.shape[0 if ".lora_A." in name else -1] for name, tensor in tensors.items()}
+    if ranks != {arguments.lora_r}:
+        yield f"{adapter.WEIGHTS}: matrices of rank {', '.join(map(str, sorted(ranks)))}, lora_r is {arguments.lora_r}"
+    shape, _ = known_shape(arguments)
+    if shape is None:  # of a family not known here: `adapter.load` compares every name once the model is there
+        return
+    has = {name.removeprefix(PREFIX).partition(".lora_")[0] for name in tensors}
+    wanted = {module.name for module in shape.adapted(arguments.target_modules)}
+    if has != wanted:
+        kinds = ",".join(sorted({name.rpartition(".")[2] for name in has}))
+        yield (
+            f"target_modules: the adapter has {len(has)} modules ({kinds}), the recipe's target_modules "
+            f"({','.join(arguments.target_modules)}) name {len(wanted)} in the model; write target_modules: [{kinds}]"
+        )
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
+def wrap(model: PreTrainedModel, config: LoraConfig) -> PeftModel:
+    """The base with an adapter to train: TRL, handed it so, adds the frozen copy that is the reference."""
+    from peft import get_peft_model
+
+    return get_peft_model(model, config)
+
+
+def load(model: PeftModel, folder: Path) -> None:
+    """Put the earlier adapter into the trained one and into the reference, both in float32.
+
+    After TRL is done with the model: it rounds the adapter of a quantised model to bfloat16, and then policy and
+    reference would not be the same.
+
+    Raises:
+        StepError: the file does not hold exactly the adapter that the model has.
+    """
+    adapter.load(model, folder)
+    for name, parameter in model.named_parameters():
+        if f".{adapter.TRAINED}." in name:
+            reference = model.get_parameter(name.replace(f".{adapter.TRAINED}.", f".{adapter.REFERENCE}."))
+            reference.data = parameter.data.clone()
+            if reference.requires_grad or not parameter.requires_grad:
+                raise RuntimeError(f"{name}: the trained adapter must train, and the reference must not")

@@ -84,6 +84,16 @@ class Left:
     def counts(self) -> Counter[str]:
         return Counter(row.reason for row in self.rows)
 
+    @property
+    def places(self) -> dict[str, list[str]]:
+        """Where the first few rows of each reason stand."""
+        found: dict[str, list[str]] = {}
+        for row in self.rows:
+            places = found.setdefault(row.reason, [])
+            if len(places) < EXAMPLES:
+                places.append(row.place)
+        return found
+
     @classmethod
     def of_ranks(cls, parts: Sequence[Left]) -> Left:
         """The whole account, where rank r of n tokenised the rows r, r + n, r + 2n, …"""
@@ -92,12 +102,11 @@ class Left:
 
     def lines(self) -> list[str]:
         """A line for each reason with the places of the first few rows."""
-        return [self._line(reason, n) for reason, n in self.counts.items()]
-
-    def _line(self, reason: str, count: int) -> str:
-        rows = [row for row in self.rows if row.reason == reason]
-        detail = f" ({rows[0].detail})" if rows[0].detail else ""
-        return f"{reason}{detail}: {count} rows, such as {', '.join(row.place for row in rows[:EXAMPLES])}"
+        places, details = self.places, {row.reason: f" ({row.detail})" for row in reversed(self.rows) if row.detail}
+        return [
+            f"{reason}{details.get(reason, '')}: {count} rows, such as {', '.join(places[reason])}"
+            for reason, count in self.counts.items()
+        ]
 
 
 def write_left_out(path: Path, splits: Mapping[str, Left], max_length: int) -> bool:

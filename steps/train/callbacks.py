@@ -27,7 +27,7 @@ class MetricLines(TrainerCallback):
         named = metrics.rename(logs or {})
         if not named or not state.is_world_process_zero:
             return
-        self.history.append({"step": state.global_step, **named})
+        self.history.append({"step": state.global_step, **named, **metrics.system(logs or {})})
         print(metrics.line(state.global_step, state.max_steps, named), flush=True)
 
 

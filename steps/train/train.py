@@ -236,6 +236,7 @@ def add_callbacks(
 
     from steps.train.callbacks import FirstStepChecks, HeldOutEvaluation, MetricLines
     from steps.train.evaluation import Evaluation, HeldOut
+    from steps.train.system import SystemFigures
 
     before = None
     if resume:
@@ -250,7 +251,7 @@ def add_callbacks(
         before,
     )
     trainer.remove_callback(PrinterCallback)
-    for callback in (FirstStepChecks(trainer), lines, held_out):
+    for callback in (SystemFigures(trainer), FirstStepChecks(trainer), lines, held_out):
         trainer.add_callback(callback)
     return lines, held_out
 

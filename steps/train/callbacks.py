@@ -45,10 +45,11 @@ class HeldOutEvaluation(TrainerCallback):
             self.trainer.marker.facts["before"] = self.before.as_dict()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        # The last one too: at on_train_end MLflow has closed its run, and what is logged then would open another.
         last = state.global_step >= state.max_steps or control.should_training_stop
         if last or (self.eval_steps and state.global_step % self.eval_steps == 0):
+            due = control.should_log
             self.after = self._evaluate()
+            control.should_log = due  # logging the evaluation cleared it, and this step's own figures would be lost
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if not self.margins:  # a run that continued from its last step had none to end

@@ -5,7 +5,7 @@ Command:  python steps/train/train.py --config FILE [--key value …]
 Inputs:   --config: a YAML recipe (steps/train/arguments.py lists every key; --key value overrides it);
           folders of Parquet from the Preprocess step: --train_data and --validation_data, in a job the channels.
 Outputs:  in --output_dir, in a job /opt/ml/model: the adapter, the tokenizer, evaluation.json, history.json and
-          manifest.json, which is written last: without it the run did not finish.
+          manifest.json, which is written last: without it the run did not finish; tracking.json with a tracker.
 Limits:   FSDP needs torchrun (`--fsdp false` otherwise); text models with a chat template.
 """
 
@@ -30,7 +30,7 @@ from steps import contract
 from steps.contract import StepError
 from steps.records import Record, read_records
 from steps.train import arguments as train_arguments
-from steps.train import checkpoints, data, fsdp_cpu
+from steps.train import checkpoints, data, fsdp_cpu, tracker_settings
 from steps.train.arguments import TrainArguments
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from trl import DPOConfig
 
     from steps.train.callbacks import HeldOutEvaluation, MetricLines
+    from steps.train.trackers import Tracking
     from steps.train.trainer import PairTrainer
 
 log = logging.getLogger("train")
@@ -57,6 +58,7 @@ def main(argv: list[str]) -> None:
     overrides = {key: contract.resolve(value) for key, value in overrides.items()}
     arguments = train_arguments.load(path, overrides)
     check_launch(arguments)
+    tracker_settings.check(arguments)
     prepare_environment(arguments)
 
     output = Path(arguments.output_dir) if arguments.output_dir else contract.root() / "model"
@@ -71,7 +73,8 @@ def main(argv: list[str]) -> None:
     validation_pairs, validation_left = tokenise(validation_records, tokenizer, arguments, config, "validation")
     longest = max(pair.tokens for pair in (*train_pairs, *validation_pairs))
     run_preflight(arguments, ranks=config.world_size, rank=config.process_index, rows=len(train_pairs), longest=longest)
-    marker = checkpoints.Marker(fingerprint(arguments, config, train_pairs, validation_pairs))
+    rows_hash = hash_rows(train_pairs, validation_pairs)
+    marker = checkpoints.Marker(fingerprint(arguments, config, rows_hash))
     resume = checkpoints.newest(Path(config.output_dir), marker.fingerprint)
 
     import torch
@@ -84,12 +87,14 @@ def main(argv: list[str]) -> None:
         arguments, load_base(arguments), tokenizer, train_pairs, config, marker, peft_config=lora_config(arguments)
     )
     lines, held_out = add_callbacks(trainer, arguments, validation_pairs, resume)
-    trainer.train(resume_from_checkpoint=str(resume[0]) if resume else None)
     rows = {
         "train": {"given": len(train_records), "used": len(train_pairs), **train_left.counts},
         "validation": {"given": len(validation_records), "used": len(validation_pairs), **validation_left.counts},
     }
-    save(output, trainer, tokenizer, lines, held_out, rows)
+    tracking = track(trainer, arguments, {"rows_hash": rows_hash, "rows": rows})
+    with tracking.run():
+        trainer.train(resume_from_checkpoint=str(resume[0]) if resume else None)
+        save(output, trainer, tokenizer, lines, held_out, rows, tracking)
 
 
 def check_launch(arguments: TrainArguments) -> None:
@@ -117,11 +122,6 @@ def prepare_environment(arguments: TrainArguments) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    if arguments.mlflow_uri:
-        os.environ["MLFLOW_TRACKING_URI"] = arguments.mlflow_uri
-        os.environ["MLFLOW_EXPERIMENT_NAME"] = arguments.mlflow_experiment_name
-    if arguments.wandb_project:
-        os.environ["WANDB_PROJECT"] = arguments.wandb_project
 
 
 def folder(named: str | None, channel: str) -> Path:
@@ -152,7 +152,6 @@ def trainer_config(arguments: TrainArguments, checkpoints_at: Path) -> DPOConfig
 
     taken = set(DPOConfig.__dataclass_fields__) & set(TrainArguments.model_fields)
     own = {"output_dir", "fsdp_config", "fsdp", "trust_remote_code"}
-    trackers = [("mlflow", arguments.mlflow_uri), ("wandb", arguments.wandb_project)]
     try:
         return DPOConfig(
             output_dir=str(checkpoints_at),
@@ -160,7 +159,7 @@ def trainer_config(arguments: TrainArguments, checkpoints_at: Path) -> DPOConfig
             fsdp=arguments.fsdp or None,
             fsdp_config=arguments.fsdp_config.model_dump() if arguments.fsdp else None,
             use_cpu=not torch.cuda.is_available(),
-            report_to=[name for name, wanted in trackers if wanted] or "none",
+            report_to="none",  # trackers.Tracking tells them: those of transformers stop a run whose tracker is down
             disable_dropout=False,  # load_base has taken the base's dropout away; TRL would also take the adapter's
             disable_tqdm=True,
             save_strategy="steps",
@@ -205,18 +204,21 @@ def tokenise(
     return pairs, left
 
 
-def fingerprint(
-    arguments: TrainArguments, config: DPOConfig, train_pairs: list[data.Pair], validation_pairs: list[data.Pair]
-) -> str:
-    """What decides the outcome: the tokens, the model, the arguments, the number of processes, and this very code."""
+def hash_rows(train_pairs: list[data.Pair], validation_pairs: list[data.Pair]) -> str:
+    """The hash of the tokens that are trained and evaluated on."""
     rows = hashlib.sha256()
     for pair in [*train_pairs, *validation_pairs]:
         rows.update(json.dumps(asdict(pair)).encode())
+    return rows.hexdigest()
+
+
+def fingerprint(arguments: TrainArguments, config: DPOConfig, rows_hash: str) -> str:
+    """What decides the outcome: the tokens, the model, the arguments, the number of processes, and this very code."""
     config_file = Path(arguments.model_id) / "config.json"
     base = config_file.read_text() if config_file.is_file() else arguments.model_id
     return checkpoints.fingerprint(
         {
-            "rows": rows.hexdigest(),
+            "rows": rows_hash,
             "base": base,
             "processes": config.world_size,
             "code": {path.name: path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py")},
@@ -256,6 +258,22 @@ def add_callbacks(
     return lines, held_out
 
 
+def track(trainer: PairTrainer, arguments: TrainArguments, facts: dict[str, Any]) -> Tracking:
+    """Let the trackers that the arguments name follow this run; added last, it sees what other callbacks log."""
+    from steps.train import trackers
+
+    report = trackers.data_report(folder(arguments.train_data, "train"))
+    if report:
+        facts |= {"data_hash": report.get("data_hash")}
+    facts |= {"processes": trainer.args.world_size, **{f"library.{name}": version(name) for name in LIBRARIES}}
+    tracking = trackers.Tracking(
+        arguments, Path(trainer.args.output_dir), trainer.marker.fingerprint,
+        first_rank=trainer.args.process_index == 0, facts=facts, report=report,
+    )  # fmt: skip
+    trainer.add_callback(tracking)
+    return tracking
+
+
 def save(
     output: Path,
     trainer: PairTrainer,
@@ -263,6 +281,7 @@ def save(
     lines: MetricLines,
     held_out: HeldOutEvaluation,
     rows: dict[str, dict[str, int]],
+    tracking: Tracking,
 ) -> None:
     """Write the results; the manifest comes last and says that the run is whole."""
     trainer.save_model(str(output))
@@ -280,6 +299,7 @@ def save(
     }
     contract.write_json(output / "evaluation.json", evaluation)
     contract.write_json(output / "history.json", lines.history)
+    tracking.finish(output, evaluation, trainer.state.global_step)
     files = {path.name: contract.sha256(path) for path in sorted(output.iterdir()) if path.is_file()}
     manifest = {
         "steps_planned": trainer.state.max_steps,

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+
+from steps.train import metrics
 
 pytestmark = pytest.mark.slow
 SHORT = {"max_steps": 6, "save_steps": 3, "logging_steps": 1}
@@ -39,6 +42,33 @@ def test_training_begins_at_ln_2_and_ties_everywhere(sharded: tuple[Path, str]) 
     evaluation = json.loads((output / "evaluation.json").read_text())
     assert evaluation["before"]["ties"] == evaluation["before"]["rows"] == len(evaluation["margins"])
     assert evaluation["after"]["ties"] < evaluation["after"]["rows"]
+
+
+def test_the_metric_definitions_read_what_the_run_printed(sharded: tuple[Path, str]) -> None:
+    output, log = sharded
+    lines = [line for line in log.splitlines() if line.startswith(metrics.PREFIX)]
+    history = json.loads((output / "history.json").read_text())
+    assert len(lines) == len(history)
+    for line, entry in zip(lines, history, strict=True):
+        found = {one["Name"]: re.search(one["Regex"], line) for one in metrics.DEFINITIONS}
+        read = {name: float(match.group(1)) for name, match in found.items() if match}
+        assert read.pop("train:max_steps") == 6
+        expected = {
+            f"eval:{name[5:]}" if name.startswith("eval_") else f"train:{name}": float(f"{value:.6g}")
+            for name, value in entry.items()
+            if name != "seconds"
+        }
+        assert read == expected
+
+
+def test_every_step_is_logged_with_its_tokens_and_time(sharded: tuple[Path, str]) -> None:
+    output, _ = sharded
+    steps = [entry for entry in json.loads((output / "history.json").read_text()) if "loss" in entry]
+    assert [entry["step"] for entry in steps] == [1, 2, 3, 4, 5, 6]  # the last too, although an evaluation comes first
+    for entry in steps:
+        assert entry["tokens_per_second"] == pytest.approx(entry["tokens_per_step"] / entry["step_seconds"])
+        assert entry["padded_tokens_per_second"] > entry["tokens_per_second"]
+        assert "mfu" not in entry  # the peak of a CPU is not known
 
 
 def test_the_manifest_names_every_file_by_its_hash(sharded: tuple[Path, str]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from steps import contract
 from steps.contract import StepError
-from steps.train.delivery import Delivery
+from steps.train.delivery import Delivery, Status
 from steps.train.trackers import load_state, open_trackers
 
 SECONDS = 120.0
@@ -36,15 +36,15 @@ def main(argv: list[str]) -> None:
     waiting = [one for one in open_trackers(state, options.checkpoints) if one.buffer.is_file()]
     if not waiting:
         print(f"{options.checkpoints}: nothing is waiting to be sent")
-    missing = [said for delivery in waiting if (said := send(delivery, options.seconds))]
+    missing = [said for delivery in waiting if (said := send(delivery, state.status, options.seconds))]
     if missing:
         raise StepError("; ".join(missing))
 
 
-def send(delivery: Delivery, seconds: float) -> str | None:
+def send(delivery: Delivery, status: Status, seconds: float) -> str | None:
     """Send one tracker's entries; what is wrong where they did not all arrive."""
     delivery.start()
-    outcome = delivery.finish("FINISHED", seconds)
+    outcome = delivery.finish(status, seconds)
     name = delivery.tracker.name
     print(f"{name}: {outcome.delivered} entries sent, {len(outcome.refused)} refused", flush=True)
     if outcome.undelivered or not outcome.closed:

@@ -42,6 +42,7 @@ class State:
     mlflow_run_id: str | None = None
     wandb_run_id: str = ""
     arguments: dict[str, str | None] = field(default_factory=dict)
+    status: Status = "KILLED"  # how the training ended; until it does, what a process that is killed leaves behind
 
     @classmethod
     def of(cls, folder: Path, fingerprint: str, arguments: TrainArguments) -> State:
@@ -55,7 +56,7 @@ class State:
         if (folder / STATE).is_file():
             found = cls(**contract.read_json(folder / STATE, "the record of the trackers' runs"))
             if found.fingerprint == fingerprint:
-                found.arguments = named
+                found.arguments, found.status = named, "KILLED"
                 return found
         key = uuid.uuid4().hex
         return cls(fingerprint, key, wandb_run_id=key[:16], arguments=named)
@@ -164,6 +165,9 @@ class Tracking(TrainerCallback):
 
     def _end(self, status: Status, seconds: float) -> None:
         """Once; later calls find the deliveries ended."""
+        if self.deliveries and not self.outcomes:
+            self.state.status = status
+            self.state.write(self.folder)
         for delivery in self.deliveries:
             name = delivery.tracker.name
             if name in self.outcomes:

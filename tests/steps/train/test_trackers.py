@@ -203,6 +203,7 @@ def test_a_server_killed_in_a_run_misses_nothing_once_it_is_back(
 ) -> None:
     uri = f"http://127.0.0.1:{port}"
     state = State.of(tmp_path, "f", TrainArguments(model_id="m", mlflow_uri=uri))
+    state.status = "FAILED"
     state.write(tmp_path)
     server = serve(port, tmp_path)
     stopping.append(server)
@@ -213,7 +214,7 @@ def test_a_server_killed_in_a_run_misses_nothing_once_it_is_back(
     server.terminate()
     server.wait(30)
     delivery.put(Entry("metrics", {"loss": 0.5}, 2))
-    outcome = delivery.finish("FINISHED", 3)
+    outcome = delivery.finish("FAILED", 3)
     assert outcome.delivered == 1 and outcome.undelivered == {"metrics": 1}
     assert [entry.step for entry in read_buffer(delivery.buffer)] == [2]
 
@@ -224,7 +225,7 @@ def test_a_server_killed_in_a_run_misses_nothing_once_it_is_back(
     (found,) = runs(uri)
     history = client(uri).get_metric_history(found.info.run_id, "loss")
     assert [(one.step, one.value) for one in history] == [(1, 1.0), (2, 0.5)]
-    assert found.info.status == "FINISHED" and not delivery.buffer.exists()
+    assert found.info.status == "FAILED" and not delivery.buffer.exists()
 
 
 def wait_for_delivery(delivery: Delivery) -> None:
@@ -291,7 +292,7 @@ def test_a_dead_server_stops_no_training_and_its_entries_can_be_sent_later(train
     assert sent.returncode == 0, sent.stdout + sent.stderr
     (found,) = runs(uri)
     assert [one.step for one in client(uri).get_metric_history(found.info.run_id, "loss")] == [1, 2]
-    assert found.data.params["beta"] == "0.1"
+    assert found.data.params["beta"] == "0.1" and found.info.status == "FINISHED"
 
 
 @pytest.mark.slow

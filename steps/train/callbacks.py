@@ -32,7 +32,7 @@ class MetricLines(TrainerCallback):
         named = metrics.rename(logs or {})
         if not named or not state.is_world_process_zero:
             return
-        self.history.append({"step": state.global_step, **named})
+        self.history.append({"step": state.global_step, **named, **metrics.system(logs or {})})
         print(metrics.line(state.global_step, state.max_steps, named), flush=True)
 
 
@@ -51,7 +51,6 @@ class HeldOutEvaluation(TrainerCallback):
             self.trainer.marker.facts["before"] = self.before.as_dict()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        # The last one too: at on_train_end MLflow has closed its run, and what is logged then would open another.
         last = state.global_step >= state.max_steps or control.should_training_stop
         due = last or (self.eval_steps and state.global_step % self.eval_steps == 0)
         if self.trainer.interrupted or not due:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 PREFIX = "[metrics]"
 NUMBER = r"([-+]?(?:[0-9]*\.)?[0-9]+(?:[eE][-+]?[0-9]+)?|nan|inf|-inf)"
 
-# name in TRL's log -> name here
+# name in the log entry (TRL's, or steps/train/system.py's) -> name here
 NAMES = {
     "loss": "loss",
     "rewards/accuracies": "reward_accuracy",
@@ -24,6 +24,15 @@ NAMES = {
     "eval_loss": "eval_loss",
     "eval_reward_accuracy": "eval_reward_accuracy",
     "eval_reward_margin": "eval_reward_margin",
+    "tokens_per_step": "tokens_per_step",
+    "tokens_per_second": "tokens_per_second",
+    "padded_tokens_per_second": "padded_tokens_per_second",
+    "step_seconds": "step_seconds",
+    "mfu": "mfu",
+    "gpu_utilization": "gpu_utilization",
+    "gpu_memory_gib": "gpu_memory_gib",
+    "gpu_power_w": "gpu_power_w",
+    "gpu_temperature_c": "gpu_temperature_c",
     "train_samples_per_second": "pairs_per_second",
     "train_runtime": "seconds",
 }
@@ -47,6 +56,11 @@ DEFINITIONS = [
 def rename(logs: Mapping[str, float]) -> dict[str, float]:
     """The figures of one TRL log entry under this project's names; figures without a name here are left out."""
     return {name: float(logs[key]) for key, name in NAMES.items() if key in logs}
+
+
+def system(logs: Mapping[str, float]) -> dict[str, float]:
+    """The figures of every single GPU; trackers and history get them, the line only those over all GPUs."""
+    return {key: float(value) for key, value in logs.items() if key.startswith("system/")}
 
 
 def line(step: int, max_steps: int, figures: Mapping[str, float]) -> str:

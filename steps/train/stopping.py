@@ -45,6 +45,13 @@ class Interruption:
     def _note(self, *_: Any) -> None:
         self._received = True
 
+    @staticmethod
+    def ended(step: int) -> Interrupted:
+        """What to end the process with when the training has ended for it."""
+        return Interrupted(
+            f"stopped by SIGTERM; checkpoint-{step} is whole, and the next start of this run continues from it"
+        )
+
     def requested(self, device: torch.device) -> bool:
         """Whether any process got the signal. All must ask together, so that all end at the same step."""
         if not dist.is_initialized():

@@ -7,7 +7,7 @@ Inputs:   --config: a YAML recipe (steps/train/arguments.py lists every key; --k
           folders of Parquet from the Preprocess step: --train_data and --validation_data, in a job the channels.
 Outputs:  in --output_dir, in a job /opt/ml/model: the adapter, the tokenizer, evaluation.json, history.json,
           training.png, report.html and manifest.json, which is written last: without it the run did not finish;
-          left_out.jsonl names every row that was cut or left out, where there is one.
+          left_out.jsonl names every row that was cut or left out, and tracking.json what trackers got, where there are.
 Limits:   FSDP needs torchrun (`--fsdp false` otherwise); text models with a chat template.
 """
 
@@ -32,7 +32,7 @@ if not __package__:
 from steps import contract
 from steps.contract import StepError
 from steps.records import Record, read_records
-from steps.train import adapter, checkpoints, curves, data, figures, fsdp_cpu, preview, report
+from steps.train import adapter, checkpoints, curves, data, figures, fsdp_cpu, preview, report, tracker_settings
 from steps.train import arguments as train_arguments
 from steps.train.arguments import TrainArguments
 from steps.train.report import Sources
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from trl import DPOConfig
 
     from steps.train.callbacks import HeldOutEvaluation, MetricLines
+    from steps.train.trackers import Tracking
     from steps.train.trainer import PairTrainer
 
 log = logging.getLogger("train")
@@ -65,6 +66,7 @@ def main(argv: list[str]) -> None:
     if preview_rows:
         return show_preview(arguments, preview_rows)
     check_launch(arguments)
+    tracker_settings.check(arguments)
     prepare_environment(arguments)
 
     output = Path(arguments.output_dir) if arguments.output_dir else contract.root() / "model"
@@ -87,7 +89,8 @@ def main(argv: list[str]) -> None:
     data.require_rows(validation_pairs, "validation", validation_left, arguments.max_length)
     longest = max(pair.tokens for pair in (*train_pairs, *validation_pairs))
     run_preflight(arguments, ranks=config.world_size, rank=config.process_index, rows=len(train_pairs), longest=longest)
-    run = fingerprint(arguments, train_pairs, validation_pairs, initial)
+    rows_hash = hash_rows(train_pairs, validation_pairs)
+    run = fingerprint(arguments, rows_hash, initial)
     resume = find_checkpoint(config, run)
     world = checkpoints.World(config.world_size, arguments.gradient_accumulation_steps)
     if resume:
@@ -105,20 +108,21 @@ def main(argv: list[str]) -> None:
         arguments, load_base(arguments), tokenizer, train_pairs, config, marker, peft_config=lora_config(arguments)
     )
     lines, held_out = add_callbacks(trainer, arguments, validation_pairs)
-    if resume:
-        log.info("continuing from %s", resume.path.name)
-    trainer.interruption.listen()
-    trainer.train(resume_from_checkpoint=str(resume.path) if resume else None)
-    if trainer.interrupted:
-        at = f"checkpoint-{trainer.state.global_step}"
-        raise StepError(f"stopped by SIGTERM; {at} is whole, and the next start of this run continues from it")
-    take_best(trainer, held_out)
     rows = {
         "train": {"given": len(train_records), "used": len(train_pairs), **train_left.counts},
         "validation": {"given": len(validation_records), "used": len(validation_pairs), **validation_left.counts},
     }
     sources = Sources(validation_records, {"train": train_left, "validation": validation_left})
-    save(output, trainer, tokenizer, lines, held_out, rows, sources)
+    tracking = track(trainer, arguments, {"rows_hash": rows_hash, "rows": rows})
+    if resume:
+        log.info("continuing from %s", resume.path.name)
+    with tracking.run():
+        trainer.interruption.listen()
+        trainer.train(resume_from_checkpoint=str(resume.path) if resume else None)
+        if trainer.interrupted:
+            raise trainer.interruption.ended(trainer.state.global_step)
+        take_best(trainer, held_out)
+        save(output, trainer, tokenizer, lines, held_out, rows, sources, tracking)
 
 
 def show_preview(arguments: TrainArguments, rows: int) -> None:
@@ -155,11 +159,6 @@ def prepare_environment(arguments: TrainArguments) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    if arguments.mlflow_uri:
-        os.environ["MLFLOW_TRACKING_URI"] = arguments.mlflow_uri
-        os.environ["MLFLOW_EXPERIMENT_NAME"] = arguments.mlflow_experiment_name
-    if arguments.wandb_project:
-        os.environ["WANDB_PROJECT"] = arguments.wandb_project
 
 
 def folder(named: str | None, channel: str) -> Path:
@@ -190,7 +189,6 @@ def trainer_config(arguments: TrainArguments, checkpoints_at: Path) -> DPOConfig
 
     taken = set(DPOConfig.__dataclass_fields__) & set(TrainArguments.model_fields)
     own = {"output_dir", "fsdp_config", "fsdp", "trust_remote_code", "save_total_limit"}
-    trackers = [("mlflow", arguments.mlflow_uri), ("wandb", arguments.wandb_project)]
     try:
         return DPOConfig(
             output_dir=str(checkpoints_at),
@@ -198,7 +196,7 @@ def trainer_config(arguments: TrainArguments, checkpoints_at: Path) -> DPOConfig
             fsdp=arguments.fsdp or None,
             fsdp_config=arguments.fsdp_config.model_dump() if arguments.fsdp else None,
             use_cpu=not torch.cuda.is_available(),
-            report_to=[name for name, wanted in trackers if wanted] or "none",
+            report_to="none",  # trackers.Tracking tells them: those of transformers stop a run whose tracker is down
             disable_dropout=False,  # load_base has taken the base's dropout away; TRL would also take the adapter's
             disable_tqdm=True,
             save_strategy="steps",
@@ -255,19 +253,22 @@ def find_checkpoint(config: DPOConfig, run: str) -> checkpoints.Checkpoint | Non
     return found[0]
 
 
-def fingerprint(
-    arguments: TrainArguments, train_pairs: list[data.Pair], validation_pairs: list[data.Pair], initial: str | None
-) -> str:
-    """What decides the outcome: the tokens, the model, the hash of the adapter that training starts from, the
-    arguments, and this very code."""
+def hash_rows(train_pairs: list[data.Pair], validation_pairs: list[data.Pair]) -> str:
+    """The hash of the tokens that are trained and evaluated on."""
     rows = hashlib.sha256()
     for pair in [*train_pairs, *validation_pairs]:
         rows.update(json.dumps(asdict(pair)).encode())
+    return rows.hexdigest()
+
+
+def fingerprint(arguments: TrainArguments, rows_hash: str, initial: str | None) -> str:
+    """What decides the outcome: the tokens, the model, the hash of the adapter that training starts from, the
+    arguments, and this very code."""
     config_file = Path(arguments.model_id) / "config.json"
     base = config_file.read_text() if config_file.is_file() else arguments.model_id
     return checkpoints.fingerprint(
         {
-            "rows": rows.hexdigest(),
+            "rows": rows_hash,
             "base": base,
             "initial_adapter": initial,
             "code": {path.name: path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py")},
@@ -288,6 +289,7 @@ def add_callbacks(
     from steps.train.evaluation import HeldOut
     from steps.train.figures import Evaluation
     from steps.train.stopping import StopOnBadFigures, StopOnSignal, StopWithoutGain
+    from steps.train.system import SystemFigures
 
     before = trainer.marker.facts.get("before")
     lines = MetricLines(trainer.marker.facts.setdefault("history", []))
@@ -298,7 +300,14 @@ def add_callbacks(
         Evaluation.from_dict(before) if before else None,
     )
     trainer.remove_callback(PrinterCallback)
-    callbacks = [FirstStepChecks(trainer), StopOnSignal(trainer), lines, StopOnBadFigures(arguments), held_out]
+    callbacks = [
+        SystemFigures(trainer),
+        FirstStepChecks(trainer),
+        StopOnSignal(trainer),
+        lines,
+        StopOnBadFigures(arguments),
+        held_out,
+    ]
     if arguments.early_stopping_patience:
         callbacks.append(StopWithoutGain(trainer, held_out))
     for callback in callbacks:
@@ -316,6 +325,22 @@ def take_best(trainer: PairTrainer, held_out: HeldOutEvaluation) -> None:
     log.info("the result is the adapter of step %d, the best of the held-out evaluations", best["step"])
 
 
+def track(trainer: PairTrainer, arguments: TrainArguments, facts: dict[str, Any]) -> Tracking:
+    """Let the trackers that the arguments name follow this run; added last, it sees what other callbacks log."""
+    from steps.train import trackers
+
+    report = trackers.data_report(folder(arguments.train_data, "train"))
+    if report:
+        facts |= {"data_hash": report.get("data_hash")}
+    facts |= {"processes": trainer.args.world_size, **{f"library.{name}": version(name) for name in LIBRARIES}}
+    tracking = trackers.Tracking(
+        arguments, Path(trainer.args.output_dir), trainer.marker.fingerprint,
+        first_rank=trainer.args.process_index == 0, facts=facts, report=report,
+    )  # fmt: skip
+    trainer.add_callback(tracking)
+    return tracking
+
+
 def save(
     output: Path,
     trainer: PairTrainer,
@@ -324,6 +349,7 @@ def save(
     held_out: HeldOutEvaluation,
     rows: dict[str, dict[str, int]],
     sources: Sources,
+    tracking: Tracking,
 ) -> None:
     """Write the results; the manifest comes last and says that the run is whole."""
     trainer.save_model(str(output))
@@ -344,6 +370,7 @@ def save(
     history = curves.finite(lines.history)
     contract.write_json(output / "history.json", history)
     report.write(output, evaluation, history, trainer.arguments.model_dump(mode="json"), sources)
+    tracking.finish(output, evaluation, trainer.state.global_step)
     files = {path.name: contract.sha256(path) for path in sorted(output.iterdir()) if path.is_file()}
     manifest = {
         "steps_planned": trainer.state.max_steps,

@@ -21,7 +21,7 @@ from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import pad, use_adapter
 
 from steps.contract import StepError
-from steps.train import adapter, checkpoints, initial_adapter
+from steps.train import adapter, checkpoints, initial_adapter, throughput
 from steps.train.arguments import TrainArguments
 from steps.train.data import Pair, as_dataset
 from steps.train.model import compute_dtype
@@ -90,6 +90,7 @@ class PairTrainer(DPOTrainer):
         self.arguments, self.marker = arguments, marker
         self.interruption, self.interrupted = Interruption(), False
         self.first_loss_is_due = True
+        self.counter = throughput.Counter()
         for parameter in self.model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
@@ -109,6 +110,8 @@ class PairTrainer(DPOTrainer):
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
+        if self.model.training:
+            self.counter.add(inputs)
         result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         if self.first_loss_is_due and self.model.training:
             self.first_loss_is_due = False

@@ -16,7 +16,9 @@ Train = Callable[..., subprocess.CompletedProcess[str]]
 def train(run, tiny_model: Path, pairs: Path) -> Train:
     """`train(output, processes, key=value, …)` on the quickstart's model and data."""
 
-    def call(output: Path, processes: int, **arguments: object) -> subprocess.CompletedProcess[str]:
+    def call(
+        output: Path, processes: int, variables: dict[str, str] | None = None, **arguments: object
+    ) -> subprocess.CompletedProcess[str]:
         given = {
             "model_id": tiny_model,
             "train_data": pairs / "train",
@@ -25,6 +27,7 @@ def train(run, tiny_model: Path, pairs: Path) -> Train:
         }
         words = [word for key, value in (given | arguments).items() for word in (f"--{key}", value)]
         launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes else []
-        return run(*launcher, "steps/train/train.py", "--config", RECIPE, *words, OMP_NUM_THREADS="1")
+        environment = {"OMP_NUM_THREADS": "1"} | (variables or {})
+        return run(*launcher, "steps/train/train.py", "--config", RECIPE, *words, **environment)
 
     return call

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from steps.records import read_records
+from steps.train import metrics
 from steps.train.figures import RowMargin, summarise
 from tests.browser import Picture
 from tests.document import require_whole
@@ -69,13 +71,6 @@ def test_two_processes_count_each_held_out_row_once_in_the_whole_and_in_the_slic
             assert sum(part["rows"] for part in parts.values()) == len(records)
 
 
-def test_no_step_is_missing_in_the_history_where_an_evaluation_falls_on_a_log(sharded: tuple[Path, str]) -> None:
-    output, _ = sharded
-    history = json.loads((output / "history.json").read_text())
-    assert [entry["step"] for entry in history if "loss" in entry] == [1, 2, 3, 4, 5, 6]
-    assert [entry["step"] for entry in history if "eval_loss" in entry] == [0, 6]
-
-
 def test_a_run_leaves_a_report_with_its_figures_and_a_picture(sharded: tuple[Path, str]) -> None:
     output, log = sharded
     after = json.loads((output / "evaluation.json").read_text())["after"]
@@ -84,6 +79,35 @@ def test_a_run_leaves_a_report_with_its_figures_and_a_picture(sharded: tuple[Pat
     assert f"<b>{after['loss']:.4f}</b>" in html
     assert Picture.read(output / "training.png").lines > 200
     assert "matplotlib" not in log and "font" not in log
+
+
+def test_the_metric_definitions_read_what_the_run_printed(sharded: tuple[Path, str]) -> None:
+    output, log = sharded
+    lines = [line for line in log.splitlines() if line.startswith(metrics.PREFIX)]
+    history = json.loads((output / "history.json").read_text())
+    assert len(lines) == len(history)
+    for line, entry in zip(lines, history, strict=True):
+        found = {one["Name"]: re.search(one["Regex"], line) for one in metrics.DEFINITIONS}
+        read = {name: float(match.group(1)) for name, match in found.items() if match}
+        assert read.pop("train:max_steps") == 6
+        expected = {
+            f"eval:{name[5:]}" if name.startswith("eval_") else f"train:{name}": float(f"{value:.6g}")
+            for name, value in entry.items()
+            if name != "seconds"
+        }
+        assert read == expected
+
+
+def test_every_step_is_logged_with_its_tokens_and_time(sharded: tuple[Path, str]) -> None:
+    output, _ = sharded
+    history = json.loads((output / "history.json").read_text())
+    assert [entry["step"] for entry in history if "eval_loss" in entry] == [0, 6]
+    steps = [entry for entry in history if "loss" in entry]
+    assert [entry["step"] for entry in steps] == [1, 2, 3, 4, 5, 6]  # the last too, although an evaluation comes first
+    for entry in steps:
+        assert entry["tokens_per_second"] == pytest.approx(entry["tokens_per_step"] / entry["step_seconds"])
+        assert entry["padded_tokens_per_second"] > entry["tokens_per_second"]
+        assert "mfu" not in entry  # the peak of a CPU is not known
 
 
 def test_the_manifest_names_every_file_by_its_hash(sharded: tuple[Path, str]) -> None:

@@ -1,0 +1,93 @@
+"""Utilisation, memory, power and temperature of this process's own GPU from NVML, sampled in the background.
+
+Units: utilization in percent of the time in which a kernel ran, memory_gib in GiB, power_w in watts, temperature_c in
+degrees Celsius (NVML API reference, nvmlDeviceGetUtilizationRates and its neighbours). The GPU is found by the UUID
+that CUDA reports, so that CUDA_VISIBLE_DEVICES cannot shift it onto a neighbour. Without NVML there are no figures, and
+the log says so once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+log = logging.getLogger("train")
+
+SECONDS = 5.0  # between two samples
+GIB = 2**30
+
+
+class GpuSampler:
+    """Samples one GPU until `stop`; `take` gives what was seen since the last call."""
+
+    def __init__(self, nvml: Any, handle: Any, seconds: float = SECONDS):
+        self.index = int(nvml.nvmlDeviceGetIndex(handle))
+        self._nvml, self._handle, self._seconds = nvml, handle, seconds
+        self._samples: list[dict[str, float]] = []
+        self._missing: set[str] = set()
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="nvml", daemon=True)
+
+    def start(self) -> GpuSampler:
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join(timeout=self._seconds)
+
+    def take(self) -> dict[str, float]:
+        """Means of utilization and power, the highest memory and temperature since the last call."""
+        with self._lock:
+            samples, self._samples = self._samples, []
+        samples = [one for one in (samples or [self.sample()]) if one]
+        found = {}
+        for name in ("utilization", "memory_gib", "power_w", "temperature_c"):
+            values = [one[name] for one in samples if name in one]
+            if values:
+                highest = name in ("memory_gib", "temperature_c")
+                found[name] = max(values) if highest else sum(values) / len(values)
+        return found
+
+    def sample(self) -> dict[str, float]:
+        """The figures of this moment; one that the GPU does not report is left out and named once in the log."""
+        nvml, handle = self._nvml, self._handle
+        readings: dict[str, Callable[[], float]] = {
+            "utilization": lambda: float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu),
+            "memory_gib": lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used / GIB,
+            "power_w": lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000,  # NVML reports milliwatts
+            "temperature_c": lambda: float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
+        }
+        found = {}
+        for name, read in readings.items():
+            try:
+                found[name] = read()
+            except nvml.NVMLError as error:
+                if name not in self._missing:
+                    self._missing.add(name)
+                    log.warning("GPU %d: NVML does not report %s: %s", self.index, name, error)
+        return found
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._seconds):
+            found = self.sample()
+            with self._lock:
+                self._samples.append(found)
+
+
+def open_sampler(uuid: str, seconds: float = SECONDS) -> GpuSampler | None:
+    """A running sampler of the GPU with this UUID (`GPU-…`); None, and a line in the log, where NVML is not there."""
+    try:
+        import pynvml
+    except ImportError:
+        log.warning("no GPU metrics: the package nvidia-ml-py is not installed")
+        return None
+    try:
+        pynvml.nvmlInit()
+        return GpuSampler(pynvml, pynvml.nvmlDeviceGetHandleByUUID(uuid), seconds).start()
+    except pynvml.NVMLError as error:
+        log.warning("no GPU metrics: NVML does not answer for %s: %s", uuid, error)
+        return None

@@ -1,0 +1,52 @@
+"""Whether the trackers that a recipe names can be spoken to at all: said before any weight is loaded.
+
+Imports neither mlflow nor wandb nor torch. Whether a server answers is not asked: one that is down stops no training.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from urllib.parse import urlsplit
+
+from steps.contract import StepError
+from steps.train.arguments import TrainArguments
+
+ARN = re.compile(r"arn:aws[a-z-]*:sagemaker:[^:]+:\d{12}:mlflow-(tracking-server|app)/.+")
+
+
+def check(arguments: TrainArguments) -> None:
+    """
+    Raises:
+        StepError: a tracker is asked for that this machine cannot speak to whatever happens.
+    """
+    uri = arguments.mlflow_uri
+    wanted = [("mlflow", "mlflow_uri", uri), ("wandb", "wandb_project", arguments.wandb_project)]
+    for package, argument, value in wanted:
+        if value and importlib.util.find_spec(package) is None:
+            raise StepError(
+                f"{argument}: the package {package} is not installed; pip install {package}, or leave it out"
+            )
+    if not uri:
+        return
+    if uri.startswith("arn:"):
+        if not ARN.fullmatch(uri):
+            raise StepError(
+                f"mlflow_uri: {uri}: is not the ARN of a tracking server, "
+                "arn:aws:sagemaker:REGION:ACCOUNT:mlflow-tracking-server/NAME"
+            )
+        if importlib.util.find_spec("sagemaker_mlflow") is None:
+            raise StepError(
+                f"mlflow_uri: {uri}: an ARN needs the package sagemaker-mlflow; pip install sagemaker-mlflow, or "
+                "add it to the training image (containers/training/requirements.txt)"
+            )
+    elif not uri.startswith(("sqlite:///", "http://", "https://")):
+        raise StepError(
+            f"mlflow_uri: {without_password(uri)}: write sqlite:///FILE, http(s)://HOST or a tracking server's ARN"
+        )
+
+
+def without_password(uri: str) -> str:
+    """An address as it may be shown: `https://user:password@host` loses what stands before the @."""
+    host = urlsplit(uri).netloc
+    return uri.replace(host, host.rpartition("@")[2], 1) if "@" in host else uri

@@ -1,0 +1,318 @@
+"""Trackers as a training meets them: read back through their own clients, continued by a restart, down, killed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steps.contract import StepError
+from steps.train import trackers
+from steps.train.arguments import TrainArguments
+from steps.train.delivery import Delivery, Entry, Refused, read_buffer
+from steps.train.mlflow_run import MlflowRun
+from steps.train.tracker_settings import check, without_password
+from steps.train.trackers import State
+from tests.steps.train import wandb_files
+
+KEY = "0123456789abcdef"
+
+
+def client(uri: str) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
+def runs(uri: str, experiment: str = "dpo") -> list[Any]:
+    found = client(uri)
+    return list(found.search_runs([found.get_experiment_by_name(experiment).experiment_id]))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        (
+            "arn:aws:s3:::bucket",
+            "mlflow_uri: arn:aws:s3:::bucket: is not the ARN of a tracking server, "
+            "arn:aws:sagemaker:REGION:ACCOUNT:mlflow-tracking-server/NAME",
+        ),
+        (
+            "ftp://me:secret@host/x",
+            "mlflow_uri: ftp://host/x: write sqlite:///FILE, http(s)://HOST or a tracking server's ARN",
+        ),
+    ],
+)
+def test_an_address_that_nothing_can_speak_to_is_said_at_once(uri: str, said: str) -> None:
+    with pytest.raises(StepError) as error:
+        check(TrainArguments(model_id="m", mlflow_uri=uri))
+    assert str(error.value) == said
+
+
+@pytest.mark.parametrize(
+    ("missing", "named", "said"),
+    [
+        (
+            "sagemaker_mlflow",
+            {"mlflow_uri": "arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/t"},
+            "an ARN needs the package sagemaker-mlflow; pip install sagemaker-mlflow, or add it to the training image "
+            "(containers/training/requirements.txt)",
+        ),
+        ("mlflow", {"mlflow_uri": "sqlite:///x.db"}, "the package mlflow is not installed"),
+        ("wandb", {"wandb_project": "p"}, "the package wandb is not installed"),
+    ],
+)
+def test_a_missing_package_stops_before_training(
+    missing: str, named: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = importlib.util.find_spec
+    check(TrainArguments(model_id="m", **named))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else there(name))
+    with pytest.raises(StepError, match=said.replace("(", r"\(").replace(")", r"\)")):
+        check(TrainArguments(model_id="m", **named))
+
+
+def test_the_arn_of_a_tracking_server_finds_its_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    found = client("arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/t")
+    assert type(found._tracking_client.store).__name__ == "MlflowSageMakerStore"
+
+
+def test_a_password_in_an_address_is_never_shown_or_kept(tmp_path: Path) -> None:
+    assert without_password("https://me:secret@host:5000/x") == "https://host:5000/x"
+    assert without_password("sqlite:////tmp/a@b.db") == "sqlite:////tmp/a@b.db"
+    arguments = TrainArguments(model_id="m", mlflow_uri="https://me:secret@host")
+    state = State.of(tmp_path, "f", arguments)
+    state.write(tmp_path)
+    assert state.arguments["mlflow_uri"] == "https://me:secret@host"
+    assert "secret" not in (tmp_path / trackers.STATE).read_text()
+
+
+def test_a_run_is_continued_by_its_own_fingerprint_only(tmp_path: Path) -> None:
+    arguments = TrainArguments(model_id="m", mlflow_uri="sqlite:///x.db")
+    first = State.of(tmp_path, "one", arguments)
+    first.mlflow_run_id = "7"
+    first.write(tmp_path)
+    again, other = State.of(tmp_path, "one", arguments), State.of(tmp_path, "two", arguments)
+    assert (again.key, again.wandb_run_id, again.mlflow_run_id) == (first.key, first.wandb_run_id, "7")
+    assert other.key != first.key and other.mlflow_run_id is None
+
+
+# MLflow
+
+
+def test_parameters_metrics_and_the_report_are_read_back(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(database.removeprefix("sqlite:///")).parent)
+    run = MlflowRun(database, "dpo", "named", KEY)
+    run.open()
+    run.send(Entry("params", {"beta": 0.1, "loss_type": ["sigmoid"], "long": "x" * 900}))
+    run.send(Entry("metrics", {"loss": 0.7, "system/node1/gpu3/power_w": 310.5}, 1, milliseconds=5))
+    run.send(Entry("metrics", {"loss": float("nan")}, 2))
+    run.send(Entry("report", {"rows": 3}))
+    run.close("FINISHED")
+    (found,) = runs(database)
+    assert found.info.run_name == "named" and found.info.status == "FINISHED"
+    assert found.data.params == {"beta": "0.1", "loss_type": '["sigmoid"]', "long": "x" * 499 + "…"}
+    assert found.data.metrics["system/node1/gpu3/power_w"] == 310.5
+    first, second = client(database).get_metric_history(found.info.run_id, "loss")
+    assert (first.step, first.value, first.timestamp, second.step) == (1, 0.7, 5, 2)
+    assert [file.path for file in client(database).list_artifacts(found.info.run_id, "data")] == ["data/report.json"]
+
+
+def test_a_restart_continues_the_run_and_keeps_what_changed(database: str) -> None:
+    first = MlflowRun(database, "dpo", None, KEY)
+    first.open()
+    first.send(Entry("params", {"logging_steps": 10, "beta": 0.1}))
+    again = MlflowRun(database, "dpo", None, KEY)  # without the id: the first start did not live to write it down
+    again.open()
+    again.send(Entry("params", {"logging_steps": 5, "beta": 0.1, "new": 1}))
+    (found,) = runs(database)
+    assert again.run_id == first.run_id == found.info.run_id
+    assert found.data.params == {"logging_steps": "10", "beta": "0.1", "new": "1"}
+    assert found.data.tags["changed.logging_steps"] == "5" and "changed.beta" not in found.data.tags
+
+
+def test_what_mlflow_can_never_take_is_refused_and_not_tried_again(database: str) -> None:
+    run = MlflowRun(database, "dpo", None, KEY)
+    run.open()
+    with pytest.raises(Refused, match="Invalid value"):
+        run.send(Entry("metrics", {"what?": 1.0}, 1))
+
+
+# A server that dies
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def serve(port: int, folder: Path) -> subprocess.Popen[bytes]:
+    """A tracking server on this port, once it answers."""
+    words = [
+        "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder}/server.db", "--port", str(port),
+        "--host", "127.0.0.1", "--workers", "1", "--default-artifact-root", f"{folder}/artifacts",
+    ]  # fmt: skip
+    server = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
+                return server
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    server.kill()
+    raise AssertionError("the tracking server did not start")
+
+
+@pytest.fixture
+def stopping() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Servers that are stopped at the end of a test."""
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for server in started:
+        server.terminate()
+        server.wait(30)
+
+
+@pytest.mark.slow
+def test_a_server_killed_in_a_run_misses_nothing_once_it_is_back(
+    tmp_path: Path, port: int, stopping: list[subprocess.Popen[bytes]], run
+) -> None:
+    uri = f"http://127.0.0.1:{port}"
+    state = State.of(tmp_path, "f", TrainArguments(model_id="m", mlflow_uri=uri))
+    state.status = "FAILED"
+    state.write(tmp_path)
+    server = serve(port, tmp_path)
+    stopping.append(server)
+    (delivery,) = trackers.open_trackers(state, tmp_path)
+    delivery.start()
+    delivery.put(Entry("metrics", {"loss": 1.0}, 1))
+    wait_for_delivery(delivery)
+    server.terminate()
+    server.wait(30)
+    delivery.put(Entry("metrics", {"loss": 0.5}, 2))
+    outcome = delivery.finish("FAILED", 3)
+    assert outcome.delivered == 1 and outcome.undelivered == {"metrics": 1}
+    assert [entry.step for entry in read_buffer(delivery.buffer)] == [2]
+
+    stopping.append(serve(port, tmp_path))
+    done = run("-m", "steps.train.send_tracking", "--checkpoints", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "mlflow: 1 entries sent, 0 refused\n" in done.stdout
+    (found,) = runs(uri)
+    history = client(uri).get_metric_history(found.info.run_id, "loss")
+    assert [(one.step, one.value) for one in history] == [(1, 1.0), (2, 0.5)]
+    assert found.info.status == "FAILED" and not delivery.buffer.exists()
+
+
+def wait_for_delivery(delivery: Delivery) -> None:
+    deadline = time.monotonic() + 60
+    while delivery._delivered < 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert delivery._delivered == 1
+
+
+# Trainings
+
+SHORT = {"fsdp": "false", "max_steps": 4, "save_steps": 2, "logging_steps": 1}
+
+
+@pytest.mark.slow
+def test_a_training_and_its_restart_are_one_run_in_both_trackers(train, pairs: Path, tmp_path: Path) -> None:
+    output, uri = tmp_path / "out", f"sqlite:///{tmp_path}/mlflow.db"
+    given = SHORT | {"mlflow_uri": uri, "wandb_project": "dpo", "variables": {"WANDB_MODE": "offline"}}
+    done = train(output, 0, **given)
+    assert done.returncode == 0, done.stdout + done.stderr
+    shutil.rmtree(output / "checkpoints" / "checkpoint-4")
+    again = train(output, 0, **given)
+    assert again.returncode == 0 and "continuing from checkpoint-2" in again.stdout, again.stdout + again.stderr
+
+    (found,) = runs(uri)
+    lines = json.loads((output / "history.json").read_text())  # of the second process: steps 3 and 4
+    report = json.loads((pairs / "report" / "report.json").read_text())
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert found.info.status == "FINISHED"
+    assert found.data.params["beta"] == "0.1" and found.data.params["fingerprint"] == manifest["fingerprint"]
+    assert found.data.params["data_hash"] == report["data_hash"]
+    assert found.data.params["library.trl"] == "1.16.0" and len(found.data.params["rows_hash"]) == 64
+    losses = client(uri).get_metric_history(found.info.run_id, "loss")
+    assert sorted({one.step for one in losses}) == [1, 2, 3, 4]
+    logged = {entry["step"]: entry["loss"] for entry in lines if "loss" in entry}
+    assert {one.step: one.value for one in losses if one.step > 2} == pytest.approx(logged)
+    assert {"tokens_per_second", "step_seconds", "eval_loss", "final/after/loss"} <= found.data.metrics.keys()
+    assert "mfu" not in found.data.metrics  # a CPU's peak is not known
+
+    account = json.loads((output / "tracking.json").read_text())
+    assert account["mlflow"]["undelivered"] == {} and account["mlflow"]["run_id"] == found.info.run_id
+    files = sorted((output / "checkpoints" / "wandb").rglob("*.wandb"), key=lambda path: path.stat().st_mtime)
+    assert len(files) == 2 and {wandb_files.run_id(path) for path in files} == {account["wandb"]["run_id"]}
+    assert wandb_files.config(files[0])["beta"] == 0.1
+    steps = [{row["step"] for row in wandb_files.history(path) if "loss" in row} for path in files]
+    assert steps == [{1, 2, 3, 4}, {3, 4}]
+    assert account["wandb"]["to_send"] == f"wandb sync {files[1].parent}"
+
+
+@pytest.mark.slow
+def test_a_dead_server_stops_no_training_and_its_entries_can_be_sent_later(train, run, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    done = train(output, 0, **SHORT | {"max_steps": 2}, mlflow_uri="http://127.0.0.1:9")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (output / "manifest.json").is_file()
+    assert done.stdout.count("training goes on") == 1 and "WARNING mlflow: not delivered: " in done.stdout
+    account = json.loads((output / "tracking.json").read_text())["mlflow"]
+    command = f"python -m steps.train.send_tracking --checkpoints {output / 'checkpoints'}"
+    assert (account["delivered"], account["closed"], account["to_send"]) == (0, False, command)
+    assert account["steps"] == [0, 2] and account["undelivered"]["params"] == 1
+
+    uri = f"sqlite:///{tmp_path}/later.db"
+    sent = run(*command.split()[1:], "--mlflow_uri", uri)
+    assert sent.returncode == 0, sent.stdout + sent.stderr
+    (found,) = runs(uri)
+    assert [one.step for one in client(uri).get_metric_history(found.info.run_id, "loss")] == [1, 2]
+    assert found.data.params["beta"] == "0.1" and found.info.status == "FINISHED"
+
+
+@pytest.mark.slow
+def test_a_training_that_fails_is_a_failed_run(train, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    done = train(
+        tmp_path / "out", 0, **SHORT, mlflow_uri=uri, learning_rate=1, max_grad_norm=1e30, lora_alpha=1e30,
+        loss_type="ipo",
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout
+    (found,) = runs(uri)
+    assert found.info.status == "FAILED"
+
+
+def test_nothing_is_told_on_other_ranks_or_without_a_tracker(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    arguments = TrainArguments(model_id="m", mlflow_uri="http://127.0.0.1:9")
+    with caplog.at_level(logging.INFO):
+        for given, first in ((arguments, False), (TrainArguments(model_id="m"), True)):
+            tracking = trackers.Tracking(given, tmp_path, "f", first_rank=first, facts={})
+            with tracking.run():
+                tracking.finish(tmp_path, {"before": {}, "after": {}}, 1)
+            assert tracking.deliveries == []
+    assert list(tmp_path.iterdir()) == [] and caplog.messages == []

@@ -63,7 +63,9 @@ counts = Counts(tokens=100 * (rank + 1), padded=400)
 mine = RankFigures(0, sampler.index, 2, 2.0, counts, None, None, sampler.take())
 ranks = system.gather(mine)
 sampler.stop()
-print(f"rank {rank}:", json.dumps(throughput.per_gpu(ranks) | throughput.whole(ranks), sort_keys=True), flush=True)
+figures = json.dumps(throughput.per_gpu(ranks) | throughput.whole(ranks), sort_keys=True)
+sys.stdout.write(f"rank {rank}: {figures}\\n")  # at once: the ranks share the pipe
+sys.stdout.flush()
 dist.destroy_process_group()
 """
 

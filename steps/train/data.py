@@ -10,14 +10,13 @@ one of them is listed.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from steps.contract import StepError, first_line
+from steps.contract import StepError, first_line, write_text
 from steps.records import Record
 
 if TYPE_CHECKING:
@@ -120,13 +119,9 @@ def write_left_out(path: Path, splits: Mapping[str, Left], max_length: int) -> b
     if not rows:
         path.unlink(missing_ok=True)
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".tmp")
-    with open(beside, "w", encoding="utf-8") as file:
-        for row in rows:
-            del row["index"]
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    os.replace(beside, path)
+    for row in rows:
+        del row["index"]
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return True
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from steps.contract import write_text
 from steps.records import Record
 from steps.train import curves, page
 from steps.train.data import Left
@@ -33,6 +33,4 @@ def write(
     """Write both, each beside its place and then renamed."""
     curves.write_png(history, folder / PICTURE)
     places = {split: left.places for split, left in sources.left.items()}
-    beside = folder / f"{PAGE}.tmp"
-    beside.write_text(page.render(evaluation, history, arguments, places, sources.held_out), encoding="utf-8")
-    os.replace(beside, folder / PAGE)
+    write_text(folder / PAGE, page.render(evaluation, history, arguments, places, sources.held_out))

@@ -9,7 +9,21 @@ from pathlib import Path
 import pytest
 
 RECIPE = "configs/recipes/quickstart.yaml"
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 Train = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def training(model: Path, pairs: Path, output: Path, processes: int, **arguments: object) -> list[str]:
+    """Python's arguments for a training: alone, or with processes under torchrun."""
+    given = {
+        "model_id": model,
+        "train_data": pairs / "train",
+        "validation_data": pairs / "validation",
+        "output_dir": output,
+    }
+    words = [str(word) for key, value in (given | arguments).items() for word in (f"--{key}", value)]
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes else []
+    return [*launcher, "steps/train/train.py", "--config", RECIPE, *words]
 
 
 @pytest.fixture(scope="session")
@@ -19,15 +33,7 @@ def train(run, tiny_model: Path, pairs: Path) -> Train:
     def call(
         output: Path, processes: int, variables: dict[str, str] | None = None, **arguments: object
     ) -> subprocess.CompletedProcess[str]:
-        given = {
-            "model_id": tiny_model,
-            "train_data": pairs / "train",
-            "validation_data": pairs / "validation",
-            "output_dir": output,
-        }
-        words = [word for key, value in (given | arguments).items() for word in (f"--{key}", value)]
-        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes else []
-        environment = {"OMP_NUM_THREADS": "1"} | (variables or {})
-        return run(*launcher, "steps/train/train.py", "--config", RECIPE, *words, **environment)
+        words = training(tiny_model, pairs, output, processes, **arguments)
+        return run(*words, **ONE_THREAD | (variables or {}))
 
     return call

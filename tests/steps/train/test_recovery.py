@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT
-from tests.steps.train.conftest import RECIPE
+from tests.steps.train.conftest import ONE_THREAD, training
 
 pytestmark = pytest.mark.slow
 RUN = {"max_steps": 30, "save_steps": 3, "logging_steps": 1, "save_total_limit": 2, "lora_dropout": 0.1}
@@ -34,16 +34,8 @@ def start(clean_environment: dict[str, str], tiny_model: Path, pairs: Path) -> S
     """`start(output, processes, key=value, …)`: a training that goes on in the background."""
 
     def call(output: Path, processes: int, **arguments: object) -> subprocess.Popen[str]:
-        given = {
-            "model_id": tiny_model,
-            "train_data": pairs / "train",
-            "validation_data": pairs / "validation",
-            "output_dir": output,
-        }
-        words = [str(word) for key, value in (given | arguments).items() for word in (f"--{key}", value)]
-        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes else []
-        command = [sys.executable, *launcher, "steps/train/train.py", "--config", RECIPE, *words]
-        environment = clean_environment | {"OMP_NUM_THREADS": "1"}
+        command = [sys.executable, *training(tiny_model, pairs, output, processes, **arguments)]
+        environment = clean_environment | ONE_THREAD
         return subprocess.Popen(
             command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
@@ -55,10 +47,15 @@ def start(clean_environment: dict[str, str], tiny_model: Path, pairs: Path) -> S
 def undisturbed(request, start: Start, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Path]:
     """A run that nothing happens to: its number of processes, and its output."""
     output = tmp_path_factory.mktemp("undisturbed") / "out"
-    process = start(output, request.param, **RUN, **WORLDS[request.param])
+    finished(start(output, request.param, **RUN, **WORLDS[request.param]))
+    return request.param, output
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    """What a training said until its end, which must be a good one."""
     said, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, said
-    return request.param, output
+    return said
 
 
 def steps(output: Path) -> list[int]:
@@ -94,9 +91,7 @@ def test_a_run_killed_at_any_moment_ends_bitwise_as_one_that_was_not(
         time.sleep(moments.random() / 3)  # killed in a step, or while a checkpoint is written
         kill(process)
         assert max(steps(output)) < RUN["max_steps"], "it had ended before it was killed"
-    process = start(output, processes, **RUN, **WORLDS[processes])
-    said, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0, said
+    said = finished(start(output, processes, **RUN, **WORLDS[processes]))
     assert "continuing from checkpoint-" in said
     for name in RESULTS:
         assert (output / name).read_bytes() == (expected / name).read_bytes(), name
@@ -111,9 +106,7 @@ def test_a_run_that_only_lacks_its_results_makes_them_without_another_step(
     processes, expected = undisturbed
     output = tmp_path / "out"
     shutil.copytree(expected / "checkpoints", output / "checkpoints")
-    process = start(output, processes, **RUN, **WORLDS[processes])
-    said, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0, said
+    said = finished(start(output, processes, **RUN, **WORLDS[processes]))
     assert "continuing from checkpoint-30" in said
     assert "step=31/" not in said
     for name in RESULTS:
@@ -131,9 +124,7 @@ def test_a_damaged_checkpoint_is_recognised_and_the_one_before_is_used(
     damaged = bytearray(optimizer.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     optimizer.write_bytes(damaged)
-    process = start(output, processes, **RUN, **WORLDS[processes])
-    said, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0, said
+    said = finished(start(output, processes, **RUN, **WORLDS[processes]))
     assert f"checkpoint-30 is passed over: {optimizer.name} is damaged" in said
     assert "continuing from checkpoint-27" in said
     assert (output / RESULTS[0]).read_bytes() == (expected / RESULTS[0]).read_bytes()
@@ -160,9 +151,7 @@ def test_sigterm_leaves_a_checkpoint_of_the_last_step_and_no_results(
     (kept,) = (output / "checkpoints").glob("checkpoint-*")
     assert f"stopped by SIGTERM; {kept.name} is whole, and the next start of this run continues from it" in said
     assert not (output / "manifest.json").exists()
-    process = start(output, processes, **rare, **WORLDS[processes])
-    said, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0, said
+    said = finished(start(output, processes, **rare, **WORLDS[processes]))
     assert f"continuing from {kept.name}" in said
     assert (output / RESULTS[0]).read_bytes() == (expected / RESULTS[0]).read_bytes()
 
@@ -174,9 +163,7 @@ def test_another_number_of_processes_goes_on_with_the_same_rows(start: Start, tm
         if processes == 1:
             shutil.copytree(tmp_path / "2" / "checkpoints", output / "checkpoints")
             shutil.rmtree(output / "checkpoints" / "checkpoint-12")
-        process = start(output, processes, **run)
-        said, _ = process.communicate(timeout=SECONDS)
-        assert process.returncode == 0, said
+        said = finished(start(output, processes, **run))
         history = json.loads((output / "history.json").read_text())
         logs[processes] = {entry["step"]: entry for entry in history if "loss" in entry}
     assert "continuing from checkpoint-9" in said

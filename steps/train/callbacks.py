@@ -59,7 +59,7 @@ class HeldOutEvaluation(TrainerCallback):
             self.after = self._evaluate()
             self.evaluated_at = state.global_step
         except Interrupted:
-            self.trainer.interrupted = control.should_save = control.should_training_stop = True
+            self.trainer.interrupt(control)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if not self.margins and not self.trainer.interrupted:  # a run that continued from its last step had none to end
@@ -67,12 +67,15 @@ class HeldOutEvaluation(TrainerCallback):
 
     def evaluate_result(self) -> None:
         """Take the final figures from the model as it is now."""
+        self.after = self._measure()
+
+    def _measure(self) -> Evaluation:
         self.margins = self.held_out.evaluate(self.trainer)
-        self.after = summarise(self.margins, self.held_out.beta)
+        return summarise(self.margins, self.held_out.beta)
 
     def _evaluate(self) -> Evaluation:
-        self.margins = self.held_out.evaluate(self.trainer)
-        result = summarise(self.margins, self.held_out.beta)
+        """Measure, and log it."""
+        result = self._measure()
         figures = {
             "eval_loss": result.loss,
             "eval_reward_accuracy": result.reward_accuracy,

@@ -35,7 +35,7 @@ class HeldOut:
         Raises:
             StepError: a log-probability is not finite; on every rank, since all see the same rows.
         """
-        import torch.distributed as dist
+        from steps.train import ranks
 
         model = trainer.model_wrapped
         training = model.training
@@ -46,10 +46,7 @@ class HeldOut:
             self._reference = self._log_probs(trainer, mine, reference=True)
         model.train(training)
         found = {id: (*sums, *self._reference[id]) for id, sums in policy.items()}
-        if dist.is_initialized():
-            gathered: list[dict[str, tuple[float, ...]] | None] = [None] * dist.get_world_size()
-            dist.all_gather_object(gathered, found)
-            found = {id: sums for part in gathered for id, sums in (part or {}).items()}
+        found = {id: sums for part in ranks.gather(found) for id, sums in part.items()}
         rows = [_row(pair, found[pair.id]) for pair in self.pairs]
         require_finite(rows)
         return rows

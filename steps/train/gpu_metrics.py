@@ -10,13 +10,32 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 log = logging.getLogger("train")
 
 SECONDS = 5.0  # between two samples
 GIB = 2**30
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+TOGETHER: dict[str, Callable[[Sequence[float]], float]] = {
+    "utilization": _mean,
+    "memory_gib": max,
+    "power_w": _mean,
+    "temperature_c": max,
+}
+
+
+def together(samples: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Figures of several moments, or of several GPUs, as one: mean utilisation and power, highest memory and
+    temperature. One that no sample has is left out."""
+    values = {name: [one[name] for one in samples if name in one] for name in TOGETHER}
+    return {name: over(values[name]) for name, over in TOGETHER.items() if values[name]}
 
 
 class GpuSampler:
@@ -40,17 +59,10 @@ class GpuSampler:
         self._thread.join(timeout=self._seconds)
 
     def take(self) -> dict[str, float]:
-        """Means of utilization and power, the highest memory and temperature since the last call."""
+        """What was seen since the last call, `together`."""
         with self._lock:
             samples, self._samples = self._samples, []
-        samples = [one for one in (samples or [self.sample()]) if one]
-        found = {}
-        for name in ("utilization", "memory_gib", "power_w", "temperature_c"):
-            values = [one[name] for one in samples if name in one]
-            if values:
-                highest = name in ("memory_gib", "temperature_c")
-                found[name] = max(values) if highest else sum(values) / len(values)
-        return found
+        return together(samples or [self.sample()])
 
     def sample(self) -> dict[str, float]:
         """The figures of this moment; one that the GPU does not report is left out and named once in the log."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import signal
 import statistics
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -69,7 +70,7 @@ class StopOnSignal(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if self.trainer.interruption.requested(args.device):
-            self.trainer.interrupted = control.should_save = control.should_training_stop = True
+            self.trainer.interrupt(control)
 
 
 class StopOnBadFigures(TrainerCallback):
@@ -80,8 +81,8 @@ class StopOnBadFigures(TrainerCallback):
 
     def __init__(self, arguments: TrainArguments):
         self.arguments = arguments
-        self._norms: list[float] = []
-        self._accuracies: list[float] = []
+        self._norms: deque[float] = deque(maxlen=WINDOW)
+        self._accuracies: deque[float] = deque(maxlen=WINDOW)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         logs = logs or {}
@@ -93,7 +94,7 @@ class StopOnBadFigures(TrainerCallback):
         if not math.isfinite(logs.get("loss", 0.0)):
             return f"the loss is {logs['loss']}; lower learning_rate, or check bf16 and the data"
         if "grad_norm" in logs:
-            norm, usual = float(logs["grad_norm"]), self._norms[-WINDOW:]
+            norm, usual = float(logs["grad_norm"]), list(self._norms)
             self._norms.append(norm)
             limit = self.arguments.stop_grad_norm_factor
             if not math.isfinite(norm):
@@ -105,11 +106,10 @@ class StopOnBadFigures(TrainerCallback):
                 )
         if "rewards/accuracies" in logs:
             self._accuracies.append(float(logs["rewards/accuracies"]))
-            latest = self._accuracies[-WINDOW:]
-            limit = self.arguments.stop_reward_accuracy
-            if len(latest) == WINDOW and statistics.fmean(latest) < limit:
+            mean, limit = statistics.fmean(self._accuracies), self.arguments.stop_reward_accuracy
+            if len(self._accuracies) == WINDOW and mean < limit:
                 return (
-                    f"the reward accuracy of the last {WINDOW} log entries is {statistics.fmean(latest):.3f}, below "
+                    f"the reward accuracy of the last {WINDOW} log entries is {mean:.3f}, below "
                     f"{limit:g}: the model learns to prefer the rejected answers; are chosen and rejected swapped? "
                     "Otherwise lower learning_rate, or stop_reward_accuracy"
                 )

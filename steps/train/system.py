@@ -10,10 +10,9 @@ import time
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from transformers import TrainerCallback
 
-from steps.train import throughput
+from steps.train import ranks, throughput
 from steps.train.gpu_metrics import GpuSampler, open_sampler
 from steps.train.model_shape import UnknownModel, shape
 from steps.train.throughput import Counts, RankFigures
@@ -48,8 +47,8 @@ class SystemFigures(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         if logs is not None and "loss" in logs:  # the same on all ranks, which take part together
-            ranks = gather(self._mine())
-            logs |= throughput.whole(ranks) | throughput.all_gpus(ranks) | throughput.per_gpu(ranks)
+            found = ranks.gather(self._mine())
+            logs |= throughput.whole(found) | throughput.all_gpus(found) | throughput.per_gpu(found)
         self.started = time.perf_counter()  # an evaluation ends with a log entry
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -71,12 +70,3 @@ class SystemFigures(TrainerCallback):
 
     def _cuda_index(self) -> int | None:
         return torch.cuda.current_device() if torch.cuda.is_available() else None
-
-
-def gather(mine: RankFigures) -> list[RankFigures]:
-    """Every rank's figures on every rank. All ranks must call it together."""
-    if not dist.is_initialized():
-        return [mine]
-    found: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(found, mine)
-    return found

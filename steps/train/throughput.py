@@ -22,6 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from steps.train import gpu_metrics
 from steps.train.model_shape import EMBEDDINGS, ModelShape
 
 if TYPE_CHECKING:
@@ -174,15 +175,5 @@ def per_gpu(ranks: Sequence[RankFigures]) -> dict[str, float]:
 
 
 def all_gpus(ranks: Sequence[RankFigures]) -> dict[str, float]:
-    """NVML's figures over all GPUs for the metric line: mean utilisation and power, highest memory and temperature."""
-    kinds = {"utilization": _mean, "power_w": _mean, "memory_gib": max, "temperature_c": max}
-    found = {}
-    for name, over in kinds.items():
-        values = [one.gpu[name] for one in ranks if name in one.gpu]
-        if values:
-            found[f"gpu_{name}"] = over(values)
-    return found
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+    """NVML's figures over all GPUs, for the metric line."""
+    return {f"gpu_{name}": value for name, value in gpu_metrics.together([one.gpu for one in ranks]).items()}

@@ -221,14 +221,10 @@ def tokenise(
 
     Each process renders its share and all get the whole, so that none waits for another.
     """
-    import torch.distributed as dist
+    from steps.train import ranks
 
     share = records[config.process_index :: config.world_size]
-    mine, left = data.tokenise(share, tokenizer, arguments.max_length, arguments.truncation)
-    parts: list[Any] = [(mine, left)]
-    if dist.is_initialized():
-        parts = [None] * config.world_size
-        dist.all_gather_object(parts, (mine, left))
+    parts = ranks.gather(data.tokenise(share, tokenizer, arguments.max_length, arguments.truncation))
     left = data.Left.of_ranks([other for _, other in parts])
     count = len(parts)
     ordered = [parts[index % count][0][index // count] for index in range(len(records))]
@@ -242,15 +238,12 @@ def tokenise(
 
 def find_checkpoint(config: DPOConfig, run: str) -> checkpoints.Checkpoint | None:
     """What the first process may continue from, the same for all; on every node, leftovers are removed."""
-    import torch.distributed as dist
+    from steps.train import ranks
 
     folder = Path(config.output_dir)
     if config.local_process_index == 0:
         shutil.rmtree(folder / checkpoints.STAGING, ignore_errors=True)
-    found: list[Any] = [checkpoints.newest(folder, run) if config.process_index == 0 else None]
-    if dist.is_initialized():
-        dist.broadcast_object_list(found)
-    return found[0]
+    return ranks.from_first(checkpoints.newest(folder, run) if config.process_index == 0 else None)
 
 
 def hash_rows(train_pairs: list[data.Pair], validation_pairs: list[data.Pair]) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.distributed as dist
 import transformers
 from accelerate.utils import save_fsdp_optimizer
 from torch.distributed.fsdp import MixedPrecisionPolicy
@@ -21,7 +20,7 @@ from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import pad, use_adapter
 
 from steps.contract import StepError
-from steps.train import adapter, checkpoints, initial_adapter, throughput
+from steps.train import adapter, checkpoints, initial_adapter, ranks, throughput
 from steps.train.arguments import TrainArguments
 from steps.train.data import Pair, as_dataset
 from steps.train.model import compute_dtype
@@ -129,6 +128,10 @@ class PairTrainer(DPOTrainer):
                 "are the same model, so the reference log-probabilities are wrong; do not trust this run"
             )
 
+    def interrupt(self, control: Any) -> None:
+        """End the training at the end of this step, with a checkpoint and without results."""
+        self.interrupted = control.should_save = control.should_training_stop = True
+
     def summed_log_probs(self, batch: Sequence[Pair], *, reference: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Summed answer log-probabilities of the chosen and of the rejected side, each of shape [pairs].
 
@@ -182,14 +185,13 @@ class PairTrainer(DPOTrainer):
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_local_main_process:  # every node has a folder of its own
             checkpoints.publish(staged, checkpoints.place_of(folder, step))
-        old: list[Any] = [None]
+        old: list[str] = []
         if self.args.should_save:
             best = self.marker.facts.get("best", {}).get("step")
-            old = [checkpoints.outdated(folder, run, self.arguments.save_total_limit, best)]
-        if dist.is_initialized():
-            dist.broadcast_object_list(old)
+            old = checkpoints.outdated(folder, run, self.arguments.save_total_limit, best)
+        old = ranks.from_first(old)
         if self.accelerator.is_local_main_process:
-            checkpoints.remove(folder, old[0])
+            checkpoints.remove(folder, old)
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         # Continuing from the checkpoint of the last step, transformers would take one more.

@@ -52,8 +52,9 @@ def nvmlDeviceGetTemperature(device, sensor):
 GATHERING = """
 import json, sys
 import torch.distributed as dist
-from steps.train import system, throughput
+from steps.train import throughput
 from steps.train.gpu_metrics import open_sampler
+from steps.train.ranks import gather
 from steps.train.throughput import Counts, RankFigures
 
 dist.init_process_group("gloo")
@@ -61,7 +62,7 @@ rank = dist.get_rank()
 sampler = open_sampler(["GPU-a", "GPU-b"][rank])
 counts = Counts(tokens=100 * (rank + 1), padded=400)
 mine = RankFigures(0, sampler.index, 2, 2.0, counts, None, None, sampler.take())
-ranks = system.gather(mine)
+ranks = gather(mine)
 sampler.stop()
 figures = json.dumps(throughput.per_gpu(ranks) | throughput.whole(ranks), sort_keys=True)
 sys.stdout.write(f"rank {rank}: {figures}\\n")  # at once: the ranks share the pipe

@@ -182,8 +182,10 @@ class PairTrainer(DPOTrainer):
         staged = checkpoints.place_of(folder / checkpoints.STAGING, step)
         if self.args.should_save:
             self.marker.write(staged)
+            checkpoints.publish(staged, checkpoints.place_of(folder, step))
         self.accelerator.wait_for_everyone()
-        if self.accelerator.is_local_main_process:  # every node has a folder of its own
+        # Another node's random states are in its own folder, unless the nodes share the one that is published already.
+        if self.accelerator.is_local_main_process and staged.exists():
             checkpoints.publish(staged, checkpoints.place_of(folder, step))
         old: list[str] = []
         if self.args.should_save:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -43,18 +44,30 @@ def run(clean_environment: dict[str, str]) -> Run:
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
-    """The quickstart's base model, made once per test run."""
-    folder = tmp_path_factory.mktemp("model") / "quickstart"
-    done = run("-m", "steps.quickstart.tiny_model", "--output", folder)
-    assert done.returncode == 0, done.stderr
-    return folder
+def made_once(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Callable[..., Path]:
+    """`made_once(name, *words)`: the folder that a command writes to `--output`, also where several workers test."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def make(name: str, *words: str) -> Path:
+        folder = shared / "made_once" / name
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                done = run(*words, "--output", folder)
+                assert done.returncode == 0, done.stderr
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def pairs(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
+def tiny_model(made_once: Callable[..., Path]) -> Path:
+    """The quickstart's base model, made once per test run."""
+    return made_once("quickstart", "-m", "steps.quickstart.tiny_model")
+
+
+@pytest.fixture(scope="session")
+def pairs(made_once: Callable[..., Path]) -> Path:
     """The quickstart's preference data, as the Preprocess step leaves it."""
-    folder = tmp_path_factory.mktemp("pairs")
-    done = run("-m", "steps.preprocess", "--input", "steps/quickstart/preferences.jsonl", "--output", folder)
-    assert done.returncode == 0, done.stderr
-    return folder
+    return made_once("pairs", "-m", "steps.preprocess", "--input", "steps/quickstart/preferences.jsonl")

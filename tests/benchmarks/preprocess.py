@@ -133,7 +133,7 @@ def measure(command: list[str]) -> tuple[float, int]:
     process = psutil.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     peak = 0
     while process.poll() is None:
-        peak = max(peak, _memory(process))
+        peak = max(peak, memory(process))
         time.sleep(POLL_SECONDS)
     seconds = time.perf_counter() - started
     if process.returncode:
@@ -141,7 +141,7 @@ def measure(command: list[str]) -> tuple[float, int]:
     return seconds, peak
 
 
-def _memory(process: psutil.Process) -> int:
+def memory(process: psutil.Process) -> int:
     total = 0
     for one in [process, *process.children(recursive=True)]:
         try:

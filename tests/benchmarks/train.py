@@ -1,0 +1,242 @@
+"""How fast Train is, and what it takes, against `trl dpo` with the same settings on the same rows in the same run.
+
+    python -m tests.benchmarks.train [--rows FILE.jsonl] [--steps 30] [--repeats 3] [--size small|large]
+
+Both train NF4 + LoRA in bfloat16 in one process, evaluate the same held-out rows before the first step, log every step
+and write one checkpoint in the middle. The model is a randomly initialised Qwen2 with the quickstart's tokenizer. Rows
+with tool calls in their messages are left out, because the CLI reads its rows as Arrow structs, where every call would
+get the arguments of all others; declared tools stay. That both do the same work is checked: as many tokens in all steps
+together, and the same losses within LOSS_TOLERANCE (TRL trains the adapter in bfloat16, Train in float32).
+
+Prints a line a way: tokens/s (best of the repeats), seconds from the start of the process to the first step's metrics,
+seconds that the step with the checkpoint takes longer, bytes of the checkpoint, peak memory of all its processes. The
+ways take turns, since the speed of a shared machine changes from minute to minute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from ast import literal_eval
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from steps.quickstart import tiny_model
+from steps.records import read_records
+from tests.benchmarks.preprocess import POLL_SECONDS, ROOT, memory
+
+DEFAULT_ROWS = ROOT / "steps" / "quickstart" / "preferences.jsonl"
+SIZES = {  # hidden_size, num_hidden_layers, num_attention_heads
+    "small": (256, 8, 4),
+    "large": (512, 12, 8),
+}
+MAX_LENGTH = 4096  # no row of the samples is longer: nothing is cut or left out on either side
+LOSS_TOLERANCE = 0.02
+SETTINGS = {
+    "learning_rate": "1e-4", "lr_scheduler_type": "cosine", "warmup_steps": "0", "seed": "42", "beta": "0.1",
+    "per_device_train_batch_size": "4", "per_device_eval_batch_size": "4", "gradient_accumulation_steps": "1",
+    "gradient_checkpointing": "false", "max_length": str(MAX_LENGTH), "lora_r": "16", "lora_alpha": "32",
+    "load_in_4bit": "true", "bf16": "true", "attn_implementation": "sdpa", "logging_steps": "1",
+}  # fmt: skip
+OURS = re.compile(r"\[metrics\] step=(\d+)/\d+ loss=(\S+)")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One training, timed from outside by the lines that it printed.
+
+    Attributes:
+        losses: of every optimizer step.
+        tokens: of all steps together, without padding.
+        first_step: seconds from the start of the process to the first step's line.
+        gaps: seconds between two steps' lines.
+        checkpoint_bytes: what the one checkpoint takes on disk.
+        peak: memory of all processes together, proportional set size in bytes.
+    """
+
+    losses: list[float]
+    tokens: int
+    first_step: float
+    gaps: list[float]
+    checkpoint_bytes: int
+    peak: int
+
+    @property
+    def checkpoint_seconds(self) -> float:
+        """What the step after the checkpoint was late."""
+        return self.gaps[_save_step(len(self.losses)) - 1] - statistics.median(self.gaps)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Over all steps but the first, whose gap is the start, and the one that waited for the checkpoint."""
+        kept = [gap for number, gap in enumerate(self.gaps, 1) if number != _save_step(len(self.losses))]
+        return self.tokens / len(self.losses) * len(kept) / sum(kept)
+
+
+def _save_step(steps: int) -> int:
+    return steps // 2
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=Path, default=DEFAULT_ROWS)
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--size", choices=SIZES, default="small")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        build_model(folder / "model", asked.size)
+        prepare_rows(asked.rows, folder)
+        measured: dict[str, list[Measured]] = {"train": [], "trl": []}
+        for repeat in range(asked.repeats):
+            for name, of_way in measured.items():
+                output = folder / f"{name}-{repeat}"
+                of_way.append(run(name, commands(folder, output, asked.steps)[name], output))
+        check_same_work(measured["train"][0], measured["trl"][0])
+    print(f"{os.cpu_count()} cores; {asked.rows.name}, {measured['train'][0].tokens:,} tokens in {asked.steps} steps")
+    for name, of_way in measured.items():
+        rate = max(one.tokens_per_second for one in of_way)
+        first = min(one.first_step for one in of_way)
+        late = statistics.median(one.checkpoint_seconds for one in of_way)
+        size, peak = of_way[0].checkpoint_bytes / 1e6, max(one.peak for one in of_way) / 1e6
+        print(
+            f"{name:<6} {rate:7.0f} tokens/s  {first:6.1f} s to the first step  checkpoint {late:5.2f} s, {size:5.2f} MB"
+            f"  {peak:6.0f} MB of memory"
+        )
+
+
+def build_model(folder: Path, size: str) -> None:
+    """A randomly initialised model with the quickstart's tokenizer."""
+    import torch
+    from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+
+    tiny_model.ensure(ROOT / ".local" / "models" / "quickstart")
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / ".local" / "models" / "quickstart")
+    hidden, layers, heads = SIZES[size]
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=-(-len(tokenizer) // 64) * 64, hidden_size=hidden, intermediate_size=3 * hidden,
+        num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=heads // 2,
+        max_position_embeddings=MAX_LENGTH, tie_word_embeddings=True, eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id, bos_token_id=None,
+    )  # fmt: skip
+    model = Qwen2ForCausalLM(config).to(torch.bfloat16)
+    print(f"model: {model.num_parameters():,} parameters", flush=True)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def prepare_rows(rows: Path, folder: Path) -> None:
+    """The rows as Preprocess leaves them, and the same for the CLI as JSON Lines in the same order."""
+    lines = [line for line in rows.read_bytes().splitlines() if b"TOOLCALL" not in line and b"tool_calls" not in line]
+    (folder / "rows.jsonl").write_bytes(b"\n".join(lines))
+    command = ["-m", "steps.preprocess", "--input", str(folder / "rows.jsonl"), "--output", str(folder / "pairs")]
+    subprocess.run([sys.executable, *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    (folder / "trl").mkdir()
+    for split, name in (("train", "train"), ("validation", "test")):
+        records = read_records(folder / "pairs" / split)
+        text = "".join(
+            json.dumps({key: getattr(record, key) for key in ("prompt", "chosen", "rejected")}
+                       | {"tools": json.dumps(record.tools) if record.tools else None}) + "\n"
+            for record in records
+        )  # fmt: skip
+        (folder / "trl" / f"{name}.jsonl").write_text(text, encoding="utf-8")
+
+
+def commands(folder: Path, output: Path, steps: int) -> dict[str, list[str]]:
+    more = {"max_steps": str(steps), "save_steps": str(_save_step(steps)), "output_dir": str(output)}
+    settings = [word for key, value in (SETTINGS | more).items() for word in (f"--{key}", value)]
+    recipe = str(ROOT / "configs" / "recipes" / "quickstart.yaml")
+    pairs = folder / "pairs"
+    return {
+        "train": [
+            "steps/train/train.py", "--config", recipe, *settings, "--model_id", str(folder / "model"), "--fsdp",
+            "false", "--train_data", str(pairs / "train"), "--validation_data", str(pairs / "validation"),
+        ],
+        "trl": [
+            "-m", "trl.cli", "dpo", *settings, "--model_name_or_path", str(folder / "model"), "--use_peft", "true",
+            "--dataset_name", str(folder / "trl"), "--lora_target_modules", "all-linear", "--bnb_4bit_quant_type",
+            "nf4", "--use_bnb_nested_quant", "true", "--dtype", "bfloat16", "--use_cpu", "true", "--report_to", "none",
+            "--eval_strategy", "steps", "--eval_on_start", "true", "--eval_steps", "100000", "--disable_tqdm", "true",
+            "--save_total_limit", "1", "--lora_dropout", "0",
+        ],
+    }  # fmt: skip
+
+
+def run(name: str, command: list[str], output: Path) -> Measured:
+    """Train, and read every step's line with the moment at which it came."""
+    started = time.perf_counter()
+    environment = os.environ | {"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    process = psutil.Popen(
+        [sys.executable, *command], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    peaks = [0]
+    watch = threading.Thread(target=_watch, args=(process, peaks))
+    watch.start()
+    said, moments, losses, tokens = [], [], [], 0
+    for line in process.stdout:
+        said.append(line)
+        found = _step(name, line)
+        if found:
+            moments.append(time.perf_counter() - started)
+            losses.append(found[0])
+            tokens = found[1] or tokens
+    process.wait()
+    watch.join()
+    if process.returncode:
+        raise SystemExit(f"{name}: {''.join(said[-40:])}")
+    if name == "train":
+        history = json.loads((output / "history.json").read_text())
+        tokens = round(sum(entry.get("tokens_per_step", 0) for entry in history))
+        if (output / "left_out.jsonl").exists():
+            raise SystemExit(f"train left rows out; see {output / 'left_out.jsonl'}")
+    save = _save_step(len(losses))
+    (checkpoint,) = output.rglob(f"checkpoint-{save}")
+    size = sum(path.stat().st_size for path in checkpoint.rglob("*") if path.is_file())
+    gaps = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+    return Measured(losses, tokens, moments[0], gaps, size, peaks[0])
+
+
+def _watch(process: psutil.Popen, peaks: list[int]) -> None:
+    while process.poll() is None:
+        peaks[0] = max(peaks[0], memory(process))
+        time.sleep(POLL_SECONDS)
+
+
+def _step(name: str, line: str) -> tuple[float, int | None] | None:
+    """Loss, and tokens so far where the line has them, of a step's line; None for any other line."""
+    if name == "train":
+        found = OURS.search(line)
+        return (float(found[2]), None) if found else None
+    if not line.startswith("{'loss'"):
+        return None
+    entry = literal_eval(line.strip())
+    return float(entry["loss"]), round(float(entry["num_tokens"]))
+
+
+def check_same_work(ours: Measured, theirs: Measured) -> None:
+    """
+    Raises:
+        SystemExit: the two did not train on the same tokens to the same losses.
+    """
+    furthest = max(abs(a - b) for a, b in zip(ours.losses, theirs.losses, strict=True))
+    if ours.tokens != theirs.tokens or furthest > LOSS_TOLERANCE:
+        raise SystemExit(
+            f"not the same work: {ours.tokens} and {theirs.tokens} tokens, losses differ by up to {furthest:.4f}"
+        )
+    print(f"the same tokens; losses differ by at most {furthest:.4f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -35,6 +35,8 @@ app.command()(executions.logs)
 app.command()(executions.stop)
 app.command()(executions.retry)
 app.command()(models.models)
+app.command()(models.approve)
+app.command()(models.reject)
 
 
 def main(argv: list[str] | None = None) -> int:

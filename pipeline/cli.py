@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from pipeline.commands import definition, executions, models, start
+from pipeline.commands import compare, definition, executions, models, start
 from pipeline.errors import UserError
 from steps.contract import StepError
 
@@ -37,6 +37,7 @@ app.command()(executions.retry)
 app.command()(models.models)
 app.command()(models.approve)
 app.command()(models.reject)
+app.command()(compare.compare)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -45,7 +45,9 @@ def folder(s3: Any, uri: str, cache: Path, say: Callable[[str], None]) -> Path:
         UserError: there are no objects, they do not fit on the disk, or it is no prefix of plain files.
     """
     if not uri.endswith("/"):
-        raise UserError(f"{uri}: an archive, not a folder of files; only versions that this pipeline registers can be tried")
+        raise UserError(
+            f"{uri}: an archive, not a folder of files; only versions that this pipeline registers can be tried"
+        )
     objects = _objects(s3, uri)
     if not objects:
         raise UserError(f"{uri}: nothing is there any more; see the other versions: python pipeline.py models")

@@ -26,7 +26,9 @@ from pipeline.commands.remote import remote
 from pipeline.errors import UserError
 from pipeline.registry import APPROVED, Decision, ModelVersion
 
-Note = Annotated[str | None, typer.Option("--note", help="Why, in one line; kept with the version.", show_default=False)]
+Note = Annotated[
+    str | None, typer.Option("--note", help="Why, in one line; kept with the version.", show_default=False)
+]
 
 
 def models(

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from pipeline.commands import compare, definition, executions, models, start
+from pipeline.commands import compare, definition, executions, models, start, try_version
 from pipeline.errors import UserError
 from steps.contract import StepError
 
@@ -38,6 +38,7 @@ app.command()(models.models)
 app.command()(models.approve)
 app.command()(models.reject)
 app.command()(compare.compare)
+app.command("try")(try_version.try_version)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from pipeline.commands import compare, definition, executions, models, start, try_version
+from pipeline.commands import compare, definition, deploy, executions, models, start, try_version
 from pipeline.errors import UserError
 from steps.contract import StepError
 
@@ -39,6 +39,8 @@ app.command()(models.approve)
 app.command()(models.reject)
 app.command()(compare.compare)
 app.command("try")(try_version.try_version)
+app.command()(deploy.deploy)
+app.command()(deploy.undeploy)
 
 
 def main(argv: list[str] | None = None) -> int:

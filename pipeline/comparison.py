@@ -1,8 +1,8 @@
 """Two versions beside each other: what differs in how they were made, and whether one is better on the same rows.
 
-Reads what the steps left: evaluation.json as the gate judged it, which the model package names, and the manifest of the
-adapter that the gate verified, which lies beside it. Limits: pairs rows by their id alone; two accuracies over different
-rows are shown, and never tested against each other.
+Reads what the steps left: evaluation.json as the gate judged it, which the model package names, and the manifest of
+the adapter that the gate verified, which lies beside it. Limits: pairs rows by their id alone; accuracies over
+different rows are shown, and never tested against each other.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ ACCURACY_INCHES, MARGIN_INCHES = 0.34, 4.6  # height of a line of the lower pane
 COLOURS = ("#2f5bd7", "#d9772b")
 GREY, GRID = "#565e6c", "#e9ecf1"
 BINS = 30
+ROOM = 0.04  # of an axis, at both ends
 CLIP = 0.005  # the share of margins at either end that stands at the edge: a few far ones would flatten the rest
 SUFFIX = ".png"
 
@@ -118,9 +119,9 @@ def _row_by_row(axes: Axes, comparison: Comparison) -> None:
     import numpy as np
 
     ids = sorted(comparison.first.margins.keys() & comparison.second.margins.keys())
-    low, high = _limits([side.margins[id] for side, _ in _sides(comparison) for id in ids])
-    room = 0.04 * (high - low)
-    x, y = (np.clip([side.margins[id] for id in ids], low, high) for side, _ in _sides(comparison))
+    each = [[side.margins[id] for id in ids] for side, _ in _sides(comparison)]
+    ranges = [_limits(margins) for margins in each]  # its own for each: one may have trained much further
+    x, y = (np.clip(margins, *limits) for margins, limits in zip(each, ranges, strict=True))
     only_first, only_second = (x > 0) & (y <= 0), (x <= 0) & (y > 0)
     other = ~(only_first | only_second)
     axes.axline((0, 0), slope=1, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
@@ -132,12 +133,13 @@ def _row_by_row(axes: Axes, comparison: Comparison) -> None:
         axes.scatter(
             x[chosen], y[chosen], s=18, color=colour, alpha=0.6, linewidths=0, label=f"{label} ({chosen.sum()})"
         )
-    axes.set_xlim(low - room, high + room)
-    axes.set_ylim(low - room, high + room)
-    _head(axes, "Row by row", f"{len(ids)} rows that both were evaluated on")
+    for set_limits, (low, high) in zip((axes.set_xlim, axes.set_ylim), ranges, strict=True):
+        room = ROOM * (high - low)
+        set_limits(low - room, high + room)
+    _head(axes, "Row by row", f"{len(ids)} rows in both evaluations; dashed: equal")
     axes.set_xlabel(f"margin, {_label(comparison.first)}")
     axes.set_ylabel(f"margin, {_label(comparison.second)}")
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(frameon=False)
 
 
 def _parts(comparison: Comparison) -> list[tuple[str, list[Figures | None]]]:

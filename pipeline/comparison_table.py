@@ -12,7 +12,7 @@ from rich.text import Text
 from pipeline.commands.options import moment
 from pipeline.comparison import Comparison, Figures, Side, verdict
 
-MISSING = "–"  # a figure that is not defined, or that an older evaluation does not have
+MISSING = "-"  # a figure that is not defined, or that an older evaluation does not have
 LOSS, ACCURACY = "loss", "reward_accuracy"
 
 # A figure, its name, and how it is written. What each means is said in steps/train/figures.py.

@@ -1,7 +1,7 @@
 """Objects of S3 on this machine: one read whole, a prefix as a folder that is there whole or not at all.
 
-Is handed its client. A folder is kept under a key of the objects' names, sizes and ETags, so that it is fetched once, and
-again when something in S3 has changed. Limits: nothing is ever removed from the cache; remove its folder.
+Is handed its client. A folder is kept under a key of the objects' names, sizes and ETags, so that it is fetched once,
+and again when something in S3 has changed. Limits: nothing is ever removed from the cache; remove its folder.
 """
 
 from __future__ import annotations

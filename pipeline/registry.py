@@ -20,6 +20,22 @@ SHOWN = 20  # versions that a message lists
 
 
 @dataclass(frozen=True)
+class Options:
+    """What the next command of a message needs to mean the same versions, as words with a space before.
+
+    Attributes:
+        place: for every command.
+        group: for those of the registry.
+    """
+
+    place: str = ""
+    group: str = ""
+
+    def __str__(self) -> str:
+        return self.place + self.group
+
+
+@dataclass(frozen=True)
 class ModelVersion:
     """One version of a model package group.
 
@@ -65,7 +81,7 @@ def statuses(client: Any, group: str) -> dict[int, str]:
     return {package["ModelPackageVersion"]: package["ModelApprovalStatus"] for package in _packages(client, group)}
 
 
-def find(client: Any, group: str, name: str, options: str = "") -> ModelVersion:
+def find(client: Any, group: str, name: str, options: Options) -> ModelVersion:
     """The version that a name means, as `choose` reads it.
 
     Raises:
@@ -95,17 +111,16 @@ def checked_note(note: str) -> str:
     return note
 
 
-def choose(name: str, statuses: Mapping[int, str], group: str, options: str = "") -> int:
+def choose(name: str, statuses: Mapping[int, str], group: str, options: Options) -> int:
     """The number of the version that a name means: a number, `latest`, or `approved` for the newest that is approved.
-
-    Args:
-        options: what a next command needs to mean the same place, with a space before.
 
     Raises:
         UserError: there is no such version; the error lists those that there are.
     """
     if not statuses:
-        raise UserError(f"{group}: no version is registered; start a run: python pipeline.py start{options} --wait")
+        raise UserError(
+            f"{group}: no version is registered; start a run: python pipeline.py start{options.place} --wait"
+        )
     if name == "latest":
         return max(statuses)
     if name == "approved":

@@ -15,7 +15,7 @@ from pipeline import downloads, registry
 from pipeline.commands.options import LOCAL_ROOT, stderr, where
 from pipeline.commands.remote import Remote, remote
 from pipeline.errors import UserError
-from pipeline.registry import Decision, ModelVersion
+from pipeline.registry import Decision, ModelVersion, Options
 from pipeline.schema import WorkflowFile
 from steps import typed_yaml
 
@@ -27,14 +27,10 @@ Group = Annotated[
 
 
 class Registry(Protocol):
-    """The versions of one model package group, and the files that they name.
-
-    Attributes:
-        options: what a next command needs to mean the same place, with a space before.
-    """
+    """The versions of one model package group, and the files that they name."""
 
     group: str
-    options: str
+    options: Options
 
     def find(self, name: str) -> ModelVersion:
         """The version that a name means. Raises UserError where there is none."""
@@ -61,7 +57,7 @@ class LocalRegistry:
 
     root: Path
     group: str
-    options: str
+    options: Options
 
     def find(self, name: str) -> ModelVersion:
         from pipeline.local import runs
@@ -114,7 +110,7 @@ class AwsRegistry:
     there: Remote
     root: Path
     group: str
-    options: str
+    options: Options
 
     def find(self, name: str) -> ModelVersion:
         return registry.find(self.there.sagemaker, self.group, name, self.options)
@@ -148,12 +144,17 @@ def registry_of(
         command: the verb and its arguments.
         changes: it changes something, so the credentials must be the settings' account's.
     """
-    options = where(local, settings, root if local else LOCAL_ROOT) + (f" --group {group}" if group else "")
+    options = next_options(local, settings, group, root)
     if local:
         yield LocalRegistry(root, group or _package_group(settings), options)
         return
     with remote(command, settings, changes=changes) as there:
         yield AwsRegistry(there, root, group or there.workflow.settings.register_model.package_group, options)
+
+
+def next_options(local: bool, settings: Path, group: str | None, root: Path = LOCAL_ROOT) -> Options:
+    """What a next command needs to mean the same versions."""
+    return Options(where(local, settings, root), f" --group {group}" if group else "")
 
 
 def _package_group(settings: Path) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from steps import contract
 from steps.answer import conversation
-from steps.answer.weights import Weights, find_weights
+from steps.answer.weights import find_weights
 
 
 def main(argv: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Which files answer, and whether they fit into memory: from file names, headers and sizes, before torch is imported."""
+"""Which files answer, and whether they fit into memory: from names, headers and sizes, before torch is imported."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steps.contract import StepError
+from steps.hub import is_hub_name
 from steps.merge.adapter import read_adapter
 from steps.merge.base import Base, open_base
 from steps.merge.merge import check_fit
 from steps.train.model import check_folder
 
-BESIDE_WEIGHTS = 2**30  # bytes: the libraries (0.7 GB measured), the cache of keys and values, activations
+BESIDE_WEIGHTS = 2**30  # bytes: the libraries (0.5 GB measured), the cache of keys and values, activations
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
@@ -52,8 +53,9 @@ def find_weights(model: str | None, adapter: Path | None, base: str | None, revi
         StepError: something is missing, or the adapter belongs to another base.
     """
     if adapter is None:
+        if not is_hub_name(str(model)):
+            check_folder(Path(str(model)))
         found = open_base(str(model), revision)
-        check_folder(found.folder)
         return Weights(found, None, found.folder)
     checked = read_adapter(adapter)
     found = open_base(str(base), revision)

@@ -57,7 +57,7 @@ def _section(table: Table, title: str, rows: Iterator[Row]) -> None:
         table.add_row()
         table.add_row(title, style="bold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # what people wrote is no markup
 
 
 def _versions(comparison: Comparison) -> Iterator[Row]:

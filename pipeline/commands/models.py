@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline import registry
@@ -66,7 +67,7 @@ def models(
             _short(facts.get("reward_accuracy", "")),
             moment(model.created),
             facts.get("base_model", ""),
-            model.note or "",
+            escape(model.note or ""),
         )
     stdout().print(table)
 

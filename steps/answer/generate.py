@@ -120,9 +120,12 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 def _prompt(tokenizer: PreTrainedTokenizerBase, messages: Messages, tools: Tools) -> list[int]:
     try:
-        return render(tokenizer, messages, tools, generation=True)
+        prompt = render(tokenizer, messages, tools, generation=True)
     except TemplateRefused as error:
         raise StepError(f"the chat template refuses this conversation: {error}; change --system or --tools") from None
+    if not prompt:
+        raise StepError("the chat template and the tokenizer make no token of this conversation; say something else")
+    return prompt
 
 
 def _require_room(weights: Weights, prompt: int, new: int) -> None:

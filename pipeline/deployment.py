@@ -13,43 +13,22 @@ moto's server, and where that falls short against botocore's model of the API; i
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-from pipeline.aws import is_missing
+from pipeline.aws import described
+from pipeline.endpoints import FAILED, IN_SERVICE, TAG, describe, is_ours, not_now, require_ours
 from pipeline.errors import UserError
 from pipeline.registry import APPROVED, ModelVersion, Options
 
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 NAME_LIMIT = 63
-TAG = "dpo-pipeline:model-package-group"
 VERSION_TAG = "dpo-pipeline:model-package-version"
 VARIANT = "AllTraffic"
-POLL_SECONDS = 15
-IN_SERVICE, FAILED = "InService", ("Failed", "UpdateRollbackFailed", "OutOfService")
 # A large model takes longer to be fetched and to start than the default 8 minutes; these are the API's longest.
 DOWNLOAD_SECONDS = START_SECONDS = 3600
 # The drivers that SageMaker has by default are older than what an image for CUDA 13 needs (driver 580).
 CUDA_13, CUDA_13_HOST = re.compile(r"\bcu13\d"), "al2023-ami-sagemaker-inference-gpu-4-1"
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """An endpoint as it stands.
-
-    Attributes:
-        config: the configuration in force, which during an update is still the old one.
-        coming: the configuration that an update under way is bringing.
-    """
-
-    name: str
-    arn: str
-    status: str
-    config: str
-    coming: str | None = None
-    failure_reason: str | None = None
 
 
 def require_servable(version: ModelVersion, options: Options) -> None:
@@ -104,11 +83,11 @@ def deploy(sagemaker: Any, version: ModelVersion, endpoint: str, instance: str, 
     _check_names(endpoint, config)
     found = describe(sagemaker, endpoint)
     if found:
-        _require_ours(sagemaker, found)
+        require_ours(sagemaker, found)
         if (found.coming or found.config) == config and found.status not in FAILED:
             return "unchanged" if found.status == IN_SERVICE else "under way"
         if found.status != IN_SERVICE:
-            raise UserError(_not_now(found))
+            raise UserError(not_now(found))
     tags = [{"Key": TAG, "Value": version.group}, {"Key": VERSION_TAG, "Value": str(version.version)}]
     _ensure_model(sagemaker, model, version, role_arn, tags)
     _ensure_config(sagemaker, config, model, instance, version.image or "", tags)
@@ -118,30 +97,6 @@ def deploy(sagemaker: Any, version: ModelVersion, endpoint: str, instance: str, 
     sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=config)
     sagemaker.add_tags(ResourceArn=found.arn, Tags=tags)
     return "updating"
-
-
-def wait(sagemaker: Any, name: str, config: str, listen: Callable[[Endpoint], None]) -> Endpoint:
-    """Poll until the endpoint serves that configuration; `listen` hears of every change of its status.
-
-    Raises:
-        UserError: it failed, or an update was rolled back.
-    """
-    heard = None
-    while True:
-        found = describe(sagemaker, name)
-        if found is None:
-            raise UserError(f"endpoint {name} is gone; somebody deleted it")
-        if found.status != heard:
-            heard = found.status
-            listen(found)
-        if found.status in FAILED:
-            raise UserError(f"endpoint {name}: {found.status}: {found.failure_reason or 'no reason given'}{_log(name)}")
-        if found.status == IN_SERVICE:
-            if found.config != config:
-                raise UserError(f"endpoint {name}: the update to {config} failed and was rolled back; it still serves "
-                                f"{found.config}: {found.failure_reason or 'no reason given'}{_log(name)}")  # fmt: skip
-            return found
-        time.sleep(POLL_SECONDS)
 
 
 def undeploy(sagemaker: Any, name: str) -> list[str]:
@@ -154,10 +109,11 @@ def undeploy(sagemaker: Any, name: str) -> list[str]:
     """
     found = describe(sagemaker, name)
     if found:
-        _require_ours(sagemaker, found)
-    own = re.compile(rf"{re.escape(name)}-v\d+(-[a-z0-9-]+)?")
-    configs = _named(sagemaker, "list_endpoint_configs", "EndpointConfigs", "EndpointConfigName", own)
-    models = _named(sagemaker, "list_models", "Models", "ModelName", own)
+        require_ours(sagemaker, found)
+    # Not those of an endpoint that is called like a version of this one.
+    own_models, own_configs = (re.compile(rf"{re.escape(name)}-v\d+{rest}") for rest in ("", r"-(?!v\d+-)[a-z0-9-]+"))
+    configs = _ours(sagemaker, "list_endpoint_configs", "EndpointConfigs", "EndpointConfig", own_configs)
+    models = _ours(sagemaker, "list_models", "Models", "Model", own_models)
     if not (found or configs or models):
         there = [entry["EndpointName"] for page in sagemaker.get_paginator("list_endpoints").paginate()
                  for entry in page["Endpoints"]]  # fmt: skip
@@ -172,32 +128,6 @@ def undeploy(sagemaker: Any, name: str) -> list[str]:
     return [*([name] if found else []), *configs, *models]
 
 
-def describe(sagemaker: Any, name: str) -> Endpoint | None:
-    """An endpoint; None where there is none."""
-    found = _described(lambda: sagemaker.describe_endpoint(EndpointName=name))
-    if found is None:
-        return None
-    return Endpoint(
-        name,
-        found["EndpointArn"],
-        found["EndpointStatus"],
-        found["EndpointConfigName"],
-        found.get("PendingDeploymentSummary", {}).get("EndpointConfigName"),
-        found.get("FailureReason"),
-    )
-
-
-def _described(describe: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-    from botocore.exceptions import ClientError
-
-    try:
-        return describe()
-    except ClientError as error:
-        if is_missing(error):
-            return None
-        raise
-
-
 def _check_names(endpoint: str, config: str) -> None:
     if not NAME.fullmatch(endpoint) or len(config) > NAME_LIMIT:
         longest = NAME_LIMIT - (len(config) - len(endpoint))
@@ -206,36 +136,13 @@ def _check_names(endpoint: str, config: str) -> None:
         )
 
 
-def _require_ours(sagemaker: Any, endpoint: Endpoint) -> None:
-    """
-    Raises:
-        UserError: the endpoint lacks the tag that `deploy` sets.
-    """
-    tags = {tag["Key"] for tag in sagemaker.list_tags(ResourceArn=endpoint.arn)["Tags"]}
-    if TAG not in tags:
-        raise UserError(
-            f"endpoint {endpoint.name} was not made by this pipeline (it has no tag {TAG}), and is left as it is; "
-            "give another name"
-        )
-
-
-def _not_now(endpoint: Endpoint) -> str:
-    if endpoint.status in FAILED:
-        reason = f" ({endpoint.failure_reason})" if endpoint.failure_reason else ""
-        return (
-            f"endpoint {endpoint.name} is {endpoint.status}{reason} and cannot be updated; take it down, then deploy "
-            f"again: python pipeline.py undeploy {endpoint.name}"
-        )
-    return f"endpoint {endpoint.name} is {endpoint.status}; it takes no change before that is over: try again later"
-
-
 def _ensure_model(sagemaker: Any, name: str, version: ModelVersion, role_arn: str, tags: list[dict[str, str]]) -> None:
     """Make the model, unless an earlier call did.
 
     Raises:
         UserError: a model of that name is of another version.
     """
-    found = _described(lambda: sagemaker.describe_model(ModelName=name))
+    found = described(lambda: sagemaker.describe_model(ModelName=name))
     if found is None:
         sagemaker.create_model(
             ModelName=name,
@@ -259,7 +166,7 @@ def _containers(model: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _ensure_config(
     sagemaker: Any, name: str, model: str, instance: str, image: str, tags: list[dict[str, str]]
 ) -> None:
-    if _described(lambda: sagemaker.describe_endpoint_config(EndpointConfigName=name)) is not None:
+    if described(lambda: sagemaker.describe_endpoint_config(EndpointConfigName=name)) is not None:
         return  # its name says all that differs between configurations of one endpoint
     variant = {
         "VariantName": VARIANT,
@@ -275,10 +182,8 @@ def _ensure_config(
     sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], Tags=tags)
 
 
-def _named(sagemaker: Any, operation: str, key: str, field: str, pattern: re.Pattern[str]) -> list[str]:
-    pages = sagemaker.get_paginator(operation).paginate()
-    return sorted(entry[field] for page in pages for entry in page[key] if pattern.fullmatch(entry[field]))
-
-
-def _log(name: str) -> str:
-    return f"; see its log: aws logs tail /aws/sagemaker/Endpoints/{name}"
+def _ours(sagemaker: Any, operation: str, key: str, kind: str, pattern: re.Pattern[str]) -> list[str]:
+    """The names of what a list operation gives, where they match and carry the tag that `deploy` sets."""
+    entries = [entry for page in sagemaker.get_paginator(operation).paginate() for entry in page[key]]
+    matching = [entry for entry in entries if pattern.fullmatch(entry[f"{kind}Name"])]
+    return sorted(entry[f"{kind}Name"] for entry in matching if is_ours(sagemaker, entry[f"{kind}Arn"]))

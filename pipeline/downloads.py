@@ -14,28 +14,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline.aws import is_missing
+from pipeline.aws import described
 from pipeline.content import KEY_LENGTH
 from pipeline.errors import UserError
+from pipeline.local.store import split_uri
 
 
 def exists(s3: Any, uri: str) -> bool:
     """Whether there is any object below that prefix, or of that key."""
-    bucket, key = split(uri)
+    bucket, key = split_uri(uri)
     return bool(s3.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents"))
 
 
 def read(s3: Any, uri: str) -> bytes | None:
     """An object's content; None where there is none."""
-    from botocore.exceptions import ClientError
-
-    bucket, key = split(uri)
-    try:
-        return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    except ClientError as error:
-        if is_missing(error):
-            return None
-        raise
+    bucket, key = split_uri(uri)
+    found = described(lambda: s3.get_object(Bucket=bucket, Key=key))
+    return found and found["Body"].read()
 
 
 def folder(s3: Any, uri: str, cache: Path, say: Callable[[str], None]) -> Path:
@@ -73,7 +68,7 @@ def _fetch(s3: Any, uri: str, objects: dict[str, dict[str, Any]], final: Path) -
         for name, entry in objects.items():
             target = beside / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            s3.download_file(split(uri)[0], entry["Key"], str(target))
+            s3.download_file(split_uri(uri)[0], entry["Key"], str(target))
         os.rename(beside, final)
     except OSError:
         if not final.is_dir():  # otherwise another process has fetched the same meanwhile
@@ -82,19 +77,13 @@ def _fetch(s3: Any, uri: str, objects: dict[str, dict[str, Any]], final: Path) -
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def split(uri: str) -> tuple[str, str]:
-    """(bucket, key) of an S3 URI."""
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key
-
-
 def _objects(s3: Any, uri: str) -> dict[str, dict[str, Any]]:
     """The objects below a prefix by their names there; the markers that consoles make for folders are left out.
 
     Raises:
         UserError: a name that leads out of a folder.
     """
-    bucket, prefix = split(uri)
+    bucket, prefix = split_uri(uri)
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     entries = [entry for page in pages for entry in page.get("Contents", []) if not entry["Key"].endswith("/")]
     found = {entry["Key"].removeprefix(prefix): entry for entry in entries}

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from pipeline import deployment, registry
+from pipeline import deployment, endpoints, registry
 from pipeline.commands.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stderr
 from pipeline.commands.registries import Group, Version, next_options
 from pipeline.commands.remote import remote
-from pipeline.deployment import Endpoint
+from pipeline.endpoints import Endpoint
 
 InstanceType = Annotated[
     str | None,
@@ -42,7 +42,7 @@ def deploy(
         outcome = deployment.deploy(there.sagemaker, model, endpoint, instance, there.workflow.account.role_arn)
         _, config = deployment.names(model, endpoint, instance)
         if wait:
-            deployment.wait(there.sagemaker, endpoint, config, _say)
+            endpoints.wait(there.sagemaker, endpoint, config, _say)
     if as_json:
         facts = {"group": model.group, "version": model.version, "instance_type": instance, "config": config}
         print_json({"endpoint": endpoint, "outcome": outcome, "in_service": wait or outcome == "unchanged", **facts})

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -122,16 +123,20 @@ class AwsRegistry:
         registry.decide(self.there.sagemaker, version, decision, note)
 
     def exists(self, uri: str) -> bool:
-        return downloads.exists(self.there.client("s3"), uri)
+        return downloads.exists(self._s3, uri)
 
     def read(self, uri: str) -> bytes | None:
-        return downloads.read(self.there.client("s3"), uri)
+        return downloads.read(self._s3, uri)
 
     def folder(self, uri: str) -> Path:
         def say(text: str) -> None:
             stderr.print(text, highlight=False, soft_wrap=True)
 
-        return downloads.folder(self.there.client("s3"), uri, self.root / "downloads", say)
+        return downloads.folder(self._s3, uri, self.root / "downloads", say)
+
+    @cached_property
+    def _s3(self) -> Any:
+        return self.there.client("s3")
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from pipeline.commands.registries import Group, Registry, Version, described, re
 from pipeline.errors import UserError
 from pipeline.registry import ModelVersion
 from pipeline.settings import ROOT
+from steps.answer import MAX_NEW_TOKENS
 
 MODULE = "steps.answer"
-MAX_NEW_TOKENS = 256
 
 Prompt = Annotated[str, typer.Argument(help="What the user says.")]
 System = Annotated[str | None, typer.Option("--system", help="What the system says before.", show_default=False)]

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from steps import contract
-from steps.answer import conversation
+from steps.answer import MAX_NEW_TOKENS, conversation
 from steps.answer.weights import find_weights
 
 
@@ -57,7 +57,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--prompt", required=True, help="what the user says")
     parser.add_argument("--system", help="what the system says before")
     parser.add_argument("--tools", type=Path, help="JSON file with the functions that may be called")
-    parser.add_argument("--max-new-tokens", type=int, default=conversation.MAX_NEW_TOKENS)
+    parser.add_argument("--max-new-tokens", type=int, default=MAX_NEW_TOKENS)
     parser.add_argument("--temperature", type=float, default=0.0, help="0: always the likeliest token")
     parser.add_argument("--json", action="store_true", help="print one JSON document when all is said")
     options = parser.parse_args(argv)

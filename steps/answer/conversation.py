@@ -9,8 +9,6 @@ from steps import contract
 from steps.contract import StepError
 from steps.records import Messages, Tools
 
-MAX_NEW_TOKENS = 256
-
 
 def messages(prompt: str, system: str | None) -> Messages:
     """One turn of the user, after the system's where there is one.

@@ -12,7 +12,7 @@ from moto import mock_aws
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
-from pipeline import deployment
+from pipeline import deployment, endpoints
 from pipeline.errors import UserError
 from pipeline.registry import ModelVersion, Options
 
@@ -68,7 +68,7 @@ def test_a_version_is_served_by_a_model_of_its_package_under_names_that_follow_f
     assert (model["Containers"], model["ExecutionRoleArn"]) == ([{"ModelPackageName": VERSION.arn}], ROLE)
     for arn in (endpoint["EndpointArn"], model["ModelArn"]):
         tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
-        assert tags == {deployment.TAG: "dpo", deployment.VERSION_TAG: "3"}
+        assert tags == {endpoints.TAG: "dpo", deployment.VERSION_TAG: "3"}
 
 
 def test_the_same_again_changes_nothing_and_goes_on_where_it_was_cut_off(sagemaker) -> None:
@@ -80,12 +80,15 @@ def test_the_same_again_changes_nothing_and_goes_on_where_it_was_cut_off(sagemak
 
 def test_everything_goes_and_nothing_else(sagemaker) -> None:
     deploy(sagemaker)
-    other = {"ModelName": "dpo-v3b", "ExecutionRoleArn": ROLE, "Containers": [{"ModelPackageName": VERSION.arn}]}
-    sagemaker.create_model(**other)
+    deployment.deploy(sagemaker, VERSION, "dpo-v7", "ml.g4dn.xlarge", ROLE)  # called like a version of the other
+    foreign = {"ModelName": "dpo-v9", "ExecutionRoleArn": ROLE, "Containers": [{"ModelPackageName": VERSION.arn}]}
+    sagemaker.create_model(**foreign)
     assert deployment.undeploy(sagemaker, "dpo") == ["dpo", CONFIG, "dpo-v3"]
-    assert [model["ModelName"] for model in sagemaker.list_models()["Models"]] == ["dpo-v3b"]
-    assert sagemaker.list_endpoints()["Endpoints"] == sagemaker.list_endpoint_configs()["EndpointConfigs"] == []
-    with pytest.raises(UserError, match="there is no endpoint 'dpo'; there are none in this account and region"):
+    assert {model["ModelName"] for model in sagemaker.list_models()["Models"]} == {"dpo-v7-v3", "dpo-v9"}
+    assert [endpoint["EndpointName"] for endpoint in sagemaker.list_endpoints()["Endpoints"]] == ["dpo-v7"]
+    (config,) = sagemaker.list_endpoint_configs()["EndpointConfigs"]
+    assert config["EndpointConfigName"] == "dpo-v7-v3-g4dn-xlarge"
+    with pytest.raises(UserError, match="there is no endpoint 'dpo'; there are dpo-v7"):
         deployment.undeploy(sagemaker, "dpo")
 
 
@@ -98,7 +101,7 @@ def test_what_an_interrupted_call_left_is_taken_down_too(sagemaker) -> None:
 def test_an_endpoint_of_somebody_else_is_left_alone(sagemaker) -> None:
     deploy(sagemaker)
     arn = sagemaker.describe_endpoint(EndpointName="dpo")["EndpointArn"]
-    sagemaker.delete_tags(ResourceArn=arn, TagKeys=[deployment.TAG])
+    sagemaker.delete_tags(ResourceArn=arn, TagKeys=[endpoints.TAG])
     for call in (lambda: deployment.undeploy(sagemaker, "dpo"), lambda: deploy(sagemaker, replace(VERSION, version=4))):
         with pytest.raises(UserError, match="endpoint dpo was not made by this pipeline"):
             call()
@@ -147,7 +150,7 @@ def described(status: str, config: str = CONFIG, **more: object) -> dict[str, ob
 
 def expect_ours(stub: Stubber, endpoint: dict[str, object]) -> None:
     stub.add_response("describe_endpoint", endpoint, {"EndpointName": "dpo"})
-    stub.add_response("list_tags", {"Tags": [{"Key": deployment.TAG, "Value": "dpo"}]}, {"ResourceArn": ANY})
+    stub.add_response("list_tags", {"Tags": [{"Key": endpoints.TAG, "Value": "dpo"}]}, {"ResourceArn": ANY})
 
 
 def test_an_endpoint_that_serves_another_version_is_updated(stub: Stubber) -> None:
@@ -189,11 +192,11 @@ def test_an_endpoint_that_cannot_be_updated_says_what_to_do(stub: Stubber, statu
 
 
 def watch(stub: Stubber, monkeypatch: pytest.MonkeyPatch, *answers: dict[str, object]) -> list[str]:
-    monkeypatch.setattr(deployment, "POLL_SECONDS", 0)
+    monkeypatch.setattr(endpoints, "POLL_SECONDS", 0)
     for answer in answers:
         stub.add_response("describe_endpoint", answer)
     heard: list[str] = []
-    deployment.wait(stub.client, "dpo", CONFIG, lambda endpoint: heard.append(endpoint.status))
+    endpoints.wait(stub.client, "dpo", CONFIG, lambda endpoint: heard.append(endpoint.status))
     return heard
 
 

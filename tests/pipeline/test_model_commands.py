@@ -9,13 +9,16 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from pipeline import cli
 from pipeline.local.store import Store
 from tests.pipeline.registered import BASE, BUCKET, GROUP, register
 
 MARGINS = {"a": 1.0, "b": 2.0, "x": -1.0}
+EXITED = subprocess.CompletedProcess([], 7)
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -198,11 +201,7 @@ def test_try_names_the_files_of_the_variant(
     path.write_text(path.read_text().replace(BASE, base))
     started: list[list[str]] = []
 
-    def start(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        started.append(command)
-        return subprocess.CompletedProcess(command, 7)
-
-    monkeypatch.setattr(subprocess, "run", start)
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: started.append(command) or EXITED)
     code, *_ = command("try", version, "Well?", "--system", "Be brief.", "--temperature", "0.5", *options)
     places = {"run": store.path(f"{BUCKET}/run-{GROUP}-"), "base": store.path(BASE)}
     said = ["--prompt=Well?", "--max-new-tokens=256", "--temperature=0.5", "--system=Be brief."]
@@ -215,3 +214,32 @@ def test_try_says_which_files_are_gone(command: Command, root: Path) -> None:
     assert code == 1
     assert err.startswith(f"error: {BASE}: nothing is there any more ({Store(root).path(BASE)})")
     assert err.endswith(f"python pipeline.py models --local --local-root {root}\n")
+
+
+def test_on_aws_the_files_are_fetched_from_s3(root: Path, tmp_path: Path, monkeypatch, capfd) -> None:
+    """The local registry's packages and objects, as they are, in moto."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    started: list[str] = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: started.extend(command) or EXITED)
+    Store(root).path(f"{BASE}config.json").parent.mkdir(parents=True)
+    Store(root).path(f"{BASE}config.json").write_text("{}")
+    with mock_aws():
+        s3, sagemaker = (boto3.client(name, region_name="us-east-1") for name in ("s3", "sagemaker"))
+        s3.create_bucket(Bucket="dpo-bucket")
+        for name, path in Store(root).objects("s3://dpo-bucket/"):
+            s3.upload_file(str(path), "dpo-bucket", name)
+        sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
+        for number in (1, 2):
+            made = package(root, number)
+            made["InferenceSpecification"] |= {"SupportedContentTypes": ["a/b"], "SupportedResponseMIMETypes": ["a/b"]}
+            made["ModelMetrics"]["ModelQuality"]["Statistics"]["ContentType"] = "application/json"
+            keys = ("ModelPackageGroupName", "InferenceSpecification", "ModelMetrics", "CustomerMetadataProperties")
+            status = {"ModelApprovalStatus": "PendingManualApproval"}
+            sagemaker.create_model_package(**status, **{key: made[key] for key in keys})
+        assert cli.main(["compare", "1", "latest", "--json"]) == 0
+        assert json.loads(capfd.readouterr().out)["paired"]["second_only"] == 1
+        assert cli.main(["try", "2", "Well?", "--local-root", str(tmp_path / "cache")]) == 7
+    adapter, base = (Path(word.partition("=")[2]) for word in started[3:5])
+    assert (adapter / "adapter_model.safetensors").read_text() == "weights" and (base / "config.json").is_file()
+    assert {path.parent for path in (adapter, base)} == {tmp_path / "cache" / "downloads"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +19,10 @@ from pipeline.commands.options import (
     stderr,
     stdout,
 )
-from pipeline.commands.registries import Group, Version, described, registry_of
+from pipeline.commands.registries import Group, Version, document, registry_of
+
+if TYPE_CHECKING:
+    from pipeline.comparison import Comparison
 
 Plot = Annotated[
     Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw the comparison too.", show_default=False)
@@ -54,11 +57,11 @@ def compare(
         stdout().print(draw(result))
 
 
-def _document(result: Any) -> dict[str, Any]:
+def _document(result: Comparison) -> dict[str, Any]:
     from pipeline.comparison import verdict
 
     versions = [
-        described(
+        document(
             side.version,
             beta=side.evaluation.beta,
             before=side.evaluation.before.model_dump(),

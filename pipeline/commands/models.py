@@ -22,7 +22,7 @@ from pipeline.commands.options import (
     stdout,
     where,
 )
-from pipeline.commands.registries import Group, Registry, Version, described, registry_of
+from pipeline.commands.registries import Group, Registry, Version, document, registry_of
 from pipeline.commands.remote import remote
 from pipeline.errors import UserError
 from pipeline.registry import APPROVED, Decision, ModelVersion
@@ -120,7 +120,7 @@ def _decide(
         after = there.find(str(before.version))
         champion = registry.champion(there.statuses())
     if as_json:
-        print_json(described(after, was=before.approval_status, was_note=before.note, group_champion=champion))
+        print_json(document(after, was=before.approval_status, was_note=before.note, group_champion=champion))
         return
     print(_outcome(before, after, changes, champion))
     if decision == APPROVED and not local:

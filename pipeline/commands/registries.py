@@ -167,6 +167,6 @@ def _package_group(settings: Path) -> str:
     return typed_yaml.load(settings, WorkflowFile).register_model.package_group
 
 
-def described(version: ModelVersion, **more: Any) -> dict[str, Any]:
+def document(version: ModelVersion, **more: Any) -> dict[str, Any]:
     """A version as a command's JSON has it."""
     return {**dataclasses.asdict(version), **more}

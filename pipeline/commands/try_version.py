@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.options import DEFAULT_SETTINGS, LOCAL_ROOT, AsJson, Local, LocalRoot, Settings, print_json
-from pipeline.commands.registries import Group, Registry, Version, described, registry_of
+from pipeline.commands.registries import Group, Registry, Version, document, registry_of
 from pipeline.errors import UserError
 from pipeline.registry import ModelVersion
 from pipeline.settings import ROOT
@@ -58,7 +58,7 @@ def try_version(
     done = subprocess.run([*command, "--json"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
     if done.returncode != 0:
         raise typer.Exit(done.returncode)
-    print_json(described(model, prompt=prompt, **json.loads(done.stdout)))
+    print_json(document(model, prompt=prompt, **json.loads(done.stdout)))
 
 
 def _files(there: Registry, model: ModelVersion, with_base: bool) -> list[str]:

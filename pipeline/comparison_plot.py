@@ -122,12 +122,12 @@ def _row_by_row(axes: Axes, comparison: Comparison) -> None:
     each = [[side.margins[id] for id in ids] for side, _ in _sides(comparison)]
     ranges = [_limits(margins) for margins in each]  # its own for each: one may have trained much further
     x, y = (np.clip(margins, *limits) for margins, limits in zip(each, ranges, strict=True))
-    only_first, only_second = (x > 0) & (y <= 0), (x <= 0) & (y > 0)
-    other = ~(only_first | only_second)
+    right, other_right = (np.sign(margins) for margins in each)
+    only_first, only_second, alike = right > other_right, right < other_right, right == other_right
     axes.axline((0, 0), slope=1, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
     axes.axhline(0, color=GREY, linewidth=1)
     axes.axvline(0, color=GREY, linewidth=1)
-    kinds = ((other, GREY, "both alike"), (only_first, COLOURS[0], f"only {_label(comparison.first)} right"),
+    kinds = ((alike, GREY, "both alike"), (only_first, COLOURS[0], f"only {_label(comparison.first)} right"),
              (only_second, COLOURS[1], f"only {_label(comparison.second)} right"))  # fmt: skip
     for chosen, colour, label in kinds:
         axes.scatter(

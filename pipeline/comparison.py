@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -75,7 +76,7 @@ class Side:
     arguments: dict[str, Any] | None
     training: str | None
 
-    @property
+    @cached_property
     def margins(self) -> dict[str, float]:
         """By the id of the row."""
         return {row.id: row.margin for row in self.evaluation.margins}

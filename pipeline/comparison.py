@@ -8,7 +8,6 @@ different rows are shown, and never tested against each other.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -215,7 +214,11 @@ def mcnemar(first_only: int, second_only: int) -> float:
     n and 1/2 under the hypothesis, and p = min(1, 2 P(X <= k)).
     """
     n, k = first_only + second_only, min(first_only, second_only)
-    return min(1.0, 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2**n)
+    ways = term = 1  # n over i, each from the one before: whole numbers, exact for any n
+    for i in range(k):
+        term = term * (n - i) // (i + 1)
+        ways += term
+    return min(1.0, 2 * ways / 2**n)
 
 
 def _notes(first: Side, second: Side) -> list[str]:

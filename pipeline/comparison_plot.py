@@ -111,7 +111,7 @@ def _margins(axes: Axes, comparison: Comparison) -> None:
     _head(axes, "Margins", "chosen minus rejected, in nats; dashed: median")
     axes.set_xlabel("margin: wrong below 0, right above")
     axes.set_ylabel("share of rows")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left")
 
 
 def _row_by_row(axes: Axes, comparison: Comparison) -> None:
@@ -139,7 +139,7 @@ def _row_by_row(axes: Axes, comparison: Comparison) -> None:
     _head(axes, "Row by row", f"{len(ids)} rows in both evaluations; dashed: equal")
     axes.set_xlabel(f"margin, {_label(comparison.first)}")
     axes.set_ylabel(f"margin, {_label(comparison.second)}")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower right")  # the best place takes long to find among many points
 
 
 def _parts(comparison: Comparison) -> list[tuple[str, list[Figures | None]]]:

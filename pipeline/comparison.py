@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import UserError
-from pipeline.registry import ModelVersion
+from pipeline.registry import ModelVersion, Options
 from steps.train.figures import wilson_interval
 
 MANIFEST = "../adapter/manifest.json"  # seen from the gate's evaluation
@@ -59,6 +59,13 @@ class Evaluation(BaseModel):
     before: Figures
     after: Figures
     margins: Annotated[list[Margin], Field(min_length=1)]
+
+
+class Manifest(BaseModel):
+    """What is read of the manifest of an adapter; nothing, where it is gone."""
+
+    arguments: dict[str, Any] | None = None
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,10 +111,12 @@ class Paired:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Attributes:
-    facts: of the versions, those that differ.
-    arguments: of the trainings, those that differ; None where one side's are not known.
-    paired: None where no row is in both evaluations.
+    """Both sides, and what was found between them.
+
+    Attributes:
+        facts: of the versions, those that differ.
+        arguments: of the trainings, those that differ; None where one side's are not known.
+        paired: None where no row is in both evaluations.
     """
 
     first: Side
@@ -122,26 +131,29 @@ class Comparison:
         return self.first.margins.keys() == self.second.margins.keys()
 
 
-def side(version: ModelVersion, read: Read) -> Side:
+def side(version: ModelVersion, read: Read, options: Options) -> Side:
     """A version with its evaluation and arguments.
 
     Raises:
-        UserError: it has no evaluation, or its file is gone or not one.
+        UserError: it has no evaluation, or a file is gone or not what it should be.
     """
-    name = f"{version.group} version {version.version}"
+    name, others = f"{version.group} version {version.version}", f"see the others: python pipeline.py models{options}"
     if version.metrics_uri is None:
-        raise UserError(f"{name}: its package names no evaluation; only versions of this pipeline can be compared")
+        raise UserError(f"{name}: its package names no evaluation to compare; {others}")
     content = read(version.metrics_uri)
     if content is None:
-        raise UserError(f"{name}: its evaluation {version.metrics_uri} is gone; compare other versions")
+        raise UserError(f"{name}: its evaluation {version.metrics_uri} is gone; {others}")
+    manifest_uri = _beside(version.metrics_uri, MANIFEST)
     try:
         evaluation = Evaluation.model_validate_json(content)
+        manifest = Manifest.model_validate_json(read(manifest_uri) or b"{}")
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise UserError(f"{version.metrics_uri}: not an evaluation: {where}: {first['msg']}") from None
-    manifest = json.loads(read(_beside(version.metrics_uri, MANIFEST)) or b"{}")
-    return Side(version, evaluation, manifest.get("arguments"), manifest.get("fingerprint"))
+        uri, what = (manifest_uri, "a manifest") if error.title == Manifest.__name__ else (
+            version.metrics_uri, "an evaluation")  # fmt: skip
+        raise UserError(f"{uri}: not {what}: {where}: {first['msg']}; {others}") from None
+    return Side(version, evaluation, manifest.arguments, manifest.fingerprint)
 
 
 def _beside(uri: str, relative: str) -> str:

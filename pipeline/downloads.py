@@ -41,7 +41,8 @@ def folder(s3: Any, uri: str, cache: Path, say: Callable[[str], None]) -> Path:
     """
     if not uri.endswith("/"):
         raise UserError(
-            f"{uri}: an archive, not a folder of files; only versions that this pipeline registers can be tried"
+            f"{uri}: an archive, not a folder of files, and not of this pipeline; see the other versions: "
+            "python pipeline.py models"
         )
     objects = _objects(s3, uri)
     if not objects:
@@ -70,9 +71,10 @@ def _fetch(s3: Any, uri: str, objects: dict[str, dict[str, Any]], final: Path) -
             target.parent.mkdir(parents=True, exist_ok=True)
             s3.download_file(split_uri(uri)[0], entry["Key"], str(target))
         os.rename(beside, final)
-    except OSError:
+    except OSError as error:
         if not final.is_dir():  # otherwise another process has fetched the same meanwhile
-            raise
+            mend = "make room there, or name another folder with --local-root"
+            raise UserError(f"{uri}: cannot be kept in {final.parent}: {error.strerror or error}; {mend}") from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 

@@ -57,7 +57,9 @@ def wait(sagemaker: Any, name: str, config: str, listen: Callable[[Endpoint], No
     while True:
         found = describe(sagemaker, name)
         if found is None:
-            raise UserError(f"endpoint {name} is gone; somebody deleted it")
+            raise UserError(
+                f"endpoint {name} is gone: somebody deleted it; deploy again: python pipeline.py deploy approved"
+            )
         if found.status != heard:
             heard = found.status
             listen(found)
@@ -96,7 +98,10 @@ def not_now(endpoint: Endpoint) -> str:
             f"endpoint {endpoint.name} is {endpoint.status}{reason} and cannot be updated; take it down, then deploy "
             f"again: python pipeline.py undeploy {endpoint.name}"
         )
-    return f"endpoint {endpoint.name} is {endpoint.status}; it takes no change before that is over: try again later"
+    return (
+        f"endpoint {endpoint.name} is {endpoint.status}; it takes no change before that is over; watch it: "
+        f"aws sagemaker wait endpoint-in-service --endpoint-name {endpoint.name}"
+    )
 
 
 def _log(name: str) -> str:

@@ -46,7 +46,7 @@ def compare(
     if plot is not None:
         comparison_plot.check(plot)
     with registry_of(f"compare {first} {second}", local, local_root, settings, group) as there:
-        sides = [comparison.side(there.find(name), there.read) for name in (first, second)]
+        sides = [comparison.side(there.find(name), there.read, there.options) for name in (first, second)]
     result = comparison.compare(*sides)
     if plot is not None:
         comparison_plot.write(result, plot)

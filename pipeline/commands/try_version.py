@@ -79,7 +79,9 @@ def _files(there: Registry, model: ModelVersion, with_base: bool) -> list[str]:
         return words
     base = model.metadata.get("base_model")
     if not base:
-        raise UserError(f"{name}: its package names no base_model; only versions of this pipeline can be tried")
+        raise UserError(
+            f"{name}: its package names no base_model; see the other versions: python pipeline.py models{there.options}"
+        )
     if base.startswith("s3://"):
         words.append(f"--base={there.folder(base)}")
     else:

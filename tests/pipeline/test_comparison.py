@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from pipeline import comparison_plot
 from pipeline.comparison import Evaluation, Side, compare, differing, mcnemar, paired, side, verdict
 from pipeline.errors import UserError
-from pipeline.registry import ModelVersion
+from pipeline.registry import ModelVersion, Options
 from tests.pipeline.registered import evaluation
 
 VERSION = ModelVersion("group", 1, "arn", "Approved", datetime(2026, 1, 2, tzinfo=UTC), metrics_uri="s3://b/run/gate/e")
+OPTIONS = Options(" --local", " --group g")
 margins = st.dictionaries(st.sampled_from("abcdefghxyz"), st.sampled_from([-2.0, -0.5, 0.0, 0.5, 2.0]), min_size=1)
 
 
@@ -105,10 +106,13 @@ def test_the_arguments_stand_beside_the_gates_decision() -> None:
     def read(uri: str) -> bytes | None:
         return files[uri].encode() if uri in files else None
 
-    assert side(version, read).arguments is None
+    assert side(version, read, OPTIONS).arguments is None
     files["s3://b/run/adapter/manifest.json"] = json.dumps(manifest)
-    assert (side(version, read).arguments, side(version, read).training) == ({"beta": 0.1}, "f")
-    assert compare(side(version, read), made({"a": 1.0})).arguments == {}
+    assert (side(version, read, OPTIONS).arguments, side(version, read, OPTIONS).training) == ({"beta": 0.1}, "f")
+    assert compare(side(version, read, OPTIONS), made({"a": 1.0})).arguments == {}
+    files["s3://b/run/adapter/manifest.json"] = "{"
+    with pytest.raises(UserError, match=r"s3://b/run/adapter/manifest\.json: not a manifest: the file: Invalid JSON"):
+        side(version, read, OPTIONS)
 
 
 @pytest.mark.parametrize(
@@ -122,10 +126,10 @@ def test_the_arguments_stand_beside_the_gates_decision() -> None:
 def test_a_damaged_evaluation_is_named_by_its_field(change: dict, said: str) -> None:
     text = json.dumps(evaluation({"a": 1.0}) | change).encode()
     with pytest.raises(UserError, match="s3://b/run/gate/e: not an evaluation: ") as error:
-        side(VERSION, lambda _: text)
-    assert said in str(error.value)
+        side(VERSION, lambda _: text, OPTIONS)
+    assert said in str(error.value) and str(error.value).endswith("python pipeline.py models --local --group g")
     with pytest.raises(UserError, match="names no evaluation"):
-        side(replace(VERSION, metrics_uri=None), lambda _: text)
+        side(replace(VERSION, metrics_uri=None), lambda _: text, OPTIONS)
 
 
 @pytest.mark.parametrize("second", [{"a": 5.0, "b": -500.0}, {"x": 0.0}], ids=["paired", "other rows, all ties"])

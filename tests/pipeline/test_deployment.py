@@ -181,7 +181,7 @@ def test_an_update_under_way_is_watched_and_not_started_again(stub: Stubber) -> 
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        ("Updating", "endpoint dpo is Updating; it takes no change before that is over: try again later"),
+        ("Updating", "endpoint dpo is Updating; it takes no change before that is over; watch it: aws sagemaker wait"),
         ("Failed", r"endpoint dpo is Failed \(no capacity\) .* python pipeline.py undeploy dpo"),
     ],
 )

@@ -47,11 +47,11 @@ def test_a_download_that_fails_leaves_nothing(s3, tmp_path: Path, monkeypatch) -
 
     def broken(bucket: str, key: str, target: str) -> None:
         if key.endswith("weights"):
-            raise ConnectionResetError("cut off")
+            raise OSError(28, "No space left on device")
         fetch(bucket, key, target)
 
     monkeypatch.setattr(s3, "download_file", broken)
-    with pytest.raises(ConnectionResetError):
+    with pytest.raises(UserError, match=r"cannot be kept in .*: No space left on device; make room there"):
         downloads.folder(s3, MODEL, tmp_path, lambda _: None)
     assert list(tmp_path.iterdir()) == []
 

@@ -7,7 +7,7 @@ machine never pay for them. Nothing here decides what to call; the modules that 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -78,6 +78,19 @@ def is_missing(error: Exception) -> bool:
     code, message = _code_and_message(error)
     said = re.search(r"does not exist|could not find|not found", message, re.IGNORECASE)
     return code in MISSING or (code == "ValidationException" and said is not None)
+
+
+def described(describe: Callable[[], Any]) -> Any:
+    """The answer of a call that reads something; None where there is no such thing."""
+    from botocore.exceptions import ClientError
+
+    try:
+        return describe()
+    except ClientError as error:
+        # A missing bucket is no missing object: an upload would fail in the same way.
+        if is_missing(error) and error.response["Error"].get("Code") != "NoSuchBucket":
+            return None
+        raise
 
 
 def user_error(error: Exception, command: str) -> UserError:

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from pipeline.commands import definition, executions, models, start
+from pipeline.commands import compare, definition, deploy, executions, models, start, try_version
 from pipeline.errors import UserError
 from steps.contract import StepError
 
@@ -35,6 +35,12 @@ app.command()(executions.logs)
 app.command()(executions.stop)
 app.command()(executions.retry)
 app.command()(models.models)
+app.command()(models.approve)
+app.command()(models.reject)
+app.command()(compare.compare)
+app.command("try")(try_version.try_version)
+app.command()(deploy.deploy)
+app.command()(deploy.undeploy)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.aws import is_missing
+from pipeline.aws import described, is_missing
 from pipeline.content import input_files
 from pipeline.errors import UserError
 
@@ -84,7 +84,7 @@ def upsert(
     wanted = {"PipelineDefinition": definition_json, "RoleArn": role_arn}
     if description is not None:
         wanted["PipelineDescription"] = description
-    deployed = _described(lambda: sagemaker.describe_pipeline(PipelineName=name))
+    deployed = described(lambda: sagemaker.describe_pipeline(PipelineName=name))
     if deployed is None:
         sagemaker.create_pipeline(PipelineName=name, **wanted, Tags=_tag_list(tags))
         return "created"
@@ -97,7 +97,7 @@ def upsert(
 
 def ensure_model_group(sagemaker: Any, group: str, tags: Mapping[str, str] | None = None) -> bool:
     """Create the model package group that versions are registered in, unless it is there; whether it was created."""
-    if _described(lambda: sagemaker.describe_model_package_group(ModelPackageGroupName=group)) is not None:
+    if described(lambda: sagemaker.describe_model_package_group(ModelPackageGroupName=group)) is not None:
         return False
     sagemaker.create_model_package_group(ModelPackageGroupName=group, Tags=_tag_list(tags))
     return True
@@ -112,7 +112,7 @@ def upload_assets(s3: Any, assets: Mapping[str, Path]) -> list[str]:
     for uri, path in sorted(assets.items()):
         for object_uri, file in _files(uri, Path(path)):
             bucket, _, key = object_uri.removeprefix("s3://").partition("/")
-            if _described(lambda where=(bucket, key): s3.head_object(Bucket=where[0], Key=where[1])) is None:
+            if described(lambda where=(bucket, key): s3.head_object(Bucket=where[0], Key=where[1])) is None:
                 s3.upload_file(str(file), bucket, key)  # in parts where it is large; appears whole or not at all
                 uploaded.append(object_uri)
     return uploaded
@@ -251,18 +251,6 @@ def stop(client: Any, arn: str) -> None:
 def retry(client: Any, arn: str) -> None:
     """Go on with a failed or stopped execution from the step that failed, with the same parameters."""
     client.retry_pipeline_execution(PipelineExecutionArn=arn)
-
-
-def _described(describe: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-    from botocore.exceptions import ClientError
-
-    try:
-        return describe()
-    except ClientError as error:
-        # A missing bucket is no missing object: an upload would fail in the same way.
-        if is_missing(error) and error.response["Error"].get("Code") != "NoSuchBucket":
-            return None
-        raise
 
 
 def _tag_list(tags: Mapping[str, str] | None) -> list[dict[str, str]]:

@@ -1,7 +1,12 @@
-"""models: the versions that were registered, on AWS or on this machine."""
+"""models, approve, reject: the versions that were registered, on AWS or on this machine, and what became of them."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline import registry
@@ -17,23 +22,32 @@ from pipeline.commands.options import (
     stdout,
     where,
 )
+from pipeline.commands.registries import Group, Registry, Version, document, registry_of
 from pipeline.commands.remote import remote
+from pipeline.errors import UserError
+from pipeline.registry import APPROVED, Decision, ModelVersion
+
+Note = Annotated[
+    str | None, typer.Option("--note", help="Why, in one line; kept with the version.", show_default=False)
+]
 
 
 def models(
+    group: Group = None,
     local: Local = False,
     local_root: LocalRoot = LOCAL_ROOT,
     settings: Settings = DEFAULT_SETTINGS,
     as_json: AsJson = False,
 ) -> None:
-    """List the registered model versions, newest first."""
+    """List the registered model versions, newest first; locally those of all groups."""
     if local:
         from pipeline.local import runs
 
-        found = runs.models(local_root)
+        found = runs.models(local_root, group)
     else:
         with remote("models", settings) as there:
-            found = registry.list_models(there.sagemaker, there.workflow.settings.register_model.package_group)
+            name = group or there.workflow.settings.register_model.package_group
+            found = registry.list_models(there.sagemaker, name)
     if as_json:
         print_json(found)
         return
@@ -42,19 +56,101 @@ def models(
         return
     table = Table("Group", "Version", "Status", "Variant", "Reward accuracy", "Created", box=None)
     table.add_column("Base model", overflow="fold")
+    table.add_column("Note", overflow="fold")
     for model in found:
-        group = model.arn.rpartition("model-package/")[2].partition("/")[0]
         facts = model.metadata
         table.add_row(
-            group,
+            model.group,
             str(model.version),
-            model.approval_status,
+            f"{model.approval_status}, champion" if model.champion else model.approval_status,
             facts.get("variant", ""),
             _short(facts.get("reward_accuracy", "")),
             moment(model.created),
             facts.get("base_model", ""),
+            escape(model.note or ""),
         )
     stdout().print(table)
+
+
+def approve(
+    version: Version,
+    note: Note = None,
+    group: Group = None,
+    local: Local = False,
+    local_root: LocalRoot = LOCAL_ROOT,
+    settings: Settings = DEFAULT_SETTINGS,
+    as_json: AsJson = False,
+) -> None:
+    """Approve a version; the newest approved one is the champion, which `deploy approved` serves."""
+    _decide("approve", "Approved", version, note, group, local, local_root, settings, as_json)
+
+
+def reject(
+    version: Version,
+    note: Note = None,
+    group: Group = None,
+    local: Local = False,
+    local_root: LocalRoot = LOCAL_ROOT,
+    settings: Settings = DEFAULT_SETTINGS,
+    as_json: AsJson = False,
+) -> None:
+    """Reject a version, an approved one too; an endpoint that serves it goes on until `deploy` or `undeploy`."""
+    _decide("reject", "Rejected", version, note, group, local, local_root, settings, as_json)
+
+
+def _decide(
+    verb: str,
+    decision: Decision,
+    name: str,
+    note: str | None,
+    group: str | None,
+    local: bool,
+    local_root: Path,
+    settings: Path,
+    as_json: bool,
+) -> None:
+    with registry_of(f"{verb} {name}", local, local_root, settings, group, changes=True) as there:
+        before = there.find(name)
+        if decision == APPROVED:
+            _require_files(there, before)
+        changes = before.approval_status != decision or note not in (None, before.note)
+        if changes:
+            # A note belongs to its decision: a new one without a note does not keep the old one's.
+            there.decide(before, decision, note or "")
+        after = there.find(str(before.version))
+        champion = registry.champion(there.statuses())
+    if as_json:
+        print_json(document(after, was=before.approval_status, was_note=before.note, group_champion=champion))
+        return
+    print(_outcome(before, after, changes, champion))
+    if decision == APPROVED and not local:
+        print(f"serve it: python pipeline.py deploy {after.version}{there.options}")
+    elif decision == APPROVED:
+        print(f'ask it something: python pipeline.py try {after.version} "Hello"{there.options}')
+
+
+def _require_files(there: Registry, version: ModelVersion) -> None:
+    """
+    Raises:
+        UserError: the model's files are gone, so that nothing could serve it.
+    """
+    if version.model_uri is None or not there.exists(version.model_uri):
+        raise UserError(
+            f"{version.group} version {version.version} cannot be approved: its model is gone "
+            f"({version.model_uri or 'the package names none'}); reject it: "
+            f"python pipeline.py reject {version.version}{there.options}"
+        )
+
+
+def _outcome(before: ModelVersion, after: ModelVersion, changes: bool, champion: int | None) -> str:
+    name = f"{after.group} version {after.version}"
+    if not changes:
+        said = f", with the note {after.note!r}" if after.note else ""
+        return f"{name} is {after.approval_status} already{said}; nothing was changed"
+    if before.approval_status == after.approval_status:
+        return f"{name} was {after.approval_status} already; its note is now {after.note!r}"
+    now = "there is no approved version" if champion is None else f"the champion is version {champion}"
+    return f"{name}: {before.approval_status} -> {after.approval_status}; {now}"
 
 
 def _short(number: str) -> str:

@@ -5,6 +5,7 @@ A package is answered as DescribeModelPackage answers. Limits: no model cards, n
 
 from __future__ import annotations
 
+import getpass
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from pipeline.errors import UserError, did_you_mean
 from pipeline.local.executions import ACCOUNT, now
 from pipeline.local.files import write_json
 from pipeline.local.store import Store
+from pipeline.registry import Decision, checked_note
 
 _GROUP = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 
@@ -64,6 +66,19 @@ def describe(root: Path, name: str) -> dict[str, Any]:
     if f"{group}/{version}" not in known:
         raise UserError(f"{name}: no such model package{did_you_mean(short, known) or '; it looks like group/version'}")
     return _read(_home(root) / group / version / "package.json")
+
+
+def decide(root: Path, name: str, decision: Decision, note: str) -> None:
+    """Approve or reject a package, named as for `describe`; its file is replaced whole, with who decided and when."""
+    package = describe(root, name)
+    changed = {
+        "ModelApprovalStatus": decision,
+        "ApprovalDescription": checked_note(note),
+        "LastModifiedTime": now().isoformat(),
+        "LastModifiedBy": {"UserProfileName": getpass.getuser()},
+    }
+    folder = _home(root) / package["ModelPackageGroupName"] / str(package["ModelPackageVersion"])
+    write_json(folder / "package.json", package | changed)
 
 
 def _home(root: Path) -> Path:

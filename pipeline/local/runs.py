@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.executions import ExecutionSummary, StepSummary
 from pipeline.local import executions, registry
 from pipeline.local.executions import Execution, StepRecord
-from pipeline.registry import ModelVersion
+from pipeline.registry import ModelVersion, version_of, with_champions
 
 POLL_SECONDS = 0.5
 
@@ -80,17 +79,7 @@ def log_lines(root: Path, execution: Execution, step: str | None, *, follow: boo
 
 def models(root: Path, group: str | None = None) -> list[ModelVersion]:
     """The registered versions, newest first."""
-    return [
-        ModelVersion(
-            version=package["ModelPackageVersion"],
-            arn=package["ModelPackageArn"],
-            approval_status=package["ModelApprovalStatus"],
-            created=datetime.fromisoformat(package["CreationTime"]),
-            metrics_uri=package.get("ModelMetrics", {}).get("ModelQuality", {}).get("Statistics", {}).get("S3Uri"),
-            metadata=package.get("CustomerMetadataProperties", {}),
-        )
-        for package in registry.list_models(root, group)
-    ]
+    return with_champions(version_of(package) for package in registry.list_models(root, group))
 
 
 def root_in_use(root: Path) -> Path:

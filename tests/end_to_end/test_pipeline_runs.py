@@ -18,6 +18,14 @@ def merged(pipeline) -> dict:
     return summary
 
 
+@pytest.fixture(scope="module")
+def adapter(pipeline, merged: dict) -> dict:
+    """The same inputs once more, registered as an adapter."""
+    code, summary, stderr = pipeline.start(**SHORT, MergeWeights="false")
+    assert code == 0, stderr
+    return summary
+
+
 def states(pipeline, execution: str) -> dict[str, str]:
     found = pipeline.json("status", execution)["steps"]
     return {step["name"]: "cached" if step["cached"] else step["status"] for step in found}
@@ -40,15 +48,13 @@ def test_every_input_row_is_accounted_for(merged: dict) -> None:
     assert merged["held_out"]["rows"] == merged["tokenised"]["validation"]["used"]
 
 
-def test_the_same_inputs_hit_the_cache_and_the_adapter_is_registered(pipeline, merged: dict) -> None:
-    code, summary, stderr = pipeline.start(**SHORT, MergeWeights="false")
-    assert code == 0, stderr
-    found = states(pipeline, summary["execution"])
+def test_the_same_inputs_hit_the_cache_and_the_adapter_is_registered(pipeline, merged: dict, adapter: dict) -> None:
+    found = states(pipeline, adapter["execution"])
     assert (found["Preprocess"], found["Train"]) == ("cached", "cached")
     assert "Merge" not in found
-    assert summary["registered"]["variant"] == "adapter"
-    assert summary["registered"]["version"] == merged["registered"]["version"] + 1
-    assert (Path(summary["registered"]["model"]) / "adapter_model.safetensors").is_file()
+    assert adapter["registered"]["variant"] == "adapter"
+    assert adapter["registered"]["version"] == merged["registered"]["version"] + 1
+    assert (Path(adapter["registered"]["model"]) / "adapter_model.safetensors").is_file()
 
 
 def test_versions_are_listed_newest_first_with_their_facts(pipeline, merged: dict) -> None:
@@ -59,6 +65,25 @@ def test_versions_are_listed_newest_first_with_their_facts(pipeline, merged: dic
     assert len(facts["data_hash"]) == 64 and facts["base_model"].startswith("s3://")
     assert "models" not in pipeline("list").stderr
     assert [entry["status"] for entry in pipeline.json("list")][-1] == "Succeeded"
+
+
+def test_both_variants_are_compared_asked_and_approved(pipeline, merged: dict, adapter: dict, tmp_path: Path) -> None:
+    first, second = (str(summary["registered"]["version"]) for summary in (merged, adapter))
+    comparison = pipeline.json("compare", first, second)
+    assert comparison["same_rows"] and comparison["paired"]["rows"] == merged["held_out"]["rows"]
+    assert comparison["differing"]["arguments"] == {} and "variant" in comparison["differing"]["facts"]
+    assert comparison["notes"][0].startswith("Both come from the same training run")
+    tools = tmp_path / "tools.json"
+    tools.write_text(
+        '[{"name": "get_weather", "parameters": {"type": "dict", "properties": {"city": {"type": "str"}}}}]'
+    )
+    question = ("What is the weather in Lima?", "--tools", str(tools), "--max-new-tokens", "8")
+    whole, apart = pipeline.json("try", first, *question), pipeline.json("try", second, *question, "--base")
+    assert whole["answer"]["prompt_tokens"] == apart["answer"]["prompt_tokens"] == apart["base"]["prompt_tokens"] > 20
+    for said in (whole["answer"], apart["answer"], apart["base"]):
+        assert said["text"].strip() and 1 < said["tokens"] <= 8
+    approved = pipeline.json("approve", first, "--note", "it answers")
+    assert (approved["approval_status"], approved["champion"], approved["note"]) == ("Approved", True, "it answers")
 
 
 def test_a_model_below_the_threshold_is_rejected_with_the_numbers(pipeline, merged: dict) -> None:

@@ -1,4 +1,4 @@
-"""upsert, start, status, list, models against moto's server: the command line as a process, over HTTP.
+"""upsert, start, status, list and the registry's commands as processes, against moto's server over HTTP.
 
 moto completes every execution at once and does not list an execution's steps (it answers 500), so `start` runs without
 --wait here; watching is tested with botocore's Stubber in test_executions.py.
@@ -114,6 +114,41 @@ def test_models_are_listed_newest_first(deployed: str, aws, endpoint: str) -> No
         sagemaker.create_model_package(ModelPackageGroupName=deployed, ModelApprovalStatus=status)
     found = json.loads(aws("models", "--json").stdout)
     assert [(entry["version"], entry["approval_status"]) for entry in found] == [(2, "Rejected"), (1, "Approved")]
+
+
+def test_a_version_is_approved_then_served_then_taken_down(deployed: str, aws, endpoint: str) -> None:
+    """moto knows only old instance types, and forgets a package's metadata when it changes the status."""
+    sagemaker, s3 = client(endpoint, "sagemaker"), client(endpoint, "s3")
+    bucket = f"dpo-pipeline-{ACCOUNT}"
+    source = {"S3Uri": f"s3://{bucket}/run/model/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    specification = {
+        "Containers": [{"Image": "image", "ModelDataSource": {"S3DataSource": source}}],
+        "SupportedContentTypes": ["application/json"],
+        "SupportedResponseMIMETypes": ["application/json"],
+        "SupportedRealtimeInferenceInstanceTypes": ["ml.g4dn.xlarge"],
+    }
+    sagemaker.create_model_package_group(ModelPackageGroupName="served")
+    sagemaker.create_model_package(
+        ModelPackageGroupName="served",
+        ModelApprovalStatus="PendingManualApproval",
+        InferenceSpecification=specification,
+        CustomerMetadataProperties={"variant": "merged"},
+    )
+    refused = aws("deploy", "1", "--group", "served")
+    assert refused.returncode == 1 and "only an approved version is deployed" in refused.stderr
+    gone = aws("approve", "1", "--group", "served")
+    assert gone.returncode == 1 and "its model is gone" in gone.stderr
+    s3.put_object(Bucket=bucket, Key="run/model/config.json", Body=b"{}")
+    approved = aws("approve", "latest", "--group", "served", "--note", "good")
+    assert approved.returncode == 0, approved.stderr
+    assert "PendingManualApproval -> Approved; the champion is version 1" in approved.stdout
+    served = aws("deploy", "approved", "--group", "served", "--wait", "--json")
+    assert served.returncode == 0, served.stderr
+    assert json.loads(served.stdout)["outcome"] == "created" and "endpoint served InService" in served.stderr
+    assert sagemaker.describe_endpoint(EndpointName="served")["EndpointConfigName"] == "served-v1-g4dn-xlarge"
+    down = aws("undeploy", "served")
+    assert down.stdout == "deleted served\ndeleted served-v1-g4dn-xlarge\ndeleted served-v1\n", down.stderr
+    assert sagemaker.list_endpoints()["Endpoints"] == []
 
 
 def test_credentials_of_another_account_are_refused_before_anything_is_touched(aws, settings) -> None:

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-VERBS = ["check", "definition", "show", "upsert", "start", "status", "list", "logs", "stop", "retry", "models"]
+VERBS = [
+    "check", "definition", "show", "upsert", "start", "status", "list", "logs", "stop", "retry", "models", "approve",
+    "reject", "compare", "try", "deploy", "undeploy",
+]  # fmt: skip
 FLAGS = {
     "check": {
         "--settings",
@@ -27,8 +30,17 @@ FLAGS = {
     "logs": {"--step", "--follow", "--local", "--local-root", "--settings"},
     "stop": {"--local", "--local-root", "--settings"},
     "retry": {"--local", "--local-root", "--settings"},
-    "models": {"--local", "--local-root", "--settings", "--json"},
-}
+    "models": {"--group", "--local", "--local-root", "--settings", "--json"},
+    "approve": {"--note", "--group", "--local", "--local-root", "--settings", "--json"},
+    "reject": {"--note", "--group", "--local", "--local-root", "--settings", "--json"},
+    "compare": {"--plot", "--group", "--local", "--local-root", "--settings", "--json"},
+    "try": {
+        "--system", "--tools", "--max-new-tokens", "--temperature", "--base", "--group", "--local", "--local-root",
+        "--settings", "--json",
+    },
+    "deploy": {"--instance-type", "--name", "--wait", "--group", "--settings", "--json"},
+    "undeploy": {"--settings", "--json"},
+}  # fmt: skip
 
 
 def test_the_command_line_has_these_verbs_and_flags_and_no_others() -> None:

@@ -1,0 +1,68 @@
+"""deploy, undeploy: an approved version on an endpoint. Both act on AWS alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pipeline import deployment, endpoints, registry
+from pipeline.commands.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stderr
+from pipeline.commands.registries import Group, Version, next_options
+from pipeline.commands.remote import remote
+from pipeline.endpoints import Endpoint
+
+InstanceType = Annotated[
+    str | None,
+    typer.Option("--instance-type", help="One that the package supports; without it the first.", show_default=False),
+]
+EndpointName = Annotated[str, typer.Argument(metavar="NAME", help="The endpoint's name.")]
+OwnName = Annotated[
+    str | None, typer.Option("--name", help="The endpoint's name; without it the group's.", show_default=False)
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Watch until it is in service; the exit code tells how.")]
+
+
+def deploy(
+    version: Version,
+    instance_type: InstanceType = None,
+    name: OwnName = None,
+    wait: Wait = False,
+    group: Group = None,
+    settings: Settings = DEFAULT_SETTINGS,
+    as_json: AsJson = False,
+) -> None:
+    """Serve an approved version on an endpoint: a new one, or the one that is there in a blue/green update."""
+    options = next_options(False, settings, group)
+    with remote(f"deploy {version}", settings, changes=True) as there:
+        group = group or there.workflow.settings.register_model.package_group
+        model = registry.find(there.sagemaker, group, version, options)
+        deployment.require_servable(model, options)
+        endpoint, instance = name or group, deployment.instance_type(model, instance_type)
+        outcome = deployment.deploy(there.sagemaker, model, endpoint, instance, there.workflow.account.role_arn)
+        _, config = deployment.names(model, endpoint, instance)
+        if wait:
+            endpoints.wait(there.sagemaker, endpoint, config, _say)
+    if as_json:
+        facts = {"group": model.group, "version": model.version, "instance_type": instance, "config": config}
+        print_json({"endpoint": endpoint, "outcome": outcome, "in_service": wait or outcome == "unchanged", **facts})
+        return
+    print(f"endpoint {endpoint} {outcome}: {model.group} version {model.version} on {instance}")
+    if not wait and outcome != "unchanged":
+        same = f"{model.version}{options} --name {endpoint} --instance-type {instance}"
+        print(f"watch it: python pipeline.py deploy {same} --wait")
+    print(f"it costs until you take it down: python pipeline.py undeploy {endpoint}{options.place}")
+
+
+def undeploy(name: EndpointName, settings: Settings = DEFAULT_SETTINGS, as_json: AsJson = False) -> None:
+    """Delete an endpoint that `deploy` made, with its configurations and models; the versions stay registered."""
+    with remote(f"undeploy {name}", settings, changes=True) as there:
+        deleted = deployment.undeploy(there.sagemaker, name)
+    if as_json:
+        print_json({"endpoint": name, "deleted": deleted})
+    else:
+        print("\n".join(f"deleted {entry}" for entry in deleted))
+
+
+def _say(endpoint: Endpoint) -> None:
+    stderr.print(f"endpoint {endpoint.name} {endpoint.status}", highlight=False)

@@ -1,0 +1,90 @@
+"""try: ask a registered version something, on this machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import DEFAULT_SETTINGS, LOCAL_ROOT, AsJson, Local, LocalRoot, Settings, print_json
+from pipeline.commands.registries import Group, Registry, Version, document, registry_of
+from pipeline.errors import UserError
+from pipeline.registry import ModelVersion
+from pipeline.settings import ROOT
+from steps.answer import MAX_NEW_TOKENS
+
+MODULE = "steps.answer"
+
+Prompt = Annotated[str, typer.Argument(help="What the user says.")]
+System = Annotated[str | None, typer.Option("--system", help="What the system says before.", show_default=False)]
+Tools = Annotated[
+    Path | None,
+    typer.Option("--tools", metavar="FILE.json", help="List of tools that it may call.", show_default=False),
+]
+MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest answer.")]
+Temperature = Annotated[float, typer.Option("--temperature", min=0, help="0: always the likeliest token.")]
+Base = Annotated[bool, typer.Option("--base", help="Let the base model answer too.")]
+
+
+def try_version(
+    version: Version,
+    prompt: Prompt,
+    system: System = None,
+    tools: Tools = None,
+    max_new_tokens: MaxNewTokens = MAX_NEW_TOKENS,
+    temperature: Temperature = 0.0,
+    base: Base = False,
+    group: Group = None,
+    local: Local = False,
+    local_root: LocalRoot = LOCAL_ROOT,
+    settings: Settings = DEFAULT_SETTINGS,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a version something on this machine, merged or adapter, with its own chat template and tools."""
+    with registry_of(f'try {version} "…"', local, local_root, settings, group) as there:
+        model = there.find(version)
+        words = _files(there, model, base)
+    words += [f"--prompt={prompt}", f"--max-new-tokens={max_new_tokens}", f"--temperature={temperature}"]
+    words += [f"--system={system}"] if system else []
+    words += [f"--tools={tools.resolve()}"] if tools else []
+    command = [sys.executable, "-m", MODULE, *words]
+    if not as_json:
+        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False)
+        raise typer.Exit(done.returncode)
+    done = subprocess.run([*command, "--json"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
+    if done.returncode != 0:
+        raise typer.Exit(done.returncode)
+    print_json(document(model, prompt=prompt, **json.loads(done.stdout)))
+
+
+def _files(there: Registry, model: ModelVersion, with_base: bool) -> list[str]:
+    """The words that tell steps.answer which files to load; what is not here yet is fetched.
+
+    Raises:
+        UserError: the package names no model, no variant or no base, or the files are gone.
+    """
+    name = f"{model.group} version {model.version}"
+    if model.model_uri is None or model.variant not in ("merged", "adapter"):
+        raise UserError(
+            f"{name}: its package does not say whether it is a merged model or an adapter, and where; "
+            f"only versions of this pipeline can be tried: python pipeline.py models{there.options}"
+        )
+    folder = there.folder(model.model_uri)
+    words = [f"--{'model' if model.variant == 'merged' else 'adapter'}={folder}"]
+    if model.variant == "merged" and not with_base:
+        return words
+    base = model.metadata.get("base_model")
+    if not base:
+        raise UserError(
+            f"{name}: its package names no base_model; see the other versions: python pipeline.py models{there.options}"
+        )
+    if base.startswith("s3://"):
+        words.append(f"--base={there.folder(base)}")
+    else:
+        hub_name, _, revision = base.partition("@")
+        words += [f"--base={hub_name}", *([f"--revision={revision}"] if revision else [])]
+    return [*words, "--beside"] if with_base else words

@@ -1,0 +1,172 @@
+"""Load the weights and generate: one answer to one conversation, streamed as it comes."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, TextStreamer
+from transformers.utils import logging as transformers_logging
+
+from steps import contract
+from steps.answer.weights import Weights, free_memory, require_memory
+from steps.contract import StepError
+from steps.records import Messages, Tools
+from steps.train.data import TemplateRefused, render
+from steps.train.model import NO_TEMPLATE
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was said.
+
+    Attributes:
+        text: with the special tokens that stand in it, such as those of tool calls, without the one that ends it.
+        tokens: of the answer.
+        cut: it reached max_new_tokens before its end.
+        seconds: of the generation, without loading.
+    """
+
+    text: str
+    prompt_tokens: int
+    tokens: int
+    cut: bool
+    seconds: float
+
+
+class _Stream(TextStreamer):
+    """Prints tokens as they come, the special ones too, but for those that end the answer."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, ends: frozenset[int]):
+        super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=False)
+        self._ends = ends
+
+    def put(self, value: torch.Tensor) -> None:
+        if self.next_tokens_are_prompt or int(value.flatten()[-1]) not in self._ends:
+            super().put(value)
+
+
+def answer(
+    weights: Weights,
+    tokenizer_folder: Path,
+    messages: Messages,
+    tools: Tools,
+    *,
+    max_new_tokens: int,
+    temperature: float,
+    stream: bool,
+) -> Answer:
+    """Load, render and generate; the sizes go to stderr.
+
+    Args:
+        temperature: 0 takes the likeliest token each time; above, tokens are drawn at it.
+        stream: print the answer while it comes.
+
+    Raises:
+        StepError: the prompt or the model is too large, or something cannot be loaded.
+    """
+    _quiet()
+    tokenizer = _tokenizer(tokenizer_folder)
+    prompt = _prompt(tokenizer, messages, tools)
+    _require_room(weights, len(prompt), max_new_tokens)
+    print(f"{len(prompt)} tokens of prompt", file=sys.stderr, flush=True)
+    model = _load(weights)
+    ends = _ends(model, tokenizer)
+    streamer: Any = _Stream(tokenizer, ends) if stream else None
+    ids = torch.tensor([prompt], device=model.device)
+    sampling = {"do_sample": True, "temperature": temperature} if temperature else {
+        "do_sample": False, "temperature": None, "top_p": None, "top_k": None}  # fmt: skip
+    begin = time.monotonic()
+    with torch.inference_mode():
+        output = model.generate(
+            input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=max_new_tokens, streamer=streamer,
+            eos_token_id=sorted(ends), pad_token_id=min(ends), **sampling,
+        )  # fmt: skip
+    seconds = time.monotonic() - begin
+    new = output[0, len(prompt) :].tolist()
+    cut = new[-1] not in ends
+    text = tokenizer.decode(new if cut else new[:-1], skip_special_tokens=False)
+    end = ", cut there by --max-new-tokens" if cut else ""
+    print(f"{len(new)} tokens of answer in {seconds:.1f} s{end}", file=sys.stderr, flush=True)
+    return Answer(text, len(prompt), len(new), cut, round(seconds, 3))
+
+
+def _quiet() -> None:
+    """Leave stderr to what a person asked for: the libraries' hints are for those who write programs."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore", FutureWarning)
+
+
+def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise StepError(f"{folder}: the tokenizer cannot be loaded: {contract.first_line(error)}") from None
+    if not tokenizer.chat_template:
+        raise StepError(f"{folder}: {NO_TEMPLATE}")
+    return tokenizer
+
+
+def _prompt(tokenizer: PreTrainedTokenizerBase, messages: Messages, tools: Tools) -> list[int]:
+    try:
+        prompt = render(tokenizer, messages, tools, generation=True)
+    except TemplateRefused as error:
+        raise StepError(f"the chat template refuses this conversation: {error}; change --system or --tools") from None
+    if not prompt:
+        raise StepError("the chat template and the tokenizer make no token of this conversation; say something else")
+    return prompt
+
+
+def _require_room(weights: Weights, prompt: int, new: int) -> None:
+    """
+    Raises:
+        StepError: prompt and answer are longer than the positions that the model knows.
+    """
+    config = contract.read_json(weights.model.folder / "config.json", "the model's configuration")
+    positions = config.get("max_position_embeddings")
+    if positions is not None and prompt + new > positions:
+        raise StepError(
+            f"the prompt is too long: {prompt} tokens, and --max-new-tokens {new}, and the model has {positions} "
+            "positions; shorten the prompt or the tools, or lower --max-new-tokens"
+        )
+
+
+def _load(weights: Weights) -> PreTrainedModel:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    free, where = (
+        (torch.cuda.mem_get_info()[0], "on the GPU") if device == "cuda" else (free_memory(), "on this machine")
+    )
+    require_memory(weights, free, where)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(weights.model.folder, dtype="auto", use_safetensors=True)
+        if weights.adapter:
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, weights.adapter)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise StepError(f"{weights.model.folder}: the model cannot be loaded: {contract.first_line(error)}") from None
+    return model.to(device).eval()
+
+
+def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """The tokens that end an answer: the model's and the tokenizer's, both of which vLLM stops at too.
+
+    Raises:
+        StepError: there is none.
+    """
+    named = model.generation_config.eos_token_id
+    ends = {*(named if isinstance(named, list) else [named]), tokenizer.eos_token_id} - {None}
+    if not ends:
+        raise StepError("neither the model nor its tokenizer names a token that ends an answer (eos_token)")
+    return frozenset(ends)

@@ -1,0 +1,66 @@
+"""Made-up versions in a local registry, with the files that a run would have left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.local import registry
+from pipeline.local.store import Store
+
+GROUP = "dpo-quickstart"
+BUCKET = "s3://dpo-bucket/runs"
+BASE = "s3://dpo-bucket/models/base/"
+
+
+def evaluation(margins: Mapping[str, float], beta: float = 0.1) -> dict[str, Any]:
+    """An evaluation.json of these margins, its figures computed as training computes them."""
+    from steps.train.figures import RowMargin, summarise
+
+    rows = [RowMargin(id, margin, 0.0, 0.0, 0.0, 9, 7, "plain", id < "m") for id, margin in margins.items()]
+    before = [RowMargin(row.id, 0.0, 0.0, 0.0, 0.0, 9, 7, row.format, row.with_tools) for row in rows]
+    return {
+        "rows": len(rows),
+        "beta": beta,
+        "before": summarise(before, beta).as_dict(),
+        "after": summarise(rows, beta).as_dict(),
+        "margins": [row.as_dict() for row in rows],
+    }
+
+
+def register(
+    root: Path,
+    margins: Mapping[str, float],
+    *,
+    variant: str = "adapter",
+    group: str = GROUP,
+    arguments: Mapping[str, Any] | None = None,
+    **metadata: str,
+) -> dict[str, Any]:
+    """Register a version whose evaluation has these margins, and return its package."""
+    store = Store(root)
+    run = f"{BUCKET}/run-{group}-{len(registry.list_models(root)) + 1}"
+    files = {
+        "model/adapter_model.safetensors": "weights",
+        "decision/evaluation.json": json.dumps(evaluation(margins)),
+        "adapter/manifest.json": json.dumps({"arguments": dict(arguments or {}), "fingerprint": run}),
+    }
+    for name, text in files.items():
+        path = store.path(f"{run}/{name}")
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    source = {"S3Uri": f"{run}/model/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    return registry.register(
+        root,
+        {
+            "ModelPackageGroupName": group,
+            "InferenceSpecification": {
+                "Containers": [{"Image": "image:cu130", "ModelDataSource": {"S3DataSource": source}}],
+                "SupportedRealtimeInferenceInstanceTypes": ["ml.g5.2xlarge"],
+            },
+            "ModelMetrics": {"ModelQuality": {"Statistics": {"S3Uri": f"{run}/decision/evaluation.json"}}},
+            "CustomerMetadataProperties": {"variant": variant, "base_model": BASE, "data_hash": "8c1f", **metadata},
+        },
+    )

@@ -131,6 +131,7 @@ def _encode(values: Mapping[bytes, Sums], facts: str) -> bytes:
 
 
 def _decode(content: bytes) -> dict[bytes, Sums]:
+    import numpy as np
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -139,7 +140,8 @@ def _decode(content: bytes) -> dict[bytes, Sums]:
         rows, log_probs, checksum = (tensors[name] for name in ("rows", "log_probs", "checksum"))
     except (SafetensorError, KeyError) as error:
         raise Damaged(f"it cannot be read ({contract.first_line(error)})") from None
-    if checksum.tobytes() != _checksum(rows, log_probs).tobytes():
+    shaped = rows.shape == (len(log_probs), 32) and log_probs.shape == (len(log_probs), 2)
+    if checksum.tobytes() != _checksum(rows, log_probs).tobytes() or not shaped or log_probs.dtype != np.float32:
         raise Damaged("it has not the bytes that were written")
     pairs = ((float(chosen), float(rejected)) for chosen, rejected in log_probs)
     return dict(zip((row.tobytes() for row in rows), pairs, strict=True))

@@ -120,7 +120,7 @@ class TrainArguments(BaseModel):
         False, description="Compute the reference once before the first step; steps then run without its forward pass."
     )
     ref_log_probs_cache: str | None = Field(
-        None, description="Folder that keeps precomputed values for later runs; default: beside the checkpoints."
+        None, description="Folder that keeps precomputed values for later runs; default: in the checkpoints folder."
     )
 
     # Optimisation

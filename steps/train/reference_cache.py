@@ -67,11 +67,15 @@ class Cache:
             raise self._unusable(error) from None
 
     def read(self) -> dict[bytes, Sums]:
-        """The values of every row that is known. A damaged file is named in the log and passed over."""
+        """The values of every row that is known. A damaged file is named in the log and passed over.
+
+        Raises:
+            StepError: a file cannot be read.
+        """
         for path in self.folder.glob(f"{self.key}-*.safetensors"):
-            number = int(path.stem.rpartition("-")[2])
-            if number not in self._parts:
-                self._parts[number] = self._read(path)
+            number = path.stem.rpartition("-")[2]
+            if number.isdigit() and int(number) not in self._parts:
+                self._parts[int(number)] = self._read(path)
         known: dict[bytes, Sums] = {}
         for number in sorted(self._parts, reverse=True):
             known |= self._parts[number]
@@ -95,6 +99,8 @@ class Cache:
     def _read(self, path: Path) -> dict[bytes, Sums]:
         try:
             return _decode(path.read_bytes())
+        except OSError as error:
+            raise self._unusable(error) from None
         except Damaged as error:
             log.warning("%s is passed over: %s; its rows are computed anew, and it can be removed", path, error)
             return {}
@@ -115,8 +121,8 @@ class Cache:
 
     def _unusable(self, error: OSError) -> StepError:
         return StepError(
-            f"ref_log_probs_cache: {self.folder}: {contract.first_line(error)}; name a folder that can be written, on "
-            "a file system with hard links"
+            f"ref_log_probs_cache: {self.folder}: {contract.first_line(error)}; name a folder that can be read and "
+            "written, on a file system with hard links"
         )
 
 

@@ -77,6 +77,7 @@ class PairTrainer(DPOTrainer):
       which ln 2 is 0.6914;
     - a checkpoint holds the adapter and the optimizer, never the frozen base; it is written beside its place, and older
       ones are removed when it is whole;
+    - with `precompute_ref_log_probs` the reference comes from the collator's table, which `ReferenceLogProbs` fills in;
     - SIGTERM ends it between two steps, with a checkpoint;
     - the first loss must be ln 2 where theory says so: otherwise the reference is not the model training starts from,
       which is the base, or with `initial_adapter` the base with that adapter.

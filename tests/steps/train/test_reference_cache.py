@@ -124,9 +124,12 @@ def test_a_folder_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
         Cache(tmp_path / "file" / "cache", FACTS)
     assert str(caught.value) == (
         f"ref_log_probs_cache: {tmp_path}/file/cache: [Errno 20] Not a directory: '{tmp_path}/file/cache'; name a "
-        "folder that can be written, on a file system with hard links"
+        "folder that can be read and written, on a file system with hard links"
     )
+    (tmp_path / f"{Cache(tmp_path, FACTS).key}-00001.safetensors").mkdir()
+    with pytest.raises(StepError, match=r"Is a directory: .*; name a folder that can be read and written"):
+        Cache(tmp_path, FACTS).read()
     cache = Cache(tmp_path / "gone", FACTS)
     cache.folder.rmdir()
-    with pytest.raises(StepError, match=r"No such file or directory: .*; name a folder that can be written"):
+    with pytest.raises(StepError, match=r"No such file or directory: .*; name a folder that can be read and written"):
         cache.add({key(1): (-1.0, -1.0)})

@@ -116,6 +116,12 @@ class TrainArguments(BaseModel):
     loss_type: LossTypes = Field(["sigmoid"], min_length=1, description="One or several of TRL's losses.")
     loss_weights: list[float] | None = Field(None, description="A weight per loss_type.")
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Assumed probability of a flipped label.")
+    precompute_ref_log_probs: bool = Field(
+        False, description="Compute the reference once before the first step; steps then run without its forward pass."
+    )
+    ref_log_probs_cache: str | None = Field(
+        None, description="Folder that keeps precomputed values for later runs; default: in the checkpoints folder."
+    )
 
     # Optimisation
     learning_rate: float = Field(5e-6, gt=0, le=1, description="Peak learning rate.")

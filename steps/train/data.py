@@ -241,11 +241,12 @@ def _cut_prompt(pair: Pair, max_length: int) -> Pair | None:
 
 
 def as_dataset(pairs: Sequence[Pair]) -> Dataset:
-    """The pairs as the columns that the collator reads."""
+    """The pairs as the columns that the collator reads; `row` is a pair's place among them."""
     from datasets import Dataset
 
-    columns = ("prompt_ids", "chosen_ids", "chosen_mask", "rejected_ids", "rejected_mask")
-    return Dataset.from_dict({name: [getattr(pair, name) for pair in pairs] for name in columns})
+    names = ("prompt_ids", "chosen_ids", "chosen_mask", "rejected_ids", "rejected_mask")
+    columns: dict[str, list[Any]] = {name: [getattr(pair, name) for pair in pairs] for name in names}
+    return Dataset.from_dict(columns | {"row": list(range(len(pairs)))})
 
 
 def require_rows(pairs: Sequence[Pair], split: str, left: Left, max_length: int) -> None:

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from steps.contract import StepError
+from steps.train import log_probs
 from steps.train.figures import RowMargin
+from steps.train.log_probs import Sums
 
 if TYPE_CHECKING:
-    import torch
-
     from steps.train.data import Pair
     from steps.train.trainer import PairTrainer
 
@@ -27,7 +27,7 @@ class HeldOut:
 
     def __init__(self, pairs: Sequence[Pair], batch_size: int, beta: float):
         self.pairs, self.batch_size, self.beta = pairs, batch_size, beta
-        self._reference: dict[str, tuple[float, float]] = {}
+        self._reference: dict[str, Sums] = {}
 
     def evaluate(self, trainer: PairTrainer) -> list[RowMargin]:
         """Per-row figures, complete on every rank and in the order of the rows. All ranks must call it together.
@@ -37,45 +37,19 @@ class HeldOut:
         """
         from steps.train import ranks
 
-        model = trainer.model_wrapped
-        training = model.training
-        model.eval()
-        mine = self._my_batches(trainer)
-        policy = self._log_probs(trainer, mine, reference=False)
+        mine = log_probs.share(
+            self.pairs, self.batch_size, rank=trainer.args.process_index, world=trainer.args.world_size
+        )
+        rows = [pair for batch in mine for pair in batch]
+        policy = log_probs.sums(trainer, mine, reference=False)
         if not self._reference:
-            self._reference = self._log_probs(trainer, mine, reference=True)
-        model.train(training)
-        found = {id: (*sums, *self._reference[id]) for id, sums in policy.items()}
+            reference = log_probs.sums(trainer, mine, reference=True)
+            self._reference = {pair.id: sums for pair, sums in zip(rows, reference, strict=True)}
+        found = {pair.id: (*sums, *self._reference[pair.id]) for pair, sums in zip(rows, policy, strict=True)}
         found = {id: sums for part in ranks.gather(found) for id, sums in part.items()}
-        rows = [_row(pair, found[pair.id]) for pair in self.pairs]
-        require_finite(rows)
-        return rows
-
-    def _my_batches(self, trainer: PairTrainer) -> list[list[Pair]]:
-        """This rank's rows in batches of like length. Every rank gets the same number of batches, since each forward
-        pass is collective under FSDP; a rank with too few repeats rows, which the gathering by id counts once."""
-        world, rank = trainer.args.world_size, trainer.args.process_index
-        order = sorted(self.pairs, key=lambda pair: (pair.tokens, pair.id))
-        per_rank = math.ceil(len(order) / world)
-        mine = [order[(rank + index * world) % len(order)] for index in range(per_rank)]
-        return [mine[start : start + self.batch_size] for start in range(0, per_rank, self.batch_size)]
-
-    def _log_probs(
-        self, trainer: PairTrainer, batches: list[list[Pair]], *, reference: bool
-    ) -> dict[str, tuple[float, float]]:
-        import torch
-
-        from steps.train.stopping import Interrupted
-
-        found: dict[str, tuple[float, float]] = {}
-        for batch in batches:
-            if trainer.interruption.requested(trainer.args.device):
-                raise Interrupted("stopped by SIGTERM during an evaluation")
-            with torch.no_grad():
-                chosen, rejected = trainer.summed_log_probs(batch, reference=reference)
-            for pair, one, other in zip(batch, _floats(chosen), _floats(rejected), strict=True):
-                found[pair.id] = (one, other)
-        return found
+        margins = [_row(pair, found[pair.id]) for pair in self.pairs]
+        require_finite(margins)
+        return margins
 
 
 def _row(pair: Pair, sums: tuple[float, ...]) -> RowMargin:
@@ -112,7 +86,3 @@ def require_finite(rows: Sequence[RowMargin]) -> None:
         f"held-out evaluation: {who} {len(broken)} of {len(rows)} rows a log-probability that is not finite, "
         f"first row {first.id}; {mend}"
     )
-
-
-def _floats(values: torch.Tensor) -> list[float]:
-    return [float(value) for value in values.float().cpu()]

@@ -211,14 +211,19 @@ class _Run:
         at_work = Item("reference: a block at work", self.activations.at_work(pairs, adapter=False))
         hidden = Item("reference: hidden states", self.wide(2 * self.c))
         gradient = Item("log-probabilities: gradient", self.wide(FP32 + self.c))
+        # A precomputed reference passed before the first step, in evaluation's batches.
+        precomputed = self.arguments.precompute_ref_log_probs
+        reference = [
+            Phase("reference pass", (*kept, last, *self.gathered(), *self.head(1), at_work)),
+            Phase("reference, log-probabilities", (*kept, last, *self.gathered(1), *self.head(2), hidden, tile)),
+        ]
         # Tied embeddings are gathered for the policy's pass and stay; others again for the reference's.
-        before = held if self.shape.tied else [*kept, last, *self.head(1)]
+        before = held if self.shape.tied or precomputed else [*kept, last, *self.head(1)]
         return [
             self.loading(),
             Phase("evaluation", (*held, *self.evaluation())),
             Phase("forward, embeddings", (*before, *self.embeddings())),
-            Phase("reference pass", (*kept, last, *self.gathered(), *self.head(1), at_work)),
-            Phase("reference, log-probabilities", (*kept, last, *self.gathered(1), *self.head(2), hidden, tile)),
+            *([] if precomputed else reference),
             Phase("backward, log-probabilities", (*kept, last, *self.gathered(1), *self.head(1), tile, gradient)),
             Phase("backward, blocks", (*kept, *self.backward())),
             Phase("optimizer step", (*held, Item("AdamW: temporaries", self.adamw()))),

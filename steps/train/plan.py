@@ -75,6 +75,12 @@ def notes(arguments: TrainArguments, figures: Plan) -> list[str]:
             f"save_steps: {arguments.save_steps} is above the run's {figures.steps} steps: an interruption would lose "
             "everything before the end"
         )
+    seen = figures.pairs_seen
+    if arguments.precompute_ref_log_probs and figures.rows and seen is not None and seen <= figures.rows:
+        found.append(
+            f"precompute_ref_log_probs: the run sees {seen} pairs of {figures.rows} rows: no less work by "
+            "itself, only for later runs with the same ref_log_probs_cache"
+        )
     if arguments.fsdp and figures.ranks == 1:
         found.append("fsdp: true on one process: there is nothing to shard")
     if not arguments.fsdp and figures.ranks > 1:

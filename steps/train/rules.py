@@ -35,7 +35,8 @@ class Problem:
 
 def problems(arguments: TrainArguments, shape: ModelShape | None = None, gpu: Gpu | None = None) -> list[Problem]:
     """What keeps a run from doing what its recipe says. `shape` and `gpu`: where they are known."""
-    found = [*_loss(arguments), *_schedule(arguments), *_targets(arguments), *_attention(arguments)]
+    found = [*_loss(arguments), *_reference(arguments), *_schedule(arguments), *_targets(arguments)]
+    found += _attention(arguments)
     if shape:
         found += [*_model(arguments, shape), *_modules(arguments, shape)]
     if gpu:
@@ -70,6 +71,26 @@ def _loss(arguments: TrainArguments) -> Iterator[Problem]:
         yield Problem(
             "per_device_train_batch_size",
             f"1 leaves nothing to sort: {losses} compares the sorted rows of a batch; take 2 or more, or another loss",
+        )
+
+
+def _reference(arguments: TrainArguments) -> Iterator[Problem]:
+    cache = arguments.ref_log_probs_cache
+    if arguments.precompute_ref_log_probs and set(arguments.loss_type) == {"sft"}:
+        yield Problem(
+            "precompute_ref_log_probs",
+            "true: sft alone compares with no reference; leave it out, or add a loss that has one",
+        )
+    if cache and not arguments.precompute_ref_log_probs:
+        yield Problem(
+            "ref_log_probs_cache",
+            "would change nothing without precompute_ref_log_probs: true; set it, or leave the folder out",
+        )
+    if cache and "://" in cache:
+        yield Problem(
+            "ref_log_probs_cache",
+            f"{cache} is no folder; name one that the job can write to, or leave it out: values then go with the "
+            "checkpoints",
         )
 
 

@@ -61,7 +61,12 @@ class SystemFigures(TrainerCallback):
     def _mine(self) -> RankFigures:
         counts: Counts = self.trainer.counter.take()
         given = self.trainer.arguments
-        cost = throughput.flops(self.shape, given.lora_r, given.target_modules, counts) if self.shape else None
+        cost = None
+        if self.shape:
+            cost = throughput.flops(
+                self.shape, given.lora_r, given.target_modules, counts,
+                reference_pass=not given.precompute_ref_log_probs,
+            )  # fmt: skip
         steps, seconds, self.steps, self.seconds = self.steps, self.seconds, 0, 0.0
         node = int(os.environ.get("GROUP_RANK", "0"))  # torchrun's number of the node
         device = self.sampler.index if self.sampler else self._cuda_index()

@@ -9,7 +9,7 @@ of w weights costs 2 w a token forward, 2 w for the gradient of its input and 2 
 LoRA run never computes the last for the frozen base, so that the usual 6 N does not hold for its training pass:
 
     policy, forward and backward:  4 W + 6 A a token, 4 V a scored token, 6 a squared length
-    reference, forward only:       2 W a token, 2 V a scored token, 2 a squared length
+    reference, forward only:       2 W a token, 2 V a scored token, 2 a squared length; none where it is precomputed
 
 W: weights of the blocks' linear layers; A: adapter weights on them; V: weights of the LM head, which trl applies to the
 answers' tokens only; squared length: attention's two products, layers * heads * head_dim a pair of positions, of which
@@ -95,18 +95,23 @@ class Counter:
         return Counts() if sums is None else Counts(*(int(value) for value in sums.tolist()))
 
 
-def flops(shape: ModelShape, rank: int, targets: Sequence[str], counts: Counts) -> float:
+def flops(
+    shape: ModelShape, rank: int, targets: Sequence[str], counts: Counts, *, reference_pass: bool = True
+) -> float:
     """Model FLOPs of training on `counts` with DPO and LoRA: the formula at the top of this module.
 
     Args:
         rank: lora_r.
         targets: target_modules.
+        reference_pass: whether the steps compute the reference.
     """
     base = shape.layers * shape.block_linear
     adapter = sum(rank * (one.inputs + one.outputs) for one in shape.adapted(targets) if one.name != EMBEDDINGS)
     attention = shape.layers * shape.heads * shape.head_dim
     policy = (4 * base + 6 * adapter) * counts.tokens + 4 * shape.embedding * counts.scored
     policy += 6 * attention * counts.squares
+    if not reference_pass:
+        return float(policy)
     reference = 2 * base * counts.tokens + 2 * shape.embedding * counts.scored + 2 * attention * counts.squares
     return float(policy + reference)
 

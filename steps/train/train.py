@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from trl import DPOConfig
 
     from steps.train.callbacks import HeldOutEvaluation, MetricLines
+    from steps.train.reference_cache import Cache
     from steps.train.trackers import Tracking
     from steps.train.trainer import PairTrainer
 
@@ -52,7 +53,7 @@ NOT_IN_FINGERPRINT = {
     "output_dir", "train_data", "validation_data", "model_id", "base_model_name", "logging_steps", "eval_steps",
     "save_steps", "save_total_limit", "dataloader_num_workers", "ddp_timeout", "mlflow_uri", "mlflow_experiment_name",
     "wandb_project", "run_name", "merge_weights", "per_device_eval_batch_size",
-    "initial_adapter",
+    "initial_adapter", "ref_log_probs_cache",
 }  # fmt: skip
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes")
@@ -102,12 +103,16 @@ def main(argv: list[str]) -> None:
 
     if not torch.cuda.is_available():
         fsdp_cpu.apply(arguments.fsdp)
+    from steps.train import reference
     from steps.train.trainer import PairTrainer
 
     trainer = PairTrainer(
         arguments, load_base(arguments), tokenizer, train_pairs, config, marker, peft_config=lora_config(arguments)
     )
-    lines, held_out = add_callbacks(trainer, arguments, validation_pairs)
+    cache = None
+    if arguments.precompute_ref_log_probs and config.process_index == 0:
+        cache = reference.open_cache(arguments, Path(config.output_dir), initial, LIBRARIES)
+    lines, held_out = add_callbacks(trainer, arguments, train_pairs, validation_pairs, cache)
     rows = {
         "train": {"given": len(train_records), "used": len(train_pairs), **train_left.counts},
         "validation": {"given": len(validation_records), "used": len(validation_pairs), **validation_left.counts},
@@ -188,7 +193,7 @@ def trainer_config(arguments: TrainArguments, checkpoints_at: Path) -> DPOConfig
     from trl import DPOConfig
 
     taken = set(DPOConfig.__dataclass_fields__) & set(TrainArguments.model_fields)
-    own = {"output_dir", "fsdp_config", "fsdp", "trust_remote_code", "save_total_limit"}
+    own = {"output_dir", "fsdp_config", "fsdp", "trust_remote_code", "save_total_limit", "precompute_ref_log_probs"}
     try:
         return DPOConfig(
             output_dir=str(checkpoints_at),
@@ -274,13 +279,17 @@ def fingerprint(arguments: TrainArguments, rows_hash: str, initial: str | None) 
 def add_callbacks(
     trainer: PairTrainer,
     arguments: TrainArguments,
+    train_pairs: list[data.Pair],
     validation_pairs: list[data.Pair],
+    cache: Cache | None,
 ) -> tuple[MetricLines, HeldOutEvaluation]:
+    """What happens beside the steps; `cache`: of reference log-probs, on the first rank."""
     from transformers import PrinterCallback
 
     from steps.train.callbacks import FirstStepChecks, HeldOutEvaluation, MetricLines
     from steps.train.evaluation import HeldOut
     from steps.train.figures import Evaluation
+    from steps.train.reference import ReferenceLogProbs
     from steps.train.stopping import StopOnBadFigures, StopOnSignal, StopWithoutGain
     from steps.train.system import SystemFigures
 
@@ -294,8 +303,9 @@ def add_callbacks(
     )
     trainer.remove_callback(PrinterCallback)
     callbacks = [
-        SystemFigures(trainer),
         FirstStepChecks(trainer),
+        *([ReferenceLogProbs(trainer, train_pairs, cache)] if arguments.precompute_ref_log_probs else []),
+        SystemFigures(trainer),
         StopOnSignal(trainer),
         lines,
         StopOnBadFigures(arguments),

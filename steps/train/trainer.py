@@ -34,22 +34,38 @@ NON_MODEL_INPUTS = ("completion_mask",)
 LN2_TOLERANCE = 1e-3
 
 
+def rounding(arguments: TrainArguments) -> float:
+    """What a token's log-probability may change by where its row is computed in another batch: three deviations, nats.
+
+    In bfloat16 a logit of 16 to 32 is a multiple of 1/8.
+    """
+    return 0.1 if arguments.bf16 else 1e-4
+
+
 @dataclass
 class PairCollator(DataCollatorMixin):
-    """Pads pairs into one batch, the chosen half first, as TRL's loss expects it: [2 * pairs, longest]."""
+    """Pads pairs into one batch, the chosen half first, as TRL's loss expects it: [2 * pairs, longest].
+
+    `reference`: precomputed reference sums of the training rows, [rows, 2] for chosen and rejected; a row's go with it.
+    """
 
     pad_token_id: int
     return_tensors: str = "pt"
+    reference: torch.Tensor | None = None
 
     def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         sides = [(row, side) for side in ("chosen", "rejected") for row in examples]
         ids = [torch.tensor(row["prompt_ids"] + row[f"{side}_ids"]) for row, side in sides]
         masks = [torch.tensor([0] * len(row["prompt_ids"]) + row[f"{side}_mask"]) for row, side in sides]
-        return {
+        batch = {
             "input_ids": pad(ids, padding_value=self.pad_token_id, padding_side="right"),
             "attention_mask": pad([torch.ones_like(row) for row in ids], padding_value=0, padding_side="right"),
             "completion_mask": pad(masks, padding_value=0, padding_side="right"),
         }
+        if self.reference is not None and "row" in examples[0]:
+            chosen, rejected = self.reference[[row["row"] for row in examples]].unbind(dim=1)
+            batch |= {"ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
+        return batch
 
 
 class PairTrainer(DPOTrainer):
@@ -61,6 +77,7 @@ class PairTrainer(DPOTrainer):
       which ln 2 is 0.6914;
     - a checkpoint holds the adapter and the optimizer, never the frozen base; it is written beside its place, and older
       ones are removed when it is whole;
+    - with `precompute_ref_log_probs` the reference comes from the collator's table, which `ReferenceLogProbs` fills in;
     - SIGTERM ends it between two steps, with a checkpoint;
     - the first loss must be ln 2 where theory says so: otherwise the reference is not the model training starts from,
       which is the base, or with `initial_adapter` the base with that adapter.
@@ -86,6 +103,10 @@ class PairTrainer(DPOTrainer):
             data_collator=PairCollator(tokenizer.pad_token_id),
             peft_config=None if arguments.initial_adapter else peft_config,
         )
+        if arguments.precompute_ref_log_probs:
+            # For TRL's loss; its own precomputing is never asked for. NaN until ReferenceLogProbs fills it in.
+            self.precompute_ref_logps = True
+            self.data_collator.reference = torch.full((len(train_pairs), 2), math.nan)
         self.arguments, self.marker = arguments, marker
         self.interruption, self.interrupted = Interruption(), False
         self.first_loss_is_due = True
@@ -104,7 +125,7 @@ class PairTrainer(DPOTrainer):
         return dataset
 
     def _set_signature_columns_if_needed(self) -> None:
-        self._signature_columns = ["prompt_ids", "chosen_ids", "chosen_mask", "rejected_ids", "rejected_mask"]
+        self._signature_columns = ["prompt_ids", "chosen_ids", "chosen_mask", "rejected_ids", "rejected_mask", "row"]
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -114,15 +135,20 @@ class PairTrainer(DPOTrainer):
         result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         if self.first_loss_is_due and self.model.training:
             self.first_loss_is_due = False
-            self._check_first_loss(float((result[0] if return_outputs else result).detach()))
+            self._check_first_loss(float((result[0] if return_outputs else result).detach()), inputs)
         return result
 
-    def _check_first_loss(self, loss: float) -> None:
+    def _check_first_loss(self, loss: float, inputs: Any) -> None:
         if not math.isfinite(loss):
             raise StepError(f"the first loss is {loss}; check bf16, the model's weights and max_length")
         fresh = self.state.global_step == 0
         standard = self.arguments.loss_type == ["sigmoid"] and self.arguments.label_smoothing == 0
-        if fresh and standard and abs(loss - math.log(2)) > LN2_TOLERANCE:
+        tolerance = LN2_TOLERANCE
+        if self.arguments.precompute_ref_log_probs:
+            # The reference was computed in other batches: the roundings of all tokens add up as their root.
+            margin = rounding(self.arguments) * math.sqrt(inputs["completion_mask"].sum())
+            tolerance += self.arguments.beta / 2 * margin / len(inputs["ref_chosen_logps"])
+        if fresh and standard and abs(loss - math.log(2)) > tolerance:
             raise StepError(
                 f"the first loss is {loss:.4f} and must be ln 2 = 0.6931: before the first step policy and reference "
                 "are the same model, so the reference log-probabilities are wrong; do not trust this run"

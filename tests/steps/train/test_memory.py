@@ -74,6 +74,19 @@ def test_an_initial_adapter_lies_there_a_second_time_as_the_reference() -> None:
     assert items("loading", arguments={"initial_adapter": "earlier"})["adapter: float32 weights"] == 2 * 4 * 256
 
 
+def test_a_precomputed_reference_has_no_part_in_the_steps() -> None:
+    wide = model_shape.shape(models.QWEN3_8B)
+    with_pass, without = (estimate(recipe(precompute_ref_log_probs=on), wide, ranks=4) for on in (False, True))
+    names = [phase.name for phase in without.phases]
+    assert names == [phase.name for phase in with_pass.phases if not phase.name.startswith("reference")]
+    assert len(names) == len(with_pass.phases) - 2
+    sizes = {phase.name: phase.bytes for phase in without.phases}
+    # Embeddings that are not tied are gathered at the beginning of the policy's pass alone, when nothing is kept yet.
+    before = {phase.name: phase.bytes for phase in with_pass.phases if phase.name in names}
+    assert sizes.pop("forward, embeddings") < before.pop("forward, embeddings")
+    assert sizes == before
+
+
 def test_qloras_figures_come_out() -> None:
     """Dettmers et al. 2023, section 3: the constants take 0.5 bits a weight, doubly quantised 0.127."""
     shape = model_shape.shape(models.LLAMA_70B)

@@ -62,8 +62,10 @@ def test_steps_are_the_trainers(rows: int, each: int, ranks: int, accumulation: 
         ({"save_steps": 500}, 1, 1000, "save_steps: 500 is above the run's 63 steps: an interruption would lose every"),
         ({"fsdp": True, "save_steps": 1}, 1, 1000, "fsdp: true on one process: there is nothing to shard"),
         ({"fsdp": False, "save_steps": 1}, 4, 1000, "fsdp: false on 4 processes: each holds the whole base"),
+        ({"precompute_ref_log_probs": True}, 1, 100,
+         "precompute_ref_log_probs: the run sees 100 pairs of 100 rows: no less work by itself, only for later runs"),
     ],
-)
+)  # fmt: skip
 def test_what_is_worth_a_second_look_is_said(arguments: dict[str, Any], ranks: int, rows: int, note: str) -> None:
     made = recipe(**arguments)
     assert any(line.startswith(note) for line in notes(made, plan(made, ranks, rows)))

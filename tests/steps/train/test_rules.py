@@ -35,6 +35,15 @@ def test_the_recipes_here_are_sound(path: Path) -> None:
         ({"loss_type": "aot", "per_device_train_batch_size": 1},
          "per_device_train_batch_size: 1 leaves nothing to sort: aot compares the sorted rows of a batch; take 2 or "
          "more, or another loss"),
+        ({"precompute_ref_log_probs": True, "loss_type": "sft"},
+         "precompute_ref_log_probs: true: sft alone compares with no reference; leave it out, or add a loss that has "
+         "one"),
+        ({"ref_log_probs_cache": "/shared/logps"},
+         "ref_log_probs_cache: would change nothing without precompute_ref_log_probs: true; set it, or leave the "
+         "folder out"),
+        ({"ref_log_probs_cache": "s3://bucket/logps", "precompute_ref_log_probs": True},
+         "ref_log_probs_cache: s3://bucket/logps is no folder; name one that the job can write to, or leave it out: "
+         "values then go with the checkpoints"),
         ({"lr_scheduler_type": "constant", "warmup_steps": 10},
          "warmup_steps: would change nothing with lr_scheduler_type: constant; set lr_scheduler_type: "
          "constant_with_warmup, or 0"),

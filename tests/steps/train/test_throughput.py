@@ -34,12 +34,14 @@ def test_the_formula_is_what_torch_counts_for_a_policy_and_a_reference_pass() ->
     ids = torch.randint(0, 100, (3, 10))
     with FlopCounterMode(display=False) as counted:
         model(ids).logits.sum().backward()
+        policy = counted.get_total_flops()
         with torch.no_grad(), model.disable_adapter():
             model(ids)
     # Eager attention computes both halves of the causal square, and this model's head scores every token.
     counts = Counts(tokens=30, padded=30, scored=30, squares=2 * 3 * 10**2)
     expected = throughput.flops(model_shape.shape(SMALL), 4, ["all-linear"], counts)
     assert counted.get_total_flops() == expected
+    assert policy == throughput.flops(model_shape.shape(SMALL), 4, ["all-linear"], counts, reference_pass=False)
 
 
 def test_a_counter_adds_up_masks_and_starts_anew_when_taken() -> None:

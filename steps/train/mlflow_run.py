@@ -9,6 +9,7 @@ from typing import Any
 
 from steps import contract
 from steps.train.delivery import Entry, Refused, Status
+from steps.train.tracker_settings import login, without_password
 
 log = logging.getLogger("train")
 
@@ -26,13 +27,16 @@ class MlflowRun:
     name = "mlflow"
 
     def __init__(self, uri: str, experiment: str, run_name: str | None, key: str, run_id: str | None = None):
-        self.uri, self.experiment, self.run_name, self.key = uri, experiment, run_name, key
+        self.uri, self.experiment, self.run_name, self.key = without_password(uri), experiment, run_name, key
+        self._login = login(uri)
         self.run_id = run_id
         self._client: Any = None
 
     def open(self) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(REQUEST_SECONDS))
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        if self._login:  # not in the address, which stands in every error of the client
+            os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = self._login
         from mlflow import MlflowClient
 
         client = MlflowClient(tracking_uri=self.uri)

@@ -24,7 +24,7 @@ from steps.train.arguments import TrainArguments
 from steps.train.delivery import Delivery, Entry, Outcome, Status
 from steps.train.mlflow_run import MlflowRun
 from steps.train.stopping import Interrupted
-from steps.train.tracker_settings import without_password
+from steps.train.tracker_settings import shown, without_password
 from steps.train.wandb_run import WandbRun
 
 log = logging.getLogger("train")
@@ -109,10 +109,7 @@ class Tracking(TrainerCallback):
         self.deliveries = open_trackers(self.state, folder)
         for delivery in self.deliveries:
             importlib.import_module(delivery.tracker.name)  # seconds, which would otherwise slow the first steps down
-        given = arguments.model_dump(mode="json")
-        if arguments.mlflow_uri:
-            given["mlflow_uri"] = without_password(arguments.mlflow_uri)
-        self._put(Entry("params", given | {"fingerprint": fingerprint} | dict(facts)))
+        self._put(Entry("params", shown(arguments) | {"fingerprint": fingerprint} | dict(facts)))
         if report:
             self._put(Entry("report", dict(report)))
 
@@ -151,7 +148,7 @@ class Tracking(TrainerCallback):
             outcome, tracker = self.outcomes[delivery.tracker.name], delivery.tracker
             found[tracker.name] = asdict(outcome) | {"run_id": tracker.run_id, "to_send": self.to_send(delivery)}
             if isinstance(tracker, MlflowRun):
-                found[tracker.name] |= {"uri": without_password(tracker.uri), "experiment": tracker.experiment}
+                found[tracker.name] |= {"uri": tracker.uri, "experiment": tracker.experiment}
             else:
                 found[tracker.name] |= {"project": tracker.project, "offline": tracker.offline}
         return found

@@ -362,14 +362,15 @@ def save(
     contract.write_json(output / "evaluation.json", evaluation)
     history = curves.finite(lines.history)
     contract.write_json(output / "history.json", history)
-    report.write(output, evaluation, history, trainer.arguments.model_dump(mode="json"), sources)
+    arguments = tracker_settings.shown(trainer.arguments)
+    report.write(output, evaluation, history, arguments, sources)
     tracking.finish(output, evaluation, trainer.state.global_step)
     files = {path.name: contract.sha256(path) for path in sorted(output.iterdir()) if path.is_file()}
     manifest = {
         "steps_planned": trainer.state.max_steps,
         "steps_done": trainer.state.global_step,
         "fingerprint": trainer.marker.fingerprint,
-        "arguments": trainer.arguments.model_dump(mode="json"),
+        "arguments": arguments,
         "files": files,
     }
     contract.write_json(output / "manifest.json", manifest)

@@ -74,7 +74,7 @@ def test_rows_left_out_and_arguments_are_listed_without_a_password() -> None:
     assert "train 600 590 too_long : 10 rows, such as chats.jsonl:7" in said
     assert "validation 60 60 none" in said
     assert "loss_type sigmoid, sft" in said
-    assert "mlflow_uri https://…@tracker.test/mlflow" in said
+    assert "mlflow_uri https://tracker.test/mlflow" in said
     assert "run_name not set" in said
 
 

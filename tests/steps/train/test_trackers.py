@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 import logging
@@ -9,12 +10,14 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -23,7 +26,7 @@ from steps.train import trackers
 from steps.train.arguments import TrainArguments
 from steps.train.delivery import Delivery, Entry, Refused, read_buffer
 from steps.train.mlflow_run import MlflowRun
-from steps.train.tracker_settings import check, without_password
+from steps.train.tracker_settings import check, login, shown, without_password
 from steps.train.trackers import State
 from tests.steps.train import wandb_files
 
@@ -101,11 +104,42 @@ def test_the_arn_of_a_tracking_server_finds_its_plugin(monkeypatch: pytest.Monke
 def test_a_password_in_an_address_is_never_shown_or_kept(tmp_path: Path) -> None:
     assert without_password("https://me:secret@host:5000/x") == "https://host:5000/x"
     assert without_password("sqlite:////tmp/a@b.db") == "sqlite:////tmp/a@b.db"
+    assert login("https://me:s%40cret@host") == ("me", "s@cret")
+    assert login("https://me@host") is None and login("sqlite:////tmp/a:b@c.db") is None
     arguments = TrainArguments(model_id="m", mlflow_uri="https://me:secret@host")
+    assert shown(arguments) == arguments.model_dump(mode="json") | {"mlflow_uri": "https://host"}
     state = State.of(tmp_path, "f", arguments)
     state.write(tmp_path)
     assert state.arguments["mlflow_uri"] == "https://me:secret@host"
     assert "secret" not in (tmp_path / trackers.STATE).read_text()
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A tracking server that notes who asks and refuses everyone."""
+
+    asked: ClassVar[list[str | None]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.headers["Authorization"])
+        self.send_error(403)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on stderr."""
+
+
+def test_the_server_gets_the_password_and_the_error_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.exceptions import MlflowException
+
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "another's")
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        run = MlflowRun(f"http://me:s%40cret@127.0.0.1:{server.server_port}", "dpo", None, KEY)
+        with pytest.raises(MlflowException) as error:
+            run.open()
+        server.shutdown()
+    assert Refusing.asked == [f"Basic {base64.b64encode(b'me:s@cret').decode()}"]
+    assert "cret" not in str(error.value) + run.uri
 
 
 def test_a_run_is_continued_by_its_own_fingerprint_only(tmp_path: Path) -> None:
@@ -279,9 +313,12 @@ def test_a_training_and_its_restart_are_one_run_in_both_trackers(train, pairs: P
 @pytest.mark.slow
 def test_a_dead_server_stops_no_training_and_its_entries_can_be_sent_later(train, run, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    done = train(output, 0, **SHORT | {"max_steps": 2}, mlflow_uri="http://127.0.0.1:9")
+    done = train(output, 0, **SHORT | {"max_steps": 2}, mlflow_uri="http://ada:s3cr3t@127.0.0.1:9")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (output / "manifest.json").is_file()
+    assert json.loads((output / "manifest.json").read_text())["arguments"]["mlflow_uri"] == "http://127.0.0.1:9"
+    left = [path for path in output.rglob("*") if path.is_file()]
+    assert len(left) > 10 and not [path for path in left if b"s3cr3t" in path.read_bytes()]
+    assert "s3cr3t" not in done.stdout + done.stderr
     assert done.stdout.count("training goes on") == 1 and "WARNING mlflow: not delivered: " in done.stdout
     account = json.loads((output / "tracking.json").read_text())["mlflow"]
     command = f"python -m steps.train.send_tracking --checkpoints {output / 'checkpoints'}"

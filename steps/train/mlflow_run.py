@@ -31,6 +31,7 @@ class MlflowRun:
         self._login = login(uri)
         self.run_id = run_id
         self._client: Any = None
+        self._told: dict[str, int] = {}  # the last step of every figure that the run has
 
     def open(self) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(REQUEST_SECONDS))
@@ -51,6 +52,7 @@ class MlflowRun:
         if not runs:
             return None
         client.update_run(runs[0].info.run_id, status="RUNNING")
+        self._told = {one.key: one.step for one in runs[0].data.to_proto().metrics}
         return str(runs[0].info.run_id)
 
     def _create(self, client: Any, experiment: str) -> str:
@@ -86,11 +88,14 @@ class MlflowRun:
             self._client.log_batch(self.run_id, tags=changed)
 
     def _metrics(self, entry: Entry) -> None:
+        """A step that a restart repeats, from the checkpoint to where the earlier start ended, is told once."""
         from mlflow.entities import Metric
 
-        figures = [Metric(key, value, entry.milliseconds, entry.step) for key, value in entry.values.items()]
+        new = {key: value for key, value in entry.values.items() if entry.step > self._told.get(key, -1)}
+        figures = [Metric(key, value, entry.milliseconds, entry.step) for key, value in new.items()]
         for start in range(0, len(figures), METRICS_A_BATCH):
             self._client.log_batch(self.run_id, metrics=figures[start : start + METRICS_A_BATCH])
+        self._told |= dict.fromkeys(new, entry.step)
 
     def _report(self, entry: Entry) -> None:
         """An artifact lies in another store than the run; where that one fails the run must not wait for it."""

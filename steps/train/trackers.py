@@ -10,7 +10,7 @@ import importlib
 import logging
 import shlex
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -154,13 +154,14 @@ class Tracking(TrainerCallback):
         return found
 
     def to_send(self, delivery: Delivery) -> str | None:
-        """The command that sends what did not arrive; None where all did."""
+        """The commands that send what did not arrive; None where all did."""
         tracker, outcome = delivery.tracker, self.outcomes[delivery.tracker.name]
-        if isinstance(tracker, WandbRun) and tracker.files and (tracker.offline or not outcome.closed):
-            return f"wandb sync {shlex.quote(str(tracker.files))}"
-        if outcome.undelivered or not outcome.closed:
-            return f"python -m steps.train.send_tracking --checkpoints {shlex.quote(str(self.folder))}"
-        return None
+        commands = []
+        if isinstance(tracker, WandbRun) and (left := tracker.folders(uploaded=outcome.closed and not tracker.offline)):
+            commands.append(shlex.join(["wandb", "sync", *map(str, left)]))
+        if outcome.undelivered or not (outcome.closed or commands):
+            commands.append(f"python -m steps.train.send_tracking --checkpoints {shlex.quote(str(self.folder))}")
+        return " && ".join(commands) or None
 
     def _end(self, status: Status, seconds: float) -> None:
         """Once; later calls find the deliveries ended."""
@@ -202,13 +203,9 @@ class Tracking(TrainerCallback):
 
 
 def data_report(train_data: Path) -> dict[str, Any] | None:
-    """The Preprocess step's report: in the channel `report`, or beside the folder of training rows; None without."""
-    places: Sequence[Path] = (contract.channel("report"), train_data.parent / "report")
-    for place in places:
-        if (place / "report.json").is_file():
-            found = contract.read_json(place / "report.json", "the report of the data")
-            return found if isinstance(found, dict) else None
-    return None
+    """The Preprocess step's report, beside the folder of training rows as a job's channel is too; None without."""
+    file = train_data.parent / "report" / "report.json"
+    return contract.read_json(file, "the report of the data") if file.is_file() else None
 
 
 def load_state(folder: Path) -> State:

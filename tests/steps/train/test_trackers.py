@@ -28,6 +28,7 @@ from steps.train.delivery import Delivery, Entry, Refused, read_buffer
 from steps.train.mlflow_run import MlflowRun
 from steps.train.tracker_settings import check, login, shown, without_password
 from steps.train.trackers import State
+from steps.train.wandb_run import WandbRun
 from tests.steps.train import wandb_files
 
 KEY = "0123456789abcdef"
@@ -193,6 +194,36 @@ def test_what_mlflow_can_never_take_is_refused_and_not_tried_again(database: str
         run.send(Entry("metrics", {"what?": 1.0}, 1))
 
 
+def test_a_figure_that_an_earlier_start_told_is_not_told_again(database: str) -> None:
+    def start(*steps: int, **other: float) -> None:
+        run = MlflowRun(database, "dpo", None, KEY)
+        run.open()
+        for step in steps:
+            run.send(Entry("metrics", {"loss": 1 / step} | other, step))
+
+    start(1, 2, 3)
+    start(2, 3, 4, eval_loss=0.5)  # continued from a checkpoint after step 1; its evaluations are new
+    (found,) = runs(database)
+    told = {key: client(database).get_metric_history(found.info.run_id, key) for key in ("loss", "eval_loss")}
+    assert {key: [one.step for one in history] for key, history in told.items()} == {
+        "loss": [1, 2, 3, 4], "eval_loss": [2, 3, 4],
+    }  # fmt: skip
+
+
+# W&B
+
+
+def test_what_is_left_to_sync_is_of_every_start_of_the_run_and_of_no_other(tmp_path: Path) -> None:
+    run = WandbRun("dpo", None, KEY, tmp_path)
+    names = [f"offline-run-20261124_0900-{KEY}", "offline-run-20261124_0930-other", f"run-20261124_1000-{KEY}"]
+    folders = [tmp_path / "wandb" / name for name in names]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    (tmp_path / "wandb" / "latest-run").symlink_to(folders[2])
+    assert run.folders(uploaded=False) == [folders[0], folders[2]]
+    assert run.folders(uploaded=True) == [folders[0]]
+
+
 # A server that dies
 
 
@@ -293,7 +324,7 @@ def test_a_training_and_its_restart_are_one_run_in_both_trackers(train, pairs: P
     assert found.data.params["data_hash"] == report["data_hash"]
     assert found.data.params["library.trl"] == "1.16.0" and len(found.data.params["rows_hash"]) == 64
     losses = client(uri).get_metric_history(found.info.run_id, "loss")
-    assert sorted({one.step for one in losses}) == [1, 2, 3, 4]
+    assert sorted(one.step for one in losses) == [1, 2, 3, 4]  # steps 3 and 4, told by both, once
     logged = {entry["step"]: entry["loss"] for entry in lines if "loss" in entry}
     resumed = {step: loss for step, loss in logged.items() if step > 2}
     assert {one.step: one.value for one in losses if one.step > 2} == pytest.approx(resumed)
@@ -307,7 +338,7 @@ def test_a_training_and_its_restart_are_one_run_in_both_trackers(train, pairs: P
     assert wandb_files.config(files[0])["beta"] == 0.1
     steps = [{row["step"] for row in wandb_files.history(path) if "loss" in row} for path in files]
     assert steps == [{1, 2, 3, 4}, {3, 4}]
-    assert account["wandb"]["to_send"] == f"wandb sync {files[1].parent}"
+    assert account["wandb"]["to_send"] == f"wandb sync {files[0].parent} {files[1].parent}"
 
 
 @pytest.mark.slow

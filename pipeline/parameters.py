@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.schema import Gate, Preprocess, Register, Train
 from pipeline.settings import Workflow
+from steps.train import rules
 from steps.train.arguments import LossType, TrainArguments
 
 Kind = Literal["String", "Integer", "Float"]
@@ -140,11 +141,14 @@ def training_arguments(workflow: Workflow, values: Mapping[str, str]) -> TrainAr
         changed["base_model_name"] = values.get("ModelUri", workflow.model_uri)
     elif "ModelId" in values:
         changed["model_id"] = values["ModelId"]
+    if "MergeWeights" in values:
+        changed["merge_weights"] = values["MergeWeights"]
     return TrainArguments.model_validate(workflow.recipe.model_dump() | changed)
 
 
 def range_problems(workflow: Workflow, overrides: Mapping[str, str]) -> list[str]:
-    """What is out of range among values that a person typed, judged by the same rules as the files they override."""
+    """What is out of range, or could not be served, among values that a person typed; the rules are those of the files
+    that they override."""
     found = []
     for name, (section, field) in SETTINGS.items():
         if name in overrides:
@@ -152,12 +156,15 @@ def range_problems(workflow: Workflow, overrides: Mapping[str, str]) -> list[str
                 section.__pydantic_validator__.validate_assignment(section.model_construct(), field, overrides[name])
             except ValidationError as error:
                 found.append(f"{name}: {error.errors()[0]['msg'].replace('Input should', 'must')}")
+    names = {field: name for name, (field, _) in TRAINING.items()}
     try:
-        training_arguments(workflow, overrides)
+        arguments = training_arguments(workflow, overrides)
     except ValidationError as error:
-        names = {field: name for name, (field, _) in TRAINING.items()}
         for detail in error.errors():
             field = str(detail["loc"][0]) if detail["loc"] else ""
             message = detail["msg"].removeprefix("Value error, ").replace("Input should", "must")
             found.append(f"{names.get(field, field)}: {message}" if field else message)
+    else:
+        served = rules.serving_problems(arguments)
+        found += [f"{names.get(problem.key, problem.key)}: {problem.message}" for problem in served]
     return found

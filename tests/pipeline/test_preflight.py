@@ -72,7 +72,7 @@ def test_a_recipe_that_fits_is_drawn_as_a_table(run, tmp_path: Path) -> None:
 def test_problems_name_their_line_and_the_next_command(run, tmp_path: Path) -> None:
     folder = config(tmp_path / "model", models.LLAMA_70B)
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("model_id: m/m\nmax_length: 2048\n\nlabel_smoothing: 0.1\nlora_r: 24\n")
+    recipe.write_text("model_id: m/m\nmax_length: 2048\n\nlabel_smoothing: 0.1\nlora_r: 513\n")
     options = ("--recipe", recipe, "--instance-type", "ml.p4d.24xlarge", "--instance-count", "2")
     done = run("pipeline.py", "check", *options, "--model-config", folder / "config.json")
     assert done.returncode == 1

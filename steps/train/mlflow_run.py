@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 from steps import contract
@@ -65,7 +66,8 @@ class MlflowRun:
         from mlflow.exceptions import MlflowException
 
         try:
-            {"params": self._params, "metrics": self._metrics, "report": self._report}[entry.kind](entry)
+            tell = {"params": self._params, "metrics": self._metrics, "report": self._report, "text": self._artifact}
+            tell[entry.kind](entry)
         except MlflowException as error:
             if error.error_code in NEVER:
                 raise Refused(contract.first_line(error)) from None
@@ -98,11 +100,18 @@ class MlflowRun:
         self._told |= dict.fromkeys(new, entry.step)
 
     def _report(self, entry: Entry) -> None:
+        self._store(self._client.log_dict, entry.values, REPORT)
+
+    def _artifact(self, entry: Entry) -> None:
+        for name, text in entry.values.items():
+            self._store(self._client.log_text, text, name)
+
+    def _store(self, log: Callable[[str, Any, str], None], content: Any, name: str) -> None:
         """An artifact lies in another store than the run; where that one fails the run must not wait for it."""
         try:
-            self._client.log_dict(self.run_id, entry.values, REPORT)
+            log(self.run_id, content, name)
         except Exception as error:  # boto3, azure, the disk: every artifact store raises its own
-            raise Refused(f"{REPORT} cannot be stored: {contract.first_line(error)}") from None
+            raise Refused(f"{name} cannot be stored: {contract.first_line(error)}") from None
 
 
 def _text(value: Any) -> str:

@@ -21,6 +21,7 @@ from transformers import TrainerCallback
 from steps import contract
 from steps.train import metrics
 from steps.train.arguments import TrainArguments
+from steps.train.card import CARD
 from steps.train.delivery import Delivery, Entry, Outcome, Status
 from steps.train.mlflow_run import MlflowRun
 from steps.train.stopping import Interrupted
@@ -134,9 +135,10 @@ class Tracking(TrainerCallback):
         self._end("KILLED", STOP_SECONDS)
 
     def finish(self, output: Path, evaluation: Mapping[str, Any], step: int) -> None:
-        """Tell the final evaluation, end the run, and write tracking.json into `output`."""
+        """Tell the final evaluation and the model card, end the run, and write tracking.json into `output`."""
         for when in ("before", "after"):
             self._put_figures({f"final/{when}/{name}": value for name, value in evaluation[when].items()}, step)
+        self._put(Entry("text", {CARD: (output / CARD).read_text(encoding="utf-8")}))
         self._end("FINISHED", FINISH_SECONDS)
         if self.outcomes:
             contract.write_json(output / REPORT, self.account())
@@ -200,12 +202,6 @@ class Tracking(TrainerCallback):
     def _put(self, entry: Entry) -> None:
         for delivery in self.deliveries:
             delivery.put(entry)
-
-
-def data_report(train_data: Path) -> dict[str, Any] | None:
-    """The Preprocess step's report, beside the folder of training rows as a job's channel is too; None without."""
-    file = train_data.parent / "report" / "report.json"
-    return contract.read_json(file, "the report of the data") if file.is_file() else None
 
 
 def load_state(folder: Path) -> State:

@@ -46,6 +46,11 @@ class WandbRun:
     def send(self, entry: Entry) -> None:
         if entry.kind == "metrics":
             self._run.log({**entry.values, "step": entry.step})
+        elif entry.kind == "text":
+            for name, text in entry.values.items():
+                file = Path(self._run.dir) / name
+                file.write_text(text, encoding="utf-8")
+                self._run.save(file, base_path=file.parent, policy="now")
         else:
             values = {"data_report": entry.values} if entry.kind == "report" else entry.values
             self._run.config.update(values, allow_val_change=True)

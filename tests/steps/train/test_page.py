@@ -94,3 +94,10 @@ def test_hostile_data_is_text() -> None:
     assert "{{ 7 * 7 }}{% raw %}" in said
     assert "[U+202E]gnol[U+202C]" in said
     assert not HIDDEN.search(html)
+
+
+def test_the_reference_is_named() -> None:
+    run = runs.run()
+    assert "The reference is the base model with the adapter off." in text_of(run)
+    run["arguments"]["initial_adapter"] = "/earlier"
+    assert "The reference is the base model with the initial adapter on." in text_of(run)

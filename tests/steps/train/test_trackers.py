@@ -328,6 +328,7 @@ def test_a_training_and_its_restart_are_one_run_in_both_trackers(train, pairs: P
     logged = {entry["step"]: entry["loss"] for entry in lines if "loss" in entry}
     resumed = {step: loss for step, loss in logged.items() if step > 2}
     assert {one.step: one.value for one in losses if one.step > 2} == pytest.approx(resumed)
+    assert "README.md" in {file.path for file in client(uri).list_artifacts(found.info.run_id)}
     assert {"tokens_per_second", "step_seconds", "eval_loss", "final/after/loss"} <= found.data.metrics.keys()
     assert "mfu" not in found.data.metrics  # a CPU's peak is not known
 
@@ -336,6 +337,8 @@ def test_a_training_and_its_restart_are_one_run_in_both_trackers(train, pairs: P
     files = sorted((output / "checkpoints" / "wandb").rglob("*.wandb"), key=lambda path: path.stat().st_mtime)
     assert len(files) == 2 and {wandb_files.run_id(path) for path in files} == {account["wandb"]["run_id"]}
     assert wandb_files.config(files[0])["beta"] == 0.1
+    card = (output / "README.md").read_text()
+    assert (files[1].parent / "files" / "README.md").read_text() == card and report["data_hash"] in card
     steps = [{row["step"] for row in wandb_files.history(path) if "loss" in row} for path in files]
     assert steps == [{1, 2, 3, 4}, {3, 4}]
     assert account["wandb"]["to_send"] == f"wandb sync {files[0].parent} {files[1].parent}"

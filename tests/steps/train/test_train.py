@@ -115,7 +115,9 @@ def test_the_manifest_names_every_file_by_its_hash(sharded: tuple[Path, str]) ->
     manifest = json.loads((output / "manifest.json").read_text())
     assert (manifest["steps_done"], manifest["steps_planned"]) == (6, 6)
     present = {path.name for path in output.iterdir() if path.is_file()} - {"manifest.json"}
-    assert set(manifest["files"]) == present > {"evaluation.json", "history.json", "report.html", "training.png"}
+    assert set(manifest["files"]) == present > {
+        "README.md", "evaluation.json", "history.json", "report.html", "training.png",
+    }  # fmt: skip
     for name, digest in manifest["files"].items():
         assert hashlib.sha256((output / name).read_bytes()).hexdigest() == digest
 

@@ -61,7 +61,7 @@ def test_training_continues_from_the_adapter_of_an_earlier_execution(
     text += f"\naccount: {root}/configs/account.yaml\n"
     settings = tmp_path / "continue.yaml"
     settings.write_text(text.replace("\ntrain:\n", f"\ntrain:\n  initial_adapter: {earlier}\n"))
-    given = SHORT | {"MaxSteps": 1, "MergeWeights": "false", "ModelUri": pipeline.model}
+    given = SHORT | {"MaxSteps": 2, "MergeWeights": "false", "ModelUri": pipeline.model}
     words = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
     done = pipeline("start", "--wait", "--json", "--settings", settings, *words)
     assert done.returncode == 0, done.stderr
@@ -76,6 +76,7 @@ def test_training_continues_from_the_adapter_of_an_earlier_execution(
     assert second["files"]["adapter_model.safetensors"] != first["files"]["adapter_model.safetensors"]
     packages = sorted(pipeline.root.glob("registry/*/*/package.json"), key=lambda path: path.stat().st_mtime)
     request = json.loads(packages[-1].read_text())
+    assert request["CustomerMetadataProperties"]["data_hash"] in (folder / "README.md").read_text()
     (container,) = request["InferenceSpecification"]["Containers"]
     assert container["Environment"]["OPTION_MAX_LORA_RANK"] == "16"  # vLLM has none of 12
 

@@ -138,7 +138,8 @@ class Tracking(TrainerCallback):
         """Tell the final evaluation and the model card, end the run, and write tracking.json into `output`."""
         for when in ("before", "after"):
             self._put_figures({f"final/{when}/{name}": value for name, value in evaluation[when].items()}, step)
-        self._put(Entry("text", {CARD: (output / CARD).read_text(encoding="utf-8")}))
+        if self.deliveries:
+            self._put(Entry("text", {CARD: (output / CARD).read_text(encoding="utf-8")}))
         self._end("FINISHED", FINISH_SECONDS)
         if self.outcomes:
             contract.write_json(output / REPORT, self.account())

@@ -27,6 +27,7 @@ import threading
 import time
 from ast import literal_eval
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -41,6 +42,7 @@ SIZES = {  # hidden_size, num_hidden_layers, num_attention_heads
     "large": (512, 12, 8),
 }
 MAX_LENGTH = 4096  # no row of the samples is longer: nothing is cut or left out on either side
+HELD_OUT = 0.03  # share of the prompts
 LOSS_TOLERANCE = 0.02
 SETTINGS = {
     "learning_rate": "1e-4", "lr_scheduler_type": "cosine", "warmup_steps": "0", "seed": "42", "beta": "0.1",
@@ -111,8 +113,8 @@ def main() -> None:
         late = statistics.median(one.checkpoint_seconds for one in of_way)
         size, peak = of_way[0].checkpoint_bytes / 1e6, max(one.peak for one in of_way) / 1e6
         print(
-            f"{name:<6} {rate:7.0f} tokens/s  {first:6.1f} s to the first step  checkpoint {late:5.2f} s, {size:5.2f} MB"
-            f"  {peak:6.0f} MB of memory"
+            f"{name:<6} {rate:7.0f} tokens/s  {first:6.1f} s to the first step  "
+            f"checkpoint {late:5.2f} s, {size:5.2f} MB  {peak:6.0f} MB of memory"
         )
 
 
@@ -142,6 +144,7 @@ def prepare_rows(rows: Path, folder: Path) -> None:
     lines = [line for line in rows.read_bytes().splitlines() if b"TOOLCALL" not in line and b"tool_calls" not in line]
     (folder / "rows.jsonl").write_bytes(b"\n".join(lines))
     command = ["-m", "steps.preprocess", "--input", str(folder / "rows.jsonl"), "--output", str(folder / "pairs")]
+    command += ["--validation-fraction", str(HELD_OUT)]
     subprocess.run([sys.executable, *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     (folder / "trl").mkdir()
     for split, name in (("train", "train"), ("validation", "test")):
@@ -178,9 +181,8 @@ def run(name: str, command: list[str], output: Path) -> Measured:
     """Train, and read every step's line with the moment at which it came."""
     started = time.perf_counter()
     environment = os.environ | {"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-    process = psutil.Popen(
-        [sys.executable, *command], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    process = psutil.Popen([sys.executable, *command], cwd=ROOT, env=environment, **pipes)
     peaks = [0]
     watch = threading.Thread(target=_watch, args=(process, peaks))
     watch.start()
@@ -204,7 +206,7 @@ def run(name: str, command: list[str], output: Path) -> Measured:
     save = _save_step(len(losses))
     (checkpoint,) = output.rglob(f"checkpoint-{save}")
     size = sum(path.stat().st_size for path in checkpoint.rglob("*") if path.is_file())
-    gaps = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
     return Measured(losses, tokens, moments[0], gaps, size, peaks[0])
 
 

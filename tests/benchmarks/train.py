@@ -3,7 +3,7 @@
     python -m tests.benchmarks.train [--rows FILE.jsonl] [--steps 30] [--repeats 3] [--size small|large]
 
 Both train NF4 + LoRA in bfloat16 in one process, evaluate the same held-out rows before the first step, log every step
-and write one checkpoint in the middle. The model is a randomly initialised Qwen2 with the quickstart's tokenizer. Rows
+and write one checkpoint in the middle. The model is a randomly initialised Qwen3 with the quickstart's tokenizer. Rows
 with tool calls in their messages are left out, because the CLI reads its rows as Arrow structs, where every call would
 get the arguments of all others; declared tools stay. That both do the same work is checked: as many tokens in all steps
 together, and the same losses within LOSS_TOLERANCE (TRL trains the adapter in bfloat16, Train in float32).
@@ -48,7 +48,7 @@ SETTINGS = {
     "learning_rate": "1e-4", "lr_scheduler_type": "cosine", "warmup_steps": "0", "seed": "42", "beta": "0.1",
     "per_device_train_batch_size": "4", "per_device_eval_batch_size": "4", "gradient_accumulation_steps": "1",
     "gradient_checkpointing": "false", "max_length": str(MAX_LENGTH), "lora_r": "16", "lora_alpha": "32",
-    "load_in_4bit": "true", "bf16": "true", "attn_implementation": "sdpa", "logging_steps": "1",
+    "load_in_4bit": "true", "bf16": "true", "attn_implementation": "sdpa", "logging_steps": "1", "save_total_limit": "5",
 }  # fmt: skip
 OURS = re.compile(r"\[metrics\] step=(\d+)/\d+ loss=(\S+)")
 
@@ -121,19 +121,19 @@ def main() -> None:
 def build_model(folder: Path, size: str) -> None:
     """A randomly initialised model with the quickstart's tokenizer."""
     import torch
-    from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+    from transformers import AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
     tiny_model.ensure(ROOT / ".local" / "models" / "quickstart")
     tokenizer = AutoTokenizer.from_pretrained(ROOT / ".local" / "models" / "quickstart")
     hidden, layers, heads = SIZES[size]
     torch.manual_seed(0)
-    config = Qwen2Config(
+    config = Qwen3Config(
         vocab_size=-(-len(tokenizer) // 64) * 64, hidden_size=hidden, intermediate_size=3 * hidden,
-        num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=heads // 2,
+        num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=heads // 2, head_dim=64,
         max_position_embeddings=MAX_LENGTH, tie_word_embeddings=True, eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id, bos_token_id=None,
     )  # fmt: skip
-    model = Qwen2ForCausalLM(config).to(torch.bfloat16)
+    model = Qwen3ForCausalLM(config).to(torch.bfloat16)
     print(f"model: {model.num_parameters():,} parameters", flush=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -168,11 +168,11 @@ def commands(folder: Path, output: Path, steps: int) -> dict[str, list[str]]:
             "false", "--train_data", str(pairs / "train"), "--validation_data", str(pairs / "validation"),
         ],
         "trl": [
-            "-m", "trl.cli", "dpo", *settings, "--model_name_or_path", str(folder / "model"), "--use_peft", "true",
+            "-c", "import trl.cli; trl.cli.main()", "dpo", *settings, "--model_name_or_path", str(folder / "model"), "--use_peft", "true",
             "--dataset_name", str(folder / "trl"), "--lora_target_modules", "all-linear", "--bnb_4bit_quant_type",
             "nf4", "--use_bnb_nested_quant", "true", "--dtype", "bfloat16", "--use_cpu", "true", "--report_to", "none",
             "--eval_strategy", "steps", "--eval_on_start", "true", "--eval_steps", "100000", "--disable_tqdm", "true",
-            "--save_total_limit", "1", "--lora_dropout", "0",
+            "--lora_dropout", "0",
         ],
     }  # fmt: skip
 

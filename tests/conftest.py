@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
+
+settings.register_profile("any machine", deadline=None)  # the machine may be busy
+settings.load_profile("any machine")
 
 ROOT = Path(__file__).resolve().parents[1]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -50,9 +54,9 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Callable[..
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
     def make(name: str, *words: str) -> Path:
-        folder = shared / "made_once" / name
-        folder.parent.mkdir(exist_ok=True)
-        with FileLock(f"{folder}.lock"):
+        folder = shared / "made_once" / name / name
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(shared / f"{name}.lock"):
             if not folder.exists():
                 done = run(*words, "--output", folder)
                 assert done.returncode == 0, done.stderr

@@ -48,7 +48,8 @@ SETTINGS = {
     "learning_rate": "1e-4", "lr_scheduler_type": "cosine", "warmup_steps": "0", "seed": "42", "beta": "0.1",
     "per_device_train_batch_size": "4", "per_device_eval_batch_size": "4", "gradient_accumulation_steps": "1",
     "gradient_checkpointing": "false", "max_length": str(MAX_LENGTH), "lora_r": "16", "lora_alpha": "32",
-    "load_in_4bit": "true", "bf16": "true", "attn_implementation": "sdpa", "logging_steps": "1", "save_total_limit": "5",
+    "load_in_4bit": "true", "bf16": "true", "attn_implementation": "sdpa", "logging_steps": "1",
+    "save_total_limit": "5",
 }  # fmt: skip
 OURS = re.compile(r"\[metrics\] step=(\d+)/\d+ loss=(\S+)")
 
@@ -168,7 +169,8 @@ def commands(folder: Path, output: Path, steps: int) -> dict[str, list[str]]:
             "false", "--train_data", str(pairs / "train"), "--validation_data", str(pairs / "validation"),
         ],
         "trl": [
-            "-c", "import trl.cli; trl.cli.main()", "dpo", *settings, "--model_name_or_path", str(folder / "model"), "--use_peft", "true",
+            "-c", "import trl.cli; trl.cli.main()", "dpo", *settings,
+            "--model_name_or_path", str(folder / "model"), "--use_peft", "true",
             "--dataset_name", str(folder / "trl"), "--lora_target_modules", "all-linear", "--bnb_4bit_quant_type",
             "nf4", "--use_bnb_nested_quant", "true", "--dtype", "bfloat16", "--use_cpu", "true", "--report_to", "none",
             "--eval_strategy", "steps", "--eval_on_start", "true", "--eval_steps", "100000", "--disable_tqdm", "true",

@@ -63,7 +63,7 @@ def write(path: Path, records: list[Record]) -> None:
     assert write_part(path, groups(records).tables(), np.ones(len(records), bool)) == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(RECORDS, min_size=1, max_size=4))
 def test_records_survive_the_round_trip(tmp_path_factory, records):
     folder = tmp_path_factory.mktemp("records")
@@ -104,7 +104,7 @@ def test_a_failure_leaves_no_file_and_no_part_of_one(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(RECORDS, min_size=1, max_size=5), st.data())
 def test_rows_are_written_or_handed_back_the_first_time_and_again(tmp_path_factory, records, data):
     folder = tmp_path_factory.mktemp("parts")

@@ -99,7 +99,7 @@ APART += [
 ]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sets(st.sampled_from(APART), min_size=2))
 def test_names_exactly_the_defects_planted_at_once(names):
     defects = [DEFECTS[name] for name in sorted(names)]
@@ -140,7 +140,7 @@ def substituted(outline, value):
     return [substituted(outline, item) for item in value] if isinstance(value, list) else value
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_whatever_botocore_refuses_is_a_problem_of_that_step(data):
     """The request check stands in for botocore's validator, and misses nothing that it finds."""
@@ -161,7 +161,7 @@ def test_whatever_botocore_refuses_is_a_problem_of_that_step(data):
         assert any(problem.startswith(f"{name}: ") for problem in check_definition(definition)), report
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_no_broken_definition_breaks_the_check(data):
     path = data.draw(st.sampled_from([path for path in paths(SOUND) if path]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from steps.train.arguments import TrainArguments
@@ -40,7 +40,6 @@ def test_a_constant_schedule_has_no_warm_up() -> None:
     assert plan(recipe(lr_scheduler_type="constant"), 1, 1000).warmup_steps == 0
 
 
-@settings(deadline=None)  # the first example imports accelerate
 @given(rows=st.integers(1, 500), each=st.integers(1, 9), ranks=st.integers(1, 9), accumulation=st.integers(1, 9))
 def test_steps_are_the_trainers(rows: int, each: int, ranks: int, accumulation: int) -> None:
     from accelerate.data_loader import BatchSamplerShard

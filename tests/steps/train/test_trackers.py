@@ -309,6 +309,7 @@ SHORT = {"fsdp": "false", "max_steps": 4, "save_steps": 2, "logging_steps": 1}
 def test_a_training_and_its_restart_are_one_run_in_both_trackers(train, pairs: Path, tmp_path: Path) -> None:
     output, uri = tmp_path / "out", f"sqlite:///{tmp_path}/mlflow.db"
     given = SHORT | {"mlflow_uri": uri, "wandb_project": "dpo", "variables": {"WANDB_MODE": "offline"}}
+    given |= {"loss_type": "sigmoid,sft", "loss_weights": "[1, 0.1]"}
     done = train(output, 0, **given)
     assert done.returncode == 0, done.stdout + done.stderr
     shutil.rmtree(output / "checkpoints" / "checkpoint-4")
@@ -331,6 +332,8 @@ def test_a_training_and_its_restart_are_one_run_in_both_trackers(train, pairs: P
     assert "README.md" in {file.path for file in client(uri).list_artifacts(found.info.run_id)}
     assert {"tokens_per_second", "step_seconds", "eval_loss", "final/after/loss"} <= found.data.metrics.keys()
     assert "mfu" not in found.data.metrics  # a CPU's peak is not known
+    after = json.loads((output / "evaluation.json").read_text())["after"]
+    assert found.data.metrics["eval_reward_accuracy"] == pytest.approx(after["reward_accuracy"])
 
     account = json.loads((output / "tracking.json").read_text())
     assert account["mlflow"]["undelivered"] == {} and account["mlflow"]["run_id"] == found.info.run_id
@@ -368,14 +371,14 @@ def test_a_dead_server_stops_no_training_and_its_entries_can_be_sent_later(train
 
 
 @pytest.mark.slow
-def test_a_training_that_fails_is_a_failed_run(train, tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+def test_a_training_that_fails_is_a_failed_run(train, database: str, tmp_path: Path) -> None:
+    client(database).search_experiments()  # makes the tables, which on a busy machine takes longer than to fail
     done = train(
-        tmp_path / "out", 0, **SHORT, mlflow_uri=uri, learning_rate=1, max_grad_norm=1e30, lora_alpha=1e30,
+        tmp_path / "out", 0, **SHORT, mlflow_uri=database, learning_rate=1, max_grad_norm=1e30, lora_alpha=1e30,
         loss_type="ipo",
     )  # fmt: skip
     assert done.returncode == 1, done.stdout
-    (found,) = runs(uri)
+    (found,) = runs(database)
     assert found.info.status == "FAILED"
 
 

@@ -147,16 +147,6 @@ def test_a_checkpoint_holds_the_adapter_and_never_the_base(sharded: tuple[Path, 
     assert not list(checkpoint.glob("*model_fsdp*"))
 
 
-def test_a_checkpoint_of_other_arguments_is_not_continued(sharded: tuple[Path, str], train, tmp_path: Path) -> None:
-    output, _ = sharded
-    other = tmp_path / "other"
-    shutil.copytree(output / "checkpoints", other / "checkpoints")
-    done = train(other, 2, **SHORT | {"max_steps": 1}, beta=0.5)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "it belongs to a run with other data, model or arguments" in done.stdout
-    assert "continuing" not in done.stdout
-
-
 def test_one_process_trains_without_sharding_in_float32_and_sees_the_same_rows(
     sharded: tuple[Path, str], train, tmp_path: Path
 ) -> None:
@@ -168,22 +158,6 @@ def test_one_process_trains_without_sharding_in_float32_and_sees_the_same_rows(
         json.loads((folder / "evaluation.json").read_text())["margins"] for folder in (tmp_path / "out", sharded[0])
     )
     assert [[row[key] for key in counted] for row in alone] == [[row[key] for key in counted] for row in two]
-
-
-def test_several_losses_and_a_tracker_work_together(train, tmp_path: Path) -> None:
-    database = f"sqlite:///{tmp_path}/mlflow.db"
-    done = train(
-        tmp_path / "out", 0, fsdp="false", max_steps=2, logging_steps=1, loss_type="sigmoid,sft",
-        loss_weights="[1, 0.1]", mlflow_uri=database, run_name="short",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=database)
-    (found,) = client.search_runs([client.get_experiment_by_name("dpo").experiment_id])
-    assert found.data.metrics["eval_reward_accuracy"] == pytest.approx(
-        json.loads((tmp_path / "out" / "evaluation.json").read_text())["after"]["reward_accuracy"]
-    )
 
 
 def test_two_processes_in_float32_begin_at_ln_2_and_list_every_row_left_out_in_the_order_of_one(

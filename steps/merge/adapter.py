@@ -87,7 +87,7 @@ def read_adapter(folder: Path) -> Adapter:
         else:
             replacements[re.sub(r"\.base_layer\.(weight|bias)$", r".\1", name.removeprefix(PREFIX))] = name
     for module in settings.modules_to_save:
-        if not any(f".{module}." in f".{name}" for name in replacements):
+        if not any(f"{module}." in name for name in replacements):  # peft goes by the end of a module's name
             raise StepError(f"{path}: holds nothing of {module}, which modules_to_save names; copy the adapter again")
     loras = tuple(_lora(path, settings, module, parts, tensors) for module, parts in modules.items())
     return Adapter(folder, settings, tensors, loras, replacements)

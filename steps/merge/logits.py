@@ -9,7 +9,9 @@ told beside what the adapter changes, by the same measure: an adapter that chang
 from __future__ import annotations
 
 import gc
+import logging
 import math
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -81,12 +83,14 @@ def _check_memory(base: Base) -> None:
 
 def _compare(base: Base, adapter: Adapter, merged: Path) -> dict[str, Any]:
     import torch
-    from transformers.utils import logging
+    from transformers.utils import logging as transformers_logging
 
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft imports it where it is, and it tells what it lacks
     prompts = _prompts(merged)
-    with torch.inference_mode():
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the libraries' among themselves
         plain, expected = _of_adapter(base, adapter, prompts)
         actual = _logits(_load(merged), prompts)
     size = _root_mean_square(expected)

@@ -9,8 +9,8 @@ is in memory. DoRA on a weight that is stored as [inputs, outputs] takes norms o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from steps.contract import StepError
@@ -20,7 +20,7 @@ from steps.merge.weights import FLOATS, TensorFile, torch_dtype
 if TYPE_CHECKING:
     import torch
 
-BLOCK = 1 << 20  # elements: 4 MiB in float32
+BLOCK = 1 << 19  # elements: 2 MiB in float32
 ALIGNED_ROWS = 16  # of any number of columns take a multiple of 64 bytes
 MATRICES_KEPT = 4  # experts that are stored one by one share theirs, of which gate, up and down are read by turns
 
@@ -32,32 +32,38 @@ class Arithmetic:
         self._adapter = adapter
         self._matrix = lru_cache(MATRICES_KEPT)(self._read)
 
-    def blocks(self, base: TensorFile, name: str, change: Change) -> Iterator[torch.Tensor]:
-        """The bytes of a tensor of the base after its change, in order, as flat tensors of uint8.
+    def tasks(self, base: TensorFile, name: str, change: Change) -> Iterator[Callable[[], torch.Tensor]]:
+        """What to call, in any thread, for the bytes of a tensor after its change: in order, flat tensors of uint8.
 
-        Raises:
-            StepError: they hold NaN or infinity; whose fault that is stands in the message.
+        A call raises StepError where the bytes hold NaN or infinity; whose fault that is stands in the message.
         """
-        import torch
-
         stored = base.tensors[name]
         if stored.dtype not in FLOATS or stored.size == 0:
-            yield from base.blocks(name, 4 * BLOCK)
-            return
-        file, own = (self._adapter, change.replacement) if change.replacement else (base, name)
-        for expert, first, start, stop in _spans(stored.shape, change.product):
-            weight = file.rows(own, first + start, first + stop).to(torch_dtype(stored.dtype))
-            merged = weight
-            if change.product:
-                merged = self._add_product(weight, change.product, expert, start, stop)
-            elif change.bias:
-                merged = self._matrix(change.bias).mul(change.bias_scale).add(weight).to(weight.dtype)
-            if not all(extreme.isfinite() for extreme in merged.aminmax()):  # 5 times faster than isfinite on all
-                raise self._not_finite(f"{base.path}: {name}", weight, change)
-            yield merged.contiguous().view(-1).view(torch.uint8)
+            return base.tasks(name, 2 * BLOCK)
+        return (partial(self._block, base, name, change, *span) for span in _spans(stored.shape, change.product))
 
-    def _add_product(self, weight: torch.Tensor, product: Product, expert: int, start: int, stop: int) -> torch.Tensor:
-        """A block of rows with its update."""
+    def _block(
+        self, base: TensorFile, name: str, change: Change, expert: int, first: int, start: int, stop: int
+    ) -> torch.Tensor:
+        import torch
+
+        merged = self._rows(base, name, change, first + start, first + stop)
+        if change.product:
+            self._add_product(merged, change.product, expert, start, stop)
+        elif change.bias:
+            merged.copy_(self._matrix(change.bias).mul(change.bias_scale).add(merged))
+        if not all(extreme.isfinite() for extreme in merged.aminmax()):  # 5 times faster than isfinite on all
+            before = self._rows(base, name, change, first + start, first + stop)
+            raise self._not_finite(f"{base.path}: {name}", before, change)
+        return merged.view(-1).view(torch.uint8)
+
+    def _rows(self, base: TensorFile, name: str, change: Change, start: int, stop: int) -> torch.Tensor:
+        """Rows of what the update is added to, in the base's dtype."""
+        file, own = (self._adapter, change.replacement) if change.replacement else (base, name)
+        return file.rows(own, start, stop).to(torch_dtype(base.tensors[name].dtype))
+
+    def _add_product(self, weight: torch.Tensor, product: Product, expert: int, start: int, stop: int) -> None:
+        """Update a block of rows in its place."""
         import torch
 
         a, b = self._matrix(product.a), self._matrix(product.b)
@@ -69,7 +75,8 @@ class Arithmetic:
         # A copy: which kernel multiplies, and so the last bit, may depend on the address.
         delta = (left[start:stop].clone(memory_format=torch.contiguous_format) @ right.contiguous()).mul_(product.scale)
         if product.rounded:
-            return weight + delta.to(weight.dtype)
+            weight.add_(delta.to(weight.dtype))
+            return
         merged = delta.add_(weight)
         if product.magnitude:
             outputs = 1 if product.transposed else 0
@@ -77,7 +84,7 @@ class Arithmetic:
             magnitude = self._matrix(product.magnitude)
             factor = (magnitude if product.transposed else magnitude[start:stop]) / norm
             merged = factor.unsqueeze(1 - outputs) * merged
-        return merged.to(weight.dtype)
+        weight.copy_(merged)
 
     def _read(self, name: str) -> torch.Tensor:
         import torch
@@ -88,7 +95,7 @@ class Arithmetic:
         if not weight.isfinite().all():
             if change.replacement:
                 return StepError(
-                    f"{where}: the adapter's own copy holds NaN or infinity; train with a lower learning_rate"
+                    f"{where}: the adapter's copy of it holds NaN or infinity; train again with a lower learning_rate"
                 )
             return StepError(f"{where}: holds NaN or infinity already in the base; copy or download the base again")
         product = change.product

@@ -21,7 +21,7 @@ from steps.merge.extras import extra_files
 from steps.merge.fit import fit
 from steps.merge.journal import Journal
 from steps.merge.progress import Progress
-from steps.merge.shards import write_shard
+from steps.merge.shards import ShardWriter
 from steps.merge.weights import TensorFile
 
 
@@ -62,12 +62,14 @@ def merge_shards(
     base: Base, adapter: Adapter, changes: dict[str, Change], staging: Path, record: Journal, size: int
 ) -> None:
     """Write every shard that is not finished, under the base's name for it."""
-    with TensorFile(adapter.weights, adapter.tensors) as tensors, Progress(size) as progress:
-        arithmetic = Arithmetic(tensors)
+    with (
+        TensorFile(adapter.weights, adapter.tensors) as tensors,
+        Progress(size) as progress,
+        ShardWriter(changes, Arithmetic(tensors), progress.advance) as writer,
+    ):
         for shard in base.shards:
             if shard.path.name not in record.finished:
-                digest = write_shard(shard, changes, arithmetic, staging / shard.path.name, progress.advance)
-                record.record(shard.path.name, digest)
+                record.record(shard.path.name, writer.write(shard, staging / shard.path.name))
 
 
 def copy_extras(extras: dict[str, Path], staging: Path) -> None:

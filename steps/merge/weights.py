@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,10 @@ def read_header(path: Path) -> dict[str, Stored]:
 
 
 class TensorFile:
-    """An open safetensors file; everything it gives lies in memory of its own, at an address that torch aligns."""
+    """An open safetensors file, for any number of threads.
+
+    Everything it gives lies in memory of its own, at an address that torch aligns.
+    """
 
     def __init__(self, path: Path, tensors: dict[str, Stored]) -> None:
         self.path, self.tensors = path, tensors
@@ -87,11 +91,11 @@ class TensorFile:
         found = self._bytes(stored.start + start * width, (stop - start) * width)
         return found.view(torch_dtype(stored.dtype)).view(stop - start, columns)
 
-    def blocks(self, name: str, size: int) -> Iterator[torch.Tensor]:
-        """A tensor's bytes, whatever its dtype, in order."""
+    def tasks(self, name: str, size: int) -> Iterator[Callable[[], torch.Tensor]]:
+        """What to call for a tensor's bytes, whatever its dtype, in order."""
         stored = self.tensors[name]
         for start in range(0, stored.size, size):
-            yield self._bytes(stored.start + start, min(size, stored.size - start))
+            yield partial(self._bytes, stored.start + start, min(size, stored.size - start))
 
     def _bytes(self, start: int, size: int) -> torch.Tensor:
         import torch

@@ -2,17 +2,17 @@
 
     python -m tests.benchmarks.merge [--sizes 1.1B 3.6B] [--repeats 3] [--folder DIR]
 
-The base is a Llama of random weights in bf16, in shards of 500 MB; the adapter has rank 16 on all its linear layers. Ways:
+The base is a Llama of random weights in bf16, in shards of 500 MB; the adapter has rank 16 on all linear layers. Ways:
 
 - `merge`: this step, `--check-logits never` (the check takes the whole model into memory).
 - `merge, logits`: with the check, where the model fits.
-- `peft`: transformers loads the base, peft the adapter, `merge_and_unload`, `save_pretrained`. On the smallest size only.
-  Its weights are compared with the step's, bit by bit.
+- `peft`: transformers loads the base, peft the adapter, `merge_and_unload`, `save_pretrained`; on the smallest size
+  only. Its weights are compared with the step's, bit by bit.
 - `copy`: the base's files copied with `shutil.copyfile` in a process of its own.
 
-The step and the copy put their files on the disk before they end (fsync); peft's way does not. Prints a line a size and way:
-seconds (best of the repeats), MB/s of the base's bytes, peak memory of the process (largest of the repeats). The ways take
-turns, since the speed of a shared machine changes from minute to minute.
+The step and the copy put their files on the disk before they end (fsync); peft's way does not. Prints a line a size and
+way: seconds (best of the repeats), MB/s of the base's bytes, peak memory of the process (largest of the repeats). The
+ways take turns, since the speed of a shared machine changes from minute to minute.
 """
 
 from __future__ import annotations
@@ -143,11 +143,8 @@ def run(size: str, names: list[str], repeats: int, scratch: Path) -> None:
             of_way.append(measure(ways[name]))
     for name, of_way in measured.items():
         best, peak = min(seconds for seconds, _ in of_way), max(memory for _, memory in of_way)
-        rate = total / best / 1e6
-        print(
-            f"{size}  {total / 1e9:.1f} GB  {name:<14} {best:7.2f} s  {rate:6.0f} MB/s  {peak / 1e6:7.0f} MB",
-            flush=True,
-        )
+        figures = f"{best:7.2f} s  {total / best / 1e6:6.0f} MB/s  {peak / 1e6:7.0f} MB"
+        print(f"{size}  {total / 1e9:.1f} GB  {name:<14} {figures}", flush=True)
 
 
 def main() -> None:

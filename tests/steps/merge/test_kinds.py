@@ -42,7 +42,7 @@ GPT_OSS = GptOssConfig(
 LINEAR = ["q_proj", "down_proj"]
 EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
 RANKS = {"rank_pattern": {"q_proj": 2, r".*layers\.1\.mlp\..*": 6}, "alpha_pattern": {"v_proj": 3}}
-OF_EXPERTS = {"rank_pattern": {"experts.down_proj": 2}}
+OF_EXPERTS = {"target_modules": ["q_proj"], "rank_pattern": {"experts.down_proj": 2}}
 BOTH = ["embed_tokens", "lm_head"]
 BF16, F16, F32 = torch.bfloat16, torch.float16, torch.float32
 
@@ -126,7 +126,7 @@ def test_a_kind_has_the_bits_of_peft(make, tmp_path, config, dtype, lora, change
 
 
 def test_an_adapter_in_bf16_merges_as_peft_does(make, tmp_path) -> None:
-    base, adapter = make(QWEN, BF16, use_dora=True, lora_bias=True, target_modules=["q_proj"])
+    base, adapter = make(QWEN, BF16, use_dora=True)
     file = adapter / "adapter_model.safetensors"
     save_file({name: tensor.bfloat16() for name, tensor in load_file(file).items()}, file)
     check_same_bits(base, adapter, tmp_path, changed=4)
@@ -175,5 +175,5 @@ def test_blocks_of_rows_have_the_bits_of_the_whole(tmp_path_factory, outputs, in
     with pytest.MonkeyPatch.context() as patch, TensorFile(paths[0], read_header(paths[0])) as adapter:
         patch.setattr(arithmetic, "BLOCK", block)
         with TensorFile(paths[1], read_header(paths[1])) as base:
-            found = list(arithmetic.Arithmetic(adapter).blocks(base, "weight", Change(product=product)))
+            found = [task() for task in arithmetic.Arithmetic(adapter).tasks(base, "weight", Change(product=product))]
     assert torch.equal(torch.cat(found).view(torch.bfloat16).view(weight.shape), expected)

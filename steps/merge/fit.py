@@ -51,7 +51,19 @@ def fit(base: Base, adapter: Adapter) -> dict[str, Change]:
             raise StepError(
                 f"{base.folder}: {name}: cannot merge into {base.tensors[name].dtype}; give the original as --base"
             )
+    _check_used(adapter, changes, replacements)
     return changes
+
+
+def _check_used(adapter: Adapter, changes: dict[str, Change], replacements: dict[str, str]) -> None:
+    """Every tensor of the adapter is part of a change; the second copy of a tied layer is, as the first."""
+    unused = adapter.tensors.keys() - (set(adapter.replacements.values()) - set(replacements.values()))
+    for change in changes.values():
+        unused -= {change.replacement, change.bias}
+        if change.product:
+            unused -= {change.product.a, change.product.b, change.product.magnitude}
+    if unused:
+        raise refusal(adapter, f"{len(unused)} of its tensors change nothing, first {min(unused)}")
 
 
 def _sort(adapter: Adapter) -> tuple[list[Lora], dict[str, list[Lora]]]:

@@ -51,7 +51,7 @@ def test_a_model_that_is_not_base_and_adapter_is_refused(merged, wrong) -> None:
 
 def test_a_model_that_does_not_fit_in_memory_is_not_checked(merged, monkeypatch, capsys) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10**9))
-    reason = "the model takes 1.1 GB of memory in float32, 1.0 GB are free; take an instance with more memory"
+    reason = "the model in float32 takes 1.1 GB of memory, 1.0 GB are free; take an instance with more memory"
     assert check(*merged, "auto") == {"skipped": reason}
     assert capsys.readouterr().out == f"logits not checked: {reason}\n"
     with pytest.raises(StepError) as refused:

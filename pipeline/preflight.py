@@ -66,7 +66,7 @@ def _judge(
 ) -> Preflight:
     shape, unknown = shape_at_hand(recipe.model_id, model_config, made_by)
     result = preflight(recipe, machine, shape, unknown=unknown, rows=rows)
-    return replace(result, problems=[*result.problems, *rules.serving_problems(recipe)])
+    return replace(result, problems=[*result.problems, *rules.serving_problems(recipe, shape)])
 
 
 def _processes(instance_type: str, each: int | None) -> list[Problem]:

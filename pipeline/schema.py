@@ -120,7 +120,7 @@ class Gate(Section):
 
 
 class Merge(Section):
-    instance_type: InstanceType = "ml.m5.xlarge"
+    instance_type: InstanceType = "ml.m5.large"
     volume_gb: VolumeGb = 100
     max_runtime_hours: Hours = 6
 

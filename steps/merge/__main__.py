@@ -3,8 +3,11 @@
 Command:  python3 -m steps.merge --base DIR_OR_HUB_ID [--revision R] --adapter DIR --output DIR
 Inputs:   --base: the original model (not its quantised form), a folder or a hub name; --adapter: what training wrote.
 Outputs:  OUTPUT/: the base's weight files by the same names, their index, config.json, generation_config.json,
-          tokenizer and chat template, and manifest.json (hashes, base and revision, adapter's hash), which comes last.
-Limits:   LoRA and rsLoRA on linear layers; whatever else an adapter asks for is refused before anything is written.
+          tokenizer and chat template, and manifest.json (hashes, base and revision, adapter's hash, the comparison of
+          logits), which comes last.
+Limits:   LoRA, rsLoRA and DoRA on linear layers (Conv1D too) and embeddings, LoRA on experts and other parameters, with
+          modules_to_save and biases; whatever else an adapter asks for is refused before anything is written.
+          The comparison of logits takes the model in float32 into memory; without room for it, it is skipped.
 """
 
 from __future__ import annotations
@@ -26,10 +29,14 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--revision", help="commit, tag or branch of a hub model; ignored for a folder")
     parser.add_argument("--adapter", type=Path, required=True, help="folder with the adapter, as training wrote it")
     parser.add_argument("--output", type=Path, required=True, help="folder for the merged model: new, or empty")
+    parser.add_argument(
+        "--check-logits", choices=("auto", "always", "never"), default="auto",
+        help="compare the merged model with base + adapter on a few prompts (default: where the model fits in memory)",
+    )  # fmt: skip
     options = parser.parse_args(argv)
     output.check(options.output)
     adapter = read_adapter(options.adapter)  # before the base, which may be a long download
-    merge(open_base(options.base, options.revision), adapter, options.output)
+    merge(open_base(options.base, options.revision), adapter, options.output, options.check_logits)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ refused: an adapter trained on NF4 merges into the original that it was quantise
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from steps import contract
 from steps.contract import StepError
@@ -19,6 +21,7 @@ INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 WANTED = ["*.safetensors", "*.json", "tokenizer*", "*.jinja", "*.model", "*.txt"]
 UNWANTED = ["consolidated*", "original/*", "onnx/*"]  # the same weights once more, in other layouts
+HEADS = ("lm_head.weight", "embed_out.weight")
 AGAIN = "copy or download the base again"
 
 
@@ -37,11 +40,23 @@ class Base:
     folder: Path
     name: str
     revision: str | None  # the commit of a hub model; None for a folder
-    tied: bool  # lm_head shares the embeddings' weight
+    config: dict[str, Any]
     shards: tuple[Shard, ...]
 
-    def find(self, name: str) -> Stored | None:
-        return next((shard.tensors[name] for shard in self.shards if name in shard.tensors), None)
+    @cached_property
+    def tensors(self) -> dict[str, Stored]:
+        return {name: stored for shard in self.shards for name, stored in shard.tensors.items()}
+
+    @property
+    def model_type(self) -> str | None:
+        return self.config.get("model_type")
+
+    @property
+    def tied(self) -> bool:
+        """Whether the head shares the embeddings' weight; the key is not written where it has the model's default."""
+        text = self.config.get("text_config")
+        config = self.config if "tie_word_embeddings" in self.config or not isinstance(text, dict) else text
+        return bool(config.get("tie_word_embeddings", not any(name.endswith(HEADS) for name in self.tensors)))
 
 
 def open_base(base: str, revision: str | None) -> Base:
@@ -59,7 +74,7 @@ def open_base(base: str, revision: str | None) -> Base:
     if config.get("quantization_config"):
         raise StepError(f"{folder / CONFIG}: has a quantization_config; give the original weights as --base")
     shards = tuple(Shard(path, tensors) for path, tensors in _read_shards(folder).items())
-    return Base(folder, base, commit, bool(config.get("tie_word_embeddings")), shards)
+    return Base(folder, base, commit, config, shards)
 
 
 def _find_folder(base: str, revision: str | None) -> tuple[Path, str | None]:

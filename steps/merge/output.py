@@ -1,8 +1,9 @@
-"""The output folder: complete or not at all.
+"""The output folder: complete or not at all, and what an interrupted run may leave in it.
 
 Everything is written into `.incomplete` inside it, because SageMaker makes (or mounts) the empty folder beforehand, and
-moved up at the end: config.json, without which nothing loads, last but one, and manifest.json last. An exception clears
-all of it; what a killed run left is recognised and cleared by the next. One run at a time may write.
+moved up at the end: config.json, without which nothing loads, last but one, and manifest.json last. A run that was
+killed, or whose disk was full, leaves its finished shards there and a journal that names them; the next run of the same
+base and adapter goes on from them. Any other failure clears all of it. One run at a time may write.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from steps.contract import StepError
+from steps.merge.journal import JOURNAL
+from steps.merge.shards import PART
 
 MANIFEST = "manifest.json"
 STAGING = ".incomplete"
@@ -35,41 +38,69 @@ def check(output: Path) -> None:
         raise StepError(f"{output}: is not empty: it holds {foreign[0]}; give another --output, or empty it first")
 
 
-@contextmanager
-def staged(output: Path, size: int) -> Iterator[Path]:
-    """The folder to write `size` bytes to; published when the block ends, cleared when it fails.
+def check_space(output: Path, size: int) -> None:
+    """Changes nothing.
 
     Raises:
-        StepError: there is not enough space, or writing failed.
+        StepError: the disk has not `size` bytes to spare.
     """
-    from safetensors import SafetensorError
+    folder = next(parent for parent in (output, *output.absolute().parents) if parent.is_dir())
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise StepError(
+            f"{output}: the merged model needs {size / 1e9:.2f} GB, {free / 1e9:.2f} GB are free there; "
+            "make room or give another --output (in a pipeline: a larger volume_gb for the merge)"
+        )
 
+
+def reopen(output: Path) -> Path:
+    """The staging folder, in which what an interrupted run had begun to publish waits again."""
+    staging = output / STAGING
+    for name in _moved(output):
+        if (output / name).exists():
+            os.replace(output / name, staging / name)
+    (staging / MANIFEST).unlink(missing_ok=True)
+    return staging
+
+
+@contextmanager
+def staged(output: Path) -> Iterator[Path]:
+    """The folder to write to; published when the block ends. A failure to write leaves what the next run can use.
+
+    Raises:
+        StepError: writing failed.
+    """
+    staging = output / STAGING
     try:
-        _clear(output)
-        (output / STAGING).mkdir(parents=True)
-        free = shutil.disk_usage(output).free
-        if free < size:
-            raise StepError(
-                f"{output}: the merged model needs {size / 1e9:.2f} GB, {free / 1e9:.2f} GB are free there; "
-                "make room or give another --output (in a pipeline: a larger volume_gb for the merge)"
-            )
-        yield output / STAGING
+        staging.mkdir(parents=True, exist_ok=True)
+        yield staging
         _publish(output)
-    except BaseException as error:
-        _clear(output)
-        if isinstance(error, OSError | SafetensorError):  # SafetensorError: how save_file reports a full disk
-            raise StepError(f"{output}: writing the merged model failed ({error}); mend that and run again") from None
+    except (OSError, KeyboardInterrupt) as error:
+        for path in staging.glob(f"*{PART}"):
+            path.unlink()
+        kept = "its finished shards are kept, and the same command goes on from them"
+        if not list(staging.glob("*.safetensors")):
+            clear(output)
+            kept = "nothing is left of it"
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        said = f"{output}: writing the merged model failed ({error}); {kept}: mend that and run again"
+        raise StepError(said) from None
+    except BaseException:
+        clear(output)
         raise
 
 
 def _publish(output: Path) -> None:
-    names = [path.name for path in (output / STAGING).iterdir() if path.name not in LAST]
+    staging = output / STAGING
+    names = [path.name for path in staging.iterdir() if path.name not in (*LAST, JOURNAL)]
     for name in (*names, *LAST):
-        os.replace(output / STAGING / name, output / name)
-    (output / STAGING).rmdir()
+        os.replace(staging / name, output / name)
+    shutil.rmtree(staging)
 
 
-def _clear(output: Path) -> None:
+def clear(output: Path) -> None:
+    """Remove all that a merge wrote into a folder and did not publish."""
     for name in _moved(output):
         path = output / name
         if path.is_dir():

@@ -42,8 +42,8 @@ def problems(arguments: TrainArguments, shape: ModelShape | None = None, gpu: Gp
     return found
 
 
-def serving_problems(arguments: TrainArguments) -> list[Problem]:
-    """What trains and could not be merged or served afterwards, as the pipeline does it."""
+def serving_problems(arguments: TrainArguments, shape: ModelShape | None = None) -> list[Problem]:
+    """What trains and could not be merged or served afterwards, as the pipeline does it. `shape`: where it is known."""
     found = []
     if not arguments.merge_weights and arguments.lora_r > VLLM_RANKS[-1]:
         found.append(
@@ -53,10 +53,10 @@ def serving_problems(arguments: TrainArguments) -> list[Problem]:
                 "merge_weights: true",
             )
         )
-    if arguments.merge_weights and any(EMBEDDINGS.endswith(target) for target in arguments.target_modules):
-        found.append(
-            Problem("target_modules", "embed_tokens: only adapters on linear layers can be merged; leave it out")
-        )
+    embedding = any(EMBEDDINGS.endswith(target) for target in arguments.target_modules)
+    if arguments.merge_weights and embedding and (shape is None or shape.tied):
+        message = "embed_tokens: cannot be merged into a model that ties its LM head to it; leave it out"
+        found.append(Problem("target_modules", message))
     return found
 
 

@@ -22,19 +22,17 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import orjson
-import psutil
 import pyarrow.parquet as pq
+
+from tests.benchmarks.processes import measure
 
 ROOT = Path(__file__).parents[2]
 DEFAULT_ROWS = ROOT / "steps" / "quickstart" / "preferences.jsonl"
-POLL_SECONDS = 0.1
 PARSE = """
 import sys, orjson
 for line in open(sys.argv[1], "rb"):
@@ -125,30 +123,6 @@ def _distinct(row: dict, copy: int) -> dict:
             for tool in row["tools"]
         ]
     return row
-
-
-def measure(command: list[str]) -> tuple[float, int]:
-    """Seconds, and the peak of the memory (proportional set size) of the process and its children, in bytes."""
-    started = time.perf_counter()
-    process = psutil.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, memory(process))
-        time.sleep(POLL_SECONDS)
-    seconds = time.perf_counter() - started
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command[:4])}: {process.stderr.read().decode()[-2000:]}")
-    return seconds, peak
-
-
-def memory(process: psutil.Process) -> int:
-    total = 0
-    for one in [process, *process.children(recursive=True)]:
-        try:
-            total += one.memory_full_info().pss
-        except psutil.Error:  # it has just ended
-            continue
-    return total
 
 
 def commands(data: Path, scratch: Path, clean: Path) -> dict[str, list[str]]:

@@ -34,7 +34,7 @@ import psutil
 
 from steps.quickstart import tiny_model
 from steps.records import read_records
-from tests.benchmarks.preprocess import POLL_SECONDS, ROOT, memory
+from tests.benchmarks.processes import POLL_SECONDS, ROOT, memory
 
 DEFAULT_ROWS = ROOT / "steps" / "quickstart" / "preferences.jsonl"
 SIZES = {  # hidden_size, num_hidden_layers, num_attention_heads

@@ -19,6 +19,7 @@ from steps.train.activations import Activations
 from steps.train.arguments import TrainArguments
 from steps.train.memory import CUDA_CONTEXT, FRAGMENTATION, NCCL, estimate
 from tests.steps.train import models
+from tests.steps.train.conftest import ONE_THREAD
 
 # A block: q 4x4, k and v 4x2, o 4x4, three of 4x8: 144 weights, and 2 norms of 4. Embeddings and LM head: 10x4.
 SMALL = model_shape.shape(
@@ -241,7 +242,7 @@ def test_activations_are_those_that_the_real_code_allocates(
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 def test_fsdp_holds_gathers_and_loads_what_is_estimated(run, tmp_path: Path, tied: bool) -> None:
     """Real FSDP2, accelerate's wrapping, NF4 and trl's fused head; rank 0 of four that only pretend."""
-    done = run("-m", "tests.steps.train.fsdp_allocations", "--tied", str(tied), "--folder", tmp_path)
+    done = run("-m", "tests.steps.train.fsdp_allocations", "--tied", str(tied), "--folder", tmp_path, **ONE_THREAD)
     assert done.returncode == 0, done.stderr
     counted = json.loads(done.stdout.splitlines()[-1])
     shape = model_shape.shape(counted["config"])

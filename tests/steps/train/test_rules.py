@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def test_bfloat16_needs_a_gpu_that_has_it() -> None:
         ({"lora_r": 513},
          "lora_r: 513: vLLM serves ranks up to 512; take at most that, or set merge_weights: true"),
         ({"merge_weights": True, "target_modules": ["q_proj", "embed_tokens"]},
-         "target_modules: embed_tokens: only adapters on linear layers can be merged; leave it out"),
+         "target_modules: embed_tokens: cannot be merged into a model that ties its LM head to it; leave it out"),
     ],
 )  # fmt: skip
 def test_what_trains_and_could_not_be_served(values: dict[str, Any], message: str) -> None:
@@ -111,6 +112,12 @@ def test_any_rank_up_to_vllms_largest_can_be_served() -> None:
     assert rules.serving_problems(TrainArguments(model_id="m", lora_r=512)) == []
     assert rules.serving_problems(TrainArguments(model_id="m", lora_r=513, merge_weights=True)) == []
     assert [max_lora_rank(rank) for rank in (1, 2, 8, 24, 320, 321, 512, 600)] == [1, 8, 8, 32, 320, 512, 512, 600]
+
+
+def test_an_adapter_on_embeddings_is_merged_where_the_head_is_not_tied_to_them() -> None:
+    recipe = TrainArguments(model_id="m", merge_weights=True, target_modules=["q_proj", "embed_tokens"])
+    assert not SHAPE.tied and rules.serving_problems(recipe, SHAPE) == []
+    assert len(rules.serving_problems(recipe, replace(SHAPE, tied=True))) == 1
 
 
 def test_the_losses_that_smooth_and_sort_are_trls() -> None:

@@ -1,0 +1,163 @@
+"""Check that the merged model computes what base and adapter compute: peft's own forward pass against the merged files.
+
+Both run in float32, one after the other, so that they differ by the rounding of the merged weights to their dtype alone
+(a bf16 weight keeps 8 bits). What is compared: the logits after every token of a few prompts, less their mean, which
+no prediction depends on; the measure is the root of the mean square of the difference over that of the logits. It is
+told beside what the adapter changes, by the same measure: an adapter that changes less than the tolerance is not seen.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import math
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from steps import contract
+from steps.contract import StepError
+from steps.merge.adapter import Adapter
+from steps.merge.base import Base
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+When = Literal["auto", "always", "never"]
+PROMPTS = (
+    "What is the capital of France?",
+    "Write a function that adds two numbers.",
+    "Book a table for four at seven tomorrow.",
+)
+# Chosen above what rounding the merged weights does in the tests' models (2 to 4 layers) and in one of 1.1B.
+TOLERANCES = {"BF16": 0.04, "F16": 0.005, "F32": 1e-4}
+BYTES_PER_PARAMETER = 6  # in float32, and the pages of the file that it is loaded from (measured: 6.9 GB for 1.1B)
+SPARE = 1 << 30  # libraries, activations, the adapter
+
+
+class _CannotRun(Exception):
+    """Why the check is skipped, or under `always` fails."""
+
+
+def check(base: Base, adapter: Adapter, merged: Path, when: When) -> dict[str, Any]:
+    """Compare, and return what the manifest records: the figures, or why there are none.
+
+    Raises:
+        StepError: the models differ by more than the dtype's tolerance, or cannot be compared although they must.
+    """
+    if when == "never":
+        return {"skipped": "--check-logits never"}
+    try:
+        _check_memory(base)
+        found = _compare(base, adapter, merged)
+    except _CannotRun as reason:
+        if when == "always":
+            raise StepError(f"--check-logits always: {reason}; or give --check-logits auto") from None
+        print(f"logits not checked: {reason}", flush=True)
+        return {"skipped": str(reason)}
+    said = (
+        f"logits of the merged model differ from base + adapter by {found['difference']:.2g} "
+        f"(tolerance {found['tolerance']:g}; the adapter changes them by {found['adapter_effect']:.2g})"
+    )
+    if not found["difference"] <= found["tolerance"]:  # NaN is no agreement
+        raise StepError(
+            f"{merged.parent}: {said}: the merge is not the trained model; give the base that the adapter was trained "
+            "on and, if it is, register the adapter without merging"
+        )
+    print(said, flush=True)
+    return found
+
+
+def _check_memory(base: Base) -> None:
+    import psutil
+
+    parameters = sum(math.prod(stored.shape) for stored in base.tensors.values())
+    needed, free = parameters * BYTES_PER_PARAMETER + SPARE, psutil.virtual_memory().available
+    if needed > free:
+        raise _CannotRun(
+            f"the model in float32 takes {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free; "
+            "take an instance with more memory"
+        )
+
+
+def _compare(base: Base, adapter: Adapter, merged: Path) -> dict[str, Any]:
+    import torch
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft imports it where it is, and it tells what it lacks
+    prompts = _prompts(merged)
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the libraries' among themselves
+        plain, expected = _of_adapter(base, adapter, prompts)
+        actual = _logits(_load(merged), prompts)
+    size = _root_mean_square(expected)
+    dtypes = {stored.dtype for stored in base.tensors.values()} & TOLERANCES.keys()
+    return {
+        "prompts": len(prompts),
+        "tokens": sum(len(prompt) for prompt in prompts),
+        "difference": _root_mean_square(actual - expected) / size,
+        "adapter_effect": _root_mean_square(expected - plain) / size,
+        "tolerance": max(TOLERANCES[dtype] for dtype in dtypes),
+    }
+
+
+def _of_adapter(base: Base, adapter: Adapter, prompts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The base's logits, and those with the adapter; when it returns, the model's memory is free."""
+    from peft import PeftModel
+
+    try:
+        model = _load(base.folder)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise _CannotRun(f"transformers cannot load {base.name}: {contract.first_line(error)}") from None
+    plain = _logits(model, prompts)
+    adapted = _logits(PeftModel.from_pretrained(model, str(adapter.folder)), prompts)
+    del model
+    gc.collect()
+    return plain, adapted
+
+
+def _load(folder: Path) -> PreTrainedModel:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+
+
+def _prompts(folder: Path) -> list[list[int]]:
+    """Token ids, through the chat template where there is one."""
+    from jinja2 import TemplateError
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        if tokenizer.chat_template:
+            found = [
+                tokenizer.apply_chat_template(
+                    [{"role": "user", "content": text}], add_generation_prompt=True, return_dict=False
+                )
+                for text in PROMPTS
+            ]
+        else:
+            found = [tokenizer(text)["input_ids"] for text in PROMPTS]
+    except (OSError, ValueError, KeyError, ImportError, TemplateError) as error:
+        raise _CannotRun(f"the tokenizer makes no prompt: {contract.first_line(error)}") from None
+    if not all(found):
+        raise _CannotRun("the tokenizer makes prompts without tokens")
+    return found
+
+
+def _logits(model: PreTrainedModel, prompts: list[list[int]]) -> torch.Tensor:
+    """The logits after each token, [tokens, vocabulary], less the mean of each row."""
+    import torch
+
+    model.eval()
+    rows = [model(torch.tensor([prompt])).logits[0] for prompt in prompts]
+    logits = torch.cat(rows)
+    return logits - logits.mean(dim=-1, keepdim=True)
+
+
+def _root_mean_square(values: torch.Tensor) -> float:
+    return values.double().square().mean().sqrt().item()

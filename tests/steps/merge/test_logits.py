@@ -1,0 +1,76 @@
+"""The check of logits sees a model that is not base + adapter, and says when it cannot look."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from steps.contract import StepError
+from steps.merge import logits
+from steps.merge.__main__ import main
+from steps.merge.adapter import read_adapter
+from steps.merge.base import open_base
+
+
+@pytest.fixture
+def merged(make_base, make_adapter, tmp_path) -> tuple[Path, Path, Path]:
+    base = make_base(num_hidden_layers=4)
+    adapter = make_adapter(base)
+    words = ["--base", str(base), "--adapter", str(adapter), "--output", str(tmp_path / "out")]
+    main([*words, "--check-logits", "never"])
+    return base, adapter, tmp_path / "out"
+
+
+def check(base: Path, adapter: Path, folder: Path, when: logits.When) -> dict[str, object]:
+    return logits.check(open_base(str(base), None), read_adapter(adapter), folder, when)
+
+
+@pytest.mark.parametrize("wrong", ["base", "sign", "one weight"])
+def test_a_model_that_is_not_base_and_adapter_is_refused(merged, wrong) -> None:
+    base, _, folder = merged
+    found = check(*merged, "always")
+    assert found["difference"] < found["tolerance"] / 2 < found["adapter_effect"]
+    before, after = load_file(base / "model.safetensors"), load_file(folder / "model.safetensors")
+    if wrong == "one weight":
+        after["model.layers.1.mlp.down_proj.weight"] *= -1
+    else:
+        times = 0 if wrong == "base" else -1
+        after = {name: tensor + times * (after[name] - tensor) for name, tensor in before.items()}
+    save_file(after, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(
+        StepError, match=r"logits of the merged model differ from base \+ adapter by .* is not the trained"
+    ):
+        check(*merged, "auto")
+
+
+def test_a_model_that_does_not_fit_in_memory_is_not_checked(merged, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10**9))
+    reason = "the model in float32 takes 1.1 GB of memory, 1.0 GB are free; take an instance with more memory"
+    assert check(*merged, "auto") == {"skipped": reason}
+    assert capsys.readouterr().out == f"logits not checked: {reason}\n"
+    with pytest.raises(StepError) as refused:
+        check(*merged, "always")
+    assert str(refused.value) == f"--check-logits always: {reason}; or give --check-logits auto"
+
+
+def test_a_model_that_transformers_does_not_know_is_not_checked(merged, capsys) -> None:
+    base, _, _ = merged
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | {"model_type": "of-tomorrow"}))
+    found = check(*merged, "auto")
+    assert found["skipped"].startswith(f"transformers cannot load {base}: ")
+    assert "of-tomorrow" in capsys.readouterr().out
+
+
+def test_what_a_prediction_does_not_depend_on_is_no_difference() -> None:
+    class Model(torch.nn.Module):
+        def forward(self, tokens: torch.Tensor) -> SimpleNamespace:
+            return SimpleNamespace(logits=torch.tensor([[[1.0, 2.0, 6.0]]]).expand(1, tokens.shape[1], 3))
+
+    assert torch.equal(logits._logits(Model(), [[5], [5, 6]]), torch.tensor([[-2.0, -1.0, 3.0]] * 3))

@@ -12,18 +12,25 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipeline.assets import Asset, asset_uri
-from pipeline.errors import UserError
+from pipeline.errors import UserError, problems_error
+from pipeline.preflight import initial_adapter_problems
 from pipeline.settings import ROOT, Workflow
 from steps.train.model import check_folder
 
-FOLDERS = {"InputDataUri": "data", "ValidationDataUri": "validation", "ModelUri": "models"}
+FOLDERS = {
+    "InputDataUri": "data",
+    "ValidationDataUri": "validation",
+    "ModelUri": "models",
+    "InitialAdapterUri": "adapters",
+}
 
 
 def resolve_inputs(workflow: Workflow, overrides: Mapping[str, str]) -> tuple[dict[str, str], list[Asset]]:
     """The overrides with local paths replaced by their URIs, and the assets that this execution uses.
 
     Raises:
-        UserError: a path that does not exist, or a folder that is no usable model.
+        UserError: a path that does not exist.
+        StepError: a folder that is no usable model, or an adapter that training cannot continue from.
     """
     resolved = dict(overrides)
     added = []
@@ -45,9 +52,15 @@ def resolve_inputs(workflow: Workflow, overrides: Mapping[str, str]) -> tuple[di
         "InputDataUri": workflow.data_uri,
         "ValidationDataUri": workflow.validation_uri,
         "ModelUri": workflow.model_uri,
+        "InitialAdapterUri": workflow.initial_adapter_uri,
     }
     replaced = {default for name, default in defaults.items() if name in overrides}
-    return resolved, [*(asset for asset in workflow.assets if asset.uri not in replaced), *added]
+    assets = [*(asset for asset in workflow.assets if asset.uri not in replaced), *added]
+    if problems := initial_adapter_problems(workflow, resolved, assets):
+        raise problems_error(
+            "InitialAdapterUri", problems, "Mend the recipe or the parameters, or take another adapter."
+        )
+    return resolved, assets
 
 
 def provide(assets: list[Asset], exists: Callable[[str], bool], put: Callable[[Path, str], None]) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.schema import Gate, Preprocess, Register, Train
 from pipeline.settings import Workflow
+from steps.train import rules
 from steps.train.arguments import LossType, TrainArguments
 
 Kind = Literal["String", "Integer", "Float"]
@@ -61,6 +62,7 @@ def parameters(workflow: Workflow) -> list[Parameter]:
     return [
         Parameter("InputDataUri", "String", workflow.data_uri, "Preference data: an S3 object or prefix."),
         *_model(workflow),
+        *_initial_adapter(workflow),
         Parameter("TrainInstanceType", "String", settings.train.instance_type, "Instance type of the training job."),
         Parameter("TrainInstanceCount", "Integer", settings.train.instance_count, "Instances of the training job."),
         _validation(workflow),
@@ -106,6 +108,13 @@ def _model(workflow: Workflow) -> list[Parameter]:
     ]
 
 
+def _initial_adapter(workflow: Workflow) -> list[Parameter]:
+    if workflow.initial_adapter_uri is None:
+        return []
+    text = "Earlier adapter that training continues from: an S3 prefix ending in /."
+    return [Parameter("InitialAdapterUri", "String", workflow.initial_adapter_uri, text)]
+
+
 def _training(recipe: TrainArguments) -> list[Parameter]:
     found = []
     for name, (field, kind) in TRAINING.items():
@@ -121,8 +130,25 @@ def _training(recipe: TrainArguments) -> list[Parameter]:
     return found
 
 
+def training_arguments(workflow: Workflow, values: Mapping[str, str]) -> TrainArguments:
+    """The arguments of a training job: the recipe, with what an execution's parameters change in it.
+
+    Raises:
+        ValidationError: a value is out of range.
+    """
+    changed = {TRAINING[name][0]: values[name] for name in TRAINING if name in values}
+    if workflow.model_uri is not None and workflow.recipe.base_model_name is None:
+        changed["base_model_name"] = values.get("ModelUri", workflow.model_uri)
+    elif "ModelId" in values:
+        changed["model_id"] = values["ModelId"]
+    if "MergeWeights" in values:
+        changed["merge_weights"] = values["MergeWeights"]
+    return TrainArguments.model_validate(workflow.recipe.model_dump() | changed)
+
+
 def range_problems(workflow: Workflow, overrides: Mapping[str, str]) -> list[str]:
-    """What is out of range among values that a person typed, judged by the same rules as the files they override."""
+    """What is out of range, or could not be served, among values that a person typed; the rules are those of the files
+    that they override."""
     found = []
     for name, (section, field) in SETTINGS.items():
         if name in overrides:
@@ -130,13 +156,15 @@ def range_problems(workflow: Workflow, overrides: Mapping[str, str]) -> list[str
                 section.__pydantic_validator__.validate_assignment(section.model_construct(), field, overrides[name])
             except ValidationError as error:
                 found.append(f"{name}: {error.errors()[0]['msg'].replace('Input should', 'must')}")
-    recipe = {TRAINING[name][0]: overrides[name] for name in TRAINING if name in overrides}
+    names = {field: name for name, (field, _) in TRAINING.items()}
     try:
-        TrainArguments.model_validate(workflow.recipe.model_dump() | recipe)
+        arguments = training_arguments(workflow, overrides)
     except ValidationError as error:
-        names = {field: name for name, (field, _) in TRAINING.items()}
         for detail in error.errors():
             field = str(detail["loc"][0]) if detail["loc"] else ""
             message = detail["msg"].removeprefix("Value error, ").replace("Input should", "must")
             found.append(f"{names.get(field, field)}: {message}" if field else message)
+    else:
+        served = rules.serving_problems(arguments)
+        found += [f"{names.get(problem.key, problem.key)}: {problem.message}" for problem in served]
     return found

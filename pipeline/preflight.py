@@ -6,14 +6,17 @@ Contacts nobody: a hub model's config is read only where a local file is named. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.assets import Asset
+from pipeline.parameters import training_arguments
 from pipeline.settings import ROOT, Workflow
 from steps import typed_yaml
+from steps.contract import StepError
 from steps.hub import is_hub_name
-from steps.train import model_shape, rules
+from steps.train import initial_adapter, model_shape, rules
 from steps.train.arguments import TrainArguments
 from steps.train.instances import find
 from steps.train.model_shape import ModelShape, UnknownModel
@@ -34,7 +37,28 @@ def of_workflow(workflow: Workflow, model_config: Path | None, rows: int | None)
     each = None if train.processes_per_node == "auto" else train.processes_per_node
     machine = on_instances(train.instance_type, train.instance_count, each)
     result = _judge(workflow.recipe, machine, model_config, rows, made_by=workflow.settings.make_model)
-    return replace(result, problems=[*_processes(train.instance_type, each), *result.problems])
+    adapter = [
+        Problem("train.initial_adapter", text) for text in initial_adapter_problems(workflow, {}, workflow.assets)
+    ]
+    return replace(result, problems=[*_processes(train.instance_type, each), *adapter, *result.problems])
+
+
+def initial_adapter_problems(workflow: Workflow, values: Mapping[str, str], assets: Sequence[Asset]) -> list[str]:
+    """Why training could not continue from the adapter of these parameter values; nothing of one that lies in S3.
+
+    Its values are looked at by the training job, which also compares it with a model that is not at hand here.
+    """
+    paths = {asset.uri: asset.path for asset in assets}
+    folder = paths.get(values.get("InitialAdapterUri", workflow.initial_adapter_uri))
+    if folder is None:
+        return []
+    arguments = training_arguments(workflow, values)
+    model = values.get("ModelUri", workflow.model_uri) or arguments.model_id
+    try:
+        shape, _ = shape_at_hand(str(paths.get(model, model)))
+        return initial_adapter.problems(folder, arguments, shape)
+    except StepError as error:
+        return [str(error)]
 
 
 def _judge(

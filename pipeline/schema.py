@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$", description="SageMaker instance type.")]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -59,6 +59,15 @@ class Columns(Section):
     rejected_response: Column = None
 
 
+def _prefix(named: str | None) -> str | None:
+    if named and named.startswith("s3://") and not named.endswith("/"):
+        raise ValueError(f'{named}: must end in "/"; without it the prefix also takes in its siblings')
+    return named
+
+
+FolderOrPrefix = Annotated[str | None, AfterValidator(_prefix)]
+
+
 class Preprocess(Section):
     engine: Literal["python", "spark"] = Field("python", description="spark: over several instances.")
     instance_type: InstanceType = "ml.m5.xlarge"
@@ -69,13 +78,13 @@ class Preprocess(Section):
     columns: Columns = Columns()
     tool_calls: Literal["quarantine", "keep"] = Field("quarantine", description="Rows that call tools wrongly.")
     near_duplicates: float | None = Field(None, ge=0.5, le=1, description="Similarity from which a prompt is left out.")
-    tokenizer: str | None = Field(None, description="S3 prefix, or a folder; lengths are then counted in tokens.")
+    tokenizer: FolderOrPrefix = Field(None, description="S3 prefix, or a folder; lengths are then counted in tokens.")
     max_tokens: int | None = Field(None, ge=1, description="Rows longer than this are quarantined.")
     max_characters: int | None = Field(None, ge=1, description="The same without a tokenizer.")
     validation_fraction: Fraction = Field(0.1, description="Share of prompts that is held out.")
     validation_data: str | None = Field(None, description="Held-out data of the user's own, instead of a share.")
     max_invalid_fraction: float = Field(0.1, ge=0, le=1, description="More invalid rows than this stop the run.")
-    baseline: str | None = Field(None, description="The report/ output of an earlier run, to compare with.")
+    baseline: FolderOrPrefix = Field(None, description="The report/ output of an earlier run, to compare with.")
 
     @field_validator("instance_count")
     @classmethod
@@ -91,13 +100,6 @@ class Preprocess(Section):
             raise ValueError("needs a tokenizer; name its folder as tokenizer, or give max_characters instead")
         return tokens
 
-    @field_validator("tokenizer", "baseline")
-    @classmethod
-    def _prefixes_end_in_a_slash(cls, named: str | None) -> str | None:
-        if named and named.startswith("s3://") and not named.endswith("/"):
-            raise ValueError(f'{named}: must end in "/"; without it the prefix also takes in its siblings')
-        return named
-
 
 class Train(Section):
     instance_type: InstanceType
@@ -105,6 +107,9 @@ class Train(Section):
     processes_per_node: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
     volume_gb: VolumeGb = 100
     max_runtime_hours: Hours = 24
+    initial_adapter: FolderOrPrefix = Field(
+        None, description="Earlier adapter that training continues from: an S3 prefix, or a folder."
+    )
     spot: bool = Field(False, description="Managed spot training; checkpoints make interruptions cheap.")
     spot_max_wait_hours: Hours = Field(48, description="Longest wait and run together; used with spot only.")
 

@@ -2,7 +2,7 @@
 
 Three files, none repeating another: the workflow (steps, instances, thresholds), the account it runs in (shared by all
 workflows) and the recipe (flat training arguments, which only `steps/train` interprets). Local files named in them
-(data, recipe, model, tokenizer) become assets; each is read once for its key, however many problems there are.
+(data, recipe, model, adapter, tokenizer) become assets; each is read once for its key, however many problems there are.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Workflow:
     tokenizer_uri: str | None
     baseline_uri: str | None
     model_uri: str | None  # None: recipe.model_id is a hub name
+    initial_adapter_uri: str | None
     code_version: str  # hash of the code that the containers run, with or without git
     assets: tuple[Asset, ...]
     recipe_key: str
@@ -114,6 +115,10 @@ class _Reading:
         self._look_at("preprocess.validation_data", preprocess.validation_data, beside)
         self._look_at("preprocess.tokenizer", preprocess.tokenizer, beside, TOKENIZER_FILES)
         self._look_at("preprocess.baseline", preprocess.baseline, beside, ("report.json",))
+        self._look_at("train.initial_adapter", settings.train.initial_adapter, beside, ("adapter_config.json",))
+        if recipe and recipe.initial_adapter:
+            mend = f"write it as train.initial_adapter, from where it is brought to the job: {recipe.initial_adapter}"
+            self._problem(f"recipe's initial_adapter: a training job has no such folder; {mend}")
         if settings.make_model:
             if not _module(settings.make_model).with_suffix(".py").is_file():
                 self._problem(f"make_model: {settings.make_model}: there is no such module")
@@ -146,7 +151,8 @@ class _Reading:
         validation = optional(preprocess.validation_data, "validation")
         tokenizer = optional(preprocess.tokenizer, "tokenizers")
         baseline = optional(preprocess.baseline, "baselines")
-        sources = [one for one in (data, model, validation, tokenizer, baseline) if one]
+        adapter = optional(settings.train.initial_adapter, "adapters")
+        sources = [one for one in (data, model, validation, tokenizer, baseline, adapter) if one]
         return Workflow(
             settings=settings,
             account=account,
@@ -157,6 +163,7 @@ class _Reading:
             tokenizer_uri=tokenizer and tokenizer.uri,
             baseline_uri=baseline and baseline.uri,
             model_uri=model and model.uri,
+            initial_adapter_uri=adapter and adapter.uri,
             code_version=content_key(STEPS),
             assets=(args, *(one.asset for one in sources if one.asset)),
             recipe_key=recipe_key,

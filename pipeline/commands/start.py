@@ -31,6 +31,7 @@ from pipeline.errors import problems_error
 from pipeline.executions import ExecutionSummary, StepSummary
 from pipeline.parameter_values import parse_assignments, resolve_parameters
 from pipeline.parameters import range_problems
+from pipeline.preflight import initial_adapter_problems
 from pipeline.settings import Workflow
 
 Assignments = Annotated[
@@ -48,7 +49,8 @@ def upsert(settings: Settings = DEFAULT_SETTINGS, as_json: AsJson = False) -> No
     with remote("upsert", settings, changes=True) as there:
         workflow = there.workflow
         definition = render(workflow)
-        if problems := check_definition(json.loads(definition)):
+        adapter = [f"train.initial_adapter: {text}" for text in initial_adapter_problems(workflow, {}, workflow.assets)]
+        if problems := [*adapter, *check_definition(json.loads(definition))]:
             raise problems_error(str(settings), problems, f"Mend them, then: python pipeline.py upsert{options}")
         _upload(there, workflow.assets)
         aws_executions.ensure_model_group(there.sagemaker, workflow.settings.register_model.package_group)

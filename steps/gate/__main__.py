@@ -2,8 +2,8 @@
 
 Command:  python3 -m steps.gate --adapter DIR --threshold 0.6 --output DIR
 Inputs:   --adapter: what the Train step left (adapter, evaluation.json, manifest.json).
-Outputs:  OUTPUT/decision/gate.json (fixed keys; a Condition and the Fail message read them) and evaluation.json,
-          OUTPUT/adapter: the verified adapter, which is what gets merged and registered.
+Outputs:  OUTPUT/decision/gate.json (fixed keys: a Condition, the Fail message and registration read them) and
+          evaluation.json, OUTPUT/adapter: the verified adapter, which is what gets merged and registered.
 Limits:   a decision against the model is not an error: the job succeeds and says `fail`. What is an error is an adapter
           that is not whole: a job can be reported Completed although its disk was full.
 """
@@ -19,6 +19,7 @@ from typing import Any
 
 from steps import contract
 from steps.contract import StepError
+from steps.serving import max_lora_rank
 
 
 def main(argv: list[str]) -> None:
@@ -31,7 +32,8 @@ def main(argv: list[str]) -> None:
         raise StepError(f"--threshold: {options.threshold}: must lie between 0 and 1")
     manifest = verify(options.adapter)
     evaluation = contract.read_json(options.adapter / "evaluation.json", "the evaluation")
-    decision = decide(evaluation, options.threshold)
+    adapter = contract.read_json(options.adapter / "adapter_config.json", "the adapter's configuration")
+    decision = decide(evaluation, options.threshold) | {"max_lora_rank": max_lora_rank(adapter["r"])}
     copy_verified(options.adapter, manifest, options.output / "adapter")
     contract.write_json(options.output / "decision" / "evaluation.json", evaluation)
     contract.write_json(options.output / "decision" / "gate.json", decision)

@@ -38,7 +38,7 @@ def build(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep
                             "CompressionType": "None",
                         }
                     },
-                    "Environment": _environment(scope, variant),
+                    "Environment": _environment(scope, variant, gate),
                 }
             ],
             "SupportedContentTypes": ["application/json"],
@@ -56,7 +56,7 @@ def build(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep
             "data_hash": report,
             "execution_arn": ExecutionVariables.PIPELINE_EXECUTION_ARN,
             "gate": _get(gate, "gate", "message"),
-            "reward_accuracy": Join(on="", values=[_get(gate, "gate", "reward_accuracy")]),
+            "reward_accuracy": _text(_get(gate, "gate", "reward_accuracy")),
         },
     }
     return RequestStep(
@@ -75,12 +75,12 @@ def _base(scope: Scope) -> Any:
     return Join(on="@", values=[scope.parameter["ModelId"], scope.parameter["ModelRevision"]])
 
 
-def _environment(scope: Scope, variant: str) -> dict[str, Any]:
+def _environment(scope: Scope, variant: str, gate: RequestStep) -> dict[str, Any]:
     """What the LMI container needs to serve the model; an adapter is served on its base by vLLM's LoRA support."""
     if variant == "Merged":
         return {"HF_MODEL_ID": "/opt/ml/model"}
     base = scope.parameter.get("ModelUri", scope.parameter.get("ModelId"))
-    rank = scope.parameter["LoraR"].to_string()
+    rank = _text(_get(gate, "gate", "max_lora_rank"))
     return {"HF_MODEL_ID": base, "OPTION_ENABLE_LORA": "true", "OPTION_MAX_LORA_RANK": rank}
 
 
@@ -90,3 +90,8 @@ def _json_file(folder: object, name: str) -> dict[str, Any]:
 
 def _get(step: RequestStep, property_file: str, path: str) -> JsonGet:
     return JsonGet(step_name=step.name, property_file=property_file, json_path=path)
+
+
+def _text(number: JsonGet) -> Join:
+    """A number of a property file where the request wants text."""
+    return Join(on="", values=[number])

@@ -3,8 +3,9 @@
 DPO's reference is then the model that training starts from, the base with the earlier adapter on: a second, frozen copy
 named "ref" lies beside the trained adapter, as TRL does it (trl/trainer/dpo_trainer.py, 1.16). So the first loss is
 ln 2 again, beta pulls to the earlier model and not past it to the base, and the held-out figures say what this training
-added to it. `check` compares the adapter with the recipe before any weight of the base is read; the adapter's rank,
-scale and modules must be the recipe's, since it goes on training as it is.
+added to it. The adapter's rank, scale and modules must be the recipe's, since it goes on training as it is: `problems`
+compares them from configuration and header alone, without torch, as `python pipeline.py check` does; `check`, in the
+job, reads the values too, before any weight of the base is read.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from steps import contract
 from steps.contract import StepError
+from steps.merge.weights import Stored, read_header
 from steps.train import adapter
 from steps.train.arguments import TrainArguments
+from steps.train.model_shape import ModelShape
 from steps.train.this_machine import known_shape
 
 if TYPE_CHECKING:
-    import torch
     from peft import LoraConfig, PeftModel
     from transformers import PreTrainedModel
 
@@ -44,35 +46,36 @@ def check(arguments: TrainArguments) -> str | None:
     if arguments.initial_adapter is None:
         return None
     folder = Path(arguments.initial_adapter)
-    if not folder.is_dir():
-        raise StepError(f"initial_adapter: {folder}: there is no such folder; name one that training wrote")
-    for name in (adapter.CONFIG, adapter.WEIGHTS):
-        if not (folder / name).is_file():
-            raise StepError(f"initial_adapter: {folder}: {name} is missing; name the folder that training wrote")
-    config = contract.read_json(folder / adapter.CONFIG, "the initial adapter's configuration")
-    tensors = _read(folder / adapter.WEIGHTS)
-    found = [*_settings(config, arguments), *_tensors(tensors, arguments)]
+    shape, _ = known_shape(arguments)
+    found = problems(folder, arguments, shape) or list(_values(folder / adapter.WEIGHTS))
     if found:
         raise StepError("\n".join([f"initial_adapter: {folder} does not fit:", *(f"  {line}" for line in found)]))
+    config = contract.read_json(folder / adapter.CONFIG, "the initial adapter's configuration")
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     digest.update(contract.sha256(folder / adapter.WEIGHTS).encode())
     log.info("continuing from the adapter in %s: it is also the reference", folder)
     return digest.hexdigest()
 
 
-def _read(path: Path) -> dict[str, torch.Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def problems(folder: Path, arguments: TrainArguments, shape: ModelShape | None) -> list[str]:
+    """Every setting of the adapter, and every name and size in its file, that does not go with the arguments.
 
-    try:
-        tensors = load_file(path)
-    except SafetensorError as error:
-        raise StepError(
-            f"initial_adapter: {path}: cannot be read ({contract.first_line(error)}); copy it again"
-        ) from None
+    Args:
+        shape: the base's, where it is known; without it modules are not compared.
+
+    Raises:
+        StepError: the folder holds no whole adapter.
+    """
+    if not folder.is_dir():
+        raise StepError(f"initial_adapter: {folder}: there is no such folder; name one that training wrote")
+    for name in (adapter.CONFIG, adapter.WEIGHTS):
+        if not (folder / name).is_file():
+            raise StepError(f"initial_adapter: {folder}: {name} is missing; name the folder that training wrote")
+    config = contract.read_json(folder / adapter.CONFIG, "the initial adapter's configuration")
+    tensors = read_header(folder / adapter.WEIGHTS)
     if not tensors:
-        raise StepError(f"initial_adapter: {path}: holds no tensor; train that adapter again")
-    return tensors
+        raise StepError(f"initial_adapter: {folder / adapter.WEIGHTS}: holds no tensor; train that adapter again")
+    return [*_settings(config, arguments), *_tensors(tensors, arguments, shape)]
 
 
 def _settings(config: Any, arguments: TrainArguments) -> Iterator[str]:
@@ -99,14 +102,10 @@ def _settings(config: Any, arguments: TrainArguments) -> Iterator[str]:
         yield f"{adapter.CONFIG}: {', '.join(unsupported)}: only plain LoRA can be continued"
 
 
-def _tensors(tensors: dict[str, torch.Tensor], arguments: TrainArguments) -> Iterator[str]:
-    broken = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
-    if broken:
-        yield f"{adapter.WEIGHTS}: {len(broken)} tensors hold NaN or infinity, first {broken[0]}; use another adapter"
+def _tensors(tensors: dict[str, Stored], arguments: TrainArguments, shape: ModelShape | None) -> Iterator[str]:
     ranks = {tensor.shape[0 if ".lora_A." in name else -1] for name, tensor in tensors.items()}
     if ranks != {arguments.lora_r}:
         yield f"{adapter.WEIGHTS}: matrices of rank {', '.join(map(str, sorted(ranks)))}, lora_r is {arguments.lora_r}"
-    shape, _ = known_shape(arguments)
     if shape is None:  # of a family not known here: `adapter.load` compares every name once the model is there
         return
     has = {name.removeprefix(PREFIX).partition(".lora_")[0] for name in tensors}
@@ -117,6 +116,14 @@ def _tensors(tensors: dict[str, torch.Tensor], arguments: TrainArguments) -> Ite
             f"target_modules: the adapter has {len(has)} modules ({kinds}), the recipe's target_modules "
             f"({','.join(arguments.target_modules)}) name {len(wanted)} in the model; write target_modules: [{kinds}]"
         )
+
+
+def _values(path: Path) -> Iterator[str]:
+    from safetensors.torch import load_file
+
+    broken = [name for name, tensor in load_file(path).items() if not tensor.isfinite().all()]
+    if broken:
+        yield f"{adapter.WEIGHTS}: {len(broken)} tensors hold NaN or infinity, first {broken[0]}; use another adapter"
 
 
 def _plain(value: Any) -> str:

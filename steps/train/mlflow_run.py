@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 from steps import contract
 from steps.train.delivery import Entry, Refused, Status
+from steps.train.tracker_settings import login, without_password
 
 log = logging.getLogger("train")
 
@@ -26,13 +28,17 @@ class MlflowRun:
     name = "mlflow"
 
     def __init__(self, uri: str, experiment: str, run_name: str | None, key: str, run_id: str | None = None):
-        self.uri, self.experiment, self.run_name, self.key = uri, experiment, run_name, key
+        self.uri, self.experiment, self.run_name, self.key = without_password(uri), experiment, run_name, key
+        self._login = login(uri)
         self.run_id = run_id
         self._client: Any = None
+        self._told: dict[str, int] = {}  # the last step of every figure that the run has
 
     def open(self) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(REQUEST_SECONDS))
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        if self._login:  # not in the address, which stands in every error of the client
+            os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = self._login
         from mlflow import MlflowClient
 
         client = MlflowClient(tracking_uri=self.uri)
@@ -47,6 +53,7 @@ class MlflowRun:
         if not runs:
             return None
         client.update_run(runs[0].info.run_id, status="RUNNING")
+        self._told = {one.key: one.step for one in runs[0].data.to_proto().metrics}
         return str(runs[0].info.run_id)
 
     def _create(self, client: Any, experiment: str) -> str:
@@ -59,7 +66,8 @@ class MlflowRun:
         from mlflow.exceptions import MlflowException
 
         try:
-            {"params": self._params, "metrics": self._metrics, "report": self._report}[entry.kind](entry)
+            tell = {"params": self._params, "metrics": self._metrics, "report": self._report, "text": self._artifact}
+            tell[entry.kind](entry)
         except MlflowException as error:
             if error.error_code in NEVER:
                 raise Refused(contract.first_line(error)) from None
@@ -82,18 +90,28 @@ class MlflowRun:
             self._client.log_batch(self.run_id, tags=changed)
 
     def _metrics(self, entry: Entry) -> None:
+        """A step that a restart repeats, from the checkpoint to where the earlier start ended, is told once."""
         from mlflow.entities import Metric
 
-        figures = [Metric(key, value, entry.milliseconds, entry.step) for key, value in entry.values.items()]
+        new = {key: value for key, value in entry.values.items() if entry.step > self._told.get(key, -1)}
+        figures = [Metric(key, value, entry.milliseconds, entry.step) for key, value in new.items()]
         for start in range(0, len(figures), METRICS_A_BATCH):
             self._client.log_batch(self.run_id, metrics=figures[start : start + METRICS_A_BATCH])
+        self._told |= dict.fromkeys(new, entry.step)
 
     def _report(self, entry: Entry) -> None:
+        self._store(self._client.log_dict, entry.values, REPORT)
+
+    def _artifact(self, entry: Entry) -> None:
+        for name, text in entry.values.items():
+            self._store(self._client.log_text, text, name)
+
+    def _store(self, log: Callable[[str, Any, str], None], content: Any, name: str) -> None:
         """An artifact lies in another store than the run; where that one fails the run must not wait for it."""
         try:
-            self._client.log_dict(self.run_id, entry.values, REPORT)
+            log(self.run_id, content, name)
         except Exception as error:  # boto3, azure, the disk: every artifact store raises its own
-            raise Refused(f"{REPORT} cannot be stored: {contract.first_line(error)}") from None
+            raise Refused(f"{name} cannot be stored: {contract.first_line(error)}") from None
 
 
 def _text(value: Any) -> str:

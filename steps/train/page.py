@@ -6,7 +6,6 @@ share (steps/pages). Reads the evaluation and the history of this version only.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 FEW = 20  # rows, whose figures tell little
 EXAMPLES = 3  # rows with the largest and with the smallest margins, each
-USERINFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")  # of a tracker's URL: it may hold a password
 USED = ("given", "used")
 
 # A figure, its name, how it is written, and what it says.
@@ -52,6 +50,7 @@ def render(
     Args:
         evaluation, history: what evaluation.json and history.json hold.
         places: of each split, by the reason for which rows were cut or left out, where some of them stood.
+        arguments: as `tracker_settings.shown` gives them.
         records: the held-out rows, for their texts.
     """
     before, after = evaluation["before"], evaluation["after"]
@@ -158,8 +157,7 @@ def _splits(
 
 
 def _argument(value: Any) -> str | None:
-    """An argument as people write it, without a user's name or password; None where it is not set."""
+    """An argument as people write it; None where it is not set."""
     if value is None:
         return None
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return USERINFO.sub("…", text)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from steps.contract import write_text
+from steps.contract import StepError, read_json, write_text
 from steps.records import Record
 from steps.train import curves, page
 from steps.train.data import Left
@@ -17,10 +17,34 @@ PICTURE, PAGE = "training.png", "report.html"
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the rows of a run come from: the held-out records, and of each split the rows cut or left out."""
+    """Where a run comes from.
+
+    Attributes:
+        held_out: the held-out records.
+        left: of each split the rows cut or left out.
+        report: the Preprocess step's report of the data, where it is at hand.
+        initial_adapter: the SHA-256 of the adapter that training continued from.
+    """
 
     held_out: Sequence[Record]
     left: Mapping[str, Left]
+    report: Mapping[str, Any] | None = None
+    initial_adapter: str | None = None
+
+
+def of_data(train_data: Path) -> dict[str, Any] | None:
+    """The Preprocess step's report, beside the folder of training rows as a job's channel is too; None without.
+
+    Raises:
+        StepError: what lies there is no such report.
+    """
+    file = train_data.parent / "report" / "report.json"
+    if not file.is_file():
+        return None
+    found = read_json(file, "the report of the data")
+    if not isinstance(found, dict) or not {"data_hash", "formats"} <= found.keys():
+        raise StepError(f"{file}: is not what the Preprocess step writes: no data_hash or formats; run that step again")
+    return found
 
 
 def write(

@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from steps.serving import VLLM_RANKS
 from steps.train.arguments import TrainArguments
 from steps.train.instances import Gpu
 from steps.train.model_shape import ALL_LINEAR, EMBEDDINGS, ModelShape
@@ -17,9 +18,6 @@ from steps.train.model_shape import ALL_LINEAR, EMBEDDINGS, ModelShape
 # trl/trainer/dpo_trainer.py, _compute_loss: the losses that read label_smoothing, and those that sort a batch's rows.
 SMOOTHED = ("exo_pair", "robust", "aot", "aot_unpaired")
 SORTING = ("aot", "aot_unpaired")
-
-# vllm/config/lora.py, MaxLoRARanks: the values that an endpoint's max_lora_rank can have; registration writes lora_r.
-VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 
 @dataclass(frozen=True)
@@ -47,10 +45,13 @@ def problems(arguments: TrainArguments, shape: ModelShape | None = None, gpu: Gp
 def serving_problems(arguments: TrainArguments) -> list[Problem]:
     """What trains and could not be merged or served afterwards, as the pipeline does it."""
     found = []
-    if not arguments.merge_weights and arguments.lora_r not in VLLM_RANKS:
-        ranks = ", ".join(map(str, VLLM_RANKS))
+    if not arguments.merge_weights and arguments.lora_r > VLLM_RANKS[-1]:
         found.append(
-            Problem("lora_r", f"{arguments.lora_r}: vLLM serves ranks {ranks}; take one, or set merge_weights: true")
+            Problem(
+                "lora_r",
+                f"{arguments.lora_r}: vLLM serves ranks up to {VLLM_RANKS[-1]}; take at most that, or set "
+                "merge_weights: true",
+            )
         )
     if arguments.merge_weights and any(EMBEDDINGS.endswith(target) for target in arguments.target_modules):
         found.append(

@@ -15,11 +15,13 @@ from steps.train.metrics import DEFINITIONS
 if TYPE_CHECKING:
     from pipeline.definition import Scope
 
-MODEL = "/opt/ml/input/data/model"
+CHANNELS = "/opt/ml/input/data"
+ORIGINS = {"model": "ModelUri", "initial_adapter": "InitialAdapterUri"}  # channels that only some workflows have
 
 
 def build(scope: Scope, preprocess: RequestStep) -> RequestStep:
-    """Reads the splits, the recipe and, unless the hub has it, the base model; leaves the adapter uncompressed."""
+    """Reads the splits with their report, the recipe, and base and initial adapter where they come from S3; leaves the
+    adapter uncompressed."""
     workflow, settings, parameter = scope.workflow, scope.workflow.settings.train, scope.parameter
     request = {
         "AlgorithmSpecification": {
@@ -34,8 +36,9 @@ def build(scope: Scope, preprocess: RequestStep) -> RequestStep:
         "InputDataConfig": [
             _channel("train", output_uri(preprocess, "train")),
             _channel("validation", output_uri(preprocess, "validation")),
+            _channel("report", output_uri(preprocess, "report")),
             _channel("config", workflow.recipe_uri),
-            *([_channel("model", parameter["ModelUri"])] if "ModelUri" in parameter else []),
+            *(_channel(channel, parameter[name]) for channel, name in ORIGINS.items() if name in parameter),
         ],
         "OutputDataConfig": {"S3OutputPath": scope.run_uri("Train"), "CompressionType": "NONE"},
         "CheckpointConfig": {"S3Uri": checkpoint_uri(scope, preprocess), "LocalPath": "/opt/ml/checkpoints"},
@@ -60,27 +63,30 @@ def build(scope: Scope, preprocess: RequestStep) -> RequestStep:
 def hyperparameters(scope: Scope) -> dict[str, Any]:
     """What the execution's parameters change in the recipe. All values are strings, as the API wants them."""
     found: dict[str, Any] = {argument: scope.parameter[name].to_string() for name, (argument, _) in TRAINING.items()}
+    if "InitialAdapterUri" in scope.parameter:
+        found["initial_adapter"] = f"{CHANNELS}/initial_adapter"
     if "ModelUri" in scope.parameter:
-        # Where the channel lies in the container is nobody's name for the base.
-        return found | {"model_id": MODEL, "base_model_name": scope.parameter["ModelUri"]}
+        # Where the channel lies in the container is nobody's name for the base; a recipe's own name for it stays.
+        named = {} if scope.workflow.recipe.base_model_name else {"base_model_name": scope.parameter["ModelUri"]}
+        return found | {"model_id": f"{CHANNELS}/model"} | named
     return found | {"model_id": scope.parameter["ModelId"], "model_revision": scope.parameter["ModelRevision"]}
 
 
 def checkpoint_uri(scope: Scope, preprocess: RequestStep) -> Join:
-    """A prefix that only a run on the same data, recipe and parameters shares.
+    """A prefix that only a run on the same data, recipe, parameters, base and initial adapter shares.
 
     It is part of the cache key, so no execution id stands in it. It ends in "/": without, `run-1` also takes `run-10`.
     """
     data_hash = JsonGet(step_name=preprocess.name, property_file="report", json_path="data_hash")
     knobs = [scope.parameter[name].to_string() for name in TRAINING]
-    model = [scope.parameter["ModelId"], scope.parameter["ModelRevision"]] if "ModelId" in scope.parameter else []
+    origins = ("ModelId", "ModelRevision", *ORIGINS.values())
     return Join(
         on="/",
         values=[
             f"{scope.workflow.base_uri}/checkpoints",
             scope.workflow.recipe_key,
             data_hash,
-            *model,
+            *(scope.parameter[name] for name in origins if name in scope.parameter),
             Join(on="_", values=knobs),
             "",
         ],

@@ -1,13 +1,16 @@
-"""Whether the trackers that a recipe names can be spoken to at all: said before any weight is loaded.
+"""What a recipe says of its trackers: whether they can be spoken to at all, and what of it may be shown.
 
-Imports neither mlflow nor wandb nor torch. Whether a server answers is not asked: one that is down stops no training.
+A password in an address goes to its server and nowhere else: what is written, logged or told to a tracker has the
+arguments as `shown` gives them. `check` comes before any weight is loaded; whether a server answers is not asked, since
+one that is down stops no training. Imports neither mlflow nor wandb nor torch.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import re
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from steps.contract import StepError
 from steps.train.arguments import TrainArguments
@@ -44,6 +47,20 @@ def check(arguments: TrainArguments) -> None:
         raise StepError(
             f"mlflow_uri: {without_password(uri)}: write sqlite:///FILE, http(s)://HOST or a tracking server's ARN"
         )
+
+
+def shown(arguments: TrainArguments) -> dict[str, Any]:
+    """The arguments as plain data that anyone may see."""
+    given = arguments.model_dump(mode="json")
+    return given | {"mlflow_uri": without_password(arguments.mlflow_uri) if arguments.mlflow_uri else None}
+
+
+def login(uri: str) -> tuple[str, str] | None:
+    """User and password of an address; None where it holds no password."""
+    parts = urlsplit(uri)
+    if parts.password is None:
+        return None
+    return unquote(parts.username or ""), unquote(parts.password)
 
 
 def without_password(uri: str) -> str:

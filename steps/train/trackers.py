@@ -10,7 +10,7 @@ import importlib
 import logging
 import shlex
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,10 +21,11 @@ from transformers import TrainerCallback
 from steps import contract
 from steps.train import metrics
 from steps.train.arguments import TrainArguments
+from steps.train.card import CARD
 from steps.train.delivery import Delivery, Entry, Outcome, Status
 from steps.train.mlflow_run import MlflowRun
 from steps.train.stopping import Interrupted
-from steps.train.tracker_settings import without_password
+from steps.train.tracker_settings import shown, without_password
 from steps.train.wandb_run import WandbRun
 
 log = logging.getLogger("train")
@@ -109,10 +110,7 @@ class Tracking(TrainerCallback):
         self.deliveries = open_trackers(self.state, folder)
         for delivery in self.deliveries:
             importlib.import_module(delivery.tracker.name)  # seconds, which would otherwise slow the first steps down
-        given = arguments.model_dump(mode="json")
-        if arguments.mlflow_uri:
-            given["mlflow_uri"] = without_password(arguments.mlflow_uri)
-        self._put(Entry("params", given | {"fingerprint": fingerprint} | dict(facts)))
+        self._put(Entry("params", shown(arguments) | {"fingerprint": fingerprint} | dict(facts)))
         if report:
             self._put(Entry("report", dict(report)))
 
@@ -137,9 +135,11 @@ class Tracking(TrainerCallback):
         self._end("KILLED", STOP_SECONDS)
 
     def finish(self, output: Path, evaluation: Mapping[str, Any], step: int) -> None:
-        """Tell the final evaluation, end the run, and write tracking.json into `output`."""
+        """Tell the final evaluation and the model card, end the run, and write tracking.json into `output`."""
         for when in ("before", "after"):
             self._put_figures({f"final/{when}/{name}": value for name, value in evaluation[when].items()}, step)
+        if self.deliveries:
+            self._put(Entry("text", {CARD: (output / CARD).read_text(encoding="utf-8")}))
         self._end("FINISHED", FINISH_SECONDS)
         if self.outcomes:
             contract.write_json(output / REPORT, self.account())
@@ -151,19 +151,20 @@ class Tracking(TrainerCallback):
             outcome, tracker = self.outcomes[delivery.tracker.name], delivery.tracker
             found[tracker.name] = asdict(outcome) | {"run_id": tracker.run_id, "to_send": self.to_send(delivery)}
             if isinstance(tracker, MlflowRun):
-                found[tracker.name] |= {"uri": without_password(tracker.uri), "experiment": tracker.experiment}
+                found[tracker.name] |= {"uri": tracker.uri, "experiment": tracker.experiment}
             else:
                 found[tracker.name] |= {"project": tracker.project, "offline": tracker.offline}
         return found
 
     def to_send(self, delivery: Delivery) -> str | None:
-        """The command that sends what did not arrive; None where all did."""
+        """The commands that send what did not arrive; None where all did."""
         tracker, outcome = delivery.tracker, self.outcomes[delivery.tracker.name]
-        if isinstance(tracker, WandbRun) and tracker.files and (tracker.offline or not outcome.closed):
-            return f"wandb sync {shlex.quote(str(tracker.files))}"
-        if outcome.undelivered or not outcome.closed:
-            return f"python -m steps.train.send_tracking --checkpoints {shlex.quote(str(self.folder))}"
-        return None
+        commands = []
+        if isinstance(tracker, WandbRun) and (left := tracker.folders(uploaded=outcome.closed and not tracker.offline)):
+            commands.append(shlex.join(["wandb", "sync", *map(str, left)]))
+        if outcome.undelivered or not (outcome.closed or commands):
+            commands.append(f"python -m steps.train.send_tracking --checkpoints {shlex.quote(str(self.folder))}")
+        return " && ".join(commands) or None
 
     def _end(self, status: Status, seconds: float) -> None:
         """Once; later calls find the deliveries ended."""
@@ -202,16 +203,6 @@ class Tracking(TrainerCallback):
     def _put(self, entry: Entry) -> None:
         for delivery in self.deliveries:
             delivery.put(entry)
-
-
-def data_report(train_data: Path) -> dict[str, Any] | None:
-    """The Preprocess step's report: in the channel `report`, or beside the folder of training rows; None without."""
-    places: Sequence[Path] = (contract.channel("report"), train_data.parent / "report")
-    for place in places:
-        if (place / "report.json").is_file():
-            found = contract.read_json(place / "report.json", "the report of the data")
-            return found if isinstance(found, dict) else None
-    return None
 
 
 def load_state(folder: Path) -> State:

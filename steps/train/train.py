@@ -5,9 +5,10 @@ Command:  python steps/train/train.py --config FILE [--key value …]
           torchrun --nproc_per_node N steps/train/train.py --config FILE [--key value …]
 Inputs:   --config: a YAML recipe (steps/train/arguments.py lists every key; --key value overrides it);
           folders of Parquet from the Preprocess step: --train_data and --validation_data, in a job the channels.
-Outputs:  in --output_dir, in a job /opt/ml/model: the adapter, the tokenizer, evaluation.json, history.json,
-          training.png, report.html and manifest.json, which is written last: without it the run did not finish;
-          left_out.jsonl names every row that was cut or left out, and tracking.json what trackers got, where there are.
+Outputs:  in --output_dir, in a job /opt/ml/model: the adapter, its model card README.md, the tokenizer,
+          evaluation.json, history.json, training.png, report.html and manifest.json, which is written last: without it
+          the run did not finish; left_out.jsonl names every row that was cut or left out, and tracking.json what
+          trackers got, where there are.
 Limits:   FSDP needs torchrun (`--fsdp false` otherwise); text models with a chat template.
 """
 
@@ -32,7 +33,7 @@ if not __package__:
 from steps import contract
 from steps.contract import StepError
 from steps.records import Record, read_records
-from steps.train import adapter, checkpoints, curves, data, figures, fsdp_cpu, preview, report, tracker_settings
+from steps.train import adapter, card, checkpoints, curves, data, figures, fsdp_cpu, preview, report, tracker_settings
 from steps.train import arguments as train_arguments
 from steps.train.arguments import TrainArguments
 from steps.train.report import Sources
@@ -73,6 +74,7 @@ def main(argv: list[str]) -> None:
     output = Path(arguments.output_dir) if arguments.output_dir else contract.root() / "model"
     train_records = read_records(folder(arguments.train_data, "train"))
     validation_records = read_records(folder(arguments.validation_data, "validation"))
+    data_report = report.of_data(folder(arguments.train_data, "train"))
     from steps.train import initial_adapter
     from steps.train.model import load_base, load_tokenizer, lora_config
     from steps.train.this_machine import run_preflight
@@ -117,8 +119,8 @@ def main(argv: list[str]) -> None:
         "train": {"given": len(train_records), "used": len(train_pairs), **train_left.counts},
         "validation": {"given": len(validation_records), "used": len(validation_pairs), **validation_left.counts},
     }
-    sources = Sources(validation_records, {"train": train_left, "validation": validation_left})
-    tracking = track(trainer, arguments, {"rows_hash": rows_hash, "rows": rows})
+    sources = Sources(validation_records, {"train": train_left, "validation": validation_left}, data_report, initial)
+    tracking = track(trainer, arguments, {"rows_hash": rows_hash, "rows": rows}, data_report)
     if resume:
         log.info("continuing from %s", resume.path.name)
     with tracking.run():
@@ -270,10 +272,15 @@ def fingerprint(arguments: TrainArguments, rows_hash: str, initial: str | None) 
             "base": base,
             "initial_adapter": initial,
             "code": {path.name: path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py")},
-            "libraries": {name: version(name) for name in LIBRARIES},
+            "libraries": versions(),
             "arguments": arguments.model_dump(exclude=NOT_IN_FINGERPRINT),
         }
     )
+
+
+def versions() -> dict[str, str]:
+    """The versions of the libraries that decide on a run's figures."""
+    return {name: version(name) for name in LIBRARIES}
 
 
 def add_callbacks(
@@ -328,17 +335,19 @@ def take_best(trainer: PairTrainer, held_out: HeldOutEvaluation) -> None:
     log.info("the result is the adapter of step %d, the best of the held-out evaluations", best["step"])
 
 
-def track(trainer: PairTrainer, arguments: TrainArguments, facts: dict[str, Any]) -> Tracking:
+def track(
+    trainer: PairTrainer, arguments: TrainArguments, facts: dict[str, Any], data_report: dict[str, Any] | None
+) -> Tracking:
     """Let the trackers that the arguments name follow this run; added last, it sees what other callbacks log."""
     from steps.train import trackers
 
-    report = trackers.data_report(folder(arguments.train_data, "train"))
-    if report:
-        facts |= {"data_hash": report.get("data_hash")}
-    facts |= {"processes": trainer.args.world_size, **{f"library.{name}": version(name) for name in LIBRARIES}}
+    if data_report:
+        facts |= {"data_hash": data_report["data_hash"]}
+    libraries = {f"library.{name}": number for name, number in versions().items()}
+    facts |= {"processes": trainer.args.world_size, **libraries}
     tracking = trackers.Tracking(
         arguments, Path(trainer.args.output_dir), trainer.marker.fingerprint,
-        first_rank=trainer.args.process_index == 0, facts=facts, report=report,
+        first_rank=trainer.args.process_index == 0, facts=facts, report=data_report,
     )  # fmt: skip
     trainer.add_callback(tracking)
     return tracking
@@ -372,14 +381,20 @@ def save(
     contract.write_json(output / "evaluation.json", evaluation)
     history = curves.finite(lines.history)
     contract.write_json(output / "history.json", history)
-    report.write(output, evaluation, history, trainer.arguments.model_dump(mode="json"), sources)
+    arguments = tracker_settings.shown(trainer.arguments)
+    report.write(output, evaluation, history, arguments, sources)
+    pairs = (
+        trainer.args.world_size * trainer.args.per_device_train_batch_size * trainer.args.gradient_accumulation_steps
+    )
+    training = {"steps": trainer.state.global_step, "pairs": pairs}
+    card.write(output, evaluation, arguments, sources, training, versions())
     tracking.finish(output, evaluation, trainer.state.global_step)
     files = {path.name: contract.sha256(path) for path in sorted(output.iterdir()) if path.is_file()}
     manifest = {
         "steps_planned": trainer.state.max_steps,
         "steps_done": trainer.state.global_step,
         "fingerprint": trainer.marker.fingerprint,
-        "arguments": trainer.arguments.model_dump(mode="json"),
+        "arguments": arguments,
         "files": files,
     }
     contract.write_json(output / "manifest.json", manifest)

@@ -17,7 +17,6 @@ class WandbRun:
 
     def __init__(self, project: str, run_name: str | None, run_id: str, folder: Path):
         self.project, self.run_name, self.run_id, self.folder = project, run_name, run_id, folder
-        self.files: Path | None = None  # what `wandb sync` takes
         self.offline = False
         self._run: Any = None
         self._timed_out = False
@@ -39,7 +38,7 @@ class WandbRun:
             project=self.project, name=self.run_name, id=self.run_id, resume="allow", dir=str(self.folder),
             settings=settings,
         )  # fmt: skip
-        self.files, self.offline = Path(self._run.settings.sync_dir), bool(self._run.settings._offline)
+        self.offline = bool(self._run.settings._offline)
         # A restarted run logs some steps again, which W&B's own step, ever growing, would drop.
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
@@ -47,9 +46,19 @@ class WandbRun:
     def send(self, entry: Entry) -> None:
         if entry.kind == "metrics":
             self._run.log({**entry.values, "step": entry.step})
+        elif entry.kind == "text":
+            for name, text in entry.values.items():
+                file = Path(self._run.dir) / name
+                file.write_text(text, encoding="utf-8")
+                self._run.save(file, base_path=file.parent, policy="now")
         else:
             values = {"data_report": entry.values} if entry.kind == "report" else entry.values
             self._run.config.update(values, allow_val_change=True)
+
+    def folders(self, *, uploaded: bool) -> list[Path]:
+        """What `wandb sync` takes, of this start of the run and of earlier ones; `uploaded`: this one needs no sync."""
+        kind = "offline-run" if uploaded else "*run"
+        return sorted(self.folder.glob(f"wandb/{kind}-*-{self.run_id}"))
 
     def close(self, status: Status) -> None:
         if self._timed_out:  # a second `finish` returns at once and would look like success

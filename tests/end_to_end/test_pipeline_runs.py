@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.slow
-SHORT = {"MaxSteps": 4, "RewardAccuracyThreshold": 0}
+SHORT = {"MaxSteps": 4, "RewardAccuracyThreshold": 0, "LoraR": 12}
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,36 @@ def test_the_same_inputs_hit_the_cache_and_the_adapter_is_registered(pipeline, m
     assert adapter["registered"]["variant"] == "adapter"
     assert adapter["registered"]["version"] == merged["registered"]["version"] + 1
     assert (Path(adapter["registered"]["model"]) / "adapter_model.safetensors").is_file()
+
+
+def test_training_continues_from_the_adapter_of_an_earlier_execution(
+    pipeline, merged: dict, root: Path, tmp_path: Path
+) -> None:
+    (earlier,) = pipeline.root.glob(f"s3/*/**/runs/{merged['execution']}/Gate/adapter")
+    text = (root / "configs" / "quickstart.yaml").read_text()
+    for key in ("recipe: ", "data: "):
+        text = text.replace(f"\n{key}", f"\n{key}{root}/configs/")
+    text += f"\naccount: {root}/configs/account.yaml\n"
+    settings = tmp_path / "continue.yaml"
+    settings.write_text(text.replace("\ntrain:\n", f"\ntrain:\n  initial_adapter: {earlier}\n"))
+    given = SHORT | {"MaxSteps": 2, "MergeWeights": "false", "ModelUri": pipeline.model}
+    words = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
+    done = pipeline("start", "--wait", "--json", "--settings", settings, *words)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["held_out"]["before"]["ties"] == summary["held_out"]["rows"]  # the earlier adapter is the reference
+    log = pipeline("logs", summary["execution"], "--step", "Train").stdout
+    assert "continuing from the adapter in" in log and "continuing from checkpoint" not in log
+
+    folder = Path(summary["registered"]["model"])
+    first, second = (json.loads((path / "manifest.json").read_text()) for path in (earlier, folder))
+    assert second["arguments"]["base_model_name"] == first["arguments"]["base_model_name"]
+    assert second["files"]["adapter_model.safetensors"] != first["files"]["adapter_model.safetensors"]
+    packages = sorted(pipeline.root.glob("registry/*/*/package.json"), key=lambda path: path.stat().st_mtime)
+    request = json.loads(packages[-1].read_text())
+    assert request["CustomerMetadataProperties"]["data_hash"] in (folder / "README.md").read_text()
+    (container,) = request["InferenceSpecification"]["Containers"]
+    assert container["Environment"]["OPTION_MAX_LORA_RANK"] == "16"  # vLLM has none of 12
 
 
 def test_versions_are_listed_newest_first_with_their_facts(pipeline, merged: dict) -> None:

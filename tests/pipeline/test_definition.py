@@ -60,9 +60,17 @@ def test_every_workflow_is_sound_against_the_api_model_and_can_run_here(
     assert order.index("CheckGate") < order.index("Merge") < order.index("RegisterMerged")
 
 
-def preprocess(workflow: settings.Workflow) -> dict:
+def request(workflow: settings.Workflow, step: str) -> dict:
     definition = json.loads(render(workflow))
-    return next(step for step in definition["Steps"] if step["Name"] == "Preprocess")["Arguments"]
+    return next(found for found in definition["Steps"] if found["Name"] == step)["Arguments"]
+
+
+def preprocess(workflow: settings.Workflow) -> dict:
+    return request(workflow, "Preprocess")
+
+
+def training(workflow: settings.Workflow) -> dict:
+    return request(workflow, "Train")
 
 
 def arguments(request: dict) -> Options:
@@ -122,18 +130,38 @@ def test_the_engine_decides_on_image_instances_and_command_alone() -> None:
 
 
 def test_no_execution_id_stands_in_what_training_caches_by() -> None:
-    definition = json.loads(render(settings.load(ROOT / "configs" / "quickstart.yaml")))
-    train = next(step for step in definition["Steps"] if step["Name"] == "Train")["Arguments"]
+    train = training(settings.load(ROOT / "configs" / "quickstart.yaml"))
     keyed = ("AlgorithmSpecification", "CheckpointConfig", "HyperParameters", "InputDataConfig")
     assert "PipelineExecutionId" not in json.dumps({name: train[name] for name in keyed})
 
 
-def test_spot_is_rendered_with_its_wait_time(tmp_path: Path) -> None:
-    def training(name: str) -> dict:
-        definition = json.loads(render(settings.load(ROOT / "configs" / name)))
-        return next(step for step in definition["Steps"] if step["Name"] == "Train")["Arguments"]
+def test_an_initial_adapter_is_a_channel_an_argument_and_a_place_of_its_own_for_checkpoints() -> None:
+    without = settings.load(ROOT / "configs" / "quickstart.yaml")
+    given = dataclasses.replace(without, initial_adapter_uri="s3://bucket/earlier/")
+    assert check_definition(json.loads(render(given))) == []
+    plain, continued = training(without), training(given)
+    added = [channel for channel in continued["InputDataConfig"] if channel not in plain["InputDataConfig"]]
+    uri = {"Get": "Parameters.InitialAdapterUri"}
+    assert [(one["ChannelName"], one["DataSource"]["S3DataSource"]["S3Uri"]) for one in added] == [
+        ("initial_adapter", uri)
+    ]
+    path = continued["HyperParameters"]["initial_adapter"]
+    assert (path, "initial_adapter" in plain["HyperParameters"]) == ("/opt/ml/input/data/initial_adapter", False)
+    places = [request["CheckpointConfig"]["S3Uri"]["Std:Join"]["Values"] for request in (plain, continued)]
+    assert [value for value in places[1] if value not in places[0]] == [uri]
+    assert {"Get": "Parameters.ModelUri"} in places[0]
 
-    spot, on_demand = training("qwen3-8b.yaml"), training("llama3.1-70b.yaml")
+
+def test_a_recipes_own_name_for_the_base_stays() -> None:
+    workflow = settings.load(ROOT / "configs" / "quickstart.yaml")
+    assert training(workflow)["HyperParameters"]["base_model_name"] == {"Get": "Parameters.ModelUri"}
+    recipe = workflow.recipe.model_copy(update={"base_model_name": "owner/base"})
+    assert "base_model_name" not in training(dataclasses.replace(workflow, recipe=recipe))["HyperParameters"]
+
+
+def test_spot_is_rendered_with_its_wait_time(tmp_path: Path) -> None:
+    workflows = (settings.load(ROOT / "configs" / name) for name in ("qwen3-8b.yaml", "llama3.1-70b.yaml"))
+    spot, on_demand = map(training, workflows)
     assert spot["EnableManagedSpotTraining"] and spot["StoppingCondition"]["MaxWaitTimeInSeconds"] == 48 * 3600
     assert not on_demand["EnableManagedSpotTraining"]
     assert "MaxWaitTimeInSeconds" not in on_demand["StoppingCondition"]

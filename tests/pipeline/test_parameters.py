@@ -65,4 +65,8 @@ def test_values_out_of_range_are_all_named(workflow: settings.Workflow) -> None:
         "Beta: must be greater than 0",
     ]
     assert range_problems(workflow, {"Beta": "0.3", "LossType": "ipo", "TrainInstanceType": "ml.g5.2xlarge"}) == []
+    assert range_problems(workflow, {"LoraR": "600"}) == []  # the recipe merges
+    assert range_problems(workflow, {"LoraR": "600", "MergeWeights": "false"}) == [
+        "LoraR: 600: vLLM serves ranks up to 512; take at most that, or set merge_weights: true"
+    ]
     assert set(SETTINGS) <= {parameter.name for parameter in parameters(workflow)}

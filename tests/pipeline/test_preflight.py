@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import preflight, settings
+from pipeline.assets import Asset
+from steps.train import model_shape
 from tests.steps.train import models
 
 RECIPE = "configs/recipes/qwen3-8b.yaml"
@@ -70,7 +72,7 @@ def test_a_recipe_that_fits_is_drawn_as_a_table(run, tmp_path: Path) -> None:
 def test_problems_name_their_line_and_the_next_command(run, tmp_path: Path) -> None:
     folder = config(tmp_path / "model", models.LLAMA_70B)
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("model_id: m/m\nmax_length: 2048\n\nlabel_smoothing: 0.1\nlora_r: 24\n")
+    recipe.write_text("model_id: m/m\nmax_length: 2048\n\nlabel_smoothing: 0.1\nlora_r: 513\n")
     options = ("--recipe", recipe, "--instance-type", "ml.p4d.24xlarge", "--instance-count", "2")
     done = run("pipeline.py", "check", *options, "--model-config", folder / "config.json")
     assert done.returncode == 1
@@ -172,6 +174,73 @@ def test_more_processes_than_gpus_are_refused(root: Path, tmp_path: Path) -> Non
     assert [str(problem) for problem in problems] == [
         "train.processes_per_node: 8 is above the 4 GPU(s) of ml.g5.12xlarge; write auto"
     ]
+
+
+def adapter(folder: Path, base: str, rank: int, modules: list[str]) -> Path:
+    """What training leaves of an adapter: its configuration and weights, here all 0."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    folder.mkdir()
+    settings = {"peft_type": "LORA", "r": rank, "lora_alpha": 32, "base_model_name_or_path": base}
+    (folder / "adapter_config.json").write_text(json.dumps(settings))
+    tensors = {}
+    for name in modules:
+        tensors[f"base_model.model.{name}.lora_A.weight"] = np.zeros((rank, 8), np.float32)
+        tensors[f"base_model.model.{name}.lora_B.weight"] = np.zeros((8, rank), np.float32)
+    save_file(tensors, folder / "adapter_model.safetensors")
+    return folder
+
+
+@pytest.fixture
+def continuing(root: Path, tmp_path: Path) -> Path:
+    """The quickstart's settings, continuing from an adapter of rank 8 on q_proj alone, of another base."""
+    adapter(tmp_path / "earlier", "owner/other", 8, ["model.layers.0.self_attn.q_proj"])
+    path = tmp_path / "workflow.yaml"
+    text = (root / "configs" / "quickstart.yaml").read_text()
+    for key in ("data: ", "recipe: ", "account: "):
+        text = text.replace(f"\n{key}", f"\n{key}{root / 'configs'}/")
+    text = text.replace("\nrecipe: ", f"\naccount: {root / 'configs'}/account.yaml\nrecipe: ")
+    path.write_text(text.replace("\ntrain:\n", "\ntrain:\n  initial_adapter: earlier\n"))
+    return path
+
+
+def test_an_initial_adapter_is_compared_with_the_recipe_before_anything_is_uploaded(
+    run, continuing: Path, tmp_path: Path
+) -> None:
+    workflow = settings.load(continuing)
+    expected = [
+        "lora_r: the adapter has 8, the recipe 16; set lora_r: 8",
+        f"model_id: the adapter was trained on owner/other, the recipe's base is {workflow.model_uri}; train from that "
+        "base, or where both are the same model say so with base_model_name",
+        "adapter_model.safetensors: matrices of rank 8, lora_r is 16",
+    ]
+    problems = [str(problem) for problem in preflight.of_workflow(workflow, None, None).problems]
+    assert problems[:3] == [f"train.initial_adapter: {line}" for line in expected]
+
+    local = ("start", "--local", "--local-root", tmp_path / "state", "--settings", continuing, "--set")
+    done = run("pipeline.py", *local, "LoraR=8")
+    assert done.returncode == 1 and not (tmp_path / "state" / "s3").exists()
+    first, *lines, _ = done.stderr.splitlines()
+    assert first.startswith("error: InitialAdapterUri: ") and lines[0] == f"  {expected[1]}"
+    (tmp_path / "earlier" / "adapter_model.safetensors").write_bytes(b"cut")
+    assert "is not a whole safetensors file" in run("pipeline.py", *local, "LoraR=8").stderr
+
+
+def test_an_initial_adapter_that_fits_is_no_problem_and_its_modules_are_the_models(
+    continuing: Path, tmp_path: Path
+) -> None:
+    shape, base = config(tmp_path / "model", models.LLAMA_BIASED), "s3://bucket/model/"
+    modules = list(model_shape.read(shape).modules())[:-1]
+    whole = adapter(tmp_path / "whole", base, 16, modules)
+    part = adapter(tmp_path / "part", base, 16, modules[:3])
+    workflow = settings.load(continuing)
+    values = {"ModelUri": base, "InitialAdapterUri": "s3://bucket/adapter/"}
+    for folder, said in ((whole, []), (part, ["target_modules: the adapter has 3 modules (k_proj,q_proj,v_proj), "])):
+        assets = [Asset(values["InitialAdapterUri"], folder), Asset(base, shape)]
+        found = preflight.initial_adapter_problems(workflow, values, assets)
+        assert [text[: len(said[0])] for text in found] == said
+    assert preflight.initial_adapter_problems(workflow, values, []) == []  # both lie in S3
 
 
 def test_a_workflow_names_the_recipe_that_a_problem_is_in(run, root: Path, tmp_path: Path) -> None:

@@ -159,6 +159,33 @@ def test_local_files_of_preprocess_become_assets_under_their_content(configs: Pa
     assert paths[workflow.validation_uri] == configs / "held-out.jsonl"
 
 
+def test_an_initial_adapter_of_this_machine_becomes_an_asset_and_the_workflows_own_parameter(configs: Path) -> None:
+    workflow = configs / "qwen3-0.6b.yaml"
+    edit(workflow, "\ntrain:\n", "\ntrain:\n  initial_adapter: earlier\n")
+    assert problems(workflow) == [
+        f"{workflow}: train.initial_adapter: earlier: there is no such file or folder ({configs}/earlier)"
+    ]
+    (configs / "earlier").mkdir()
+    (configs / "earlier" / "adapter_config.json").write_text("{}")
+    loaded = settings.load(workflow)
+    assert loaded.initial_adapter_uri.startswith("s3://dpo-pipeline-111122223333/dpo/inputs/adapters/")
+    assert configs / "earlier" in {asset.path for asset in loaded.assets if asset.uri == loaded.initial_adapter_uri}
+    edit(workflow, "initial_adapter: earlier", "initial_adapter: s3://bucket/runs/a/Gate/adapter")
+    assert problems(workflow)[0].endswith(
+        'Gate/adapter: must end in "/"; without it the prefix also takes in its siblings'
+    )
+
+
+def test_a_recipe_cannot_bring_an_adapter_into_a_job(configs: Path) -> None:
+    recipe = configs / "recipes" / "qwen3-0.6b.yaml"
+    recipe.write_text(recipe.read_text() + "initial_adapter: /tmp/adapter\n")
+    workflow = configs / "qwen3-0.6b.yaml"
+    assert problems(workflow) == [
+        f"{workflow}: recipe's initial_adapter: a training job has no such folder; write it as train.initial_adapter, "
+        "from where it is brought to the job: /tmp/adapter"
+    ]
+
+
 @pytest.mark.parametrize("verb", ["check", "definition"])
 def test_data_is_read_once_a_command(configs: Path, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
     workflow, data, read = configs / "qwen3-8b.yaml", configs / "pairs.jsonl", []

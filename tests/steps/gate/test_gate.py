@@ -16,6 +16,7 @@ def adapter(tmp_path: Path) -> Path:
     folder = tmp_path / "trained"
     folder.mkdir()
     (folder / "adapter_model.safetensors").write_bytes(b"weights")
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 24}')
     before = FIGURES | {"reward_accuracy": 0.5}
     (folder / "evaluation.json").write_text(json.dumps({"rows": 40, "before": before, "after": FIGURES}))
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
@@ -33,7 +34,7 @@ def test_the_decision_carries_its_numbers(run, adapter: Path, threshold: float, 
     done = gate(run, adapter, threshold)
     assert done.returncode == 0, done.stderr
     written = json.loads((adapter.parent / "out" / "decision" / "gate.json").read_text())
-    assert written["decision"] == decision
+    assert (written["decision"], written["max_lora_rank"]) == (decision, 32)
     assert (
         written["message"]
         == done.stdout.strip()
@@ -43,7 +44,7 @@ def test_the_decision_carries_its_numbers(run, adapter: Path, threshold: float, 
         )
     )
     copied = {path.name for path in (adapter.parent / "out" / "adapter").iterdir()}
-    assert copied == {"adapter_model.safetensors", "evaluation.json", "manifest.json"}
+    assert copied == {path.name for path in adapter.iterdir()}
 
 
 def test_a_run_that_did_not_finish_or_was_damaged_is_an_error(run, adapter: Path) -> None:

@@ -77,7 +77,7 @@ def run(
     arguments = {
         "model_id": EVIL if hostile else "Qwen/Qwen3-8B",
         "loss_type": ["sigmoid", "sft"],
-        "mlflow_uri": "https://ada:secret@tracker.test/mlflow",
+        "mlflow_uri": "https://tracker.test/mlflow",
         "run_name": None,
     }
     places = {"train": {"too_long": [EVIL if hostile else "chats.jsonl:7"]}, "validation": {}}

@@ -110,7 +110,7 @@ def test_a_folder_that_is_no_adapter_is_one_line(arguments: TrainArguments, earl
     )
     folder = shutil.copytree(earlier, tmp_path / "half")
     (folder / "adapter_model.safetensors").write_bytes(b"cut")
-    assert "cannot be read" in refusal(arguments, initial_adapter=str(folder))
+    assert "is not a whole safetensors file" in refusal(arguments, initial_adapter=str(folder))
     (folder / "adapter_model.safetensors").unlink()
     assert refusal(arguments, initial_adapter=str(folder)).endswith(
         ": adapter_model.safetensors is missing; name the folder that training wrote"

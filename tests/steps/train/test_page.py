@@ -74,7 +74,7 @@ def test_rows_left_out_and_arguments_are_listed_without_a_password() -> None:
     assert "train 600 590 too_long : 10 rows, such as chats.jsonl:7" in said
     assert "validation 60 60 none" in said
     assert "loss_type sigmoid, sft" in said
-    assert "mlflow_uri https://…@tracker.test/mlflow" in said
+    assert "mlflow_uri https://tracker.test/mlflow" in said
     assert "run_name not set" in said
 
 
@@ -94,3 +94,10 @@ def test_hostile_data_is_text() -> None:
     assert "{{ 7 * 7 }}{% raw %}" in said
     assert "[U+202E]gnol[U+202C]" in said
     assert not HIDDEN.search(html)
+
+
+def test_the_reference_is_named() -> None:
+    run = runs.run()
+    assert "The reference is the base model with the adapter off." in text_of(run)
+    run["arguments"]["initial_adapter"] = "/earlier"
+    assert "The reference is the base model with the initial adapter on." in text_of(run)

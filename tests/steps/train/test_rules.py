@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from steps.serving import max_lora_rank
 from steps.train import arguments, instances, model_shape, rules
 from steps.train.arguments import TrainArguments
 from tests.steps.train import models
@@ -95,8 +96,8 @@ def test_bfloat16_needs_a_gpu_that_has_it() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"lora_r": 24},
-         "lora_r: 24: vLLM serves ranks 1, 8, 16, 32, 64, 128, 256, 320, 512; take one, or set merge_weights: true"),
+        ({"lora_r": 513},
+         "lora_r: 513: vLLM serves ranks up to 512; take at most that, or set merge_weights: true"),
         ({"merge_weights": True, "target_modules": ["q_proj", "embed_tokens"]},
          "target_modules: embed_tokens: only adapters on linear layers can be merged; leave it out"),
     ],
@@ -104,6 +105,12 @@ def test_bfloat16_needs_a_gpu_that_has_it() -> None:
 def test_what_trains_and_could_not_be_served(values: dict[str, Any], message: str) -> None:
     assert [str(one) for one in rules.serving_problems(TrainArguments(model_id="m", **values))] == [message]
     assert found(**values) == []
+
+
+def test_any_rank_up_to_vllms_largest_can_be_served() -> None:
+    assert rules.serving_problems(TrainArguments(model_id="m", lora_r=512)) == []
+    assert rules.serving_problems(TrainArguments(model_id="m", lora_r=513, merge_weights=True)) == []
+    assert [max_lora_rank(rank) for rank in (1, 2, 8, 24, 320, 321, 512, 600)] == [1, 8, 8, 32, 320, 512, 512, 600]
 
 
 def test_the_losses_that_smooth_and_sort_are_trls() -> None:

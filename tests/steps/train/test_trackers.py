@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 import logging
@@ -9,12 +10,14 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -23,8 +26,9 @@ from steps.train import trackers
 from steps.train.arguments import TrainArguments
 from steps.train.delivery import Delivery, Entry, Refused, read_buffer
 from steps.train.mlflow_run import MlflowRun
-from steps.train.tracker_settings import check, without_password
+from steps.train.tracker_settings import check, login, shown, without_password
 from steps.train.trackers import State
+from steps.train.wandb_run import WandbRun
 from tests.steps.train import wandb_files
 
 KEY = "0123456789abcdef"
@@ -101,11 +105,42 @@ def test_the_arn_of_a_tracking_server_finds_its_plugin(monkeypatch: pytest.Monke
 def test_a_password_in_an_address_is_never_shown_or_kept(tmp_path: Path) -> None:
     assert without_password("https://me:secret@host:5000/x") == "https://host:5000/x"
     assert without_password("sqlite:////tmp/a@b.db") == "sqlite:////tmp/a@b.db"
+    assert login("https://me:s%40cret@host") == ("me", "s@cret")
+    assert login("https://me@host") is None and login("sqlite:////tmp/a:b@c.db") is None
     arguments = TrainArguments(model_id="m", mlflow_uri="https://me:secret@host")
+    assert shown(arguments) == arguments.model_dump(mode="json") | {"mlflow_uri": "https://host"}
     state = State.of(tmp_path, "f", arguments)
     state.write(tmp_path)
     assert state.arguments["mlflow_uri"] == "https://me:secret@host"
     assert "secret" not in (tmp_path / trackers.STATE).read_text()
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A tracking server that notes who asks and refuses everyone."""
+
+    asked: ClassVar[list[str | None]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.headers["Authorization"])
+        self.send_error(403)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on stderr."""
+
+
+def test_the_server_gets_the_password_and_the_error_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.exceptions import MlflowException
+
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "another's")
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        run = MlflowRun(f"http://me:s%40cret@127.0.0.1:{server.server_port}", "dpo", None, KEY)
+        with pytest.raises(MlflowException) as error:
+            run.open()
+        server.shutdown()
+    assert Refusing.asked == [f"Basic {base64.b64encode(b'me:s@cret').decode()}"]
+    assert "cret" not in str(error.value) + run.uri
 
 
 def test_a_run_is_continued_by_its_own_fingerprint_only(tmp_path: Path) -> None:
@@ -157,6 +192,36 @@ def test_what_mlflow_can_never_take_is_refused_and_not_tried_again(database: str
     run.open()
     with pytest.raises(Refused, match="Invalid value"):
         run.send(Entry("metrics", {"what?": 1.0}, 1))
+
+
+def test_a_figure_that_an_earlier_start_told_is_not_told_again(database: str) -> None:
+    def start(*steps: int, **other: float) -> None:
+        run = MlflowRun(database, "dpo", None, KEY)
+        run.open()
+        for step in steps:
+            run.send(Entry("metrics", {"loss": 1 / step} | other, step))
+
+    start(1, 2, 3)
+    start(2, 3, 4, eval_loss=0.5)  # continued from a checkpoint after step 1; its evaluations are new
+    (found,) = runs(database)
+    told = {key: client(database).get_metric_history(found.info.run_id, key) for key in ("loss", "eval_loss")}
+    assert {key: [one.step for one in history] for key, history in told.items()} == {
+        "loss": [1, 2, 3, 4], "eval_loss": [2, 3, 4],
+    }  # fmt: skip
+
+
+# W&B
+
+
+def test_what_is_left_to_sync_is_of_every_start_of_the_run_and_of_no_other(tmp_path: Path) -> None:
+    run = WandbRun("dpo", None, KEY, tmp_path)
+    names = [f"offline-run-20261124_0900-{KEY}", "offline-run-20261124_0930-other", f"run-20261124_1000-{KEY}"]
+    folders = [tmp_path / "wandb" / name for name in names]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    (tmp_path / "wandb" / "latest-run").symlink_to(folders[2])
+    assert run.folders(uploaded=False) == [folders[0], folders[2]]
+    assert run.folders(uploaded=True) == [folders[0]]
 
 
 # A server that dies
@@ -259,10 +324,11 @@ def test_a_training_and_its_restart_are_one_run_in_both_trackers(train, pairs: P
     assert found.data.params["data_hash"] == report["data_hash"]
     assert found.data.params["library.trl"] == "1.16.0" and len(found.data.params["rows_hash"]) == 64
     losses = client(uri).get_metric_history(found.info.run_id, "loss")
-    assert sorted({one.step for one in losses}) == [1, 2, 3, 4]
+    assert sorted(one.step for one in losses) == [1, 2, 3, 4]  # steps 3 and 4, told by both, once
     logged = {entry["step"]: entry["loss"] for entry in lines if "loss" in entry}
     resumed = {step: loss for step, loss in logged.items() if step > 2}
     assert {one.step: one.value for one in losses if one.step > 2} == pytest.approx(resumed)
+    assert "README.md" in {file.path for file in client(uri).list_artifacts(found.info.run_id)}
     assert {"tokens_per_second", "step_seconds", "eval_loss", "final/after/loss"} <= found.data.metrics.keys()
     assert "mfu" not in found.data.metrics  # a CPU's peak is not known
 
@@ -271,17 +337,22 @@ def test_a_training_and_its_restart_are_one_run_in_both_trackers(train, pairs: P
     files = sorted((output / "checkpoints" / "wandb").rglob("*.wandb"), key=lambda path: path.stat().st_mtime)
     assert len(files) == 2 and {wandb_files.run_id(path) for path in files} == {account["wandb"]["run_id"]}
     assert wandb_files.config(files[0])["beta"] == 0.1
+    card = (output / "README.md").read_text()
+    assert (files[1].parent / "files" / "README.md").read_text() == card and report["data_hash"] in card
     steps = [{row["step"] for row in wandb_files.history(path) if "loss" in row} for path in files]
     assert steps == [{1, 2, 3, 4}, {3, 4}]
-    assert account["wandb"]["to_send"] == f"wandb sync {files[1].parent}"
+    assert account["wandb"]["to_send"] == f"wandb sync {files[0].parent} {files[1].parent}"
 
 
 @pytest.mark.slow
 def test_a_dead_server_stops_no_training_and_its_entries_can_be_sent_later(train, run, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    done = train(output, 0, **SHORT | {"max_steps": 2}, mlflow_uri="http://127.0.0.1:9")
+    done = train(output, 0, **SHORT | {"max_steps": 2}, mlflow_uri="http://ada:s3cr3t@127.0.0.1:9")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (output / "manifest.json").is_file()
+    assert json.loads((output / "manifest.json").read_text())["arguments"]["mlflow_uri"] == "http://127.0.0.1:9"
+    left = [path for path in output.rglob("*") if path.is_file()]
+    assert len(left) > 10 and not [path for path in left if b"s3cr3t" in path.read_bytes()]
+    assert "s3cr3t" not in done.stdout + done.stderr
     assert done.stdout.count("training goes on") == 1 and "WARNING mlflow: not delivered: " in done.stdout
     account = json.loads((output / "tracking.json").read_text())["mlflow"]
     command = f"python -m steps.train.send_tracking --checkpoints {output / 'checkpoints'}"

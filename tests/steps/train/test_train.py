@@ -115,7 +115,9 @@ def test_the_manifest_names_every_file_by_its_hash(sharded: tuple[Path, str]) ->
     manifest = json.loads((output / "manifest.json").read_text())
     assert (manifest["steps_done"], manifest["steps_planned"]) == (6, 6)
     present = {path.name for path in output.iterdir() if path.is_file()} - {"manifest.json"}
-    assert set(manifest["files"]) == present > {"evaluation.json", "history.json", "report.html", "training.png"}
+    assert set(manifest["files"]) == present > {
+        "README.md", "evaluation.json", "history.json", "report.html", "training.png",
+    }  # fmt: skip
     for name, digest in manifest["files"].items():
         assert hashlib.sha256((output / name).read_bytes()).hexdigest() == digest
 
@@ -184,11 +186,14 @@ def test_several_losses_and_a_tracker_work_together(train, tmp_path: Path) -> No
     )
 
 
-def test_two_processes_list_every_row_left_out_in_the_order_of_one(train, pairs: Path, tmp_path: Path) -> None:
-    from steps.records import read_records
-
-    done = train(tmp_path / "out", 2, max_steps=1, max_length=80, truncation="drop")
+def test_two_processes_in_float32_begin_at_ln_2_and_list_every_row_left_out_in_the_order_of_one(
+    train, pairs: Path, tmp_path: Path
+) -> None:
+    done = train(tmp_path / "out", 2, bf16="false", max_steps=1, logging_steps=1, max_length=80, truncation="drop")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "bytes on each of 2 ranks" in done.stdout
+    history = json.loads((tmp_path / "out" / "history.json").read_text())
+    assert next(entry for entry in history if "loss" in entry)["loss"] == pytest.approx(math.log(2), abs=1e-6)
     path = tmp_path / "out" / "left_out.jsonl"
     assert f"every row that was cut or left out: {path}" in done.stdout
     rows = [json.loads(line) for line in path.read_text().splitlines()]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from steps.serving import ADAPTER_FOLDER
+
 pytestmark = pytest.mark.slow
 SHORT = {"MaxSteps": 4, "RewardAccuracyThreshold": 0, "LoraR": 12}
 
@@ -54,13 +56,13 @@ def test_the_same_inputs_hit_the_cache_and_the_adapter_is_registered(pipeline, m
     assert "Merge" not in found
     assert adapter["registered"]["variant"] == "adapter"
     assert adapter["registered"]["version"] == merged["registered"]["version"] + 1
-    assert (Path(adapter["registered"]["model"]) / "adapter_model.safetensors").is_file()
+    assert (Path(adapter["registered"]["model"]) / ADAPTER_FOLDER / "adapter_model.safetensors").is_file()
 
 
 def test_training_continues_from_the_adapter_of_an_earlier_execution(
     pipeline, merged: dict, root: Path, tmp_path: Path
 ) -> None:
-    (earlier,) = pipeline.root.glob(f"s3/*/**/runs/{merged['execution']}/Gate/adapter")
+    (earlier,) = pipeline.root.glob(f"s3/*/**/runs/{merged['execution']}/Gate/serving/{ADAPTER_FOLDER}")
     text = (root / "configs" / "quickstart.yaml").read_text()
     for key in ("recipe: ", "data: "):
         text = text.replace(f"\n{key}", f"\n{key}{root}/configs/")
@@ -76,7 +78,7 @@ def test_training_continues_from_the_adapter_of_an_earlier_execution(
     log = pipeline("logs", summary["execution"], "--step", "Train").stdout
     assert "continuing from the adapter in" in log and "continuing from checkpoint" not in log
 
-    folder = Path(summary["registered"]["model"])
+    folder = Path(summary["registered"]["model"]) / ADAPTER_FOLDER
     first, second = (json.loads((path / "manifest.json").read_text()) for path in (earlier, folder))
     assert second["arguments"]["base_model_name"] == first["arguments"]["base_model_name"]
     assert second["files"]["adapter_model.safetensors"] != first["files"]["adapter_model.safetensors"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from steps.serving import ADAPTER_FOLDER
+from tests.model_card_schema import SCHEMA
 
 pytestmark = pytest.mark.slow
 SHORT = {"MaxSteps": 4, "RewardAccuracyThreshold": 0, "LoraR": 12}
@@ -85,6 +87,11 @@ def test_training_continues_from_the_adapter_of_an_earlier_execution(
     packages = sorted(pipeline.root.glob("registry/*/*/package.json"), key=lambda path: path.stat().st_mtime)
     request = json.loads(packages[-1].read_text())
     assert request["CustomerMetadataProperties"]["data_hash"] in (folder / "README.md").read_text()
+    card = json.loads(request["ModelCard"]["ModelCardContent"])
+    jsonschema.validate(card, SCHEMA, cls=jsonschema.Draft7Validator)
+    assert summary["gate"]["message"] in card["evaluation_details"][0]["evaluation_observation"]
+    assert request["CustomerMetadataProperties"]["data_hash"] in json.dumps(card)
+    assert not (folder / "report.html").exists()  # it quotes rows
     (container,) = request["InferenceSpecification"]["Containers"]
     assert container["Environment"]["OPTION_MAX_LORA_RANK"] == "16"  # vLLM has none of 12
 

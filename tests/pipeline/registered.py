@@ -50,7 +50,7 @@ def register(
     }
     for name, text in files.items():
         path = store.path(f"{run}/{name}")
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     source = {"S3Uri": f"{run}/serving/", "S3DataType": "S3Prefix", "CompressionType": "None"}
     return registry.register(

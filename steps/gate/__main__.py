@@ -1,6 +1,6 @@
 """The quality gate: verify that training finished whole, then compare held-out reward accuracy with the threshold.
 
-Command:  python3 -m steps.gate --adapter DIR --threshold 0.6 --creator NAME --output DIR
+Command:  python3 -m steps.gate --adapter DIR --threshold 0.6 --pipeline NAME --output DIR
 Inputs:   --adapter: what the Train step left (adapter, evaluation.json, manifest.json, its cards and reports).
 Outputs:  OUTPUT/decision: gate.json (fixed keys: a Condition, the Fail message and registration read them), card.json
           (`content`: the model card of the registration), evaluation.json, and what people read of the training;
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python3 -m steps.gate", description=__doc__.splitlines()[0])
     parser.add_argument("--adapter", type=Path, required=True, help="folder that the Train step left")
     parser.add_argument("--threshold", type=float, required=True, help="least held-out reward accuracy, 0 to 1")
-    parser.add_argument("--creator", required=True, help="who or what made the model, for its card")
+    parser.add_argument("--pipeline", required=True, help="name of the pipeline that made the model, for its card")
     parser.add_argument("--output", type=Path, required=True, help="folder for decision/ and serving/")
     options = parser.parse_args(argv)
     if not 0 <= options.threshold <= 1:
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
     decided = options.output / "decision"
     copy_verified(options.adapter, manifest, options.output / "serving", decided)
     contract.write_json(decided / "evaluation.json", evaluation)
-    contract.write_json(decided / "card.json", {"content": card_content(card, decision["message"], options.creator)})
+    contract.write_json(decided / "card.json", {"content": card_content(card, decision["message"], options.pipeline)})
     contract.write_json(decided / "gate.json", decision)
     print(decision["message"])
 
@@ -98,11 +98,12 @@ def decide(evaluation: dict[str, Any], threshold: float) -> dict[str, Any]:
     }
 
 
-def card_content(card: dict[str, Any], message: str, creator: str) -> str:
+def card_content(card: dict[str, Any], message: str, pipeline: str) -> str:
     """The card of the training with the gate's decision, as ModelCardContent takes it: JSON on one line."""
     (evaluation,) = card["evaluation_details"]
     decided = evaluation | {"evaluation_observation": f"{message} {evaluation['evaluation_observation']}"}
-    complete = card | {"model_overview": {"model_creator": creator}, "evaluation_details": [decided]}
+    overview = {"model_creator": f"SageMaker pipeline {pipeline}"}
+    complete = card | {"model_overview": overview, "evaluation_details": [decided]}
     return json.dumps(complete, ensure_ascii=False, allow_nan=False)
 
 

@@ -29,7 +29,7 @@ def build(scope: Scope, train: RequestStep) -> RequestStep:
             "--adapter", INPUT,
             "--output", OUTPUT,
             "--threshold", scope.parameter["RewardAccuracyThreshold"].to_string(),
-            "--creator", f"SageMaker pipeline {scope.workflow.settings.pipeline_name}",
+            "--pipeline", scope.workflow.settings.pipeline_name,
         ],
         inputs={"adapter": train.properties.ModelArtifacts.S3ModelArtifacts},
         outputs={name: f"{OUTPUT}/{name}" for name in ("decision", "serving")},

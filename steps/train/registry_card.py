@@ -25,7 +25,7 @@ NAME = 255  # of a metric's name
 # figure of evaluation.json -> its name and what it means
 FIGURES = {
     "rows": ("held-out rows", "Each counted once."),
-    "ties": ("ties", "Rows that policy and reference tell apart alike."),
+    "ties": ("ties", "Rows on which the policy prefers neither answer more than the reference does."),
     "loss": ("loss", "Mean of -log sigmoid(beta * margin)."),
     "reward_accuracy": ("reward accuracy", "Share of rows whose chosen answer gained more; a tie counts one half."),
     "reward_accuracy_low": ("reward accuracy, lower bound", "Of its 95% interval (Wilson)."),

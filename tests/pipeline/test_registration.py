@@ -40,7 +40,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     files = {
         "Preprocess/report/report.json": {"data_hash": "ab" * 32},
         "Gate/decision/gate.json": decision,
-        "Gate/decision/card.json": {"content": card_content(CARD, decision["message"], "SageMaker pipeline p")},
+        "Gate/decision/card.json": {"content": card_content(CARD, decision["message"], "p")},
     }
     for name, content in files.items():
         path = store.path(f"{RUN}/{name}")

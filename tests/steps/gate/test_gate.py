@@ -35,7 +35,7 @@ def adapter(tmp_path: Path) -> Path:
 
 def gate(run, adapter: Path, threshold: float):
     words = ["--adapter", adapter, "--output", adapter.parent / "out", "--threshold", threshold]
-    return run("-m", "steps.gate", *words, "--creator", "pipeline dpo")
+    return run("-m", "steps.gate", *words, "--pipeline", "dpo")
 
 
 @pytest.mark.parametrize(("threshold", "decision", "words"), [(0.85, "pass", "meets"), (0.9, "fail", "is below")])
@@ -74,7 +74,7 @@ def test_the_registrations_card_has_the_decision_and_who_made_it(run, adapter: P
     content = json.loads((adapter.parent / "out" / "decision" / "card.json").read_text())["content"]
     (evaluation,) = CARD["evaluation_details"]
     assert json.loads(content) == CARD | {
-        "model_overview": {"model_creator": "pipeline dpo"},
+        "model_overview": {"model_creator": "SageMaker pipeline dpo"},
         "evaluation_details": [evaluation | {"evaluation_observation": f"{message} Ties before."}],
     }
     assert not value_problem(service().shape_for("ModelCardContent"), content)

@@ -35,7 +35,7 @@ def facts(run: dict[str, Any] | None = None, **given: Any) -> Facts:
 
 def registered(of: Facts, message: str = "Held-out reward accuracy 0.9 meets the threshold.") -> dict[str, Any]:
     """The card as registration sends it, once the API's model and the schema take it."""
-    content = card_content(json.loads(json.dumps(registry_card.content(of))), message, "SageMaker pipeline dpo")
+    content = card_content(json.loads(json.dumps(registry_card.content(of))), message, "dpo")
     assert not value_problem(service().shape_for("ModelCardContent"), content)
     card = json.loads(content)
     jsonschema.validate(card, SCHEMA, cls=jsonschema.Draft7Validator)

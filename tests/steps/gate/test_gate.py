@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.checks.service_model import service, value_problem
+from steps.gate.__main__ import CARD as CARD_FILE
+from steps.gate.__main__ import REPORTS
+from steps.train import data, registry_card, report, trackers
 
 CARD = {
     "intended_uses": {"risk_rating": "Unknown"},
@@ -67,6 +70,11 @@ def test_what_is_served_is_the_adapter_and_what_people_read_stands_beside_the_de
     assert (served / "adapter_model.safetensors").read_bytes() == b"weights"
     decision = {path.name for path in (out / "decision").iterdir()}
     assert decision == {"card.json", "evaluation.json", "gate.json", "report.html"}
+
+
+def test_the_gate_knows_trainings_files_by_their_names() -> None:
+    assert {report.PAGE, report.PICTURE, data.LEFT_OUT, trackers.REPORT} < set(REPORTS)
+    assert registry_card.CARD == CARD_FILE
 
 
 def test_the_registrations_card_has_the_decision_and_who_made_it(run, adapter: Path) -> None:

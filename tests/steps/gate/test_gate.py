@@ -11,7 +11,7 @@ import pytest
 from pipeline.checks.service_model import service, value_problem
 from steps.gate.__main__ import CARD as CARD_FILE
 from steps.gate.__main__ import REPORTS
-from steps.train import data, registry_card, report, trackers
+from steps.train import data, registry_card, report
 
 CARD = {
     "intended_uses": {"risk_rating": "Unknown"},
@@ -73,7 +73,7 @@ def test_what_is_served_is_the_adapter_and_what_people_read_stands_beside_the_de
 
 
 def test_the_gate_knows_trainings_files_by_their_names() -> None:
-    assert {report.PAGE, report.PICTURE, data.LEFT_OUT, trackers.REPORT} < set(REPORTS)
+    assert {report.PAGE, report.PICTURE, data.LEFT_OUT} < set(REPORTS)
     assert registry_card.CARD == CARD_FILE
 
 

@@ -17,9 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import UserError
 from pipeline.registry import ModelVersion, Options
+from steps.serving import ADAPTER_FOLDER
 from steps.train.figures import wilson_interval
 
-MANIFEST = "../adapter/manifest.json"  # seen from the gate's evaluation
+MANIFEST = f"../serving/{ADAPTER_FOLDER}/manifest.json"  # seen from the gate's evaluation
 CHANNELS = "/input/data/"  # below /opt/ml
 FACTS = ("base_model", "data_hash", "code_version", "variant", "execution_arn")
 SIGNIFICANT = 0.05

@@ -54,14 +54,13 @@ def render(workflow: Workflow) -> str:
     preprocess = preprocess_step.build(scope)
     train = train_step.build(scope, preprocess)
     gate = gate_step.build(scope, train)
-    adapter_uri = gate_step.adapter_uri(gate)
-    merge = merge_step.build(scope, adapter_uri)
+    merge = merge_step.build(scope, gate_step.adapter_uri(gate))
     choose = ConditionStep(
         name="ChooseModel",
         display_name="Merge weights?",
         conditions=[ConditionEquals(left=scope.parameter["MergeWeights"], right="true")],
         if_steps=[merge, register_step.build(scope, "Merged", output_uri(merge, "model"), preprocess, gate)],
-        else_steps=[register_step.build(scope, "Adapter", adapter_uri, preprocess, gate)],
+        else_steps=[register_step.build(scope, "Adapter", gate_step.serving_uri(gate), preprocess, gate)],
     )
     check = ConditionStep(
         name="CheckGate",

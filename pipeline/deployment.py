@@ -5,9 +5,12 @@ that a call that was cut off is simply repeated. To deploy to an endpoint that e
 the old version answers until the new one is in service, and goes on if it never is. Only endpoints that carry this
 pipeline's tag are changed or deleted. Is handed its client.
 
-Limits: one variant on one instance, no autoscaling; an adapter version is refused, because the LMI container loads
-adapters from a folder `adapters/` that its package does not have and would answer with the bare base. Tested against
-moto's server, and where that falls short against botocore's model of the API; it has not run against AWS.
+An adapter version is served on its base, which the container fetches from the hub or, as the execution role, from S3.
+It answers a request that names the adapter (`"adapters": "dpo"`); one that does not gets the bare base's answer.
+
+Limits: one variant on one instance, no autoscaling; a base that the hub gates wants its token in the container, which
+nothing here gives: copy it to S3. Tested against moto's server, and where that falls short against botocore's model of
+the API; it has not run against AWS.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from pipeline.aws import described
 from pipeline.endpoints import FAILED, IN_SERVICE, TAG, describe, is_ours, not_now, require_ours
 from pipeline.errors import UserError
 from pipeline.registry import APPROVED, ModelVersion, Options
+from steps.serving import ADAPTER_NAME
 
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 NAME_LIMIT = 63
@@ -31,10 +35,10 @@ DOWNLOAD_SECONDS = START_SECONDS = 3600
 CUDA_13, CUDA_13_HOST = re.compile(r"\bcu13\d"), "al2023-ami-sagemaker-inference-gpu-4-1"
 
 
-def require_servable(version: ModelVersion, options: Options) -> None:
+def require_approved(version: ModelVersion, options: Options) -> None:
     """
     Raises:
-        UserError: the version is not approved, or is an adapter.
+        UserError: the version is not approved.
     """
     name = f"{version.group} version {version.version}"
     if version.approval_status != APPROVED:
@@ -42,11 +46,11 @@ def require_servable(version: ModelVersion, options: Options) -> None:
             f"{name} is {version.approval_status}, and only an approved version is deployed; look at it and approve "
             f"it: python pipeline.py approve {version.version}{options}"
         )
-    if version.variant == "adapter":
-        raise UserError(
-            f"{name} is an adapter, which the serving container would leave out and answer with the bare base; "
-            f"register a merged model: python pipeline.py start{options.place} --set MergeWeights=true --wait"
-        )
+
+
+def adapter_name(version: ModelVersion) -> str | None:
+    """What a request to an endpoint must name as `adapters`, where the version is an adapter on its base."""
+    return ADAPTER_NAME if version.variant == "adapter" else None
 
 
 def instance_type(version: ModelVersion, wanted: str | None) -> str:

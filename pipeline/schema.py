@@ -126,9 +126,25 @@ class Merge(Section):
 
 
 class Register(Section):
-    package_group: str = Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$")
-    approval_status: Literal["PendingManualApproval", "Approved", "Rejected"] = "PendingManualApproval"
-    inference_instance_types: list[InstanceType] = Field(["ml.g5.2xlarge"], min_length=1)
+    package_group: str = Field(
+        pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$", description="Model package group of all versions."
+    )
+    approval_status: Literal["PendingManualApproval", "Approved", "Rejected"] = Field(
+        "PendingManualApproval", description="Of a new version; default of the parameter ModelApprovalStatus."
+    )
+    inference_instance_types: list[InstanceType] = Field(
+        ["ml.g5.2xlarge"], min_length=1, description="What may serve a version; `deploy` takes the first."
+    )
+    tool_call_parser: str = Field(
+        "auto",
+        pattern=r"^[a-z0-9][a-z0-9_-]*$",
+        max_length=64,
+        description="vLLM's parser of tool calls; auto: by the name of the recipe's model, none where it is unknown; "
+        "none: calls stay in the text.",
+    )
+    max_model_len: int | None = Field(
+        None, ge=1, description="Tokens of a request with its answer when served; without it all that the model has."
+    )
 
 
 class Cache(Section):

@@ -1,12 +1,45 @@
-"""What serving an adapter asks of it; shared by the recipes' rules and the gate. Imports the standard library only."""
+"""What serving a version asks of its files and settings; shared by both sides. Imports the standard library only.
+
+The container is DJL Serving's LMI with vLLM. What is said of it here is read from its code and documentation
+(github.com/deepjavalibrary/djl-serving, commit d21927c4, and vLLM's docs/features/tool_calling.md); nothing of it has
+run against a container.
+"""
 
 from __future__ import annotations
 
+import re
+
 # vllm/config/lora.py, MaxLoRARanks: the values that an endpoint's max_lora_rank can have.
 VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+
+# wlm/ModelInfo.java, load: LMI registers each folder in `adapters/` of the model's folder under the folder's name, and
+# a request picks one by its field `adapters`.
+ADAPTER_NAME = "dpo"
+ADAPTER_FOLDER = f"adapters/{ADAPTER_NAME}"
+# serving/util/ModelStore.java, initialize: a folder that holds nothing but folders is taken for several models. This
+# file makes it one, whose base OPTION_MODEL_ID names; with HF_MODEL_ID the base would be a second model without it.
+PROPERTIES = "serving.properties"
+PROPERTIES_TEXT = "engine=Python\n"
+
+# vLLM's parsers by the names of the models that they are documented for (Qwen3's by Qwen, Llama 3.3's format is that of
+# 3.1); the first that is found in a name counts.
+TOOL_CALL_PARSERS = (
+    (r"qwen3-coder", "qwen3_xml"),
+    (r"qwen-?2\.5|qwen-?3(?![\d.])|qwq", "hermes"),
+    (r"hermes-[23]", "hermes"),
+    (r"llama-3\.[123]", "llama3_json"),
+    (r"llama-4", "llama4_pythonic"),
+    (r"mistral", "mistral"),
+)
 
 
 def max_lora_rank(rank: int) -> int:
     """The endpoint's setting for an adapter: the least that holds its rank. Above the largest, the rank itself, which
     vLLM refuses: such an adapter can only be merged."""
     return next((allowed for allowed in VLLM_RANKS if allowed >= rank), rank)
+
+
+def tool_call_parser(model: str) -> str | None:
+    """vLLM's parser of a model's tool calls, told from the model's name; None for a family that is not known here."""
+    name = model.rstrip("/").rpartition("/")[2].lower()
+    return next((parser for pattern, parser in TOOL_CALL_PARSERS if re.search(pattern, name)), None)

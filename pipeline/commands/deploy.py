@@ -37,20 +37,24 @@ def deploy(
     with remote(f"deploy {version}", settings, changes=True) as there:
         group = group or there.workflow.settings.register_model.package_group
         model = registry.find(there.sagemaker, group, version, options)
-        deployment.require_servable(model, options)
+        deployment.require_approved(model, options)
         endpoint, instance = name or group, deployment.instance_type(model, instance_type)
         outcome = deployment.deploy(there.sagemaker, model, endpoint, instance, there.workflow.account.role_arn)
         _, config = deployment.names(model, endpoint, instance)
         if wait:
             endpoints.wait(there.sagemaker, endpoint, config, _say)
+    adapter = deployment.adapter_name(model)
     if as_json:
-        facts = {"group": model.group, "version": model.version, "instance_type": instance, "config": config}
+        facts = {"group": model.group, "version": model.version, "adapter": adapter}
+        facts |= {"instance_type": instance, "config": config}
         print_json({"endpoint": endpoint, "outcome": outcome, "in_service": wait or outcome == "unchanged", **facts})
         return
     print(f"endpoint {endpoint} {outcome}: {model.group} version {model.version} on {instance}")
     if not wait and outcome != "unchanged":
         same = f"{model.version}{options} --name {endpoint} --instance-type {instance}"
         print(f"watch it: python pipeline.py deploy {same} --wait")
+    if adapter:
+        print(f'ask it with "adapters": "{adapter}" beside "messages"; without it the bare base answers')
     print(f"it costs until you take it down: python pipeline.py undeploy {endpoint}{options.place}")
 
 

@@ -16,6 +16,7 @@ from pipeline.errors import UserError
 from pipeline.registry import ModelVersion
 from pipeline.settings import ROOT
 from steps.answer import MAX_NEW_TOKENS
+from steps.serving import ADAPTER_FOLDER
 
 MODULE = "steps.answer"
 
@@ -74,7 +75,7 @@ def _files(there: Registry, model: ModelVersion, with_base: bool) -> list[str]:
             f"only versions of this pipeline can be tried: python pipeline.py models{there.options}"
         )
     folder = there.folder(model.model_uri)
-    words = [f"--{'model' if model.variant == 'merged' else 'adapter'}={folder}"]
+    words = [f"--model={folder}" if model.variant == "merged" else f"--adapter={folder / ADAPTER_FOLDER}"]
     if model.variant == "merged" and not with_base:
         return words
     base = model.metadata.get("base_model")

@@ -1,6 +1,7 @@
 """Model packages on this machine: the request that AWS would get, under ROOT/registry/GROUP/VERSION/package.json.
 
-A package is answered as DescribeModelPackage answers. Limits: no model cards, no cross-account policies, one machine.
+A package is answered as DescribeModelPackage answers. Limits: a model card is kept as it is, its schema not checked; no
+cross-account policies, one machine.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 """The quality gate: verify that training finished whole, then compare held-out reward accuracy with the threshold.
 
-Command:  python3 -m steps.gate --adapter DIR --threshold 0.6 --output DIR
-Inputs:   --adapter: what the Train step left (adapter, evaluation.json, manifest.json).
-Outputs:  OUTPUT/decision/gate.json (fixed keys: a Condition, the Fail message and registration read them) and
-          evaluation.json, OUTPUT/adapter: the verified adapter, which is what gets merged and registered.
+Command:  python3 -m steps.gate --adapter DIR --threshold 0.6 --pipeline NAME --output DIR
+Inputs:   --adapter: what the Train step left (adapter, evaluation.json, manifest.json, its cards and reports).
+Outputs:  OUTPUT/decision: gate.json (fixed keys: a Condition, the Fail message and registration read them), card.json
+          (`content`: the model card of the registration), evaluation.json, and what people read of the training;
+          OUTPUT/serving: the folder of an adapter version, its adapter verified in adapters/dpo, which is what gets
+          merged too. Reports stay out of it: report.html quotes rows of the data, and an endpoint needs none.
 Limits:   a decision against the model is not an error: the job succeeds and says `fail`. What is an error is an adapter
           that is not whole: a job can be reported Completed although its disk was full.
 """
@@ -11,6 +13,7 @@ Limits:   a decision against the model is not an error: the job succeeds and say
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import shutil
 import sys
@@ -19,24 +22,31 @@ from typing import Any
 
 from steps import contract
 from steps.contract import StepError
-from steps.serving import max_lora_rank
+from steps.serving import ADAPTER_FOLDER, PROPERTIES, PROPERTIES_TEXT, max_lora_rank
+
+MANIFEST, CARD = "manifest.json", "model_card.json"
+REPORTS = ("history.json", "left_out.jsonl", "report.html", "tracking.json", "training.png")
 
 
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python3 -m steps.gate", description=__doc__.splitlines()[0])
     parser.add_argument("--adapter", type=Path, required=True, help="folder that the Train step left")
     parser.add_argument("--threshold", type=float, required=True, help="least held-out reward accuracy, 0 to 1")
-    parser.add_argument("--output", type=Path, required=True, help="folder for decision/ and adapter/")
+    parser.add_argument("--pipeline", required=True, help="name of the pipeline that made the model, for its card")
+    parser.add_argument("--output", type=Path, required=True, help="folder for decision/ and serving/")
     options = parser.parse_args(argv)
     if not 0 <= options.threshold <= 1:
         raise StepError(f"--threshold: {options.threshold}: must lie between 0 and 1")
     manifest = verify(options.adapter)
     evaluation = contract.read_json(options.adapter / "evaluation.json", "the evaluation")
     adapter = contract.read_json(options.adapter / "adapter_config.json", "the adapter's configuration")
+    card = contract.read_json(options.adapter / CARD, "the model card")
     decision = decide(evaluation, options.threshold) | {"max_lora_rank": max_lora_rank(adapter["r"])}
-    copy_verified(options.adapter, manifest, options.output / "adapter")
-    contract.write_json(options.output / "decision" / "evaluation.json", evaluation)
-    contract.write_json(options.output / "decision" / "gate.json", decision)
+    decided = options.output / "decision"
+    copy_verified(options.adapter, manifest, options.output / "serving", decided)
+    contract.write_json(decided / "evaluation.json", evaluation)
+    contract.write_json(decided / "card.json", {"content": card_content(card, decision["message"], options.pipeline)})
+    contract.write_json(decided / "gate.json", decision)
     print(decision["message"])
 
 
@@ -47,7 +57,7 @@ def verify(adapter: Path) -> dict[str, Any]:
         StepError: training did not finish, or a file is missing or not the one that training wrote.
     """
     manifest = contract.read_json(
-        adapter / "manifest.json", "the success manifest of training (without it the run did not finish)"
+        adapter / MANIFEST, "the success manifest of training (without it the run did not finish)"
     )
     if manifest["steps_done"] < manifest["steps_planned"]:
         raise StepError(
@@ -63,7 +73,7 @@ def verify(adapter: Path) -> dict[str, Any]:
 
 
 def decide(evaluation: dict[str, Any], threshold: float) -> dict[str, Any]:
-    """The gate's verdict with its numbers.
+    """The gate's verdict with its numbers; `summary` says it in the letters that a model package's metadata take.
 
     Raises:
         StepError: the evaluation has no rows or no usable number.
@@ -72,14 +82,14 @@ def decide(evaluation: dict[str, Any], threshold: float) -> dict[str, Any]:
     accuracy, rows = after["reward_accuracy"], after["rows"]
     if rows < 1 or not math.isfinite(accuracy):
         raise StepError(f"evaluation.json: reward_accuracy {accuracy} over {rows} rows cannot be judged")
-    passed = accuracy >= threshold
-    relation = "meets" if passed else "is below"
+    verdict, relation = ("pass", "meets") if accuracy >= threshold else ("fail", "is below")
     return {
-        "decision": "pass" if passed else "fail",
+        "decision": verdict,
         "message": (
             f"Held-out reward accuracy {accuracy:.4f} {relation} the threshold {threshold:g} "
             f"({rows} rows, {after['ties']} ties; {evaluation['before']['reward_accuracy']:.4f} before training)."
         ),
+        "summary": f"{verdict}: reward accuracy {accuracy:.4f} threshold {threshold:g} rows {rows}",
         "reward_accuracy": accuracy,
         "reward_accuracy_before": evaluation["before"]["reward_accuracy"],
         "threshold": threshold,
@@ -88,11 +98,23 @@ def decide(evaluation: dict[str, Any], threshold: float) -> dict[str, Any]:
     }
 
 
-def copy_verified(adapter: Path, manifest: dict[str, Any], target: Path) -> None:
-    """Copy exactly the files that the manifest names, and the manifest itself."""
-    target.mkdir(parents=True, exist_ok=True)
-    for name in [*manifest["files"], "manifest.json"]:
-        shutil.copyfile(adapter / name, target / name)
+def card_content(card: dict[str, Any], message: str, pipeline: str) -> str:
+    """The card of the training with the gate's decision, as ModelCardContent takes it: JSON on one line."""
+    (evaluation,) = card["evaluation_details"]
+    decided = evaluation | {"evaluation_observation": f"{message} {evaluation['evaluation_observation']}"}
+    overview = {"model_creator": f"SageMaker pipeline {pipeline}"}
+    complete = card | {"model_overview": overview, "evaluation_details": [decided]}
+    return json.dumps(complete, ensure_ascii=False, allow_nan=False)
+
+
+def copy_verified(adapter: Path, manifest: dict[str, Any], serving: Path, decision: Path) -> None:
+    """Copy exactly the files that the manifest names, and the manifest itself, where each belongs."""
+    served = serving / ADAPTER_FOLDER
+    served.mkdir(parents=True, exist_ok=True)
+    decision.mkdir(parents=True, exist_ok=True)
+    for name in [*manifest["files"], MANIFEST]:
+        shutil.copyfile(adapter / name, (decision if name in REPORTS else served) / name)
+    contract.write_text(serving / PROPERTIES, PROPERTIES_TEXT)
 
 
 if __name__ == "__main__":

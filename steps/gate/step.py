@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sagemaker.core.workflow.functions import Join
+
 from pipeline.processing import module, output_uri, processing_step
+from steps.serving import ADAPTER_FOLDER
 
 if TYPE_CHECKING:
     from pipeline.definition import Scope
@@ -15,7 +18,8 @@ OUTPUT = "/opt/ml/processing/output"
 
 
 def build(scope: Scope, train: RequestStep) -> RequestStep:
-    """Reads the trained adapter; outputs `decision` (property file `gate`) and the verified `adapter`."""
+    """Reads the trained adapter; outputs `decision` (property files `gate` and `card`) and `serving`, which holds the
+    verified adapter where an endpoint looks for it."""
     return processing_step(
         scope,
         "Gate",
@@ -25,16 +29,22 @@ def build(scope: Scope, train: RequestStep) -> RequestStep:
             "--adapter", INPUT,
             "--output", OUTPUT,
             "--threshold", scope.parameter["RewardAccuracyThreshold"].to_string(),
+            "--pipeline", scope.workflow.settings.pipeline_name,
         ],
         inputs={"adapter": train.properties.ModelArtifacts.S3ModelArtifacts},
-        outputs={name: f"{OUTPUT}/{name}" for name in ("decision", "adapter")},
-        property_files={"gate": ("decision", "gate.json")},
+        outputs={name: f"{OUTPUT}/{name}" for name in ("decision", "serving")},
+        property_files={"gate": ("decision", "gate.json"), "card": ("decision", "card.json")},
         instance_type=scope.workflow.settings.gate.instance_type,
         volume_gb=30,
         max_runtime_hours=1,
     )  # fmt: skip
 
 
+def serving_uri(gate: RequestStep) -> object:
+    """The folder that an adapter version is served from, without a slash at the end."""
+    return output_uri(gate, "serving")
+
+
 def adapter_uri(gate: RequestStep) -> object:
-    """Where the verified adapter lies, without a slash at the end."""
-    return output_uri(gate, "adapter")
+    """Where the verified adapter lies in it, without a slash at the end."""
+    return Join(on="/", values=[serving_uri(gate), ADAPTER_FOLDER])

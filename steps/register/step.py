@@ -1,4 +1,10 @@
-"""Definition of registration: the CreateModelPackage request of the merged model or of the adapter."""
+"""Definition of registration: the CreateModelPackage request of the merged model or of the adapter.
+
+The container is AWS's LMI (vLLM); `steps/serving.py` says what it reads. The model card comes from the gate,
+whose property file has it as one text. Pipelines took up `ModelCard` in RegisterModel steps in 2024
+(aws/sagemaker-python-sdk, pull request 4726). Limits: neither the card by way of a property file nor the environment
+has run on AWS.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +16,20 @@ from sagemaker.mlops.workflow.steps import StepTypeEnum
 
 from pipeline.processing import output_uri
 from pipeline.request_step import RequestStep
+from steps.serving import tool_call_parser
 
 if TYPE_CHECKING:
     from pipeline.definition import Scope
+    from pipeline.settings import Workflow
 
 
 def build(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep, gate: RequestStep) -> RequestStep:
     """
     Args:
         variant: `Merged` (a model of its own) or `Adapter` (served with its base).
-        model_uri: the model's prefix, without a slash at the end.
+        model_uri: the prefix of the folder that is served, without a slash at the end.
     """
     workflow, settings = scope.workflow, scope.workflow.settings.register_model
-    report = _get(preprocess, "report", "data_hash")
     request = {
         "ModelPackageGroupName": settings.package_group,
         "ModelPackageDescription": f"{workflow.settings.pipeline_name}: DPO {variant.lower()} model",
@@ -49,13 +56,17 @@ def build(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep
             "ModelQuality": {"Statistics": _json_file(output_uri(gate, "decision"), "evaluation.json")},
             "ModelDataQuality": {"Statistics": _json_file(output_uri(preprocess, "report"), "report.json")},
         },
+        "ModelCard": {
+            "ModelCardContent": _get(gate, "card", "content"),
+            "ModelCardStatus": "PendingReview",
+        },
         "CustomerMetadataProperties": {
             "variant": variant.lower(),
             "base_model": _base(scope),
             "code_version": workflow.code_version,
-            "data_hash": report,
+            "data_hash": _get(preprocess, "report", "data_hash"),
             "execution_arn": ExecutionVariables.PIPELINE_EXECUTION_ARN,
-            "gate": _get(gate, "gate", "message"),
+            "gate": _get(gate, "gate", "summary"),
             "reward_accuracy": _text(_get(gate, "gate", "reward_accuracy")),
         },
     }
@@ -76,12 +87,33 @@ def _base(scope: Scope) -> Any:
 
 
 def _environment(scope: Scope, variant: str, gate: RequestStep) -> dict[str, Any]:
-    """What the LMI container needs to serve the model; an adapter is served on its base by vLLM's LoRA support."""
-    if variant == "Merged":
-        return {"HF_MODEL_ID": "/opt/ml/model"}
-    base = scope.parameter.get("ModelUri", scope.parameter.get("ModelId"))
+    """What the container needs to serve the model; an adapter is served on its base by vLLM's LoRA support."""
+    model = {"HF_MODEL_ID": "/opt/ml/model"} if variant == "Merged" else _adapter(scope, gate)
+    return model | _chat(scope.workflow)
+
+
+def _adapter(scope: Scope, gate: RequestStep) -> dict[str, Any]:
     rank = _text(_get(gate, "gate", "max_lora_rank"))
-    return {"HF_MODEL_ID": base, "OPTION_ENABLE_LORA": "true", "OPTION_MAX_LORA_RANK": rank}
+    lora = {"OPTION_ENABLE_LORA": "true", "OPTION_MAX_LORA_RANK": rank}
+    if "ModelUri" in scope.parameter:
+        return {"OPTION_MODEL_ID": scope.parameter["ModelUri"], **lora}
+    base = {"OPTION_MODEL_ID": scope.parameter["ModelId"], "OPTION_REVISION": scope.parameter["ModelRevision"]}
+    return base | lora
+
+
+def _chat(workflow: Workflow) -> dict[str, str]:
+    """Whether tool calls come parsed, and how long a conversation may be. `auto` goes by the recipe's model: an
+    execution that names one of another family in ModelId is registered with the recipe's parser."""
+    settings, recipe = workflow.settings.register_model, workflow.recipe
+    parser = settings.tool_call_parser
+    if parser == "auto":
+        parser = tool_call_parser(recipe.base_model_name or recipe.model_id) or "none"
+    found = {}
+    if parser != "none":
+        found |= {"OPTION_ENABLE_AUTO_TOOL_CHOICE": "true", "OPTION_TOOL_CALL_PARSER": parser}
+    if settings.max_model_len is not None:
+        found["OPTION_MAX_MODEL_LEN"] = str(settings.max_model_len)
+    return found
 
 
 def _json_file(folder: object, name: str) -> dict[str, Any]:

@@ -5,10 +5,10 @@ Command:  python steps/train/train.py --config FILE [--key value …]
           torchrun --nproc_per_node N steps/train/train.py --config FILE [--key value …]
 Inputs:   --config: a YAML recipe (steps/train/arguments.py lists every key; --key value overrides it);
           folders of Parquet from the Preprocess step: --train_data and --validation_data, in a job the channels.
-Outputs:  in --output_dir, in a job /opt/ml/model: the adapter, its model card README.md, the tokenizer,
-          evaluation.json, history.json, training.png, report.html and manifest.json, which is written last: without it
-          the run did not finish; left_out.jsonl names every row that was cut or left out, and tracking.json what
-          trackers got, where there are.
+Outputs:  in --output_dir, in a job /opt/ml/model: the adapter, its model cards README.md and
+          model_card.json, the tokenizer, evaluation.json, history.json, training.png, report.html and manifest.json,
+          which is written last: without it the run did not finish; left_out.jsonl names every row that was cut or left
+          out, and tracking.json what trackers got, where there are.
 Limits:   FSDP needs torchrun (`--fsdp false` otherwise); text models with a chat template.
 """
 
@@ -33,9 +33,22 @@ if not __package__:
 from steps import contract
 from steps.contract import StepError
 from steps.records import Record, read_records
-from steps.train import adapter, card, checkpoints, curves, data, figures, fsdp_cpu, preview, report, tracker_settings
+from steps.train import (
+    adapter,
+    card,
+    checkpoints,
+    curves,
+    data,
+    figures,
+    fsdp_cpu,
+    preview,
+    registry_card,
+    report,
+    tracker_settings,
+)
 from steps.train import arguments as train_arguments
 from steps.train.arguments import TrainArguments
+from steps.train.facts import collect_facts
 from steps.train.report import Sources
 
 if TYPE_CHECKING:
@@ -387,7 +400,9 @@ def save(
         trainer.args.world_size * trainer.args.per_device_train_batch_size * trainer.args.gradient_accumulation_steps
     )
     training = {"steps": trainer.state.global_step, "pairs": pairs}
-    card.write(output, evaluation, arguments, sources, training, versions())
+    facts = collect_facts(evaluation, arguments, sources, training, versions())
+    card.write(output, facts)
+    registry_card.write(output, facts)
     tracking.finish(output, evaluation, trainer.state.global_step)
     files = {path.name: contract.sha256(path) for path in sorted(output.iterdir()) if path.is_file()}
     manifest = {

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
+
+from steps.serving import ADAPTER_FOLDER
+from tests.model_card_schema import SCHEMA
 
 pytestmark = pytest.mark.slow
 SHORT = {"MaxSteps": 4, "RewardAccuracyThreshold": 0, "LoraR": 12}
@@ -54,13 +58,13 @@ def test_the_same_inputs_hit_the_cache_and_the_adapter_is_registered(pipeline, m
     assert "Merge" not in found
     assert adapter["registered"]["variant"] == "adapter"
     assert adapter["registered"]["version"] == merged["registered"]["version"] + 1
-    assert (Path(adapter["registered"]["model"]) / "adapter_model.safetensors").is_file()
+    assert (Path(adapter["registered"]["model"]) / ADAPTER_FOLDER / "adapter_model.safetensors").is_file()
 
 
 def test_training_continues_from_the_adapter_of_an_earlier_execution(
     pipeline, merged: dict, root: Path, tmp_path: Path
 ) -> None:
-    (earlier,) = pipeline.root.glob(f"s3/*/**/runs/{merged['execution']}/Gate/adapter")
+    (earlier,) = pipeline.root.glob(f"s3/*/**/runs/{merged['execution']}/Gate/serving/{ADAPTER_FOLDER}")
     text = (root / "configs" / "quickstart.yaml").read_text()
     for key in ("recipe: ", "data: "):
         text = text.replace(f"\n{key}", f"\n{key}{root}/configs/")
@@ -76,13 +80,18 @@ def test_training_continues_from_the_adapter_of_an_earlier_execution(
     log = pipeline("logs", summary["execution"], "--step", "Train").stdout
     assert "continuing from the adapter in" in log and "continuing from checkpoint" not in log
 
-    folder = Path(summary["registered"]["model"])
+    folder = Path(summary["registered"]["model"]) / ADAPTER_FOLDER
     first, second = (json.loads((path / "manifest.json").read_text()) for path in (earlier, folder))
     assert second["arguments"]["base_model_name"] == first["arguments"]["base_model_name"]
     assert second["files"]["adapter_model.safetensors"] != first["files"]["adapter_model.safetensors"]
     packages = sorted(pipeline.root.glob("registry/*/*/package.json"), key=lambda path: path.stat().st_mtime)
     request = json.loads(packages[-1].read_text())
     assert request["CustomerMetadataProperties"]["data_hash"] in (folder / "README.md").read_text()
+    card = json.loads(request["ModelCard"]["ModelCardContent"])
+    jsonschema.validate(card, SCHEMA, cls=jsonschema.Draft7Validator)
+    assert summary["gate"]["message"] in card["evaluation_details"][0]["evaluation_observation"]
+    assert request["CustomerMetadataProperties"]["data_hash"] in json.dumps(card)
+    assert not (folder / "report.html").exists()  # it quotes rows
     (container,) = request["InferenceSpecification"]["Containers"]
     assert container["Environment"]["OPTION_MAX_LORA_RANK"] == "16"  # vLLM has none of 12
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.local import registry
 from pipeline.local.store import Store
+from steps.serving import ADAPTER_FOLDER
 
 GROUP = "dpo-quickstart"
 BUCKET = "s3://dpo-bucket/runs"
@@ -43,15 +44,15 @@ def register(
     store = Store(root)
     run = f"{BUCKET}/run-{group}-{len(registry.list_models(root)) + 1}"
     files = {
-        "model/adapter_model.safetensors": "weights",
+        f"serving/{ADAPTER_FOLDER}/adapter_model.safetensors": "weights",
         "decision/evaluation.json": json.dumps(evaluation(margins)),
-        "adapter/manifest.json": json.dumps({"arguments": dict(arguments or {}), "fingerprint": run}),
+        f"serving/{ADAPTER_FOLDER}/manifest.json": json.dumps({"arguments": dict(arguments or {}), "fingerprint": run}),
     }
     for name, text in files.items():
         path = store.path(f"{run}/{name}")
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    source = {"S3Uri": f"{run}/model/", "S3DataType": "S3Prefix", "CompressionType": "None"}
+    source = {"S3Uri": f"{run}/serving/", "S3DataType": "S3Prefix", "CompressionType": "None"}
     return registry.register(
         root,
         {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,18 +101,19 @@ def test_what_differs_is_told_with_both_values() -> None:
 
 def test_the_arguments_stand_beside_the_gates_decision() -> None:
     manifest = {"arguments": {"beta": 0.1}, "fingerprint": "f"}
-    files = {"s3://b/run/gate/e": json.dumps(evaluation({"a": 1.0})), "s3://b/run/adapter/manifest.json": "{}"}
+    place = "s3://b/run/serving/adapters/dpo/manifest.json"
+    files = {"s3://b/run/gate/e": json.dumps(evaluation({"a": 1.0})), place: "{}"}
     version = replace(VERSION, metrics_uri="s3://b/run/gate/e")
 
     def read(uri: str) -> bytes | None:
         return files[uri].encode() if uri in files else None
 
     assert side(version, read, OPTIONS).arguments is None
-    files["s3://b/run/adapter/manifest.json"] = json.dumps(manifest)
+    files[place] = json.dumps(manifest)
     assert (side(version, read, OPTIONS).arguments, side(version, read, OPTIONS).training) == ({"beta": 0.1}, "f")
     assert compare(side(version, read, OPTIONS), made({"a": 1.0})).arguments == {}
-    files["s3://b/run/adapter/manifest.json"] = "{"
-    with pytest.raises(UserError, match=r"s3://b/run/adapter/manifest\.json: not a manifest: the file: Invalid JSON"):
+    files[place] = "{"
+    with pytest.raises(UserError, match=f"{re.escape(place)}: not a manifest: the file: Invalid JSON"):
         side(version, read, OPTIONS)
 
 

@@ -122,14 +122,15 @@ def test_a_name_that_aws_does_not_take_is_refused_before_anything_is_made(sagema
     assert sagemaker.list_models()["Models"] == []
 
 
-def test_only_an_approved_merged_version_is_served() -> None:
-    deployment.require_servable(VERSION, OPTIONS)
+@pytest.mark.parametrize("variant", ["merged", "adapter"])
+def test_only_an_approved_version_is_served(variant: str) -> None:
+    version = replace(VERSION, metadata={"variant": variant})
+    deployment.require_approved(version, OPTIONS)
+    assert deployment.adapter_name(version) == {"merged": None, "adapter": "dpo"}[variant]
     with pytest.raises(
         UserError, match=r"dpo version 3 is Rejected, .*pipeline.py approve 3 --settings x.yaml --group dpo$"
     ):
-        deployment.require_servable(replace(VERSION, approval_status="Rejected"), OPTIONS)
-    with pytest.raises(UserError, match=r"start --settings x.yaml --set MergeWeights=true --wait$"):
-        deployment.require_servable(replace(VERSION, metadata={"variant": "adapter"}), OPTIONS)
+        deployment.require_approved(replace(version, approval_status="Rejected"), OPTIONS)
 
 
 def test_the_instance_type_is_one_that_the_package_supports() -> None:

@@ -110,7 +110,7 @@ def test_approved_means_nothing_before_one_is(command: Command, root: Path) -> N
 
 
 def test_a_version_whose_files_are_gone_is_not_approved(command: Command, root: Path) -> None:
-    shutil.rmtree(Store(root).path(f"{BUCKET}/run-{GROUP}-2/model/"))
+    shutil.rmtree(Store(root).path(f"{BUCKET}/run-{GROUP}-2/serving/"))
     code, _, err = command("approve", "2")
     assert code == 1
     assert err.startswith(f"error: {GROUP} version 2 cannot be approved: its model is gone (s3://")
@@ -185,11 +185,11 @@ def test_an_evaluation_that_is_gone_or_none_is_named(command: Command, root: Pat
 @pytest.mark.parametrize(
     ("version", "options", "base", "words"),
     [
-        ("1", [], BASE, ["--model={run}1/model"]),
-        ("1", ["--base"], BASE, ["--model={run}1/model", "--base={base}", "--beside"]),
-        ("2", [], BASE, ["--adapter={run}2/model", "--base={base}"]),
+        ("1", [], BASE, ["--model={run}1/serving"]),
+        ("1", ["--base"], BASE, ["--model={run}1/serving", "--base={base}", "--beside"]),
+        ("2", [], BASE, ["--adapter={run}2/serving/adapters/dpo", "--base={base}"]),
         ("2", ["--base"], "Qwen/Qwen3-0.6B@main",
-         ["--adapter={run}2/model", "--base=Qwen/Qwen3-0.6B", "--revision=main", "--beside"]),
+         ["--adapter={run}2/serving/adapters/dpo", "--base=Qwen/Qwen3-0.6B", "--revision=main", "--beside"]),
     ],
 )  # fmt: skip
 def test_try_names_the_files_of_the_variant(
@@ -242,4 +242,4 @@ def test_on_aws_the_files_are_fetched_from_s3(root: Path, tmp_path: Path, monkey
         assert cli.main(["try", "2", "Well?", "--local-root", str(tmp_path / "cache")]) == 7
     adapter, base = (Path(word.partition("=")[2]) for word in started[3:5])
     assert (adapter / "adapter_model.safetensors").read_text() == "weights" and (base / "config.json").is_file()
-    assert {path.parent for path in (adapter, base)} == {tmp_path / "cache" / "downloads"}
+    assert {adapter.parents[2], base.parent} == {tmp_path / "cache" / "downloads"}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from steps.contract import StepError
 from steps.train import card, report
 from steps.train.arguments import TrainArguments
+from steps.train.facts import collect_facts
 from steps.train.report import Sources
 from steps.train.tracker_settings import shown
 from tests.steps.train import runs
@@ -27,7 +28,7 @@ def rendered(run: dict[str, Any] | None = None, **given: Any) -> str:
     sources = {name: given.pop(name) for name in ("report", "initial_adapter") if name in given}
     arguments = shown(TrainArguments(**{"model_id": "Qwen/Qwen3-8B"} | given))
     origin = Sources(run["records"], {}, **sources)
-    return card.render(run["evaluation"], arguments, origin, {"steps": 1200, "pairs": 32}, VERSIONS)
+    return card.render(collect_facts(run["evaluation"], arguments, origin, {"steps": 1200, "pairs": 32}, VERSIONS))
 
 
 def test_the_hub_reads_base_library_and_task_from_it() -> None:

@@ -1,0 +1,140 @@
+"""The CreateModelPackage request as AWS would get it: every pipeline variable resolved, both variants, every base."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.validate import ParamValidator
+
+from pipeline import settings
+from pipeline.checks.api_model import check_definition, values_problems
+from pipeline.checks.outline import Outline
+from pipeline.local.expressions import Scope, evaluate
+from pipeline.local.store import Store
+from pipeline.rendering import render
+from steps.gate.__main__ import card_content, decide
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = "s3://bucket/runs/abcdefghijkl"
+FIGURES = {"rows": 40, "reward_accuracy": 0.85, "ties": 2}
+CARD = {"evaluation_details": [{"name": "Held-out", "evaluation_observation": "Ties before."}]}
+EXECUTION = "arn:aws:sagemaker:us-east-1:111122223333:pipeline/p/execution/abcdefghijkl"
+
+
+def outputs(step: str, *names: str) -> dict[str, Any]:
+    """What DescribeProcessingJob answers of a step's outputs."""
+    entries = [{"OutputName": name, "S3Output": {"S3Uri": f"{RUN}/{step}/{name}"}} for name in names]
+    return {"ProcessingOutputConfig": {"Outputs": entries}}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A finished run's property files."""
+    store = Store(tmp_path_factory.mktemp("root"))
+    decision = decide({"before": FIGURES, "after": FIGURES}, 0.8) | {"max_lora_rank": 32}
+    files = {
+        "Preprocess/report/report.json": {"data_hash": "ab" * 32},
+        "Gate/decision/gate.json": decision,
+        "Gate/decision/card.json": {"content": card_content(CARD, decision["message"], "p")},
+    }
+    for name, content in files.items():
+        path = store.path(f"{RUN}/{name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+    return store
+
+
+def resolved(workflow: settings.Workflow, variant: str, store: Store) -> dict[str, Any]:
+    """The request of a variant's registration, after the API's model has taken it."""
+    definition = json.loads(render(workflow))
+    outline = Outline.read(definition)
+    parameters = {name: parameter["DefaultValue"] for name, parameter in outline.parameters.items()}
+    files = {
+        name: {file["PropertyFileName"]: file for file in outline.by_name[name].raw["PropertyFiles"]}
+        for name in ("Preprocess", "Gate")
+    }
+    steps = {
+        "Preprocess": outputs("Preprocess", "report"),
+        "Gate": outputs("Gate", "decision", "serving"),
+        "Merge": outputs("Merge", "model"),
+    }
+    scope = Scope(parameters, {"PipelineExecutionArn": EXECUTION}, store, steps, files)
+    step = outline.by_name[f"Register{variant}"]
+    request = evaluate(step.arguments, scope, step.name)
+    step.raw["Arguments"] = request
+    assert check_definition(definition) == []
+    model = botocore.session.get_session().get_service_model("sagemaker").operation_model("CreateModelPackage")
+    assert ParamValidator().validate(request, model.input_shape).generate_report() == ""
+    return request
+
+
+def container(request: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """Where the served folder lies, and the environment."""
+    (found,) = request["InferenceSpecification"]["Containers"]
+    assert len(found["Environment"]) <= 16  # of a model package's container, as the API's documentation says
+    source = found["ModelDataSource"]["S3DataSource"]
+    assert (source["S3DataType"], source["CompressionType"]) == ("S3Prefix", "None")
+    return source["S3Uri"], found["Environment"]
+
+
+TOOLS = {"OPTION_ENABLE_AUTO_TOOL_CHOICE": "true", "OPTION_TOOL_CALL_PARSER": "hermes"}
+
+
+def test_a_merged_model_is_a_folder_of_its_own(store: Store) -> None:
+    request = resolved(settings.load(ROOT / "configs" / "qwen3-8b.yaml"), "Merged", store)
+    place = {"HF_MODEL_ID": "/opt/ml/model"}
+    assert container(request) == (f"{RUN}/Merge/model/", place | TOOLS | {"OPTION_MAX_MODEL_LEN": "16384"})
+
+
+def test_an_adapter_is_served_on_its_base_at_its_revision(store: Store) -> None:
+    workflow = settings.load(ROOT / "configs" / "qwen3-0.6b.yaml")
+    request = resolved(workflow, "Adapter", store)
+    lora = {"OPTION_ENABLE_LORA": "true", "OPTION_MAX_LORA_RANK": "32"}
+    base = {"OPTION_MODEL_ID": "Qwen/Qwen3-0.6B", "OPTION_REVISION": "main"}
+    assert container(request) == (f"{RUN}/Gate/serving/", base | lora | TOOLS)
+    card = request["ModelCard"]
+    assert card["ModelCardStatus"] == "PendingReview"
+    assert json.loads(card["ModelCardContent"])["model_overview"] == {"model_creator": "SageMaker pipeline p"}
+    assert request["CustomerMetadataProperties"] == {
+        "variant": "adapter",
+        "base_model": "Qwen/Qwen3-0.6B@main",
+        "code_version": workflow.code_version,
+        "data_hash": "ab" * 32,
+        "execution_arn": EXECUTION,
+        "gate": "pass: reward accuracy 0.8500 threshold 0.8 rows 40",
+        "reward_accuracy": "0.85",
+    }
+    assert request["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"] == f"{RUN}/Gate/decision/evaluation.json"
+    assert request["ModelMetrics"]["ModelDataQuality"]["Statistics"]["S3Uri"] == f"{RUN}/Preprocess/report/report.json"
+
+
+@pytest.mark.parametrize("variant", ["Merged", "Adapter"])
+def test_a_base_of_unknown_family_in_s3_is_registered_without_a_parser(store: Store, variant: str) -> None:
+    workflow = settings.load(settings.DEFAULT_SETTINGS)
+    _, environment = container(resolved(workflow, variant, store))
+    assert not environment.keys() & TOOLS.keys()
+    if variant == "Adapter":
+        assert environment["OPTION_MODEL_ID"] == workflow.model_uri and "OPTION_REVISION" not in environment
+
+
+@pytest.mark.parametrize(("given", "parser"), [("mistral", "mistral"), ("none", None)])
+def test_a_named_parser_wins_over_the_models_name(store: Store, given: str, parser: str | None) -> None:
+    workflow = settings.load(ROOT / "configs" / "qwen3-0.6b.yaml")
+    section = workflow.settings.register_model.model_copy(update={"tool_call_parser": given})
+    changed = workflow.settings.model_copy(update={"register_model": section})
+    _, environment = container(resolved(dataclasses.replace(workflow, settings=changed), "Merged", store))
+    assert environment.get("OPTION_TOOL_CALL_PARSER") == parser
+
+
+def test_a_base_that_the_metadata_do_not_take_is_refused_before_the_start() -> None:
+    definition = json.loads(render(settings.load(ROOT / "configs" / "qwen3-0.6b.yaml")))
+    where = "in RegisterAdapter: CustomerMetadataProperties.base_model: "
+    long = values_problems(definition, {"ModelId": f"owner/{'x' * 300}"})
+    assert f"Parameters.ModelId: {where}311 characters, at most 256" in long
+    odd = values_problems(definition, {"ModelId": "owner/name(1)"})
+    assert any(problem.startswith(f"Parameters.ModelId: {where}'owner/name(1)@main' does not match") for problem in odd)

@@ -11,7 +11,7 @@ from steps.contract import StepError
 from steps.hub import is_hub_name
 from steps.merge.adapter import read_adapter
 from steps.merge.base import Base, open_base
-from steps.merge.merge import check_fit
+from steps.merge.fit import fit
 from steps.train.model import check_folder
 
 BESIDE_WEIGHTS = 2**30  # bytes: the libraries (0.5 GB measured), the cache of keys and values, activations
@@ -59,7 +59,7 @@ def find_weights(model: str | None, adapter: Path | None, base: str | None, revi
         return Weights(found, None, found.folder)
     checked = read_adapter(adapter)
     found = open_base(str(base), revision)
-    check_fit(found, checked)
+    fit(found, checked)
     return Weights(found, adapter, adapter)
 
 

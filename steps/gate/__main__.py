@@ -1,6 +1,7 @@
-"""The quality gate: verify that training finished whole, then compare held-out reward accuracy with the threshold.
+"""The quality gate: verify that training finished whole, then compare held-out reward accuracy with the threshold and
+with the champion's.
 
-Command:  python3 -m steps.gate --adapter DIR --threshold 0.6 --output DIR
+Command:  python3 -m steps.gate --adapter DIR --threshold 0.6 --output DIR [--champion-tolerance 0.02]
 Inputs:   --adapter: what the Train step left (adapter, evaluation.json, manifest.json).
 Outputs:  OUTPUT/decision/gate.json (fixed keys: a Condition, the Fail message and registration read them) and
           evaluation.json, OUTPUT/adapter: the verified adapter, which is what gets merged and registered.
@@ -11,7 +12,6 @@ Limits:   a decision against the model is not an error: the job succeeds and say
 from __future__ import annotations
 
 import argparse
-import math
 import shutil
 import sys
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 from steps import contract
 from steps.contract import StepError
+from steps.gate.decision import decide
 from steps.serving import max_lora_rank
 
 
@@ -26,14 +27,18 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python3 -m steps.gate", description=__doc__.splitlines()[0])
     parser.add_argument("--adapter", type=Path, required=True, help="folder that the Train step left")
     parser.add_argument("--threshold", type=float, required=True, help="least held-out reward accuracy, 0 to 1")
+    parser.add_argument("--champion-tolerance", type=float, default=0.02, help="how far below the champion's, 0 to 1")
+    parser.add_argument("--champion-lookup", default="no champion was named", help="what the registry said of it")
     parser.add_argument("--output", type=Path, required=True, help="folder for decision/ and adapter/")
     options = parser.parse_args(argv)
-    if not 0 <= options.threshold <= 1:
-        raise StepError(f"--threshold: {options.threshold}: must lie between 0 and 1")
+    for flag, value in (("--threshold", options.threshold), ("--champion-tolerance", options.champion_tolerance)):
+        if not 0 <= value <= 1:
+            raise StepError(f"{flag}: {value}: must lie between 0 and 1")
     manifest = verify(options.adapter)
     evaluation = contract.read_json(options.adapter / "evaluation.json", "the evaluation")
     adapter = contract.read_json(options.adapter / "adapter_config.json", "the adapter's configuration")
-    decision = decide(evaluation, options.threshold) | {"max_lora_rank": max_lora_rank(adapter["r"])}
+    decision = decide(evaluation, options.threshold, options.champion_tolerance, options.champion_lookup)
+    decision |= {"max_lora_rank": max_lora_rank(adapter["r"])}
     copy_verified(options.adapter, manifest, options.output / "adapter")
     contract.write_json(options.output / "decision" / "evaluation.json", evaluation)
     contract.write_json(options.output / "decision" / "gate.json", decision)
@@ -60,32 +65,6 @@ def verify(adapter: Path) -> dict[str, Any]:
         if contract.sha256(path) != expected:
             raise StepError(f"{path}: is not the file that training wrote (its hash differs)")
     return manifest
-
-
-def decide(evaluation: dict[str, Any], threshold: float) -> dict[str, Any]:
-    """The gate's verdict with its numbers.
-
-    Raises:
-        StepError: the evaluation has no rows or no usable number.
-    """
-    after = evaluation["after"]
-    accuracy, rows = after["reward_accuracy"], after["rows"]
-    if rows < 1 or not math.isfinite(accuracy):
-        raise StepError(f"evaluation.json: reward_accuracy {accuracy} over {rows} rows cannot be judged")
-    passed = accuracy >= threshold
-    relation = "meets" if passed else "is below"
-    return {
-        "decision": "pass" if passed else "fail",
-        "message": (
-            f"Held-out reward accuracy {accuracy:.4f} {relation} the threshold {threshold:g} "
-            f"({rows} rows, {after['ties']} ties; {evaluation['before']['reward_accuracy']:.4f} before training)."
-        ),
-        "reward_accuracy": accuracy,
-        "reward_accuracy_before": evaluation["before"]["reward_accuracy"],
-        "threshold": threshold,
-        "rows": rows,
-        "ties": after["ties"],
-    }
 
 
 def copy_verified(adapter: Path, manifest: dict[str, Any], target: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.processing import module, output_uri, processing_step
+from steps.champion import step as champion_step
 
 if TYPE_CHECKING:
     from pipeline.definition import Scope
@@ -14,17 +15,19 @@ INPUT = "/opt/ml/processing/input/adapter"
 OUTPUT = "/opt/ml/processing/output"
 
 
-def build(scope: Scope, train: RequestStep) -> RequestStep:
+def build(scope: Scope, train: RequestStep, champion: RequestStep) -> RequestStep:
     """Reads the trained adapter; outputs `decision` (property file `gate`) and the verified `adapter`."""
     return processing_step(
         scope,
         "Gate",
         entrypoint=module("steps.gate"),
-        description="Verify that training finished whole, and compare held-out reward accuracy with the threshold.",
+        description="Verify that training finished whole, and judge the held-out figures by threshold and champion.",
         arguments=[
             "--adapter", INPUT,
             "--output", OUTPUT,
             "--threshold", scope.parameter["RewardAccuracyThreshold"].to_string(),
+            "--champion-tolerance", scope.parameter["ChampionTolerance"].to_string(),
+            "--champion-lookup", champion_step.fact(champion, "reason"),
         ],
         inputs={"adapter": train.properties.ModelArtifacts.S3ModelArtifacts},
         outputs={name: f"{OUTPUT}/{name}" for name in ("decision", "adapter")},

@@ -51,11 +51,14 @@ def build(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep
         },
         "CustomerMetadataProperties": {
             "variant": variant.lower(),
+            "adapter_uri": Join(on="", values=[output_uri(gate, "adapter"), "/"]),
             "base_model": _base(scope),
             "code_version": workflow.code_version,
             "data_hash": report,
             "execution_arn": ExecutionVariables.PIPELINE_EXECUTION_ARN,
-            "gate": _get(gate, "gate", "message"),
+            "gate": _get(gate, "gate", "summary"),
+            "champion": _get(gate, "gate", "champion"),
+            "champion_reward_accuracy": _get(gate, "gate", "champion_reward_accuracy"),
             "reward_accuracy": _text(_get(gate, "gate", "reward_accuracy")),
         },
     }

@@ -155,7 +155,7 @@ def test_more_data_computes_only_the_new_rows_and_keeps_the_known_bits(
     known, table = few.data_collator.reference, more.data_collator.reference
     assert table[:30].equal(known)
     assert table.isfinite().all()
-    alone = [more.summed_log_probs([pair], reference=True) for pair in more.pairs_here]
+    alone = [more.summed_log_probs([pair], "reference") for pair in more.pairs_here]
     for row, (chosen, rejected) in zip(table, alone, strict=True):
         assert row.tolist() == pytest.approx([float(chosen), float(rejected)], abs=SUM_TOLERANCE)
 
@@ -230,7 +230,7 @@ def test_the_initial_adapter_is_the_reference(make: Make, tmp_path: Path) -> Non
     precompute(earlier, tmp_path / "cache")
     randomise(earlier)
     earlier.save_model(str(tmp_path / "earlier"))
-    adapted = [earlier.summed_log_probs([pair], reference=False)[0] for pair in earlier.pairs_here]
+    adapted = [earlier.summed_log_probs([pair], "trained")[0] for pair in earlier.pairs_here]
     trainer = make(initial_adapter=str(tmp_path / "earlier"), lora_dropout=0)
     one = precompute(trainer, tmp_path / "cache", initial="hash of the adapter").cache
     chosen = trainer.data_collator.reference[:, 0]

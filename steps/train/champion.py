@@ -138,16 +138,20 @@ def compare(champion: Champion, trainer: PairTrainer, pairs: Sequence[Pair], mar
     candidate = [replace(row, reference_chosen=base[row.id][0], reference_rejected=base[row.id][1]) for row in margins]
     if not all(math.isfinite(row.margin) for row in (*rows, *candidate)):
         return section | {"reason": "it gives held-out rows a log-probability that is not finite"}
-    beta = arguments.beta
     log.info("the champion's margins on %d held-out rows: %s", len(rows), source)
     return section | {
         "compared": True,
         "source": source,
         "rows": len(rows),
-        "candidate": {name: getattr(summarise(candidate, beta), name) for name in FIGURES},
-        "champion": {name: getattr(summarise(rows, beta), name) for name in FIGURES},
+        "candidate": _figures(candidate, arguments.beta),
+        "champion": _figures(rows, arguments.beta),
         **asdict(pair([row.margin for row in candidate], [row.margin for row in rows])),
     }
+
+
+def _figures(rows: Sequence[RowMargin], beta: float) -> dict[str, float]:
+    whole = summarise(rows, beta)
+    return {name: getattr(whole, name) for name in FIGURES}
 
 
 def recorded(champion: Champion, arguments: TrainArguments, margins: Sequence[RowMargin]) -> list[RowMargin] | None:

@@ -1,4 +1,4 @@
-"""Whole local runs: merge, adapter, cache, failing gate, failing step, retry."""
+"""Whole local runs: merge, adapter, cache, failing gate, champion, failing step, retry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.slow
-SHORT = {"MaxSteps": 4, "RewardAccuracyThreshold": 0, "LoraR": 12}
+SHORT = {"MaxSteps": 4, "RewardAccuracyThreshold": 0, "LoraR": 12, "ChampionTolerance": 1}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_every_input_row_is_accounted_for(merged: dict) -> None:
 
 def test_the_same_inputs_hit_the_cache_and_the_adapter_is_registered(pipeline, merged: dict, adapter: dict) -> None:
     found = states(pipeline, adapter["execution"])
-    assert (found["Preprocess"], found["Train"]) == ("cached", "cached")
+    assert (found["Preprocess"], found["Train"], found["Champion"]) == ("cached", "cached", "Succeeded")
     assert "Merge" not in found
     assert adapter["registered"]["variant"] == "adapter"
     assert adapter["registered"]["version"] == merged["registered"]["version"] + 1
@@ -125,6 +125,39 @@ def test_a_model_below_the_threshold_is_rejected_with_the_numbers(pipeline, merg
     accuracy = summary["held_out"]["after"]["reward_accuracy"]
     assert f"{accuracy:.4f} is below the threshold 1 " in summary["failure_reason"]
     assert len(pipeline.json("models")) == before
+
+
+def test_a_worse_run_is_stopped_by_the_champion_and_a_better_one_passes(pipeline, merged: dict) -> None:
+    version = str(merged["registered"]["version"])
+    pipeline.json("approve", version)
+    accuracy = merged["held_out"]["after"]["reward_accuracy"]
+    judged = SHORT | {"ChampionTolerance": 0.02, "MergeWeights": "false"}
+    # Rows of another max_length: the champion's adapter is evaluated anew.
+    code, worse, stderr = pipeline.start(**judged | {"LearningRate": 1e-9, "MaxSteps": 1, "MaxLength": 1000})
+    assert (code, worse["gate"]["decision"], worse["gate"]["champion"]) == (1, "fail", version), stderr
+    own, rows = worse["held_out"]["after"]["reward_accuracy"], merged["held_out"]["rows"]
+    said = f"The champion, version {version}, has {accuracy:.4f} on the same {rows} rows, this model {own:.4f}"
+    assert said in worse["failure_reason"] and "more than the tolerance 0.02" in worse["failure_reason"]
+    assert "registered" not in worse
+
+    # The champion's own evaluation has these rows, so its margins are taken from there.
+    code, better, stderr = pipeline.start(**judged | {"LearningRate": 5e-3, "MaxSteps": 14})
+    assert code == 0, stderr
+    assert (
+        f"this model {better['held_out']['after']['reward_accuracy']:.4f}, both against the base: better by"
+        in (better["gate"]["message"])
+    )
+    package = pipeline.json("models")[0]
+    facts, gate = package["metadata"], better["gate"]
+    assert (package["version"], facts["champion"]) == (better["registered"]["version"], version)
+    assert (facts["gate"], facts["champion_reward_accuracy"]) == (gate["summary"], f"{accuracy:.4f}")
+    assert facts["adapter_uri"].endswith(f"/{better['execution']}/Gate/adapter/")
+    sources = [
+        json.loads((Path(found) / "evaluation.json").read_text())["champion"]["source"]
+        for summary in (worse, better)
+        for found in pipeline.root.glob(f"s3/*/**/runs/{summary['execution']}/Gate/adapter")
+    ]
+    assert sources == ["evaluated", "recorded"]
 
 
 def test_a_failing_step_shows_its_reason_its_log_and_the_next_command(pipeline, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_the_champion_is_beside_it_or_the_page_says_why_not() -> None:
     run["evaluation"]["champion"] = section
     said = text_of(run)
     assert "The champion, version 3, is what this model would replace. Both are measured on the same 60 rows" in said
-    for line in ("Reward accuracy 81.7% 90.0%", "Loss 0.5000 0.4000", "Rows on which it scores higher 4 9",
+    for line in ("Reward accuracy 81.7% 90%", "Loss 0.5000 0.4000", "Rows on which it scores higher 4 9",
                  "Difference in reward accuracy +0.083, 95% interval -0.038 to +0.199"):  # fmt: skip
         assert line in said, line
     run["evaluation"]["champion"] = {"version": None, "compared": False, "reason": "its base is <b>, this model's is c"}

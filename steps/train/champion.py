@@ -82,16 +82,25 @@ def find(arguments: TrainArguments) -> Champion | None:
     tensors = read_header(folder / adapter.WEIGHTS)
     if broken := list(broken_values(folder / adapter.WEIGHTS)):
         raise StepError(f"champion: {folder}: {broken[0]}, or reject that version")
-    reason = next(_obstacles(config, tensors, arguments), None)
-    scale = 0.0 if reason else config["lora_alpha"] / (math.sqrt(config["r"]) if _rank_stable(config) else config["r"])
-    found = Champion(folder, arguments.champion_version, scale, reason)
+    reason = next(_obstacles(config, tensors, arguments), None) or _other_revision(folder, arguments)
+    found = Champion(folder, arguments.champion_version, 0.0 if reason else _scale(config), reason)
     if reason:
         log.warning("no comparison with the champion in %s: %s", folder, reason)
     return found
 
 
-def _rank_stable(config: dict[str, Any]) -> bool:
-    return bool(config.get("use_rslora"))
+def _scale(config: dict[str, Any]) -> float:
+    return config["lora_alpha"] / (math.sqrt(config["r"]) if config.get("use_rslora") else config["r"])
+
+
+def _other_revision(folder: Path, arguments: TrainArguments) -> str | None:
+    """Whether it was trained on the same hub model at another revision, as far as its manifest tells."""
+    file = folder / "manifest.json"
+    trained = contract.read_json(file, "the champion's manifest").get("arguments", {}) if file.is_file() else {}
+    then, now = trained.get("model_revision"), arguments.model_revision
+    if then is None or now is None or then == now:
+        return None
+    return f"its base is of revision {then}, this model's of {now}"
 
 
 def _obstacles(config: Any, tensors: dict[str, Stored], arguments: TrainArguments) -> Iterator[str]:
@@ -108,8 +117,12 @@ def _obstacles(config: Any, tensors: dict[str, Stored], arguments: TrainArgument
     if own.rstrip("/") != base.rstrip("/"):
         yield f"its base is {own}, this model's is {base}"
     modules = {name.partition(".lora_")[0] for name in tensors}
-    if tensors.keys() != {f"{module}.{side}.weight" for module in modules for side in SIDES}:
+    if not modules or tensors.keys() != {f"{module}.{side}.weight" for module in modules for side in SIDES}:
         yield "its file holds other tensors than the two matrices of each module"
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    ranks = {tensor.shape[0 if ".lora_A." in name else -1] for name, tensor in tensors.items()}
+    if ranks != {rank} or any(len(tensor.shape) != 2 for tensor in tensors.values()) or not alpha:
+        yield f"its matrices are of rank {', '.join(map(str, sorted(ranks)))}, its {adapter.CONFIG} says r {rank}"
 
 
 def compare(champion: Champion, trainer: PairTrainer, pairs: Sequence[Pair], margins: Sequence[RowMargin]) -> Any:

@@ -81,6 +81,12 @@ def test_what_cannot_be_compared_is_said_and_stops_nothing(
     assert reason(**changed(adapter, tmp_path / "ia3", peft_type="IA3")) == "it is not a LoRA adapter"
     dora = reason(**changed(adapter, tmp_path / "dora", use_dora=True, bias="all"))
     assert dora == "it has use_dora, bias, and only plain LoRA is compared"
+    other = reason(**changed(adapter, tmp_path / "rank", r=4))
+    assert other == "its matrices are of rank 8, its adapter_config.json says r 4"
+    revised = changed(adapter, tmp_path / "revised")
+    (tmp_path / "revised" / "manifest.json").write_text('{"arguments": {"model_revision": "a1"}}')
+    assert reason(**revised) is None
+    assert reason(**revised, model_revision="b2") == "its base is of revision a1, this model's of b2"
     section = champion.compare(champion.Champion(adapter, "3", 0.0, dora), None, [], [])
     assert section == {"version": "3", "compared": False, "reason": dora}
 

@@ -24,6 +24,7 @@ from pipeline.parameters import Parameter, parameters
 from pipeline.processing import output_uri
 from pipeline.request_step import RequestStep
 from pipeline.settings import Workflow
+from steps.champion import step as champion_step
 from steps.gate import step as gate_step
 from steps.merge import step as merge_step
 from steps.preprocess import step as preprocess_step
@@ -52,8 +53,9 @@ def render(workflow: Workflow) -> str:
     scope = Scope(workflow, {parameter.name: parameter for parameter in declared}, cache)
 
     preprocess = preprocess_step.build(scope)
-    train = train_step.build(scope, preprocess)
-    gate = gate_step.build(scope, train)
+    champion = champion_step.build(scope)
+    train = train_step.build(scope, preprocess, champion)
+    gate = gate_step.build(scope, train, champion)
     merge = merge_step.build(scope, gate_step.adapter_uri(gate))
     choose = ConditionStep(
         name="ChooseModel",
@@ -72,7 +74,7 @@ def render(workflow: Workflow) -> str:
     pipeline = Pipeline(
         name=settings.pipeline_name,
         parameters=declared,
-        steps=[preprocess, train, gate, check],
+        steps=[preprocess, champion, train, gate, check],
         sagemaker_session=_Offline(workflow.account.region),
     )
     # Sorted, so that the order in which the SDK fills its dictionaries is not part of the bytes.

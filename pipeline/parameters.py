@@ -42,6 +42,7 @@ SETTINGS: dict[str, tuple[type[BaseModel], str]] = {
     "ValidationFraction": (Preprocess, "validation_fraction"),
     "MaxInvalidFraction": (Preprocess, "max_invalid_fraction"),
     "RewardAccuracyThreshold": (Gate, "reward_accuracy_threshold"),
+    "ChampionTolerance": (Gate, "champion_tolerance"),
 }
 
 
@@ -74,6 +75,10 @@ def parameters(workflow: Workflow) -> list[Parameter]:
         Parameter(
             "RewardAccuracyThreshold", "Float", settings.gate.reward_accuracy_threshold,
             "Least held-out reward accuracy of a model that is registered.",
+        ),
+        Parameter(
+            "ChampionTolerance", "Float", settings.gate.champion_tolerance,
+            "How far below the newest approved version's reward accuracy, on the same rows, it may be.",
         ),
         Parameter(
             "MergeWeights", "String", str(workflow.recipe.merge_weights).lower(),

@@ -29,6 +29,7 @@ def processing_step(
     max_runtime_hours: float,
     image: str | None = None,
     instance_count: int = 1,
+    cached: bool = True,
 ) -> RequestStep:
     """
     Args:
@@ -37,6 +38,7 @@ def processing_step(
             overwrites another's. Output paths are not part of a cache key.
         property_files: name -> (output, file in it).
         image: where it is not the processing image.
+        cached: whether an earlier result may stand for this one, as the workflow's settings allow.
     """
     account = scope.workflow.account
     request = {
@@ -76,7 +78,7 @@ def processing_step(
         request,
         display_name=name,
         description=description,
-        cache=scope.cache,
+        cache=scope.cache if cached else None,
         property_files=files,
     )
 

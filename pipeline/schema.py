@@ -117,6 +117,9 @@ class Train(Section):
 class Gate(Section):
     instance_type: InstanceType = "ml.t3.medium"
     reward_accuracy_threshold: float = Field(0.6, ge=0, le=1, description="Least held-out reward accuracy.")
+    champion_tolerance: float = Field(
+        0.02, ge=0, le=1, description="How far below the champion's reward accuracy on the same rows a model may be."
+    )
 
 
 class Merge(Section):

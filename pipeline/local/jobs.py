@@ -35,6 +35,7 @@ class Job:
     name: str  # as AWS would name the job
     folder: Path
     store: Store
+    registry: Path  # the folder of the model packages
     repository: Path
     stop: StopRequest
     on_start: Callable[[], None]  # its inputs are in place and its processes begin

@@ -34,7 +34,7 @@ def register(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     for uri in _models(request):
         if not Store(root).exists(uri):
             raise UserError(f"model package group {group}: the model {uri} does not exist")
-    version, folder = _next_version(_home(root) / group)
+    version, folder = _next_version(home(root) / group)
     created = now().isoformat()
     package = {
         "ModelApprovalStatus": "PendingManualApproval",
@@ -51,7 +51,7 @@ def register(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
 
 def list_models(root: Path, group: str | None = None) -> list[dict[str, Any]]:
     """The packages of one group, or of all, newest first."""
-    packages = [_read(file) for file in _home(root).glob(f"{group or '*'}/*/package.json")]
+    packages = [_read(file) for file in home(root).glob(f"{group or '*'}/*/package.json")]
     return sorted(packages, key=lambda package: package["CreationTime"], reverse=True)
 
 
@@ -66,7 +66,7 @@ def describe(root: Path, name: str) -> dict[str, Any]:
     known = {f"{package['ModelPackageGroupName']}/{package['ModelPackageVersion']}" for package in list_models(root)}
     if f"{group}/{version}" not in known:
         raise UserError(f"{name}: no such model package{did_you_mean(short, known) or '; it looks like group/version'}")
-    return _read(_home(root) / group / version / "package.json")
+    return _read(home(root) / group / version / "package.json")
 
 
 def decide(root: Path, name: str, decision: Decision, note: str) -> None:
@@ -78,11 +78,12 @@ def decide(root: Path, name: str, decision: Decision, note: str) -> None:
         "LastModifiedTime": now().isoformat(),
         "LastModifiedBy": {"UserProfileName": getpass.getuser()},
     }
-    folder = _home(root) / package["ModelPackageGroupName"] / str(package["ModelPackageVersion"])
+    folder = home(root) / package["ModelPackageGroupName"] / str(package["ModelPackageVersion"])
     write_json(folder / "package.json", package | changed)
 
 
-def _home(root: Path) -> Path:
+def home(root: Path) -> Path:
+    """The folder of all groups."""
     return root.resolve() / "registry"
 
 

@@ -1,6 +1,7 @@
-"""The quality gate: verify that training finished whole, then compare held-out reward accuracy with the threshold.
+"""The quality gate: verify that training finished whole, then compare held-out reward accuracy with the threshold and
+with the champion's.
 
-Command:  python3 -m steps.gate --adapter DIR --threshold 0.6 --pipeline NAME --output DIR
+Command:  python3 -m steps.gate --adapter DIR --threshold 0.6 --pipeline NAME --output DIR [--champion-tolerance 0.02]
 Inputs:   --adapter: what the Train step left (adapter, evaluation.json, manifest.json, its cards and reports).
 Outputs:  OUTPUT/decision: gate.json (fixed keys: a Condition, the Fail message and registration read them), card.json
           (`content`: the model card of the registration), evaluation.json, and what people read of the training;
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import shutil
 import sys
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 
 from steps import contract
 from steps.contract import StepError
+from steps.gate.decision import decide
 from steps.serving import ADAPTER_FOLDER, PROPERTIES, PROPERTIES_TEXT, max_lora_rank
 
 MANIFEST, CARD = "manifest.json", "model_card.json"
@@ -32,16 +33,20 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python3 -m steps.gate", description=__doc__.splitlines()[0])
     parser.add_argument("--adapter", type=Path, required=True, help="folder that the Train step left")
     parser.add_argument("--threshold", type=float, required=True, help="least held-out reward accuracy, 0 to 1")
+    parser.add_argument("--champion-tolerance", type=float, default=0.02, help="how far below the champion's, 0 to 1")
+    parser.add_argument("--champion-lookup", default="no champion was named", help="what the registry said of it")
     parser.add_argument("--pipeline", required=True, help="name of the pipeline that made the model, for its card")
     parser.add_argument("--output", type=Path, required=True, help="folder for decision/ and serving/")
     options = parser.parse_args(argv)
-    if not 0 <= options.threshold <= 1:
-        raise StepError(f"--threshold: {options.threshold}: must lie between 0 and 1")
+    for flag, value in (("--threshold", options.threshold), ("--champion-tolerance", options.champion_tolerance)):
+        if not 0 <= value <= 1:
+            raise StepError(f"{flag}: {value}: must lie between 0 and 1")
     manifest = verify(options.adapter)
     evaluation = contract.read_json(options.adapter / "evaluation.json", "the evaluation")
     adapter = contract.read_json(options.adapter / "adapter_config.json", "the adapter's configuration")
     card = contract.read_json(options.adapter / CARD, "the model card")
-    decision = decide(evaluation, options.threshold) | {"max_lora_rank": max_lora_rank(adapter["r"])}
+    decision = decide(evaluation, options.threshold, options.champion_tolerance, options.champion_lookup)
+    decision |= {"max_lora_rank": max_lora_rank(adapter["r"])}
     decided = options.output / "decision"
     copy_verified(options.adapter, manifest, options.output / "serving", decided)
     contract.write_json(decided / "evaluation.json", evaluation)
@@ -70,32 +75,6 @@ def verify(adapter: Path) -> dict[str, Any]:
         if contract.sha256(path) != expected:
             raise StepError(f"{path}: is not the file that training wrote (its hash differs)")
     return manifest
-
-
-def decide(evaluation: dict[str, Any], threshold: float) -> dict[str, Any]:
-    """The gate's verdict with its numbers; `summary` says it in the letters that a model package's metadata take.
-
-    Raises:
-        StepError: the evaluation has no rows or no usable number.
-    """
-    after = evaluation["after"]
-    accuracy, rows = after["reward_accuracy"], after["rows"]
-    if rows < 1 or not math.isfinite(accuracy):
-        raise StepError(f"evaluation.json: reward_accuracy {accuracy} over {rows} rows cannot be judged")
-    verdict, relation = ("pass", "meets") if accuracy >= threshold else ("fail", "is below")
-    return {
-        "decision": verdict,
-        "message": (
-            f"Held-out reward accuracy {accuracy:.4f} {relation} the threshold {threshold:g} "
-            f"({rows} rows, {after['ties']} ties; {evaluation['before']['reward_accuracy']:.4f} before training)."
-        ),
-        "summary": f"{verdict}: reward accuracy {accuracy:.4f} threshold {threshold:g} rows {rows}",
-        "reward_accuracy": accuracy,
-        "reward_accuracy_before": evaluation["before"]["reward_accuracy"],
-        "threshold": threshold,
-        "rows": rows,
-        "ties": after["ties"],
-    }
 
 
 def card_content(card: dict[str, Any], message: str, pipeline: str) -> str:

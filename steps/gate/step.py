@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sagemaker.core.workflow.functions import Join
 
 from pipeline.processing import module, output_uri, processing_step
+from steps.champion import step as champion_step
 from steps.serving import ADAPTER_FOLDER
 
 if TYPE_CHECKING:
@@ -17,19 +18,21 @@ INPUT = "/opt/ml/processing/input/adapter"
 OUTPUT = "/opt/ml/processing/output"
 
 
-def build(scope: Scope, train: RequestStep) -> RequestStep:
+def build(scope: Scope, train: RequestStep, champion: RequestStep) -> RequestStep:
     """Reads the trained adapter; outputs `decision` (property files `gate` and `card`) and `serving`, which holds the
     verified adapter where an endpoint looks for it."""
     return processing_step(
         scope,
         "Gate",
         entrypoint=module("steps.gate"),
-        description="Verify that training finished whole, and compare held-out reward accuracy with the threshold.",
+        description="Verify that training finished whole, and judge the held-out figures by threshold and champion.",
         arguments=[
             "--adapter", INPUT,
             "--output", OUTPUT,
             "--threshold", scope.parameter["RewardAccuracyThreshold"].to_string(),
             "--pipeline", scope.workflow.settings.pipeline_name,
+            "--champion-tolerance", scope.parameter["ChampionTolerance"].to_string(),
+            "--champion-lookup", champion_step.fact(champion, "reason"),
         ],
         inputs={"adapter": train.properties.ModelArtifacts.S3ModelArtifacts},
         outputs={name: f"{OUTPUT}/{name}" for name in ("decision", "serving")},

@@ -16,6 +16,7 @@ from sagemaker.mlops.workflow.steps import StepTypeEnum
 
 from pipeline.processing import output_uri
 from pipeline.request_step import RequestStep
+from steps.gate import step as gate_step
 from steps.serving import tool_call_parser
 
 if TYPE_CHECKING:
@@ -62,11 +63,14 @@ def build(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep
         },
         "CustomerMetadataProperties": {
             "variant": variant.lower(),
+            "adapter_uri": Join(on="", values=[gate_step.adapter_uri(gate), "/"]),
             "base_model": _base(scope),
             "code_version": workflow.code_version,
             "data_hash": _get(preprocess, "report", "data_hash"),
             "execution_arn": ExecutionVariables.PIPELINE_EXECUTION_ARN,
             "gate": _get(gate, "gate", "summary"),
+            "champion": _get(gate, "gate", "champion"),
+            "champion_reward_accuracy": _get(gate, "gate", "champion_reward_accuracy"),
             "reward_accuracy": _text(_get(gate, "gate", "reward_accuracy")),
         },
     }

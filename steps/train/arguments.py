@@ -102,6 +102,12 @@ class TrainArguments(BaseModel):
         None, description="Folder of an earlier adapter that trains on, and whose frozen copy is the DPO reference."
     )
 
+    champion: str | None = Field(
+        None,
+        description="Folder of an adapter to compare with at the end; default: the channel `champion`, if it has one.",
+    )
+    champion_version: str | None = Field(None, description="The champion's version, for reports.")
+
     # Data
     train_data: str | None = Field(None, description="Folder of training Parquet; default: the channel `train`.")
     validation_data: str | None = Field(None, description="Held-out Parquet; default: the channel `validation`.")

@@ -35,25 +35,17 @@ class HeldOut:
         Raises:
             StepError: a log-probability is not finite; on every rank, since all see the same rows.
         """
-        from steps.train import ranks
-
-        mine = log_probs.share(
-            self.pairs, self.batch_size, rank=trainer.args.process_index, world=trainer.args.world_size
-        )
-        rows = [pair for batch in mine for pair in batch]
-        policy = log_probs.sums(trainer, mine, reference=False)
+        policy = log_probs.gathered(trainer, self.pairs, self.batch_size, "trained")
         if not self._reference:
-            reference = log_probs.sums(trainer, mine, reference=True)
-            self._reference = {pair.id: sums for pair, sums in zip(rows, reference, strict=True)}
-        found = {pair.id: (*sums, *self._reference[pair.id]) for pair, sums in zip(rows, policy, strict=True)}
-        found = {id: sums for part in ranks.gather(found) for id, sums in part.items()}
-        margins = [_row(pair, found[pair.id]) for pair in self.pairs]
+            self._reference = log_probs.gathered(trainer, self.pairs, self.batch_size, "reference")
+        margins = [row_margin(pair, policy[pair.id], self._reference[pair.id]) for pair in self.pairs]
         require_finite(margins)
         return margins
 
 
-def _row(pair: Pair, sums: tuple[float, ...]) -> RowMargin:
-    chosen, rejected, reference_chosen, reference_rejected = sums
+def row_margin(pair: Pair, policy: Sums, reference: Sums) -> RowMargin:
+    """A row's figures from the sums of its answers under both models."""
+    (chosen, rejected), (reference_chosen, reference_rejected) = policy, reference
     return RowMargin(
         id=pair.id,
         chosen=chosen,

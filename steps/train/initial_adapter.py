@@ -47,7 +47,7 @@ def check(arguments: TrainArguments) -> str | None:
         return None
     folder = Path(arguments.initial_adapter)
     shape, _ = known_shape(arguments)
-    found = problems(folder, arguments, shape) or list(_values(folder / adapter.WEIGHTS))
+    found = problems(folder, arguments, shape) or list(broken_values(folder / adapter.WEIGHTS))
     if found:
         raise StepError("\n".join([f"initial_adapter: {folder} does not fit:", *(f"  {line}" for line in found)]))
     config = contract.read_json(folder / adapter.CONFIG, "the initial adapter's configuration")
@@ -118,7 +118,8 @@ def _tensors(tensors: dict[str, Stored], arguments: TrainArguments, shape: Model
         )
 
 
-def _values(path: Path) -> Iterator[str]:
+def broken_values(path: Path) -> Iterator[str]:
+    """A line where the file holds NaN or infinity."""
     from safetensors.torch import load_file
 
     broken = [name for name, tensor in load_file(path).items() if not tensor.isfinite().all()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import torch
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from steps.train.trainer import PairTrainer
 
 Sums = tuple[float, float]  # of the chosen and of the rejected answer, in nats
+# Of one model with adapters: with the one that trains; the DPO reference; with none.
+Weights = Literal["trained", "reference", "base"]
 
 
 def share(pairs: Sequence[Pair], batch_size: int, *, rank: int, world: int) -> list[list[Pair]]:
@@ -24,7 +26,7 @@ def share(pairs: Sequence[Pair], batch_size: int, *, rank: int, world: int) -> l
     return [mine[start : start + batch_size] for start in range(0, per_rank, batch_size)]
 
 
-def sums(trainer: PairTrainer, batches: Sequence[Sequence[Pair]], *, reference: bool) -> list[Sums]:
+def sums(trainer: PairTrainer, batches: Sequence[Sequence[Pair]], weights: Weights) -> list[Sums]:
     """The sums of every pair, in the order of the batches. All ranks must call it together, with as many batches each.
 
     Raises:
@@ -42,10 +44,20 @@ def sums(trainer: PairTrainer, batches: Sequence[Sequence[Pair]], *, reference: 
         if trainer.interruption.requested(trainer.args.device):
             raise Interrupted("stopped by SIGTERM during an evaluation")
         with torch.no_grad():
-            chosen, rejected = trainer.summed_log_probs(batch, reference=reference)
+            chosen, rejected = trainer.summed_log_probs(batch, weights)
         found += zip(_floats(chosen), _floats(rejected), strict=True)
     model.train(training)
     return found
+
+
+def gathered(trainer: PairTrainer, pairs: Sequence[Pair], batch_size: int, weights: Weights) -> dict[str, Sums]:
+    """The sums of every pair by its id, on every rank. All ranks must call it together."""
+    from steps.train import ranks
+
+    mine = share(pairs, batch_size, rank=trainer.args.process_index, world=trainer.args.world_size)
+    ids = [pair.id for batch in mine for pair in batch]
+    found = dict(zip(ids, sums(trainer, mine, weights), strict=True))
+    return {id: of_row for part in ranks.gather(found) for id, of_row in part.items()}
 
 
 def _floats(values: torch.Tensor) -> list[float]:

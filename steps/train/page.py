@@ -71,6 +71,7 @@ def render(
         lengths=curves.scatter([(row["chosen_tokens"] - row["rejected_tokens"], evaluation["beta"] * row["margin"])
                                 for row in evaluation["margins"]]),
         examples=_examples(evaluation["margins"], evaluation["beta"], records),
+        champion=evaluation["champion"],
         splits=_splits(evaluation["tokenised"], places),
         arguments={key: _argument(value) for key, value in sorted(arguments.items())},
     )  # fmt: skip

@@ -27,7 +27,7 @@ from steps.hub import is_hub_name
 from steps.train import log_probs, ranks
 from steps.train.arguments import TrainArguments
 from steps.train.data import Pair
-from steps.train.log_probs import Sums
+from steps.train.log_probs import Sums, Weights
 from steps.train.model import attention_implementation
 from steps.train.model_identity import identity
 from steps.train.reference_cache import FOLDER, Cache, row_hash
@@ -57,7 +57,7 @@ class ReferenceLogProbs(TrainerCallback):
         if self.trainer.is_fsdp_enabled:
             # FSDP2 sees in its first forward pass which weights train (torch's lazy_init), and peft lets none of them
             # while the reference runs: the gradients would later be reduced in bfloat16.
-            self._compute(self.pairs[:1], reference=False)
+            self._compute(self.pairs[:1], "trained")
         known = self._known(rows)
         if known:
             self._check(known, rows)
@@ -90,14 +90,14 @@ class ReferenceLogProbs(TrainerCallback):
             log.info("reference log-probs: %d of %d rows computed, %.1f rows/s", len(found), len(order), speed)
         return found
 
-    def _compute(self, pairs: Sequence[Pair], *, reference: bool = True) -> dict[bytes, Sums]:
+    def _compute(self, pairs: Sequence[Pair], weights: Weights = "reference") -> dict[bytes, Sums]:
         """The sums of the pairs, on every rank."""
         args = self.trainer.args
         batches = log_probs.share(
             pairs, self.trainer.arguments.per_device_eval_batch_size, rank=args.process_index, world=args.world_size
         )
         mine = [row_hash(pair) for batch in batches for pair in batch]
-        found = dict(zip(mine, log_probs.sums(self.trainer, batches, reference=reference), strict=True))
+        found = dict(zip(mine, log_probs.sums(self.trainer, batches, weights), strict=True))
         return {row: sums for part in ranks.gather(found) for row, sums in part.items()}
 
     def _check(self, known: Mapping[bytes, Sums], rows: Mapping[bytes, Pair]) -> None:

@@ -10,6 +10,7 @@ from sagemaker.mlops.workflow.steps import StepTypeEnum
 from pipeline.parameters import TRAINING
 from pipeline.processing import output_uri
 from pipeline.request_step import RequestStep
+from steps.champion import step as champion_step
 from steps.train.metrics import DEFINITIONS
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ CHANNELS = "/opt/ml/input/data"
 ORIGINS = {"model": "ModelUri", "initial_adapter": "InitialAdapterUri"}  # channels that only some workflows have
 
 
-def build(scope: Scope, preprocess: RequestStep) -> RequestStep:
-    """Reads the splits with their report, the recipe, and base and initial adapter where they come from S3; leaves the
-    adapter uncompressed."""
+def build(scope: Scope, preprocess: RequestStep, champion: RequestStep) -> RequestStep:
+    """Reads the splits with their report, the recipe, the champion's adapter, and base and initial adapter where they
+    come from S3; leaves the adapter uncompressed."""
     workflow, settings, parameter = scope.workflow, scope.workflow.settings.train, scope.parameter
     request = {
         "AlgorithmSpecification": {
@@ -32,12 +33,13 @@ def build(scope: Scope, preprocess: RequestStep) -> RequestStep:
             "MetricDefinitions": DEFINITIONS,
         },
         "RoleArn": workflow.account.role_arn,
-        "HyperParameters": hyperparameters(scope),
+        "HyperParameters": hyperparameters(scope) | {"champion_version": champion_step.fact(champion, "version")},
         "InputDataConfig": [
             _channel("train", output_uri(preprocess, "train")),
             _channel("validation", output_uri(preprocess, "validation")),
             _channel("report", output_uri(preprocess, "report")),
             _channel("config", workflow.recipe_uri),
+            _channel("champion", champion_step.fact(champion, "adapter_uri")),
             *(_channel(channel, parameter[name]) for channel, name in ORIGINS.items() if name in parameter),
         ],
         "OutputDataConfig": {"S3OutputPath": scope.run_uri("Train"), "CompressionType": "NONE"},
@@ -73,7 +75,8 @@ def hyperparameters(scope: Scope) -> dict[str, Any]:
 
 
 def checkpoint_uri(scope: Scope, preprocess: RequestStep) -> Join:
-    """A prefix that only a run on the same data, recipe, parameters, base and initial adapter shares.
+    """A prefix that only a run on the same data, recipe, parameters, base and initial adapter shares; the champion
+    changes nothing in it.
 
     It is part of the cache key, so no execution id stands in it. It ends in "/": without, `run-1` also takes `run-10`.
     """

@@ -36,6 +36,7 @@ from steps.records import Record, read_records
 from steps.train import (
     adapter,
     card,
+    champion,
     checkpoints,
     curves,
     data,
@@ -67,7 +68,7 @@ NOT_IN_FINGERPRINT = {
     "output_dir", "train_data", "validation_data", "model_id", "base_model_name", "logging_steps", "eval_steps",
     "save_steps", "save_total_limit", "dataloader_num_workers", "ddp_timeout", "mlflow_uri", "mlflow_experiment_name",
     "wandb_project", "run_name", "merge_weights", "per_device_eval_batch_size",
-    "initial_adapter", "ref_log_probs_cache",
+    "initial_adapter", "ref_log_probs_cache", "champion", "champion_version",
 }  # fmt: skip
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes")
@@ -93,6 +94,7 @@ def main(argv: list[str]) -> None:
     from steps.train.this_machine import run_preflight
 
     initial = initial_adapter.check(arguments)
+    rival = champion.find(arguments)
     tokenizer = load_tokenizer(arguments)
     config = trainer_config(arguments, checkpoint_folder(arguments, output))
     train_pairs, train_left = tokenise(train_records, tokenizer, arguments, config, "train")
@@ -142,7 +144,8 @@ def main(argv: list[str]) -> None:
         if trainer.interrupted:
             raise trainer.interruption.ended(trainer.state.global_step)
         take_best(trainer, held_out)
-        save(output, trainer, tokenizer, lines, held_out, rows, sources, tracking)
+        compared = champion.compare(rival, trainer, validation_pairs, held_out.margins) if rival else None
+        save(output, trainer, tokenizer, lines, held_out, rows, sources, tracking, compared)
 
 
 def show_preview(arguments: TrainArguments, rows: int) -> None:
@@ -375,8 +378,9 @@ def save(
     rows: dict[str, dict[str, int]],
     sources: Sources,
     tracking: Tracking,
+    compared: dict[str, Any] | None,
 ) -> None:
-    """Write the results; the manifest comes last and says that the run is whole."""
+    """Write the results; the manifest comes last and says that the run is whole. `compared`: with the champion."""
     trainer.save_model(str(output))
     if not trainer.args.should_save:
         return
@@ -390,6 +394,7 @@ def save(
         "tokenised": rows,
         "margins": [row.as_dict() for row in held_out.margins],
         "binary_classification_metrics": figures.model_quality(after),
+        "champion": compared,
     }
     contract.write_json(output / "evaluation.json", evaluation)
     history = curves.finite(lines.history)

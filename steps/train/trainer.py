@@ -23,6 +23,7 @@ from steps.contract import StepError
 from steps.train import adapter, checkpoints, initial_adapter, ranks, throughput
 from steps.train.arguments import TrainArguments
 from steps.train.data import Pair, as_dataset
+from steps.train.log_probs import Weights
 from steps.train.model import compute_dtype
 from steps.train.stopping import Interruption
 
@@ -158,20 +159,22 @@ class PairTrainer(DPOTrainer):
         """End the training at the end of this step, with a checkpoint and without results."""
         self.interrupted = control.should_save = control.should_training_stop = True
 
-    def summed_log_probs(self, batch: Sequence[Pair], *, reference: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    def summed_log_probs(self, batch: Sequence[Pair], weights: Weights) -> tuple[torch.Tensor, torch.Tensor]:
         """Summed answer log-probabilities of the chosen and of the rejected side, each of shape [pairs].
 
-        `reference`: with the adapter off, or the initial one in its place. Under FSDP all ranks must call it together,
-        with as many batches each.
+        `weights`: the reference is the base, or with `initial_adapter` the base with that. Under FSDP all ranks must
+        call it together, with as many batches each.
         """
         rows = [vars(pair) for pair in batch]
         inputs = self._prepare_inputs(self.data_collator(rows))
         labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
         model_inputs = {name: value for name, value in inputs.items() if name not in NON_MODEL_INPUTS}
         model = self.accelerator.unwrap_model(self.model)
-        frozen = adapter.REFERENCE if adapter.REFERENCE in model.peft_config else None
+        initial = weights == "reference" and adapter.REFERENCE in model.peft_config
         with (
-            use_adapter(model, adapter_name=frozen) if reference else contextlib.nullcontext(),
+            contextlib.nullcontext()
+            if weights == "trained"
+            else use_adapter(model, adapter_name=adapter.REFERENCE if initial else None),
             disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs),
             self.accelerator.autocast(),
         ):

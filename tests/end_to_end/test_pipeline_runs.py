@@ -1,4 +1,4 @@
-"""Whole local runs: merge, adapter, cache, failing gate, failing step, retry."""
+"""Whole local runs: merge, adapter, cache, failing gate, champion, failing step, retry."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_every_input_row_is_accounted_for(merged: dict) -> None:
 
 def test_the_same_inputs_hit_the_cache_and_the_adapter_is_registered(pipeline, merged: dict, adapter: dict) -> None:
     found = states(pipeline, adapter["execution"])
-    assert (found["Preprocess"], found["Train"]) == ("cached", "cached")
+    assert (found["Preprocess"], found["Train"], found["Champion"]) == ("cached", "cached", "Succeeded")
     assert "Merge" not in found
     assert adapter["registered"]["variant"] == "adapter"
     assert adapter["registered"]["version"] == merged["registered"]["version"] + 1
@@ -106,6 +106,17 @@ def test_versions_are_listed_newest_first_with_their_facts(pipeline, merged: dic
     assert [entry["status"] for entry in pipeline.json("list")][-1] == "Succeeded"
 
 
+def test_a_model_below_the_threshold_is_rejected_with_the_numbers(pipeline, merged: dict) -> None:
+    before = len(pipeline.json("models"))
+    code, summary, _ = pipeline.start(**SHORT | {"RewardAccuracyThreshold": 1})
+    assert code == 1
+    assert summary["status"] == "Failed"
+    assert summary["failure_reason"] == summary["gate"]["message"]
+    accuracy = summary["held_out"]["after"]["reward_accuracy"]
+    assert f"{accuracy:.4f} is below the threshold 1 " in summary["failure_reason"]
+    assert len(pipeline.json("models")) == before
+
+
 def test_both_variants_are_compared_asked_and_approved(pipeline, merged: dict, adapter: dict, tmp_path: Path) -> None:
     first, second = (str(summary["registered"]["version"]) for summary in (merged, adapter))
     comparison = pipeline.json("compare", first, second)
@@ -123,17 +134,6 @@ def test_both_variants_are_compared_asked_and_approved(pipeline, merged: dict, a
         assert said["text"].strip() and 1 < said["tokens"] <= 8
     approved = pipeline.json("approve", first, "--note", "it answers")
     assert (approved["approval_status"], approved["champion"], approved["note"]) == ("Approved", True, "it answers")
-
-
-def test_a_model_below_the_threshold_is_rejected_with_the_numbers(pipeline, merged: dict) -> None:
-    before = len(pipeline.json("models"))
-    code, summary, _ = pipeline.start(**SHORT | {"RewardAccuracyThreshold": 1})
-    assert code == 1
-    assert summary["status"] == "Failed"
-    assert summary["failure_reason"] == summary["gate"]["message"]
-    accuracy = summary["held_out"]["after"]["reward_accuracy"]
-    assert f"{accuracy:.4f} is below the threshold 1 " in summary["failure_reason"]
-    assert len(pipeline.json("models")) == before
 
 
 def test_a_failing_step_shows_its_reason_its_log_and_the_next_command(pipeline, tmp_path: Path) -> None:
@@ -160,9 +160,47 @@ def test_too_many_invalid_rows_fail_with_their_reasons_and_a_retry_fails_alike(p
     assert pipeline("retry", summary["execution"]).returncode == 1
 
 
-def test_training_on_two_nodes_is_one_job_of_four_processes(pipeline, merged: dict) -> None:
-    code, summary, stderr = pipeline.start(**SHORT | {"MaxSteps": 2}, TrainInstanceCount=2)
-    assert code == 0, stderr
+@pytest.fixture(scope="module")
+def champion(pipeline, merged: dict) -> dict:
+    """The first version, approved: from here on it is what others are compared with."""
+    pipeline.json("approve", str(merged["registered"]["version"]))
+    return {"version": str(merged["registered"]["version"]), **merged["held_out"]["after"]}
+
+
+def comparison(pipeline, summary: dict) -> dict:
+    (folder,) = pipeline.root.glob(f"s3/*/**/runs/{summary['execution']}/Gate/adapter")
+    return json.loads((folder / "evaluation.json").read_text())["champion"]
+
+
+def test_training_on_two_nodes_is_one_job_and_a_worse_model_is_stopped_by_the_champion(
+    pipeline, merged: dict, champion: dict
+) -> None:
+    # With another max_length the champion's own figures are not taken: its adapter is evaluated, over four processes.
+    worse = {"LearningRate": 1e-9, "MaxSteps": 1, "MaxLength": 1000}
+    code, summary, stderr = pipeline.start(**SHORT | worse, TrainInstanceCount=2)
+    assert (code, summary["gate"]["decision"], summary["gate"]["champion"]) == (1, "fail", champion["version"]), stderr
     log = pipeline("logs", summary["execution"], "--step", "Train").stdout
     assert "bytes on each of 4 ranks" in log
     assert summary["held_out"]["rows"] == merged["held_out"]["rows"]
+    assert comparison(pipeline, summary)["source"] == "evaluated"
+    own, theirs = summary["held_out"]["after"]["reward_accuracy"], champion["reward_accuracy"]
+    said = (
+        f"has {theirs:.4f} on the same {champion['rows']} rows, this model {own:.4f}, both against the base: worse by"
+    )
+    assert said in summary["failure_reason"] and "more than the tolerance 0.02" in summary["failure_reason"]
+    assert "registered" not in summary
+
+
+def test_a_better_model_passes_the_champion_and_is_registered_with_the_numbers(pipeline, champion: dict) -> None:
+    better = {"LearningRate": 5e-3, "MaxSteps": 14, "MergeWeights": "false"}
+    code, summary, stderr = pipeline.start(**SHORT | better)
+    assert code == 0, stderr
+    own, gate = summary["held_out"]["after"]["reward_accuracy"], summary["gate"]
+    assert f"this model {own:.4f}, both against the base: better by" in gate["message"]
+    assert comparison(pipeline, summary)["source"] == "recorded"  # its own evaluation has these rows
+    package = pipeline.json("models")[0]
+    facts = package["metadata"]
+    assert (package["version"], facts["champion"]) == (summary["registered"]["version"], champion["version"])
+    assert facts["champion_reward_accuracy"] == f"{champion['reward_accuracy']:.4f}"
+    assert facts["gate"] == gate["summary"]
+    assert facts["adapter_uri"].endswith(f"/{summary['execution']}/Gate/adapter/")

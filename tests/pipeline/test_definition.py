@@ -152,6 +152,26 @@ def test_an_initial_adapter_is_a_channel_an_argument_and_a_place_of_its_own_for_
     assert {"Get": "Parameters.ModelUri"} in places[0]
 
 
+def test_the_champion_is_asked_for_anew_and_reaches_training_by_where_its_adapter_lies() -> None:
+    workflow = settings.load(ROOT / "configs" / "quickstart.yaml")
+    steps = {step["Name"]: step for step in json.loads(render(workflow))["Steps"]}
+    champion, train = steps["Champion"], steps["Train"]["Arguments"]
+    assert "CacheConfig" in steps["Preprocess"] and "CacheConfig" not in champion
+    words = champion["Arguments"]["AppSpecification"]["ContainerArguments"]
+    assert words[:4] == ["--group", "dpo-quickstart", "--placeholder", workflow.recipe_uri]
+    assert "Steps." not in json.dumps(champion["Arguments"])  # it waits for no step, so both first jobs run at once
+
+    def fact(key: str) -> dict:
+        return {"Std:JsonGet": {"Path": key, "PropertyFile": {"Get": "Steps.Champion.PropertyFiles.champion"}}}
+
+    uris = {one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"] for one in train["InputDataConfig"]}
+    assert uris["champion"] == fact("adapter_uri")
+    assert train["HyperParameters"]["champion_version"] == fact("version")
+    assert "Champion" not in json.dumps(train["CheckpointConfig"])
+    gate = steps["Gate"]["Arguments"]["AppSpecification"]["ContainerArguments"]
+    assert gate[gate.index("--champion-lookup") + 1] == fact("reason")
+
+
 def test_a_recipes_own_name_for_the_base_stays() -> None:
     workflow = settings.load(ROOT / "configs" / "quickstart.yaml")
     assert training(workflow)["HyperParameters"]["base_model_name"] == {"Get": "Parameters.ModelUri"}

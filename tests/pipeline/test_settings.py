@@ -184,6 +184,10 @@ def test_a_recipe_cannot_bring_an_adapter_into_a_job(configs: Path) -> None:
         f"{workflow}: recipe's initial_adapter: a training job has no such folder; write it as train.initial_adapter, "
         "from where it is brought to the job: /tmp/adapter"
     ]
+    recipe.write_text(recipe.read_text().replace("initial_adapter:", "champion:"))
+    assert problems(workflow) == [
+        f"{workflow}: recipe's champion: a job gets the newest approved version; leave it out: /tmp/adapter"
+    ]
 
 
 @pytest.mark.parametrize("verb", ["check", "definition"])

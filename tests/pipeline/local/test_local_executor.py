@@ -148,6 +148,12 @@ def test_a_training_job_finds_the_sagemaker_contract(build, start, root, tmp_pat
     assert not ml.exists()
 
 
+def test_a_processing_job_finds_the_registry_of_this_root(build, start, root):
+    code = "import os, sys; assert os.environ['LOCAL_REGISTRY'] == sys.argv[1]"
+    done = start(build.definition(build.processing("P", code, str(registry.home(root)))))
+    assert done.status == "Succeeded", done.failure_reason
+
+
 def test_credentials_of_the_shell_do_not_reach_a_job(build, start, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy")

@@ -1,4 +1,4 @@
-"""The gate: a whole run above the threshold passes, one below fails with the numbers, a torn one is an error."""
+"""The gate: a whole run passes or fails with the numbers, by threshold and by champion; a torn one is an error."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.checks.service_model import service, value_problem
 from steps.gate.__main__ import CARD as CARD_FILE
 from steps.gate.__main__ import REPORTS
+from steps.gate.decision import decide
 from steps.train import data, registry_card, report
 
 CARD = {
@@ -36,6 +39,70 @@ def adapter(tmp_path: Path) -> Path:
     return folder
 
 
+def compared(candidate: float, champion: float, **other: object) -> dict:
+    """An evaluation with a comparison on its 86 rows."""
+    paired = {"wins": 3, "losses": 7, "difference_low": -0.1, "difference_high": 0.02}
+    sides = {"candidate": {"reward_accuracy": candidate}, "champion": {"reward_accuracy": champion}}
+    section = {"version": "3", "compared": True, "reason": None, "rows": 86, **sides, **paired, **other}
+    after = FIGURES | {"rows": 86, "ties": 0, "reward_accuracy": candidate}
+    return {"before": FIGURES | {"reward_accuracy": 0.5}, "after": after, "champion": section}
+
+
+OWN = "Held-out reward accuracy {:.4f} meets the threshold 0.55 (86 rows, 0 ties; 0.5000 before training). "
+
+
+@pytest.mark.parametrize(
+    ("candidate", "decision", "relation"),
+    [
+        (0.93, "fail", "worse by 0.0400, more than the tolerance 0.02"),
+        (0.95, "pass", "worse by 0.0200, within the tolerance 0.02"),  # 0.95 - 0.97 is -0.020000000000000018
+        (0.97, "pass", "the same"),
+        (0.99, "pass", "better by 0.0200"),
+    ],
+)
+def test_a_model_may_be_below_the_champion_by_the_tolerance(candidate: float, decision: str, relation: str) -> None:
+    found = decide(compared(candidate, 0.97), 0.55, 0.02, "version 3 is the newest approved one")
+    assert found["decision"] == decision
+    assert found["message"] == OWN.format(candidate) + (
+        f"The champion, version 3, has 0.9700 on the same 86 rows, this model {candidate:.4f}, both against the base: "
+        f"{relation} (3 rows won, 7 lost; 95% interval of the difference -0.1000 to +0.0200)."
+    )
+    assert (found["champion"], found["champion_reward_accuracy"]) == ("3", "0.9700")
+    assert (found["champion_difference"], found["champion_tolerance"]) == (f"{candidate - 0.97:+.4f}", 0.02)
+
+
+def test_the_threshold_holds_whatever_the_champion_is() -> None:
+    assert decide(compared(0.5, 0.3), 0.55, 0.02, "")["decision"] == "fail"
+    assert decide(compared(0.6, 0.9), 0.55, 1.0, "")["decision"] == "pass"
+
+
+def test_without_a_comparison_the_threshold_decides_and_the_message_says_why() -> None:
+    alone = compared(0.6, 0.9) | {"champion": None}
+    found = decide(alone, 0.55, 0.02, "no version of dpo is approved")
+    assert found["decision"] == "pass"
+    assert found["message"] == OWN.format(0.6) + "No champion: no version of dpo is approved."
+    other = compared(0.6, 0.9, compared=False, reason="its base is a, this model's is b")
+    apart = decide(other, 0.55, 0.02, "")
+    assert apart["decision"] == "pass"
+    assert apart["message"].endswith("The champion, version 3, was not compared: its base is a, this model's is b.")
+    assert (apart["champion"], apart["champion_reward_accuracy"]) == ("3", "none")
+    assert found.keys() == apart.keys() == decide(compared(0.6, 0.9), 0.55, 0.02, "").keys()
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.sampled_from([True, False, None]))
+def test_what_is_registered_fits_the_api(
+    candidate: float, champion: float, tolerance: float, known: bool | None
+) -> None:
+    evaluation = compared(candidate, champion, compared=known, reason="(it is of another kind); really")
+    if known is None:
+        evaluation["champion"] = None
+    found = decide(evaluation, 0.123456789, tolerance, "no version (of 3) is approved")
+    shape = service().shape_for("CustomerMetadataValue")
+    for key in ("summary", "champion", "champion_reward_accuracy"):
+        assert len(found[key]) <= 256 and not value_problem(shape, found[key]), found[key]
+    assert len(found["message"]) <= 3072  # of a Fail step
+
+
 def gate(run, adapter: Path, threshold: float):
     words = ["--adapter", adapter, "--output", adapter.parent / "out", "--threshold", threshold]
     return run("-m", "steps.gate", *words, "--pipeline", "dpo")
@@ -52,10 +119,14 @@ def test_the_decision_carries_its_numbers(run, adapter: Path, threshold: float, 
         == done.stdout.strip()
         == (
             f"Held-out reward accuracy 0.8500 {words} the threshold {threshold:g} "
-            "(40 rows, 2 ties; 0.5000 before training)."
+            "(40 rows, 2 ties; 0.5000 before training). No champion: no champion was named."
         )
     )
-    assert written["summary"] == f"{decision}: reward accuracy 0.8500 threshold {threshold:g} rows 40"
+    assert (written["champion"], written["champion_difference"]) == ("none", "none")
+    assert (
+        written["summary"]
+        == f"{decision}: reward accuracy 0.8500 threshold {threshold:g} rows 40 champion not compared"
+    )
     metadata = service().shape_for("CustomerMetadataMap").value
     assert not value_problem(metadata, written["summary"]) and value_problem(metadata, written["message"])
 

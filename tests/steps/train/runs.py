@@ -60,6 +60,7 @@ def run(
         },
         "margins": [row.as_dict() for row in after],
         "binary_classification_metrics": model_quality(whole),
+        "champion": None,
     }
     history: list[dict[str, Any]] = [
         {"step": 0, "eval_loss": math.log(2), "eval_reward_accuracy": 0.5, "eval_reward_margin": 0.0}

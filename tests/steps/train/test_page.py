@@ -41,6 +41,25 @@ def test_it_says_how_much_better_the_model_is_and_how_sure_that_is() -> None:
     assert "May be chance" in text_of(runs.run(1))
 
 
+def test_the_champion_is_beside_it_or_the_page_says_why_not() -> None:
+    run = runs.run()
+    assert "Champion" not in text_of(run)
+    section = {
+        "version": "3", "compared": True, "reason": None, "source": "evaluated", "rows": 60, "wins": 9, "losses": 4,
+        "ties": 47, "difference": 0.0833, "difference_low": -0.038, "difference_high": 0.199,
+        "candidate": {"reward_accuracy": 0.9, "loss": 0.4, "reward_margin": 1.5},
+        "champion": {"reward_accuracy": 0.8167, "loss": 0.5, "reward_margin": 1.0},
+    }  # fmt: skip
+    run["evaluation"]["champion"] = section
+    said = text_of(run)
+    assert "The champion, version 3, is what this model would replace. Both are measured on the same 60 rows" in said
+    for line in ("Reward accuracy 81.7% 90%", "Loss 0.5000 0.4000", "Rows on which it scores higher 4 9",
+                 "Difference in reward accuracy +0.083, 95% interval -0.038 to +0.199"):  # fmt: skip
+        assert line in said, line
+    run["evaluation"]["champion"] = {"version": None, "compared": False, "reason": "its base is <b>, this model's is c"}
+    assert "The champion was not compared with this model: its base is <b>, this model's is c." in text_of(run)
+
+
 def test_every_slice_has_its_line_and_a_small_one_is_called_so() -> None:
     said = text_of(runs.run(30))
     for line in ("all rows 30", "format chat few rows 15", "format hh few rows 15", "with tools few rows 10",

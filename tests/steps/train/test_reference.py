@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,13 +14,8 @@ import pytest
 
 from steps.contract import StepError
 from steps.train.arguments import LossType, TrainArguments
+from tests.steps.train.trainers import RECIPE_HERE, ROWS, randomise, trainer_here
 
-RECIPE_HERE = {
-    "fsdp": False, "load_in_4bit": False, "bf16": False, "lora_r": 4, "learning_rate": 1e-3, "logging_steps": 1,
-    "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2, "gradient_checkpointing": False,
-    "precompute_ref_log_probs": True, "max_steps": 6, "lora_dropout": 0.1,
-}  # fmt: skip
-ROWS = 48
 # Nats of a row's sum in float32 between batches; and what becomes of it in the adapter, of the length of what was
 # trained. Measured: 2e-6, and 9e-6 after 6 steps of AdamW, which divides by small gradients.
 SUM_TOLERANCE, ADAPTER_TOLERANCE = 1e-4, 1e-4
@@ -40,28 +36,8 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def make(tiny_model: Path, pairs: Path, tmp_path: Path) -> Make:
-    """`make(key=value, …)`: a trainer of the quickstart's model in this process, on the first rows of its data."""
-    import torch
-
-    from steps.records import read_records
-    from steps.train import checkpoints, data, train
-    from steps.train.model import load_base, load_tokenizer, lora_config
-    from steps.train.trainer import PairTrainer
-
-    def call(rows: int = ROWS, **changes: Any) -> Any:
-        arguments = TrainArguments(model_id=str(tiny_model), **RECIPE_HERE | changes)
-        tokenizer = load_tokenizer(arguments)
-        made, _ = data.tokenise(read_records(pairs / "train")[:rows], tokenizer, 1024, "drop")
-        torch.manual_seed(0)
-        marker = checkpoints.Marker("test", checkpoints.World(1, arguments.gradient_accumulation_steps))
-        trainer = PairTrainer(
-            arguments, load_base(arguments), tokenizer, made, train.trainer_config(arguments, tmp_path / "checkpoints"),
-            marker, peft_config=lora_config(arguments),
-        )  # fmt: skip
-        trainer.pairs_here = made
-        return trainer
-
-    return call
+    """`make(key=value, …)`: a trainer in this process."""
+    return partial(trainer_here, tiny_model, pairs, tmp_path / "checkpoints")
 
 
 def precompute(trainer: Any, cache: Path, initial: str | None = None) -> Any:
@@ -72,16 +48,6 @@ def precompute(trainer: Any, cache: Path, initial: str | None = None) -> Any:
     callback = ReferenceLogProbs(trainer, trainer.pairs_here, open_cache(arguments, cache, initial, ["torch"]))
     callback.on_train_begin(trainer.args, trainer.state, trainer.control)
     return callback
-
-
-def randomise(trainer: Any, std: float = 0.05) -> None:
-    """A policy that is not its reference any more."""
-    import torch
-
-    torch.manual_seed(1)
-    for name, parameter in trainer.model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=std)
 
 
 def sizes(cache: Path) -> list[int]:
@@ -155,7 +121,7 @@ def test_more_data_computes_only_the_new_rows_and_keeps_the_known_bits(
     known, table = few.data_collator.reference, more.data_collator.reference
     assert table[:30].equal(known)
     assert table.isfinite().all()
-    alone = [more.summed_log_probs([pair], reference=True) for pair in more.pairs_here]
+    alone = [more.summed_log_probs([pair], "reference") for pair in more.pairs_here]
     for row, (chosen, rejected) in zip(table, alone, strict=True):
         assert row.tolist() == pytest.approx([float(chosen), float(rejected)], abs=SUM_TOLERANCE)
 
@@ -230,7 +196,7 @@ def test_the_initial_adapter_is_the_reference(make: Make, tmp_path: Path) -> Non
     precompute(earlier, tmp_path / "cache")
     randomise(earlier)
     earlier.save_model(str(tmp_path / "earlier"))
-    adapted = [earlier.summed_log_probs([pair], reference=False)[0] for pair in earlier.pairs_here]
+    adapted = [earlier.summed_log_probs([pair], "trained")[0] for pair in earlier.pairs_here]
     trainer = make(initial_adapter=str(tmp_path / "earlier"), lora_dropout=0)
     one = precompute(trainer, tmp_path / "cache", initial="hash of the adapter").cache
     chosen = trainer.data_collator.reference[:, 0]

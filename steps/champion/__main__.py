@@ -1,0 +1,81 @@
+"""Look up the champion: the newest approved version of the model package group, and where its adapter lies.
+
+Command:  python3 -m steps.champion --group NAME --placeholder S3URI --output DIR
+Inputs:   the model registry: SageMaker's, or a local run's where LOCAL_REGISTRY names its folder.
+Outputs:  OUTPUT/champion.json with fixed keys, all of them texts, `none` where there is nothing to say: what Train
+          takes as its channel, what the gate says where there is no comparison, and what was registered last.
+Limits:   tells where the adapter lies and does not look there; an approved version whose registration did not say it
+          is no champion, and `reason` says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from steps import contract
+from steps.champion import registry
+
+NONE = "none"
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python3 -m steps.champion", description=__doc__.splitlines()[0])
+    parser.add_argument("--group", required=True, help="model package group")
+    parser.add_argument("--placeholder", required=True, help="S3 prefix that stands for an adapter where there is none")
+    parser.add_argument("--output", type=Path, required=True, help="folder for champion.json")
+    options = parser.parse_args(argv)
+    found = look_up(options.group, options.placeholder)
+    contract.write_json(options.output / "champion.json", found)
+    print(found["reason"])
+
+
+def look_up(group: str, placeholder: str) -> dict[str, str]:
+    """What champion.json holds.
+
+    Args:
+        placeholder: stands as `adapter_uri` where there is no champion: a channel needs a prefix that has objects.
+
+    Raises:
+        StepError: the registry does not answer.
+    """
+    versions = registry.versions(group)
+    approved = next((version for version in versions if version.get("ModelApprovalStatus") == "Approved"), None)
+    newest = registry.describe(group, versions[0]) if versions else {}
+    champion = registry.describe(group, approved) if approved else {}
+    return _champion(group, champion, placeholder) | {
+        "last_registered_version": str(newest.get("ModelPackageVersion", NONE)),
+        "last_registered_data_hash": _facts(newest).get("data_hash", NONE),
+    }
+
+
+def _champion(group: str, package: Mapping[str, Any], placeholder: str) -> dict[str, str]:
+    facts, version = _facts(package), str(package.get("ModelPackageVersion", NONE))
+    adapter = facts.get("adapter_uri")
+    if not package:
+        reason = f"no version of {group} is approved"
+    elif adapter is None:
+        reason = f"version {version} of {group} was registered without adapter_uri"
+    else:
+        reason = f"version {version} is the newest approved one of {group}"
+    return {
+        "found": str(adapter is not None).lower(),
+        "version": version,
+        "arn": package.get("ModelPackageArn", NONE),
+        "adapter_uri": f"{adapter.rstrip('/')}/" if adapter else placeholder,
+        "base_model": facts.get("base_model", NONE),
+        "data_hash": facts.get("data_hash", NONE),
+        "reward_accuracy": facts.get("reward_accuracy", NONE),
+        "reason": reason,
+    }
+
+
+def _facts(package: Mapping[str, Any]) -> dict[str, str]:
+    return package.get("CustomerMetadataProperties") or {}
+
+
+if __name__ == "__main__":
+    sys.exit(contract.run(lambda: main(sys.argv[1:])))

@@ -1,0 +1,47 @@
+"""Definition of the champion's lookup: a small job beside Preprocess. Never cached: approving a version changes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sagemaker.core.workflow.functions import JsonGet
+
+from pipeline.processing import module, processing_step
+
+if TYPE_CHECKING:
+    from pipeline.definition import Scope
+    from pipeline.request_step import RequestStep
+
+OUTPUT = "/opt/ml/processing/output/champion"
+
+
+def build(scope: Scope) -> RequestStep:
+    """Reads the model registry; outputs `champion` (property file `champion`).
+
+    Without a champion the recipe's prefix stands for its adapter: it has an object, and its name is its content's hash,
+    so that Train still finds its cached result.
+    """
+    workflow = scope.workflow
+    return processing_step(
+        scope,
+        "Champion",
+        entrypoint=module("steps.champion"),
+        description="Find the newest approved version, with which the trained model is compared.",
+        arguments=[
+            "--group", workflow.settings.register_model.package_group,
+            "--placeholder", workflow.recipe_uri,
+            "--output", OUTPUT,
+        ],
+        inputs={},
+        outputs={"champion": OUTPUT},
+        property_files={"champion": ("champion", "champion.json")},
+        instance_type=workflow.settings.gate.instance_type,
+        volume_gb=30,
+        max_runtime_hours=1,
+        cached=False,
+    )  # fmt: skip
+
+
+def fact(champion: RequestStep, key: str) -> JsonGet:
+    """A fact of champion.json."""
+    return JsonGet(step_name=champion.name, property_file="champion", json_path=key)

@@ -1,0 +1,133 @@
+"""The newest approved version, from SageMaker's registry (moto) and from a local one: the same facts of both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from moto import mock_aws
+
+from pipeline.local import registry as local_registry
+from steps.champion import registry
+from steps.champion.__main__ import look_up
+from steps.contract import StepError
+from tests.pipeline.registered import register
+
+GROUP, PLACEHOLDER = "dpo-quickstart", "s3://bucket/inputs/recipes/KEY/"
+ADAPTER = "s3://bucket/runs/{}/Gate/adapter/"
+NOTHING = {
+    "found": "false", "version": "none", "arn": "none", "adapter_uri": PLACEHOLDER, "base_model": "none",
+    "data_hash": "none", "reward_accuracy": "none", "reason": f"no version of {GROUP} is approved",
+    "last_registered_version": "none", "last_registered_data_hash": "none",
+}  # fmt: skip
+
+
+def facts(run: int) -> dict[str, str]:
+    return {
+        "adapter_uri": ADAPTER.format(run), "base_model": "owner/base@main", "data_hash": f"hash-{run}",
+        "reward_accuracy": f"0.{run}",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        yield boto3.client("sagemaker")
+
+
+@pytest.fixture
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(registry.VARIABLE, str(local_registry.home(tmp_path)))
+    return tmp_path
+
+
+def package(client: Any, status: str, metadata: dict[str, str]) -> None:
+    client.create_model_package(
+        ModelPackageGroupName=GROUP,
+        ModelApprovalStatus=status,
+        **({"CustomerMetadataProperties": metadata} if metadata else {}),
+    )
+
+
+def test_the_newest_approved_version_is_found_behind_many_newer_ones(client) -> None:
+    client.create_model_package_group(ModelPackageGroupName=GROUP)
+    package(client, "Approved", facts(1))
+    package(client, "Approved", facts(2))
+    for run in range(3, 108):  # more than a page of ListModelPackages, which has 100
+        package(client, "Rejected" if run % 2 else "PendingManualApproval", facts(run))
+    assert look_up(GROUP, PLACEHOLDER) == {
+        "found": "true", "version": "2", "arn": f"arn:aws:sagemaker:us-east-1:123456789012:model-package/{GROUP}/2",
+        "reason": f"version 2 is the newest approved one of {GROUP}", **facts(2),
+        "last_registered_version": "107", "last_registered_data_hash": "hash-107",
+    }  # fmt: skip
+
+
+def test_without_a_group_or_an_approved_version_the_placeholder_stands(client) -> None:
+    assert look_up(GROUP, PLACEHOLDER) == NOTHING
+    client.create_model_package_group(ModelPackageGroupName=GROUP)
+    assert look_up(GROUP, PLACEHOLDER) == NOTHING
+    package(client, "PendingManualApproval", {})
+    assert look_up(GROUP, PLACEHOLDER) == NOTHING | {"last_registered_version": "1"}
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ClientError({"Error": {"Code": "AccessDeniedException", "Message": "role/dpo is not\nauthorized"}}, "x"),
+         "the job's role may not do this (role/dpo is not authorized); allow the action in the role's policy"),
+        (ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "x"),
+         "throttled after several tries; retry the execution"),
+        (ClientError({"Error": {"Code": "ValidationException", "Message": "bad name"}}, "x"),
+         "ValidationException: bad name; mend it, then retry the execution"),
+        (EndpointConnectionError(endpoint_url="https://aws.test"),
+         'Could not connect to the endpoint URL: "https://aws.test"; mend it, then retry the execution'),
+    ],
+    ids=["denied", "throttled", "other", "network"],
+)  # fmt: skip
+def test_an_error_of_the_service_is_one_line_with_action_and_group(monkeypatch, error: Exception, said: str) -> None:
+    class Refusing:
+        def get_paginator(self, _: str) -> Any:
+            raise error
+
+    monkeypatch.setattr(registry, "_client", Refusing)
+    with pytest.raises(StepError) as caught:
+        look_up(GROUP, PLACEHOLDER)
+    assert str(caught.value) == f"sagemaker:ListModelPackages on the model package group {GROUP}: {said}"
+
+
+def test_throttled_calls_are_tried_again_by_botocore(client) -> None:
+    retries = registry._client().meta.config.retries
+    assert (retries["mode"], retries["total_max_attempts"]) == ("standard", 6)
+
+
+def test_a_local_registry_gives_the_same_facts(run, local: Path) -> None:
+    assert look_up(GROUP, PLACEHOLDER) == NOTHING
+    first = register(local, {"a": 1.0}, **facts(1))
+    register(local, {"a": 1.0}, **facts(2))
+    register(local, {"a": 1.0}, group="others", **facts(9))
+    assert look_up(GROUP, PLACEHOLDER)["last_registered_version"] == "2"
+    local_registry.decide(local, first["ModelPackageArn"], "Approved", "")
+    words = ["--group", GROUP, "--placeholder", PLACEHOLDER, "--output", local / "out"]
+    done = run("-m", "steps.champion", *words, **{registry.VARIABLE: str(local / "registry")})
+    assert (done.returncode, done.stdout) == (0, f"version 1 is the newest approved one of {GROUP}\n"), done.stderr
+    assert json.loads((local / "out" / "champion.json").read_text()) == {
+        "found": "true", "version": "1", "arn": first["ModelPackageArn"], **facts(1),
+        "reason": f"version 1 is the newest approved one of {GROUP}",
+        "last_registered_version": "2", "last_registered_data_hash": "hash-2",
+    }  # fmt: skip
+
+
+def test_an_approved_version_that_does_not_say_where_its_adapter_lies_is_no_champion(local: Path) -> None:
+    version = register(local, {"a": 1.0})
+    local_registry.decide(local, version["ModelPackageArn"], "Approved", "")
+    found = look_up(GROUP, PLACEHOLDER)
+    assert (found["found"], found["version"], found["adapter_uri"]) == ("false", "1", PLACEHOLDER)
+    assert found["reason"] == f"version 1 of {GROUP} was registered without adapter_uri"

@@ -1,0 +1,47 @@
+"""A trainer of the quickstart's model in the test's own process, on the first rows of its data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from steps.train.arguments import TrainArguments
+
+RECIPE_HERE = {
+    "fsdp": False, "load_in_4bit": False, "bf16": False, "lora_r": 4, "learning_rate": 1e-3, "logging_steps": 1,
+    "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2, "gradient_checkpointing": False,
+    "precompute_ref_log_probs": True, "max_steps": 6, "lora_dropout": 0.1,
+}  # fmt: skip
+ROWS = 48
+
+
+def trainer_here(model: Path, pairs: Path, checkpoints_at: Path, rows: int = ROWS, **changes: Any) -> Any:
+    """A PairTrainer; its rows are `pairs_here`."""
+    import torch
+
+    from steps.records import read_records
+    from steps.train import checkpoints, data, train
+    from steps.train.model import load_base, load_tokenizer, lora_config
+    from steps.train.trainer import PairTrainer
+
+    arguments = TrainArguments(model_id=str(model), **RECIPE_HERE | changes)
+    tokenizer = load_tokenizer(arguments)
+    made, _ = data.tokenise(read_records(pairs / "train")[:rows], tokenizer, 1024, "drop")
+    torch.manual_seed(0)
+    marker = checkpoints.Marker("test", checkpoints.World(1, arguments.gradient_accumulation_steps))
+    trainer = PairTrainer(
+        arguments, load_base(arguments), tokenizer, made, train.trainer_config(arguments, checkpoints_at),
+        marker, peft_config=lora_config(arguments),
+    )  # fmt: skip
+    trainer.pairs_here = made
+    return trainer
+
+
+def randomise(trainer: Any, std: float = 0.05) -> None:
+    """A policy that is not its reference any more."""
+    import torch
+
+    torch.manual_seed(1)
+    for name, parameter in trainer.model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=std)

@@ -17,7 +17,8 @@ from pipeline.checks.outline import Outline
 from pipeline.local.expressions import Scope, evaluate
 from pipeline.local.store import Store
 from pipeline.rendering import render
-from steps.gate.__main__ import card_content, decide
+from steps.gate.__main__ import card_content
+from steps.gate.decision import decide
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = "s3://bucket/runs/abcdefghijkl"
@@ -36,7 +37,7 @@ def outputs(step: str, *names: str) -> dict[str, Any]:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A finished run's property files."""
     store = Store(tmp_path_factory.mktemp("root"))
-    decision = decide({"before": FIGURES, "after": FIGURES}, 0.8) | {"max_lora_rank": 32}
+    decision = decide({"before": FIGURES, "after": FIGURES}, 0.8, 0.02, "no version is approved") | {"max_lora_rank": 32}
     files = {
         "Preprocess/report/report.json": {"data_hash": "ab" * 32},
         "Gate/decision/gate.json": decision,

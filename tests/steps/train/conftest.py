@@ -21,7 +21,6 @@ def training(model: Path, pairs: Path, output: Path, processes: int, **arguments
         "validation_data": pairs / "validation",
         "output_dir": output,
         "loss_type": "sigmoid",  # alone, its first loss is ln 2
-        "loss_weights": "null",
     }
     words = [str(word) for key, value in (given | arguments).items() for word in (f"--{key}", value)]
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes else []

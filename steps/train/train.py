@@ -14,15 +14,11 @@ Limits:   FSDP needs torchrun (`--fsdp false` otherwise); text models with a cha
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 import shutil
 import sys
 import warnings
-from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,46 +28,33 @@ if not __package__:
 
 from steps import contract
 from steps.contract import StepError
-from steps.records import Record, read_records
+from steps.records import read_records
 from steps.train import (
     adapter,
-    card,
     champion,
     checkpoints,
-    curves,
-    data,
-    figures,
+    fingerprint,
     fsdp_cpu,
     preview,
-    registry_card,
     report,
+    results,
+    splits,
     tracker_settings,
 )
 from steps.train import arguments as train_arguments
 from steps.train.arguments import TrainArguments
-from steps.train.facts import collect_facts
 from steps.train.report import Sources
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
     from trl import DPOConfig
 
     from steps.train.callbacks import HeldOutEvaluation, MetricLines
+    from steps.train.data import Pair
     from steps.train.reference_cache import Cache
     from steps.train.trackers import Tracking
     from steps.train.trainer import PairTrainer
 
 log = logging.getLogger("train")
-
-# Arguments that change how a run is watched or where it lies, not what comes out of it.
-NOT_IN_FINGERPRINT = {
-    "output_dir", "train_data", "validation_data", "model_id", "base_model_name", "logging_steps", "eval_steps",
-    "save_steps", "save_total_limit", "dataloader_num_workers", "ddp_timeout", "mlflow_uri", "mlflow_experiment_name",
-    "wandb_project", "run_name", "merge_weights", "per_device_eval_batch_size",
-    "initial_adapter", "ref_log_probs_cache", "champion", "champion_version",
-}  # fmt: skip
-
-LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes")
 
 
 def main(argv: list[str]) -> None:
@@ -86,9 +69,8 @@ def main(argv: list[str]) -> None:
     prepare_environment(arguments)
 
     output = Path(arguments.output_dir) if arguments.output_dir else contract.root() / "model"
-    train_records = read_records(folder(arguments.train_data, "train"))
-    validation_records = read_records(folder(arguments.validation_data, "validation"))
-    data_report = report.of_data(folder(arguments.train_data, "train"))
+    records = splits.read(arguments)
+    data_report = report.of_data(splits.folder(arguments.train_data, "train"))
     from steps.train import initial_adapter
     from steps.train.model import load_base, load_tokenizer, lora_config
     from steps.train.this_machine import run_preflight
@@ -97,18 +79,11 @@ def main(argv: list[str]) -> None:
     rival = champion.find(arguments)
     tokenizer = load_tokenizer(arguments)
     config = trainer_config(arguments, checkpoint_folder(arguments, output))
-    train_pairs, train_left = tokenise(train_records, tokenizer, arguments, config, "train")
-    validation_pairs, validation_left = tokenise(validation_records, tokenizer, arguments, config, "validation")
-    if config.process_index == 0:
-        left_out = {"train": train_left, "validation": validation_left}
-        if data.write_left_out(output / data.LEFT_OUT, left_out, arguments.max_length):
-            log.warning("every row that was cut or left out: %s", output / data.LEFT_OUT)
-    data.require_rows(train_pairs, "train", train_left, arguments.max_length)
-    data.require_rows(validation_pairs, "validation", validation_left, arguments.max_length)
-    longest = max(pair.tokens for pair in (*train_pairs, *validation_pairs))
-    run_preflight(arguments, ranks=config.world_size, rank=config.process_index, rows=len(train_pairs), longest=longest)
-    rows_hash = hash_rows(train_pairs, validation_pairs)
-    run = fingerprint(arguments, rows_hash, initial)
+    train, validation = splits.prepare(records, tokenizer, arguments, config, output)
+    longest = max(train.longest, validation.longest)
+    run_preflight(arguments, ranks=config.world_size, rank=config.process_index, rows=len(train.pairs), longest=longest)
+    rows_hash = fingerprint.hash_rows(train.pairs, validation.pairs)
+    run = fingerprint.of_run(arguments, rows_hash, initial)
     resume = find_checkpoint(config, run)
     world = checkpoints.World(config.world_size, arguments.gradient_accumulation_steps)
     if resume:
@@ -124,17 +99,15 @@ def main(argv: list[str]) -> None:
     from steps.train.trainer import PairTrainer
 
     trainer = PairTrainer(
-        arguments, load_base(arguments), tokenizer, train_pairs, config, marker, peft_config=lora_config(arguments)
+        arguments, load_base(arguments), tokenizer, train.pairs, config, marker, peft_config=lora_config(arguments)
     )
     cache = None
     if arguments.precompute_ref_log_probs and config.process_index == 0:
-        cache = reference.open_cache(arguments, Path(config.output_dir), initial, LIBRARIES)
-    lines, held_out = add_callbacks(trainer, arguments, train_pairs, validation_pairs, cache)
-    rows = {
-        "train": {"given": len(train_records), "used": len(train_pairs), **train_left.counts},
-        "validation": {"given": len(validation_records), "used": len(validation_pairs), **validation_left.counts},
-    }
-    sources = Sources(validation_records, {"train": train_left, "validation": validation_left}, data_report, initial)
+        cache = reference.open_cache(arguments, Path(config.output_dir), initial, fingerprint.LIBRARIES)
+    lines, held_out = add_callbacks(trainer, arguments, train.pairs, validation.pairs, cache)
+    rows = {split.name: split.counts for split in (train, validation)}
+    left = {split.name: split.left for split in (train, validation)}
+    sources = Sources(validation.records, left, data_report, initial)
     tracking = track(trainer, arguments, {"rows_hash": rows_hash, "rows": rows}, data_report)
     if resume:
         log.info("continuing from %s", resume.path.name)
@@ -144,8 +117,8 @@ def main(argv: list[str]) -> None:
         if trainer.interrupted:
             raise trainer.interruption.ended(trainer.state.global_step)
         take_best(trainer, held_out)
-        compared = champion.compare(rival, trainer, validation_pairs, held_out.margins) if rival else None
-        save(output, trainer, tokenizer, lines, held_out, rows, sources, tracking, compared)
+        compared = champion.compare(rival, trainer, validation.pairs, held_out.margins) if rival else None
+        results.save(output, trainer, tokenizer, lines, held_out, rows, sources, tracking, compared)
 
 
 def show_preview(arguments: TrainArguments, rows: int) -> None:
@@ -153,7 +126,7 @@ def show_preview(arguments: TrainArguments, rows: int) -> None:
     from steps.train.model import load_tokenizer
 
     prepare_environment(arguments)
-    records = read_records(folder(arguments.train_data, "train"))
+    records = read_records(splits.folder(arguments.train_data, "train"))
     preview.show(records, load_tokenizer(arguments), arguments, rows)
 
 
@@ -182,18 +155,6 @@ def prepare_environment(arguments: TrainArguments) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-
-
-def folder(named: str | None, channel: str) -> Path:
-    """The folder of a split: the argument's, or in a job the channel's.
-
-    Raises:
-        StepError: there is no such folder.
-    """
-    path = Path(named) if named else contract.channel(channel)
-    if not path.is_dir():
-        raise StepError(f"{channel}_data: {path}: there is no such folder; name one that the Preprocess step wrote")
-    return path
 
 
 def checkpoint_folder(arguments: TrainArguments, output: Path) -> Path:
@@ -233,32 +194,6 @@ def trainer_config(arguments: TrainArguments, checkpoints_at: Path) -> DPOConfig
         raise StepError(f"the training arguments are refused: {error}") from None
 
 
-def tokenise(
-    records: list[Record],
-    tokenizer: PreTrainedTokenizerBase,
-    arguments: TrainArguments,
-    config: DPOConfig,
-    split: str,
-) -> tuple[list[data.Pair], data.Left]:
-    """Token ids of a split, and which rows were cut or left out.
-
-    Each process renders its share and all get the whole, so that none waits for another.
-    """
-    from steps.train import ranks
-
-    share = records[config.process_index :: config.world_size]
-    parts = ranks.gather(data.tokenise(share, tokenizer, arguments.max_length, arguments.truncation))
-    left = data.Left.of_ranks([other for _, other in parts])
-    count = len(parts)
-    ordered = [parts[index % count][0][index // count] for index in range(len(records))]
-    pairs = [pair for pair in ordered if pair is not None]
-    longest = max((pair.tokens for pair in pairs), default=0)
-    log.info("%s: %d of %d rows, longest %d tokens", split, len(pairs), len(records), longest)
-    for line in left.lines():
-        log.warning("%s: %s", split, line)
-    return pairs, left
-
-
 def find_checkpoint(config: DPOConfig, run: str) -> checkpoints.Checkpoint | None:
     """What the first process may continue from, the same for all; on every node, leftovers are removed."""
     from steps.train import ranks
@@ -269,41 +204,11 @@ def find_checkpoint(config: DPOConfig, run: str) -> checkpoints.Checkpoint | Non
     return ranks.from_first(checkpoints.newest(folder, run) if config.process_index == 0 else None)
 
 
-def hash_rows(train_pairs: list[data.Pair], validation_pairs: list[data.Pair]) -> str:
-    """The hash of the tokens that are trained and evaluated on."""
-    rows = hashlib.sha256()
-    for pair in [*train_pairs, *validation_pairs]:
-        rows.update(json.dumps(asdict(pair)).encode())
-    return rows.hexdigest()
-
-
-def fingerprint(arguments: TrainArguments, rows_hash: str, initial: str | None) -> str:
-    """What decides the outcome: the tokens, the model, the hash of the adapter that training starts from, the
-    arguments, and this very code."""
-    config_file = Path(arguments.model_id) / "config.json"
-    base = config_file.read_text() if config_file.is_file() else arguments.model_id
-    return checkpoints.fingerprint(
-        {
-            "rows": rows_hash,
-            "base": base,
-            "initial_adapter": initial,
-            "code": {path.name: path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py")},
-            "libraries": versions(),
-            "arguments": arguments.model_dump(exclude=NOT_IN_FINGERPRINT),
-        }
-    )
-
-
-def versions() -> dict[str, str]:
-    """The versions of the libraries that decide on a run's figures."""
-    return {name: version(name) for name in LIBRARIES}
-
-
 def add_callbacks(
     trainer: PairTrainer,
     arguments: TrainArguments,
-    train_pairs: list[data.Pair],
-    validation_pairs: list[data.Pair],
+    train_pairs: list[Pair],
+    validation_pairs: list[Pair],
     cache: Cache | None,
 ) -> tuple[MetricLines, HeldOutEvaluation]:
     """What happens beside the steps; `cache`: of reference log-probs, on the first rank."""
@@ -359,7 +264,7 @@ def track(
 
     if data_report:
         facts |= {"data_hash": data_report["data_hash"]}
-    libraries = {f"library.{name}": number for name, number in versions().items()}
+    libraries = {f"library.{name}": number for name, number in fingerprint.versions().items()}
     facts |= {"processes": trainer.args.world_size, **libraries}
     tracking = trackers.Tracking(
         arguments, Path(trainer.args.output_dir), trainer.marker.fingerprint,
@@ -367,62 +272,6 @@ def track(
     )  # fmt: skip
     trainer.add_callback(tracking)
     return tracking
-
-
-def save(
-    output: Path,
-    trainer: PairTrainer,
-    tokenizer: PreTrainedTokenizerBase,
-    lines: MetricLines,
-    held_out: HeldOutEvaluation,
-    rows: dict[str, dict[str, int]],
-    sources: Sources,
-    tracking: Tracking,
-    compared: dict[str, Any] | None,
-) -> None:
-    """Write the results; the manifest comes last and says that the run is whole. `compared`: with the champion."""
-    trainer.save_model(str(output))
-    if not trainer.args.should_save:
-        return
-    tokenizer.save_pretrained(output)
-    before, after = held_out.before, held_out.after
-    evaluation = {
-        "rows": after.rows,
-        "beta": trainer.arguments.beta,
-        "before": before.as_dict(),
-        "after": after.as_dict(),
-        "tokenised": rows,
-        "margins": [row.as_dict() for row in held_out.margins],
-        "binary_classification_metrics": figures.model_quality(after),
-        "champion": compared,
-    }
-    contract.write_json(output / "evaluation.json", evaluation)
-    history = curves.finite(lines.history)
-    contract.write_json(output / "history.json", history)
-    arguments = tracker_settings.shown(trainer.arguments)
-    report.write(output, evaluation, history, arguments, sources)
-    pairs = (
-        trainer.args.world_size * trainer.args.per_device_train_batch_size * trainer.args.gradient_accumulation_steps
-    )
-    training = {"steps": trainer.state.global_step, "pairs": pairs}
-    facts = collect_facts(evaluation, arguments, sources, training, versions())
-    card.write(output, facts)
-    registry_card.write(output, facts)
-    tracking.finish(output, evaluation, trainer.state.global_step)
-    files = {path.name: contract.sha256(path) for path in sorted(output.iterdir()) if path.is_file()}
-    manifest = {
-        "steps_planned": trainer.state.max_steps,
-        "steps_done": trainer.state.global_step,
-        "fingerprint": trainer.marker.fingerprint,
-        "arguments": arguments,
-        "files": files,
-    }
-    contract.write_json(output / "manifest.json", manifest)
-    print(
-        f"held-out reward accuracy {before.reward_accuracy:.3f} -> {after.reward_accuracy:.3f}, "
-        f"loss {before.loss:.4f} -> {after.loss:.4f} on {after.rows} rows; adapter in {output}",
-        flush=True,
-    )
 
 
 if __name__ == "__main__":

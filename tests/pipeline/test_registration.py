@@ -37,7 +37,9 @@ def outputs(step: str, *names: str) -> dict[str, Any]:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A finished run's property files."""
     store = Store(tmp_path_factory.mktemp("root"))
-    decision = decide({"before": FIGURES, "after": FIGURES}, 0.8, 0.02, "no version is approved") | {"max_lora_rank": 32}
+    decision = decide({"before": FIGURES, "after": FIGURES}, 0.8, 0.02, "no version is approved") | {
+        "max_lora_rank": 32
+    }
     files = {
         "Preprocess/report/report.json": {"data_hash": "ab" * 32},
         "Gate/decision/gate.json": decision,

@@ -168,7 +168,7 @@ def champion(pipeline, merged: dict) -> dict:
 
 
 def comparison(pipeline, summary: dict) -> dict:
-    (folder,) = pipeline.root.glob(f"s3/*/**/runs/{summary['execution']}/Gate/adapter")
+    (folder,) = pipeline.root.glob(f"s3/*/**/runs/{summary['execution']}/Gate/serving/adapters/dpo")
     return json.loads((folder / "evaluation.json").read_text())["champion"]
 
 
@@ -203,4 +203,4 @@ def test_a_better_model_passes_the_champion_and_is_registered_with_the_numbers(p
     assert (package["version"], facts["champion"]) == (summary["registered"]["version"], champion["version"])
     assert facts["champion_reward_accuracy"] == f"{champion['reward_accuracy']:.4f}"
     assert facts["gate"] == gate["summary"]
-    assert facts["adapter_uri"].endswith(f"/{summary['execution']}/Gate/adapter/")
+    assert facts["adapter_uri"].endswith(f"/{summary['execution']}/Gate/serving/adapters/dpo/")

@@ -109,7 +109,10 @@ def test_an_adapter_is_served_on_its_base_at_its_revision(store: Store) -> None:
         "code_version": workflow.code_version,
         "data_hash": "ab" * 32,
         "execution_arn": EXECUTION,
-        "gate": "pass: reward accuracy 0.8500 threshold 0.8 rows 40",
+        "gate": "pass: reward accuracy 0.8500 threshold 0.8 rows 40 champion not compared",
+        "adapter_uri": f"{RUN}/Gate/serving/adapters/dpo/",
+        "champion": "none",
+        "champion_reward_accuracy": "none",
         "reward_accuracy": "0.85",
     }
     assert request["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"] == f"{RUN}/Gate/decision/evaluation.json"

@@ -119,6 +119,9 @@ def main(argv: list[str]) -> None:
         take_best(trainer, held_out)
         compared = champion.compare(rival, trainer, validation.pairs, held_out.margins) if rival else None
         results.save(output, trainer, tokenizer, lines, held_out, rows, sources, tracking, compared)
+    # A rank that leaves while another works can abort in the threads of its process group.
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.end_training()
 
 
 def show_preview(arguments: TrainArguments, rows: int) -> None:

@@ -27,7 +27,7 @@ from steps.train import adapter, log_probs
 from steps.train.arguments import TrainArguments
 from steps.train.evaluation import row_margin
 from steps.train.figures import RowMargin, summarise
-from steps.train.initial_adapter import PREFIX, UNSUPPORTED, broken_values
+from steps.train.initial_adapter import PREFIX, beyond_plain, broken_values
 from steps.train.paired import pair
 
 if TYPE_CHECKING:
@@ -108,11 +108,8 @@ def _obstacles(config: Any, tensors: dict[str, Stored], arguments: TrainArgument
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         yield "it is not a LoRA adapter"
         return
-    unsupported = [key for key in UNSUPPORTED if config.get(key)]
-    if config.get("bias") not in (None, "none"):
-        unsupported.append("bias")
-    if unsupported:
-        yield f"it has {', '.join(unsupported)}, and only plain LoRA is compared"
+    if more := beyond_plain(config):
+        yield f"it has {', '.join(more)}, and only plain LoRA is compared"
     base, own = arguments.base_model_name or arguments.model_id, str(config.get("base_model_name_or_path"))
     if own.rstrip("/") != base.rstrip("/"):
         yield f"its base is {own}, this model's is {base}"

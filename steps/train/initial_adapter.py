@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,11 +95,14 @@ def _settings(config: Any, arguments: TrainArguments) -> Iterator[str]:
             f"model_id: the adapter was trained on {trained_on}, the recipe's base is {base}; train from that base, or "
             "where both are the same model say so with base_model_name"
         )
-    unsupported = [key for key in UNSUPPORTED if config.get(key)]
-    if config.get("bias") not in (None, "none"):
-        unsupported.append("bias")
-    if unsupported:
-        yield f"{adapter.CONFIG}: {', '.join(unsupported)}: only plain LoRA can be continued"
+    if more := beyond_plain(config):
+        yield f"{adapter.CONFIG}: {', '.join(more)}: only plain LoRA can be continued"
+
+
+def beyond_plain(config: Mapping[str, Any]) -> list[str]:
+    """The settings under which an adapter is more, or something else, than plain LoRA."""
+    found = [key for key in UNSUPPORTED if config.get(key)]
+    return found if config.get("bias") in (None, "none") else [*found, "bias"]
 
 
 def _tensors(tensors: dict[str, Stored], arguments: TrainArguments, shape: ModelShape | None) -> Iterator[str]:

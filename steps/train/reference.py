@@ -14,8 +14,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from transformers import TrainerCallback
 
 from steps.contract import StepError
 from steps.hub import is_hub_name
-from steps.train import log_probs, ranks
+from steps.train import fingerprint, log_probs, ranks
 from steps.train.arguments import TrainArguments
 from steps.train.data import Pair
 from steps.train.log_probs import Sums, Weights
@@ -134,13 +133,12 @@ def _require_finite(computed: Mapping[bytes, Sums], rows: Mapping[bytes, Pair]) 
         )
 
 
-def open_cache(arguments: TrainArguments, checkpoints: Path, initial: str | None, libraries: Iterable[str]) -> Cache:
+def open_cache(arguments: TrainArguments, checkpoints: Path, initial: str | None) -> Cache:
     """The cache of this model under these settings.
 
     Args:
         checkpoints: the folder of the run's checkpoints, where the cache lies if none is named.
         initial: hash of the initial adapter; None without one.
-        libraries: packages whose versions change numbers.
 
     Raises:
         StepError: the cache cannot be made, or the model's weights are not whole.
@@ -160,6 +158,6 @@ def open_cache(arguments: TrainArguments, checkpoints: Path, initial: str | None
         "attention": attention_implementation(arguments),
         "fsdp": arguments.fsdp,
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "libraries": {name: version(name) for name in libraries},
+        "libraries": fingerprint.versions(),
     }
     return Cache(Path(named) if named else checkpoints / FOLDER, facts)

@@ -103,7 +103,7 @@ def main(argv: list[str]) -> None:
     )
     cache = None
     if arguments.precompute_ref_log_probs and config.process_index == 0:
-        cache = reference.open_cache(arguments, Path(config.output_dir), initial, fingerprint.LIBRARIES)
+        cache = reference.open_cache(arguments, Path(config.output_dir), initial)
     lines, held_out = add_callbacks(trainer, arguments, train.pairs, validation.pairs, cache)
     rows = {split.name: split.counts for split in (train, validation)}
     left = {split.name: split.left for split in (train, validation)}

@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import boto3
 import pytest
 from botocore.stub import ANY, Stubber
-from moto import mock_aws
-from moto.backends import get_backend
-from moto.core import DEFAULT_ACCOUNT_ID
 
 from pipeline import deployment, endpoints
 from pipeline.errors import UserError
@@ -27,30 +23,7 @@ CONFIG = "dpo-v3-g4dn-xlarge"
 OPTIONS = Options(" --settings x.yaml", " --group dpo")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def aws():
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "testing")
-        yield
-
-
-@pytest.fixture(scope="module")
-def client(aws):
-    return boto3.client("sagemaker", region_name="us-east-1")  # takes a while to make, so all tests share it
-
-
-@pytest.fixture
-def sagemaker(client):
-    get_backend("sagemaker")[DEFAULT_ACCOUNT_ID]["us-east-1"].reset()
-    return client
-
-
-@pytest.fixture
-def stub(sagemaker):
-    with Stubber(sagemaker) as stubber:
-        yield stubber
-        stubber.assert_no_pending_responses()
+pytestmark = pytest.mark.usefixtures("aws")
 
 
 def deploy(sagemaker, version: ModelVersion = VERSION, instance: str = "ml.g4dn.xlarge") -> str:

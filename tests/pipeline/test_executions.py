@@ -5,10 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
-from botocore.stub import Stubber
-from moto import mock_aws
-from moto.backends import get_backend
-from moto.core import DEFAULT_ACCOUNT_ID
 
 from pipeline import executions
 from pipeline.errors import UserError
@@ -21,31 +17,7 @@ JOBS = "arn:aws:sagemaker:us-east-1:123456789012"
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def aws():
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "testing")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        yield
-
-
-@pytest.fixture(scope="module")
-def client(aws):
-    return boto3.client("sagemaker")  # takes a while to make, so all tests share it
-
-
-@pytest.fixture
-def sagemaker(client):
-    get_backend("sagemaker")[DEFAULT_ACCOUNT_ID]["us-east-1"].reset()
-    return client
-
-
-@pytest.fixture
-def stub(sagemaker):
-    with Stubber(sagemaker) as stubber:
-        yield stubber
-        stubber.assert_no_pending_responses()
+pytestmark = pytest.mark.usefixtures("aws")
 
 
 def deployed(sagemaker):

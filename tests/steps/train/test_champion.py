@@ -17,7 +17,7 @@ from steps.train import champion, log_probs
 from steps.train.arguments import TrainArguments
 from steps.train.evaluation import HeldOut
 from steps.train.figures import RowMargin, summarise
-from tests.steps.train.trainers import randomise, trainer_here
+from tests.steps.train.trainers import randomise, save_adapter, trainer_here
 
 SHORT = {"max_steps": 6, "save_steps": 3, "logging_steps": 1}
 OWN = {"target_modules": "q_proj,k_proj"}  # of the trained adapter; the champion's are others
@@ -26,21 +26,9 @@ OWN = {"target_modules": "q_proj,k_proj"}  # of the trained adapter; the champio
 @pytest.fixture(scope="module")
 def adapter(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An adapter of another rank, scale and other modules than those that train, far from the base."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    torch.manual_seed(0)
-    base = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
-    modules = ["q_proj", "down_proj"]
-    config = LoraConfig(r=8, lora_alpha=12, use_rslora=True, target_modules=modules, task_type="CAUSAL_LM")
-    model = get_peft_model(base, config)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.1)
     folder = tmp_path_factory.mktemp("champion") / "adapter"
-    model.save_pretrained(folder)
-    return folder
+    modules = ["q_proj", "down_proj"]
+    return save_adapter(tiny_model, folder, r=8, lora_alpha=12, use_rslora=True, target_modules=modules)
 
 
 @pytest.fixture

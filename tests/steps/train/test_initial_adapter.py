@@ -12,6 +12,7 @@ import pytest
 from steps.contract import StepError
 from steps.train import initial_adapter
 from steps.train.arguments import TrainArguments
+from tests.steps.train.trainers import save_adapter
 
 RECIPE = "configs/recipes/quickstart.yaml"
 SIDES = ("chosen", "rejected")
@@ -21,20 +22,8 @@ SHORT = {"max_steps": 6, "save_steps": 3, "logging_steps": 1}
 @pytest.fixture(scope="module")
 def earlier(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An adapter of the quickstart's model whose answers are far from the base's."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    torch.manual_seed(0)
-    base = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
-    config = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
-    model = get_peft_model(base, config)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.1)
     folder = tmp_path_factory.mktemp("earlier") / "adapter"
-    model.save_pretrained(folder)
-    return folder
+    return save_adapter(tiny_model, folder, r=16, lora_alpha=32, target_modules="all-linear")
 
 
 @pytest.fixture

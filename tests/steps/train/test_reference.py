@@ -45,7 +45,7 @@ def precompute(trainer: Any, cache: Path, initial: str | None = None) -> Any:
     from steps.train.reference import ReferenceLogProbs, open_cache
 
     arguments = trainer.arguments.model_copy(update={"ref_log_probs_cache": str(cache)})
-    callback = ReferenceLogProbs(trainer, trainer.pairs_here, open_cache(arguments, cache, initial, ["torch"]))
+    callback = ReferenceLogProbs(trainer, trainer.pairs_here, open_cache(arguments, cache, initial))
     callback.on_train_begin(trainer.args, trainer.state, trainer.control)
     return callback
 
@@ -212,7 +212,7 @@ def test_quantisation_precision_and_sharding_have_keys_of_their_own(tiny_model: 
 
     def key(**changes: Any) -> str:
         arguments = TrainArguments(model_id=str(tiny_model), **RECIPE_HERE | changes)
-        return open_cache(arguments, tmp_path, None, ["torch", "trl"]).key
+        return open_cache(arguments, tmp_path, None).key
 
     changed = [{"bf16": True}, {"load_in_4bit": True}, {"fsdp": True}, {"attn_implementation": "eager"}]
     changed.append({"load_in_4bit": True, "bnb_4bit_use_double_quant": False})

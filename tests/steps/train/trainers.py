@@ -37,6 +37,22 @@ def trainer_here(model: Path, pairs: Path, checkpoints_at: Path, rows: int = ROW
     return trainer
 
 
+def save_adapter(model: Path, folder: Path, **settings: Any) -> Path:
+    """Save an adapter of the model, by peft's settings, whose answers are far from the base's."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    adapted = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", **settings))
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    adapted.save_pretrained(folder)
+    return folder
+
+
 def randomise(trainer: Any, std: float = 0.05) -> None:
     """A policy that is not its reference any more."""
     import torch

@@ -1,0 +1,37 @@
+"""A SageMaker of moto's, for the tests that ask for it."""
+
+from __future__ import annotations
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from moto import mock_aws
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
+
+
+@pytest.fixture(scope="module")
+def aws():
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "testing")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def client(aws):
+    return boto3.client("sagemaker")  # takes a while to make, so all tests share it
+
+
+@pytest.fixture
+def sagemaker(client):
+    get_backend("sagemaker")[DEFAULT_ACCOUNT_ID]["us-east-1"].reset()
+    return client
+
+
+@pytest.fixture
+def stub(sagemaker):
+    with Stubber(sagemaker) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()

@@ -52,33 +52,81 @@ def render(workflow: Workflow) -> str:
     cache = CacheConfig(enable_caching=settings.cache.enabled, expire_after=f"P{settings.cache.expire_after_days}D")
     scope = Scope(workflow, {parameter.name: parameter for parameter in declared}, cache)
 
-    preprocess = preprocess_step.build(scope)
     champion = champion_step.build(scope)
+    preprocess = preprocess_step.build(scope, champion)
     train = train_step.build(scope, preprocess, champion)
     gate = gate_step.build(scope, train, champion)
-    merge = merge_step.build(scope, gate_step.adapter_uri(gate))
-    choose = ConditionStep(
-        name="ChooseModel",
-        display_name="Merge weights?",
-        conditions=[ConditionEquals(left=scope.parameter["MergeWeights"], right="true")],
-        if_steps=[merge, register_step.build(scope, "Merged", output_uri(merge, "model"), preprocess, gate)],
-        else_steps=[register_step.build(scope, "Adapter", gate_step.serving_uri(gate), preprocess, gate)],
-    )
-    check = ConditionStep(
-        name="CheckGate",
-        display_name="Good enough?",
-        conditions=[ConditionEquals(left=_gate(gate, "decision"), right="pass")],
-        if_steps=[choose],
-        else_steps=[FailStep(name="RejectModel", display_name="Rejected", error_message=_gate(gate, "message"))],
-    )
     pipeline = Pipeline(
         name=settings.pipeline_name,
         parameters=declared,
-        steps=[preprocess, champion, train, gate, check],
+        steps=[
+            champion,
+            preprocess,
+            _unless_no_new_data(scope, preprocess, champion, [train, gate]),
+            *_decide(scope, preprocess, gate),
+        ],
         sagemaker_session=_Offline(workflow.account.region),
     )
     # Sorted, so that the order in which the SDK fills its dictionaries is not part of the bytes.
     return json.dumps(json.loads(pipeline.definition()), indent=1, sort_keys=True)
+
+
+def _unless_no_new_data(
+    scope: Scope, preprocess: RequestStep, champion: RequestStep, steps: list[RequestStep]
+) -> ConditionStep:
+    """`steps`, except where the execution asks for new data and has none; it then ends here, as succeeded.
+
+    The two texts are compared as they are, since the service has refused the SDK's ConditionNot
+    (aws/sagemaker-python-sdk, issue 2746).
+    """
+    same = ConditionEquals(
+        left=champion_step.fact(champion, "last_registered_data_hash"),
+        right=JsonGet(step_name=preprocess.name, property_file="report", json_path="data_hash"),
+    )
+    return ConditionStep(
+        name="NoNewData",
+        display_name="No new data?",
+        description="True ends the execution: the data is that of the last registered version.",
+        conditions=[ConditionEquals(left=scope.parameter["SkipIfNoNewData"], right="true"), same],
+        if_steps=[],
+        else_steps=steps,
+    )
+
+
+def _decide(scope: Scope, preprocess: RequestStep, gate: RequestStep) -> list[ConditionStep]:
+    """What becomes of the model: rejected, merged and registered, or registered as an adapter.
+
+    Side by side and not one inside the other: Pipelines does not support a Condition in a Condition's branch. None of
+    them runs where the gate, which they refer to, was not reached.
+    """
+    passed = ConditionEquals(left=_gate(gate, "decision"), right="pass")
+    merge = merge_step.build(scope, gate_step.adapter_uri(gate))
+    merged = register_step.build(scope, "Merged", output_uri(merge, "model"), preprocess, gate)
+    adapter = register_step.build(scope, "Adapter", gate_step.serving_uri(gate), preprocess, gate)
+    reject = FailStep(name="RejectModel", display_name="Rejected", error_message=_gate(gate, "message"))
+
+    def wanted(merge_weights: str) -> ConditionEquals:
+        return ConditionEquals(left=scope.parameter["MergeWeights"], right=merge_weights)
+
+    return [
+        ConditionStep(
+            name="CheckGate", display_name="Good enough?", conditions=[passed], if_steps=[], else_steps=[reject]
+        ),
+        ConditionStep(
+            name="ChooseMerged",
+            display_name="Merge weights?",
+            conditions=[passed, wanted("true")],
+            if_steps=[merge, merged],
+            else_steps=[],
+        ),
+        ConditionStep(
+            name="ChooseAdapter",
+            display_name="Keep the adapter?",
+            conditions=[passed, wanted("false")],
+            if_steps=[adapter],
+            else_steps=[],
+        ),
+    ]
 
 
 def _gate(gate: RequestStep, field: str) -> JsonGet:

@@ -1,8 +1,8 @@
 """The pipeline's parameters: what Studio's "Start execution" form and a schedule can change, with defaults and help.
 
 A parameter is whatever a person would want to change between two executions of the same definition. Managed spot is not
-one: MaxWaitTimeInSeconds is invalid unless spot is on, so it is a setting. Merging is a string of two values and not a
-Boolean, so that the condition, the form and a schedule all compare the same text.
+one: MaxWaitTimeInSeconds is invalid unless spot is on, so it is a setting. What is yes or no is a string of two values
+and not a Boolean, so that the condition, the form and a schedule all compare the same text.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from steps.train import rules
 from steps.train.arguments import LossType, TrainArguments
 
 Kind = Literal["String", "Integer", "Float"]
+FLAGS = ("true", "false")
 
 # parameter -> training argument; they reach the training job as hyperparameters and win over the recipe
 TRAINING = {
@@ -82,12 +83,16 @@ def parameters(workflow: Workflow) -> list[Parameter]:
         ),
         Parameter(
             "MergeWeights", "String", str(workflow.recipe.merge_weights).lower(),
-            "Merge the adapter into the base and register the merged model.", ("true", "false"),
+            "Merge the adapter into the base and register the merged model.", FLAGS,
         ),
         Parameter(
             "ModelApprovalStatus", "String", settings.register_model.approval_status,
             "Approval status of the registered version.",
             get_args(Register.model_fields["approval_status"].annotation),
+        ),
+        Parameter(
+            "SkipIfNoNewData", "String", "false",
+            "End before training where the data is that of the last registered version; schedules set it.", FLAGS,
         ),
     ]  # fmt: skip
 
@@ -114,8 +119,11 @@ def _model(workflow: Workflow) -> list[Parameter]:
 
 
 def _initial_adapter(workflow: Workflow) -> list[Parameter]:
+    """What training continues from: an adapter that the settings name, or, where they name none, the champion's."""
     if workflow.initial_adapter_uri is None:
-        return []
+        default = str(workflow.recipe.continue_from_champion).lower()
+        text = "Continue from the newest approved version's adapter, where there is one."
+        return [Parameter("ContinueFromChampion", "String", default, text, FLAGS)]
     text = "Earlier adapter that training continues from: an S3 prefix ending in /."
     return [Parameter("InitialAdapterUri", "String", workflow.initial_adapter_uri, text)]
 
@@ -146,8 +154,8 @@ def training_arguments(workflow: Workflow, values: Mapping[str, str]) -> TrainAr
         changed["base_model_name"] = values.get("ModelUri", workflow.model_uri)
     elif "ModelId" in values:
         changed["model_id"] = values["ModelId"]
-    if "MergeWeights" in values:
-        changed["merge_weights"] = values["MergeWeights"]
+    flags = {"MergeWeights": "merge_weights", "ContinueFromChampion": "continue_from_champion"}
+    changed |= {field: values[name] for name, field in flags.items() if name in values}
     return TrainArguments.model_validate(workflow.recipe.model_dump() | changed)
 
 

@@ -30,6 +30,7 @@ def processing_step(
     image: str | None = None,
     instance_count: int = 1,
     cached: bool = True,
+    environment: Mapping[str, Any] | None = None,
 ) -> RequestStep:
     """
     Args:
@@ -39,6 +40,7 @@ def processing_step(
         property_files: name -> (output, file in it).
         image: where it is not the processing image.
         cached: whether an earlier result may stand for this one, as the workflow's settings allow.
+        environment: variables of the job, which are part of its cache key.
     """
     account = scope.workflow.account
     request = {
@@ -54,6 +56,7 @@ def processing_step(
             "ContainerEntrypoint": list(entrypoint),
             "ContainerArguments": arguments,
         },
+        **({"Environment": dict(environment)} if environment else {}),
         "RoleArn": account.role_arn,
         "ProcessingInputs": [_input(name, uri) for name, uri in inputs.items()],
         "ProcessingOutputConfig": {

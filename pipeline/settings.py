@@ -119,6 +119,8 @@ class _Reading:
         if recipe and recipe.initial_adapter:
             mend = f"write it as train.initial_adapter, from where it is brought to the job: {recipe.initial_adapter}"
             self._problem(f"recipe's initial_adapter: a training job has no such folder; {mend}")
+        if recipe and recipe.continue_from_champion and settings.train.initial_adapter:
+            self._problem("recipe's continue_from_champion: train.initial_adapter names another adapter; take one")
         if recipe and recipe.champion:
             self._problem(f"recipe's champion: a job gets the newest approved version; leave it out: {recipe.champion}")
         if settings.make_model:

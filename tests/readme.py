@@ -52,7 +52,7 @@ def commands() -> list[str]:
 def workflows() -> list[str]:
     rows = []
     for path in sorted((ROOT / "configs").glob("*.yaml")):
-        if path.name == "account.yaml":
+        if path.stem in ("account", "infrastructure"):
             continue
         workflow = settings.load(path)
         train = workflow.settings.train

@@ -23,6 +23,8 @@ NUMBERS = ("Integer", "Float")
 
 def condition_problems(outline: Outline, step: Step) -> Iterator[str]:
     """Everything wrong with a Condition step's own arguments; the steps in its branches are steps like any other."""
+    if step.branch:
+        yield f"lies in a branch of {step.branch[-1][0]}: Pipelines supports no Condition inside another; put it beside"
     arguments = as_dict(step.raw.get("Arguments"))
     for member in sorted(arguments.keys() - ARGUMENTS):
         yield f"{member}: unknown member{did_you_mean(member, ARGUMENTS)}"

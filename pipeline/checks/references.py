@@ -73,17 +73,23 @@ def _predecessors(outline: Outline, step: Step) -> set[str]:
 
 
 def _may_see(step: Step, other: Step) -> bool:
-    """Whether `other` has always had its turn where `step` runs: it lies in the same branch, or in one around it."""
-    return step.branch[: len(other.branch)] == other.branch
+    """Whether one execution can reach both: they do not lie in opposite branches of one condition. Where the branch of
+    `other` is not taken, Pipelines does not start `step` either: a step waits for all that it refers to."""
+    return _parting(step, other) is None
+
+
+def _parting(step: Step, other: Step) -> tuple[str, str] | None:
+    """The condition, with the branch that `other` lies in, whose other branch `step` lies in."""
+    own = dict(step.branch)
+    return next(((name, side) for name, side in other.branch if own.get(name, side) != side), None)
 
 
 def _step_problem(outline: Outline, step: Step, name: str) -> str:
     other = outline.by_name.get(name)
     if other is None:
         return f"there is no step {name}{did_you_mean(name, outline.by_name)}"
-    if not _may_see(step, other):
-        condition, side = other.branch[-1]
-        return f"{name} runs only in {side} of {condition}, and this step lies outside of it"
+    if parting := _parting(step, other):
+        return f"{name} runs only in {parting[1]} of {parting[0]}, and this step in its other branch"
     return ""
 
 

@@ -14,7 +14,7 @@ from pipeline.local.executions import now
 from pipeline.local.files import write_json
 from pipeline.local.jobs import Job, run_job, runtime_limit, times
 from pipeline.local.processes import Node
-from steps.champion.registry import VARIABLE
+from steps.champion import objects, registry
 
 
 def run_processing(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,7 +42,8 @@ def run_processing(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
     write_json(ml / "config" / "processingjobconfig.json", described)
 
     words = command(application["ContainerEntrypoint"], application.get("ContainerArguments", []), ml)
-    platform = {VARIABLE: str(job.registry)} | (spark.environment(ml) if spark.is_spark(application) else {})
+    platform = {registry.VARIABLE: str(job.registry), objects.VARIABLE: str(job.store.folder)}
+    platform |= spark.environment(ml) if spark.is_spark(application) else {}
     node = Node(host, words, environment(arguments.get("Environment", {}), platform, ml, job.repository))
     run_job(job, [node], runtime_limit(arguments))
 

@@ -21,6 +21,8 @@ def summarise(root: Path, execution: Execution) -> dict[str, Any]:
         "status": execution.status,
         "failure_reason": execution.failure_reason,
     }
+    if _no_new_data(execution):
+        found["no_new_data"] = True
     report = _output(store, execution, "Preprocess", "report", "report.json")
     if report:
         found["rows"] = report["rows"]
@@ -46,6 +48,11 @@ def summarise(root: Path, execution: Execution) -> dict[str, Any]:
     return found
 
 
+def _no_new_data(execution: Execution) -> bool:
+    step = next((step for step in execution.steps if step.name == "NoNewData"), None)
+    return step is not None and step.status == "Succeeded" and step.properties["Outcome"] == "True"
+
+
 def _output(store: Store, execution: Execution, step: str, output: str, file: str) -> Any:
     record = execution.step(step)
     if record.status != "Succeeded":
@@ -62,6 +69,8 @@ def text(summary: dict[str, Any]) -> str:
 
 def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [("execution", f"{summary['execution']} {summary['status']}")]
+    if summary.get("no_new_data"):
+        lines.append(("no new data", "the data is that of the last registered version; ended before training"))
     if rows := summary.get("rows"):
         valid = rows["train"] + rows["validation"]
         lines.append(

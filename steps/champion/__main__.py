@@ -1,9 +1,11 @@
 """Look up the champion: the newest approved version of the model package group, and where its adapter lies.
 
-Command:  python3 -m steps.champion --group NAME --placeholder S3URI --output DIR
-Inputs:   the model registry: SageMaker's, or a local run's where LOCAL_REGISTRY names its folder.
+Command:  python3 -m steps.champion --group NAME --placeholder S3URI --data S3URI [--data S3URI …] --output DIR
+Inputs:   the model registry: SageMaker's, or a local run's where LOCAL_REGISTRY names its folder; the names of the
+          objects under the data's URIs, in a local run below the folder LOCAL_STORE.
 Outputs:  OUTPUT/champion.json with fixed keys, all of them texts, `none` where there is nothing to say: what Train
-          takes as its channel, what the gate says where there is no comparison, and what was registered last.
+          takes as its channel, what the gate says where there is no comparison, what was registered last, and the
+          data's state, with which a cached Preprocess notices new files.
 Limits:   tells where the adapter lies and does not look there; an approved version whose registration did not say it
           is no champion, and `reason` says so.
 """
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from steps import contract
-from steps.champion import registry
+from steps.champion import objects, registry
 
 NONE = "none"
 
@@ -26,15 +28,16 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python3 -m steps.champion", description=__doc__.splitlines()[0])
     parser.add_argument("--group", required=True, help="model package group")
     parser.add_argument("--placeholder", required=True, help="S3 prefix that stands for an adapter where there is none")
+    parser.add_argument("--data", action="append", required=True, help="S3 URI of preference data")
     parser.add_argument("--output", type=Path, required=True, help="folder for champion.json")
     options = parser.parse_args(argv)
-    found = look_up(options.group, options.placeholder)
+    found = look_up(options.group, options.placeholder) | {"data_state": objects.state(options.data)}
     contract.write_json(options.output / "champion.json", found)
     print(found["reason"])
 
 
 def look_up(group: str, placeholder: str) -> dict[str, str]:
-    """What champion.json holds.
+    """What champion.json holds of the registry.
 
     Args:
         placeholder: stands as `adapter_uri` where there is no champion: a channel needs a prefix that has objects.

@@ -42,15 +42,15 @@ def describe(group: str, version: Package) -> Package:
     """
     if VARIABLE in os.environ:
         return version
-    with _translated(group, "DescribeModelPackage"):
-        return _client().describe_model_package(ModelPackageName=version["ModelPackageArn"])
+    with translated(f"sagemaker:DescribeModelPackage on the model package group {group}"):
+        return client("sagemaker").describe_model_package(ModelPackageName=version["ModelPackageArn"])
 
 
 def _listed(group: str) -> list[Package]:
     from botocore.exceptions import ClientError
 
-    with _translated(group, "ListModelPackages"):
-        pages = _client().get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
+    with translated(f"sagemaker:ListModelPackages on the model package group {group}"):
+        pages = client("sagemaker").get_paginator("list_model_packages").paginate(ModelPackageGroupName=group)
         try:
             return [package for page in pages for package in page["ModelPackageSummaryList"]]
         except ClientError as error:
@@ -59,11 +59,12 @@ def _listed(group: str) -> list[Package]:
             raise
 
 
-def _client() -> Any:
+def client(service: str) -> Any:
+    """A client of the job's own region that retries throttled calls."""
     import boto3
     from botocore.config import Config
 
-    return boto3.client("sagemaker", config=Config(retries={"mode": "standard", "total_max_attempts": 6}))
+    return boto3.client(service, config=Config(retries={"mode": "standard", "total_max_attempts": 6}))
 
 
 def _is_missing(error: Any) -> bool:
@@ -74,8 +75,8 @@ def _is_missing(error: Any) -> bool:
 
 
 @contextmanager
-def _translated(group: str, action: str) -> Iterator[None]:
-    """Raise botocore's errors as one line that names the action and the group."""
+def translated(call: str) -> Iterator[None]:
+    """Raise botocore's errors as one line that names the call: the action, and what it is done to."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -89,7 +90,7 @@ def _translated(group: str, action: str) -> Iterator[None]:
             said = "throttled after several tries; retry the execution"
         else:
             said = f"{code + ': ' if code else ''}{message}; mend it, then retry the execution"
-        raise StepError(f"sagemaker:{action} on the model package group {group}: {said}") from None
+        raise StepError(f"{call}: {said}") from None
 
 
 def _read(file: Path) -> Package:

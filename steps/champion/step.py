@@ -1,4 +1,5 @@
-"""Definition of the champion's lookup: a small job beside Preprocess. Never cached: approving a version changes it."""
+"""Definition of the champion's lookup, the small job that comes first. Never cached: an approval changes it, and so do
+new files of the data."""
 
 from __future__ import annotations
 
@@ -13,10 +14,11 @@ if TYPE_CHECKING:
     from pipeline.request_step import RequestStep
 
 OUTPUT = "/opt/ml/processing/output/champion"
+DATA = ("InputDataUri", "ValidationDataUri")
 
 
 def build(scope: Scope) -> RequestStep:
-    """Reads the model registry; outputs `champion` (property file `champion`).
+    """Reads the model registry and lists the data's objects; outputs `champion` (property file `champion`).
 
     Without a champion the recipe's prefix stands for its adapter: it has an object, and its name is its content's hash,
     so that Train still finds its cached result.
@@ -26,10 +28,11 @@ def build(scope: Scope) -> RequestStep:
         scope,
         "Champion",
         entrypoint=module("steps.champion"),
-        description="Find the newest approved version, with which the trained model is compared.",
+        description="Find the newest approved version, to compare with, and what data there is.",
         arguments=[
             "--group", workflow.settings.register_model.package_group,
             "--placeholder", workflow.recipe_uri,
+            *(word for name in DATA if name in scope.parameter for word in ("--data", scope.parameter[name])),
             "--output", OUTPUT,
         ],
         inputs={},

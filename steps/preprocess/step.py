@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.processing import module, processing_step
 from pipeline.schema import Preprocess
+from steps.champion import step as champion_step
 
 if TYPE_CHECKING:
     from pipeline.definition import Scope
@@ -18,8 +19,12 @@ OUTPUT = "/opt/ml/processing/output"
 ON_SPARK = [*module("steps.preprocess.submit"), "smspark-submit", "steps/preprocess/on_spark.py"]
 
 
-def build(scope: Scope) -> RequestStep:
-    """Reads `InputDataUri`; outputs `train`, `validation`, `quarantine` and `report` (also a property file)."""
+def build(scope: Scope, champion: RequestStep) -> RequestStep:
+    """Reads `InputDataUri`; outputs `train`, `validation`, `quarantine` and `report` (also a property file).
+
+    The state of the data's objects stands in its environment, and so in its cache key: of a prefix that got new files
+    the key would otherwise be the same, and the result would be the old one.
+    """
     workflow, parameter = scope.workflow, scope.parameter
     settings = workflow.settings.preprocess
     on_spark = settings.engine == "spark"
@@ -44,6 +49,7 @@ def build(scope: Scope) -> RequestStep:
         max_runtime_hours=settings.max_runtime_hours,
         image=workflow.account.images.spark if on_spark else None,
         instance_count=settings.instance_count,
+        environment={"DATA_STATE": champion_step.fact(champion, "data_state")},
     )
 
 

@@ -101,6 +101,9 @@ class TrainArguments(BaseModel):
     initial_adapter: str | None = Field(
         None, description="Folder of an earlier adapter that trains on, and whose frozen copy is the DPO reference."
     )
+    continue_from_champion: bool = Field(
+        False, description="Take the champion's adapter as initial_adapter; a fresh one where there is no champion."
+    )
 
     champion: str | None = Field(
         None,
@@ -188,6 +191,8 @@ class TrainArguments(BaseModel):
             raise ValueError("early_stopping_patience: needs eval_steps above 0, the steps between two evaluations")
         if "exo_pair" in self.loss_type and self.label_smoothing == 0:
             raise ValueError("label_smoothing: exo_pair needs a value above 0; its paper recommends 1e-3")
+        if self.continue_from_champion and self.initial_adapter:
+            raise ValueError("continue_from_champion: initial_adapter names another adapter to start from; take one")
         if "lm_head" in self.target_modules:
             raise ValueError("target_modules: an adapter on lm_head would never be trained; leave it out")
         return self

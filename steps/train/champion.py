@@ -71,7 +71,7 @@ def find(arguments: TrainArguments) -> Champion | None:
     Raises:
         StepError: the named folder holds no adapter, or the weights are not whole or not finite.
     """
-    folder = Path(arguments.champion) if arguments.champion else contract.channel("champion")
+    folder = _folder(arguments)
     if not (folder / adapter.CONFIG).is_file():
         if arguments.champion:
             raise StepError(f"champion: {folder}: {adapter.CONFIG} is missing; name a folder that training wrote")
@@ -87,6 +87,22 @@ def find(arguments: TrainArguments) -> Champion | None:
     if reason:
         log.warning("no comparison with the champion in %s: %s", folder, reason)
     return found
+
+
+def _folder(arguments: TrainArguments) -> Path:
+    return Path(arguments.champion) if arguments.champion else contract.channel("champion")
+
+
+def continued(arguments: TrainArguments) -> TrainArguments:
+    """The arguments with the champion as the adapter to start from, where they ask for it and there is one."""
+    if not arguments.continue_from_champion:
+        return arguments
+    folder, version = _folder(arguments), arguments.champion_version
+    if not (folder / adapter.CONFIG).is_file():
+        log.info("continue_from_champion: there is no champion yet; training starts with a fresh adapter")
+        return arguments
+    log.info("continue_from_champion: training goes on from version %s, in %s", version or "unknown", folder)
+    return arguments.model_copy(update={"initial_adapter": str(folder)})
 
 
 def _scale(config: dict[str, Any]) -> float:

@@ -20,7 +20,7 @@ LEFT_OUT = {
     "output_dir", "train_data", "validation_data", "model_id", "base_model_name", "logging_steps", "eval_steps",
     "save_steps", "save_total_limit", "dataloader_num_workers", "ddp_timeout", "mlflow_uri", "mlflow_experiment_name",
     "wandb_project", "run_name", "merge_weights", "per_device_eval_batch_size",
-    "initial_adapter", "ref_log_probs_cache", "champion", "champion_version",
+    "initial_adapter", "continue_from_champion", "ref_log_probs_cache", "champion", "champion_version",
 }  # fmt: skip
 
 LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes")

@@ -49,7 +49,11 @@ def check(arguments: TrainArguments) -> str | None:
     shape, _ = known_shape(arguments)
     found = problems(folder, arguments, shape) or list(broken_values(folder / adapter.WEIGHTS))
     if found:
-        raise StepError("\n".join([f"initial_adapter: {folder} does not fit:", *(f"  {line}" for line in found)]))
+        lines = [f"initial_adapter: {folder} does not fit:", *(f"  {line}" for line in found)]
+        if arguments.continue_from_champion:
+            lines[0] = f"continue_from_champion: version {arguments.champion_version or 'unknown'} does not fit:"
+            lines.append("Mend the recipe, or train a fresh adapter: --set ContinueFromChampion=false")
+        raise StepError("\n".join(lines))
     config = contract.read_json(folder / adapter.CONFIG, "the initial adapter's configuration")
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     digest.update(contract.sha256(folder / adapter.WEIGHTS).encode())

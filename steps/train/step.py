@@ -67,6 +67,8 @@ def hyperparameters(scope: Scope) -> dict[str, Any]:
     found: dict[str, Any] = {argument: scope.parameter[name].to_string() for name, (argument, _) in TRAINING.items()}
     if "InitialAdapterUri" in scope.parameter:
         found["initial_adapter"] = f"{CHANNELS}/initial_adapter"
+    else:
+        found["continue_from_champion"] = scope.parameter["ContinueFromChampion"]
     if "ModelUri" in scope.parameter:
         # Where the channel lies in the container is nobody's name for the base; a recipe's own name for it stays.
         named = {} if scope.workflow.recipe.base_model_name else {"base_model_name": scope.parameter["ModelUri"]}
@@ -76,13 +78,13 @@ def hyperparameters(scope: Scope) -> dict[str, Any]:
 
 def checkpoint_uri(scope: Scope, preprocess: RequestStep) -> Join:
     """A prefix that only a run on the same data, recipe, parameters, base and initial adapter shares; the champion
-    changes nothing in it.
+    changes nothing in it (a run that continued from another one is passed over by its fingerprint).
 
     It is part of the cache key, so no execution id stands in it. It ends in "/": without, `run-1` also takes `run-10`.
     """
     data_hash = JsonGet(step_name=preprocess.name, property_file="report", json_path="data_hash")
     knobs = [scope.parameter[name].to_string() for name in TRAINING]
-    origins = ("ModelId", "ModelRevision", *ORIGINS.values())
+    origins = ("ModelId", "ModelRevision", *ORIGINS.values(), "ContinueFromChampion")
     return Join(
         on="/",
         values=[

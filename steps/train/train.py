@@ -75,6 +75,7 @@ def main(argv: list[str]) -> None:
     from steps.train.model import load_base, load_tokenizer, lora_config
     from steps.train.this_machine import run_preflight
 
+    arguments = champion.continued(arguments)
     initial = initial_adapter.check(arguments)
     rival = champion.find(arguments)
     tokenizer = load_tokenizer(arguments)

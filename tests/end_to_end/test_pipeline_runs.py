@@ -204,3 +204,16 @@ def test_a_better_model_passes_the_champion_and_is_registered_with_the_numbers(p
     assert facts["champion_reward_accuracy"] == f"{champion['reward_accuracy']:.4f}"
     assert facts["gate"] == gate["summary"]
     assert facts["adapter_uri"].endswith(f"/{summary['execution']}/Gate/serving/adapters/dpo/")
+
+
+def test_training_continues_from_the_champion_and_its_rows_are_no_new_data_then(pipeline, champion: dict) -> None:
+    more = SHORT | {"MaxSteps": 2, "MergeWeights": "false", "ContinueFromChampion": "true"}
+    code, summary, stderr = pipeline.start(**more)
+    assert summary["held_out"]["before"]["ties"] == summary["held_out"]["rows"], stderr  # the champion is the reference
+    log = pipeline("logs", summary["execution"], "--step", "Train").stdout
+    assert f"training goes on from version {champion['version']}" in log
+    code, summary, stderr = pipeline.start(**more, LoraAlpha=3)
+    assert code == 1 and f"continue_from_champion: version {champion['version']} does not fit" in stderr
+    assert "ContinueFromChampion=false" in summary["failure_reason"]
+    code, summary, stderr = pipeline.start(**more, SkipIfNoNewData="true")
+    assert (code, summary["no_new_data"], "registered" in summary) == (0, True, False), stderr

@@ -18,7 +18,7 @@ from pipeline.rendering import render
 from steps.preprocess.options import Options, parse
 
 ROOT = Path(__file__).resolve().parents[2]
-WORKFLOWS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if path.name != "account.yaml")
+WORKFLOWS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if path.stem not in ("account", "infrastructure"))
 SPARK = Path(__file__).parent / "data" / "spark.yaml"  # what no shipped workflow needs
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -56,13 +56,24 @@ def test_every_workflow_is_sound_against_the_api_model_and_can_run_here(
     definition = json.loads(render(settings.load(path)))
     assert check_definition(definition) == []
     order = [step.name for step in build_plan(definition, resolve_parameters(definition, {}))]
-    assert order.index("Preprocess") < order.index("Train") < order.index("Gate") < order.index("CheckGate")
-    assert order.index("CheckGate") < order.index("Merge") < order.index("RegisterMerged")
+    assert order == [
+        "Champion", "Preprocess", "NoNewData", "Train", "Gate", "CheckGate", "RejectModel", "ChooseMerged", "Merge",
+        "RegisterMerged", "ChooseAdapter", "RegisterAdapter",
+    ]  # fmt: skip
 
 
 def request(workflow: settings.Workflow, step: str) -> dict:
-    definition = json.loads(render(workflow))
-    return next(found for found in definition["Steps"] if found["Name"] == step)["Arguments"]
+    found = requests(json.loads(render(workflow))["Steps"])
+    return found[step]
+
+
+def requests(steps: list[dict]) -> dict[str, dict]:
+    """step -> its arguments, those in a Condition's branches too."""
+    found = {step["Name"]: step.get("Arguments", {}) for step in steps}
+    for arguments in list(found.values()):
+        for branch in ("IfSteps", "ElseSteps"):
+            found |= requests(arguments.get(branch, []))
+    return found
 
 
 def preprocess(workflow: settings.Workflow) -> dict:
@@ -149,17 +160,19 @@ def test_an_initial_adapter_is_a_channel_an_argument_and_a_place_of_its_own_for_
     assert (path, "initial_adapter" in plain["HyperParameters"]) == ("/opt/ml/input/data/initial_adapter", False)
     places = [request["CheckpointConfig"]["S3Uri"]["Std:Join"]["Values"] for request in (plain, continued)]
     assert [value for value in places[1] if value not in places[0]] == [uri]
+    assert [value for value in places[0] if value not in places[1]] == [{"Get": "Parameters.ContinueFromChampion"}]
     assert {"Get": "Parameters.ModelUri"} in places[0]
 
 
 def test_the_champion_is_asked_for_anew_and_reaches_training_by_where_its_adapter_lies() -> None:
     workflow = settings.load(ROOT / "configs" / "quickstart.yaml")
-    steps = {step["Name"]: step for step in json.loads(render(workflow))["Steps"]}
-    champion, train = steps["Champion"], steps["Train"]["Arguments"]
+    definition = json.loads(render(workflow))
+    steps, inner = {step["Name"]: step for step in definition["Steps"]}, requests(definition["Steps"])
+    champion, train = steps["Champion"], inner["Train"]
     assert "CacheConfig" in steps["Preprocess"] and "CacheConfig" not in champion
     words = champion["Arguments"]["AppSpecification"]["ContainerArguments"]
     assert words[:4] == ["--group", "dpo-quickstart", "--placeholder", workflow.recipe_uri]
-    assert "Steps." not in json.dumps(champion["Arguments"])  # it waits for no step, so both first jobs run at once
+    assert "Steps." not in json.dumps(champion["Arguments"])  # it waits for no step: the small job comes first
 
     def fact(key: str) -> dict:
         return {"Std:JsonGet": {"Path": key, "PropertyFile": {"Get": "Steps.Champion.PropertyFiles.champion"}}}
@@ -167,8 +180,9 @@ def test_the_champion_is_asked_for_anew_and_reaches_training_by_where_its_adapte
     uris = {one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"] for one in train["InputDataConfig"]}
     assert uris["champion"] == fact("adapter_uri")
     assert train["HyperParameters"]["champion_version"] == fact("version")
-    assert "Champion" not in json.dumps(train["CheckpointConfig"])
-    gate = steps["Gate"]["Arguments"]["AppSpecification"]["ContainerArguments"]
+    assert "Steps.Champion" not in json.dumps(train["CheckpointConfig"])
+    assert steps["Preprocess"]["Arguments"]["Environment"] == {"DATA_STATE": fact("data_state")}
+    gate = inner["Gate"]["AppSpecification"]["ContainerArguments"]
     assert gate[gate.index("--champion-lookup") + 1] == fact("reason")
 
 

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
 from pipeline.local import registry as local_registry
-from steps.champion import registry
+from steps.champion import objects, registry
 from steps.champion.__main__ import look_up
 from steps.contract import StepError
 from tests.pipeline.registered import register
@@ -97,14 +97,14 @@ def test_an_error_of_the_service_is_one_line_with_action_and_group(monkeypatch, 
         def get_paginator(self, _: str) -> Any:
             raise error
 
-    monkeypatch.setattr(registry, "_client", Refusing)
+    monkeypatch.setattr(registry, "client", lambda _: Refusing())
     with pytest.raises(StepError) as caught:
         look_up(GROUP, PLACEHOLDER)
     assert str(caught.value) == f"sagemaker:ListModelPackages on the model package group {GROUP}: {said}"
 
 
 def test_throttled_calls_are_tried_again_by_botocore(client) -> None:
-    retries = registry._client().meta.config.retries
+    retries = registry.client("sagemaker").meta.config.retries
     assert (retries["mode"], retries["total_max_attempts"]) == ("standard", 6)
 
 
@@ -115,10 +115,15 @@ def test_a_local_registry_gives_the_same_facts(run, local: Path) -> None:
     register(local, {"a": 1.0}, group="others", **facts(9))
     assert look_up(GROUP, PLACEHOLDER)["last_registered_version"] == "2"
     local_registry.decide(local, first["ModelPackageArn"], "Approved", "")
-    words = ["--group", GROUP, "--placeholder", PLACEHOLDER, "--output", local / "out"]
-    done = run("-m", "steps.champion", *words, **{registry.VARIABLE: str(local / "registry")})
+    (local / "s3" / "bucket" / "data").mkdir(parents=True)
+    (local / "s3" / "bucket" / "data" / "a.jsonl").write_text("{}")
+    words = ["--group", GROUP, "--placeholder", PLACEHOLDER, "--data", "s3://bucket/data/", "--output", local / "out"]
+    variables = {registry.VARIABLE: str(local / "registry"), objects.VARIABLE: str(local / "s3")}
+    done = run("-m", "steps.champion", *words, **variables)
     assert (done.returncode, done.stdout) == (0, f"version 1 is the newest approved one of {GROUP}\n"), done.stderr
-    assert json.loads((local / "out" / "champion.json").read_text()) == {
+    found = json.loads((local / "out" / "champion.json").read_text())
+    assert len(found.pop("data_state")) == 64
+    assert found == {
         "found": "true", "version": "1", "arn": first["ModelPackageArn"], **facts(1),
         "reason": f"version 1 is the newest approved one of {GROUP}",
         "last_registered_version": "2", "last_registered_data_hash": "hash-2",
@@ -131,3 +136,39 @@ def test_an_approved_version_that_does_not_say_where_its_adapter_lies_is_no_cham
     found = look_up(GROUP, PLACEHOLDER)
     assert (found["found"], found["version"], found["adapter_uri"]) == ("false", "1", PLACEHOLDER)
     assert found["reason"] == f"version 1 of {GROUP} was registered without adapter_uri"
+
+
+def remote_objects(client: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="bucket")
+    return lambda key, text: s3.put_object(Bucket="bucket", Key=key, Body=text.encode())
+
+
+def local_objects(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv(objects.VARIABLE, str(folder))
+
+    def put(key: str, text: str) -> None:
+        path = folder / "bucket" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    return put
+
+
+@pytest.mark.parametrize("where", ["client", "tmp_path"])
+def test_the_datas_state_changes_with_its_files_and_with_nothing_else(
+    where: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    put = {"client": remote_objects, "tmp_path": local_objects}[where](request.getfixturevalue(where), monkeypatch)
+    with pytest.raises(StepError, match=r"^s3://bucket/data/: there is no object; upload the data there"):
+        objects.state(["s3://bucket/data/"])
+    put("data/a.jsonl", "1")
+    first = objects.state(["s3://bucket/data/"])
+    put("database/b.jsonl", "1")
+    assert objects.state(["s3://bucket/data/"]) == first
+    assert objects.state(["s3://bucket/data"]) != first  # a prefix takes in its siblings, here as on AWS
+    put("data/deep/b.jsonl", "1")
+    added = objects.state(["s3://bucket/data/"])
+    put("data/deep/b.jsonl", "22")
+    assert len({first, added, objects.state(["s3://bucket/data/"])}) == 3
+    assert objects.state(["s3://bucket/data/a.jsonl"]) == first

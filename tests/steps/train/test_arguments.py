@@ -101,7 +101,7 @@ def test_names_are_trls_own_or_documented_here() -> None:
         "model_id", "base_model_name", "model_revision", "attn_implementation", "load_in_4bit",
         "bnb_4bit_use_double_quant", "lora_r", "lora_alpha", "lora_dropout", "target_modules", "use_rslora",
         "train_data", "validation_data", "truncation", "mlflow_uri", "mlflow_experiment_name", "wandb_project",
-        "merge_weights", "initial_adapter", "champion", "champion_version",
+        "merge_weights", "initial_adapter", "continue_from_champion", "champion", "champion_version",
         "early_stopping_patience", "early_stopping_metric", "early_stopping_min_delta", "stop_grad_norm_factor",
         "stop_reward_accuracy", "ref_log_probs_cache",
     }  # fmt: skip

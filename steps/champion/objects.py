@@ -1,0 +1,53 @@
+"""What lies under the data's URIs at this moment, as one hash: a step's cache key has URIs in it and not their content.
+
+An object counts by its key, size and entity tag; in a local run by name, size and time of its file. So a file that was
+added, removed or replaced changes the hash, and one that was uploaded again may change it though its content is the
+same: Preprocess then runs, and its data hash tells that there is nothing new. Limits: reads no content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from steps.champion.registry import client, translated
+from steps.contract import StepError
+
+VARIABLE = "LOCAL_STORE"  # set by the local executor: the folder that stands for S3
+
+
+def state(uris: Sequence[str]) -> str:
+    """The SHA-256 of the objects' names and versions under these S3 URIs; a URI is a prefix, as a job's input is.
+
+    Raises:
+        StepError: S3 does not answer, or there is nothing under one of them.
+    """
+    digest = hashlib.sha256()
+    for uri in uris:
+        lines = sorted(_lines(uri))
+        if not lines:
+            raise StepError(f"{uri}: there is no object; upload the data there, or name another place, and start again")
+        digest.update("".join(lines).encode())
+    return digest.hexdigest()
+
+
+def _lines(uri: str) -> Iterator[str]:
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    if folder := os.environ.get(VARIABLE):
+        yield from _local(Path(folder) / bucket, prefix)
+        return
+    with translated(f"s3:ListBucket on {uri}"):
+        for page in client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for entry in page.get("Contents", []):
+                yield f"{bucket}/{entry['Key']} {entry['Size']} {entry['ETag']}\n"
+
+
+def _local(bucket: Path, prefix: str) -> Iterator[str]:
+    start = (bucket / prefix).parent if prefix and not prefix.endswith("/") else bucket / prefix
+    for file in start.rglob("*"):
+        key = file.relative_to(bucket).as_posix()
+        if file.is_file() and key.startswith(prefix):
+            facts = file.stat()
+            yield f"{bucket.name}/{key} {facts.st_size} {facts.st_mtime_ns}\n"

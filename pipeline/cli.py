@@ -11,7 +11,18 @@ import sys
 
 import typer
 
-from pipeline.commands import compare, definition, deploy, executions, models, start, try_version
+from pipeline.commands import (
+    compare,
+    definition,
+    deploy,
+    executions,
+    infrastructure,
+    models,
+    schedules,
+    start,
+    triggers,
+    try_version,
+)
 from pipeline.errors import UserError
 from steps.contract import StepError
 
@@ -41,6 +52,14 @@ app.command()(compare.compare)
 app.command("try")(try_version.try_version)
 app.command()(deploy.deploy)
 app.command()(deploy.undeploy)
+app.command()(schedules.schedule)
+app.command()(schedules.schedules)
+app.command()(schedules.unschedule)
+app.command()(triggers.trigger)
+app.command()(triggers.triggers)
+app.command()(triggers.untrigger)
+app.command()(infrastructure.bootstrap)
+app.command()(infrastructure.teardown)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -34,6 +34,23 @@ class Images(Section):
     spark: str | None = Field(None, min_length=1, max_length=255, description="Only for preprocess.engine: spark.")
 
 
+ARN = r"^arn:aws[a-z-]*:{service}:[a-z0-9-]*:\d{{12}}:{name}$"
+
+
+class Automation(Section):
+    """What schedules and triggers stand on, as `bootstrap` prints it."""
+
+    schedule_group: str = Field(pattern=r"^[0-9a-zA-Z_.-]{1,64}$", description="EventBridge Scheduler's group.")
+    scheduler_role_arn: str = Field(pattern=ARN.format(service="iam", name="role/.+"), description="Starts pipelines.")
+    events_role_arn: str = Field(pattern=ARN.format(service="iam", name="role/.+"), description="Runs builds.")
+    dead_letter_queue_arn: str = Field(
+        pattern=ARN.format(service="sqs", name=".+"), description="What could not start."
+    )
+    debounce_function_arn: str = Field(
+        pattern=ARN.format(service="lambda", name="function:.+"), description="Waits until uploads have ended."
+    )
+
+
 class Account(Section):
     """Where the pipeline lives."""
 
@@ -43,6 +60,7 @@ class Account(Section):
     bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
     prefix: str = Field("dpo", pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]*[A-Za-z0-9]$", description="Key prefix in it.")
     images: Images
+    automation: Automation | None = Field(None, description="Only for schedules and triggers.")
 
 
 class Columns(Section):

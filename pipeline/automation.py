@@ -28,7 +28,7 @@ def require(workflow: Workflow, settings: Path) -> Automation:
     """
     if workflow.account.automation is None:
         raise UserError(
-            f"{settings.parent / workflow.settings.account}: automation is missing, and schedules and triggers need it; "
+            f"{settings.parent / workflow.settings.account}: automation is missing, which schedules and triggers need; "
             f"make it and print it: python pipeline.py bootstrap --settings {settings}"
         )
     return workflow.account.automation
@@ -47,7 +47,7 @@ def short_hash(text: str) -> str:
 
 
 def with_skip(overrides: Mapping[str, str]) -> dict[str, str]:
-    """The parameters of a start that nobody sits before: it ends early where there is no new data, unless told not to."""
+    """The parameters of an unattended start: it ends early where there is no new data, unless told not to."""
     return {SKIP: "true"} | dict(overrides)
 
 

@@ -76,14 +76,18 @@ def create_change_set(
         UserError: CloudFormation refuses the template or a parameter.
     """
     there = find(cloudformation, stack)
+    if there and there["StackStatus"] == "ROLLBACK_COMPLETE":
+        raise UserError(
+            f"stack {stack}: its first creation failed and was taken back; remove what is left of it, then try again: "
+            f"python pipeline.py teardown --stack {stack}"
+        )
     new = there is None or there["StackStatus"] == "REVIEW_IN_PROGRESS"
     declared = [
         entry["ParameterKey"] for entry in cloudformation.validate_template(TemplateBody=template)["Parameters"]
     ]
     if unknown := sorted(parameters.keys() - set(declared)):
-        raise UserError(
-            f"--set {unknown[0]}: the template has no such parameter; there are {', '.join(sorted(declared))}"
-        )
+        there_are = ", ".join(sorted(declared))
+        raise UserError(f"--set {unknown[0]}: the template has no such parameter; there are {there_are}")
     known = {entry["ParameterKey"] for entry in (there or {}).get("Parameters", [])}
     given: list[dict[str, Any]] = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
     given += [
@@ -99,6 +103,7 @@ def create_change_set(
         TemplateBody=template,
         Parameters=given,
         Capabilities=CAPABILITIES,
+        ImportExistingResources=True,  # a bucket that an earlier stack left, a group that `upsert` made
         Tags=[{"Key": "project", "Value": "dpo-pipeline"}],
     )
     while True:

@@ -52,10 +52,8 @@ def cron(text: str) -> str:
     """
     fields = _unwrapped(text, "cron").upper().split()
     if len(fields) != len(FIELDS):
-        raise UserError(
-            f"--cron {text!r}: has {len(fields)} fields, must have 6: {' '.join(f.name.replace(' ', '-') for f in FIELDS)}"
-            f"; {_from_unix(fields)}"
-        )
+        names = " ".join(field.name.replace(" ", "-") for field in FIELDS)
+        raise UserError(f"--cron {text!r}: has {len(fields)} fields, must have 6: {names}; {_from_unix(fields)}")
     for field, part in zip(FIELDS, fields, strict=True):
         try:
             _values(field, part)
@@ -126,9 +124,10 @@ def _on_day(of_month: str, of_week: str, day: date) -> bool:
         if "#" in of_week:
             name, _, number = of_week.partition("#")
             return weekday == _number(FIELDS[4], name) and (day.day - 1) // 7 + 1 == int(number)
+        if of_week == "L":  # the week's last day
+            return weekday == DAYS["SAT"]
         if of_week.endswith("L"):
-            wanted = _number(FIELDS[4], of_week[:-1]) if of_week != "L" else 7
-            return weekday == wanted and day.day > last - 7
+            return weekday == _number(FIELDS[4], of_week[:-1]) and day.day > last - 7
         return weekday in _values(FIELDS[4], of_week)
     if of_month == "L":
         return day.day == last

@@ -43,9 +43,7 @@ class Automation(Section):
     schedule_group: str = Field(pattern=r"^[0-9a-zA-Z_.-]{1,64}$", description="EventBridge Scheduler's group.")
     scheduler_role_arn: str = Field(pattern=ARN.format(service="iam", name="role/.+"), description="Starts pipelines.")
     events_role_arn: str = Field(pattern=ARN.format(service="iam", name="role/.+"), description="Runs builds.")
-    dead_letter_queue_arn: str = Field(
-        pattern=ARN.format(service="sqs", name=".+"), description="What could not start."
-    )
+    dead_letter_queue_arn: str = Field(pattern=ARN.format(service="sqs", name=".+"), description="Failed starts.")
     debounce_function_arn: str = Field(
         pattern=ARN.format(service="lambda", name="function:.+"), description="Waits until uploads have ended."
     )

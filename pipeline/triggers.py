@@ -96,8 +96,8 @@ def _place(workflow: Workflow, uri: str) -> tuple[str, str]:
     for written in (f"{workflow.base_uri}/", f"{own}/inputs/"):
         if written.startswith(uri) or uri.startswith(written):
             raise UserError(
-                f"--on-new-data {uri}: the pipeline writes to {written} itself, so each execution would start the next; "
-                f"name a prefix of the data's own, such as {own}/preferences/"
+                f"--on-new-data {uri}: the pipeline writes to {written} itself, and would start itself again and "
+                f"again; name a prefix of the data's own, such as {own}/preferences/"
             )
     return bucket, key
 
@@ -122,7 +122,7 @@ def approved(workflow: Workflow, target: str, automation: Automation) -> tuple[d
     if service == "sns":  # read by people; the others get the whole event
         request["InputTransformer"] = {
             "InputPathsMap": {"arn": "$.detail.ModelPackageArn", "version": "$.detail.ModelPackageVersion"},
-            "InputTemplate": f'"{group} version <version> is approved (<arn>). Serve it: python pipeline.py deploy <version>"',
+            "InputTemplate": f'"{group} version <version> is approved (<arn>): python pipeline.py deploy <version>"',
         }
     return rule, request
 
@@ -132,7 +132,7 @@ def _service(target: str) -> str:
     start, _ = TARGETS.get(match["service"], ("", "")) if match else ("", "")
     if not match or match["service"] not in TARGETS or not match["resource"].startswith(start):
         raise UserError(
-            f"--on-model-approved {target}: must be the ARN of an SNS topic, an SQS queue, a Lambda function, a CodeBuild "
+            f"--on-model-approved {target}: must be the ARN of an SNS topic, SQS queue, Lambda function, CodeBuild "
             "project or a Step Functions state machine; a command of yours runs in a CodeBuild project"
         )
     return match["service"]
@@ -143,11 +143,12 @@ def permission(target: str, rule_arn: str, automation: Automation) -> str:
     service = _service(target)
     action = TARGETS[service][1]
     if service in BY_ROLE:
-        return f"the role {automation.events_role_arn} must be allowed {action} on {target} (names like the pipeline's are)"
+        return f"{action} on {target} for the role {automation.events_role_arn}, which may do it to names like its own"
     if service == "lambda":
+        name = rule_arn.rpartition("/")[2].replace(".", "-")
         return (
-            f"aws lambda add-permission --function-name {target} --statement-id {rule_arn.rpartition('/')[2].replace('.', '-')} "
-            f"--action {action} --principal events.amazonaws.com --source-arn {rule_arn}"
+            f"aws lambda add-permission --function-name {target} --statement-id {name} --action {action} "
+            f"--principal events.amazonaws.com --source-arn {rule_arn}"
         )
     statement = {
         "Effect": "Allow",

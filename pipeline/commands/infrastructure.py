@@ -166,7 +166,7 @@ class _Uses:
         others = sorted({name for name in names if not name.startswith(own)})
         if others:
             raise UserError(
-                f"stack {stack}: schedules or triggers of other pipelines stand on it: {', '.join(others)}; delete them "
+                f"stack {stack}: other pipelines' schedules or triggers stand on it: {', '.join(others)}; delete them "
                 "first: python pipeline.py unschedule NAME, or untrigger NAME, with --settings of their workflow"
             )
 

@@ -82,9 +82,8 @@ def create_change_set(
             f"python pipeline.py teardown --stack {stack}"
         )
     new = there is None or there["StackStatus"] == "REVIEW_IN_PROGRESS"
-    declared = [
-        entry["ParameterKey"] for entry in cloudformation.validate_template(TemplateBody=template)["Parameters"]
-    ]
+    summary = cloudformation.get_template_summary(TemplateBody=template)
+    declared = [entry["ParameterKey"] for entry in summary["Parameters"]]
     if unknown := sorted(parameters.keys() - set(declared)):
         there_are = ", ".join(sorted(declared))
         raise UserError(f"--set {unknown[0]}: the template has no such parameter; there are {there_are}")

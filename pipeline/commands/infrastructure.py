@@ -55,7 +55,7 @@ def bootstrap(
             values = infrastructure.outputs(infrastructure.find(cloudformation, stack) or {})
         else:
             _show(change_set)
-            if not yes and not typer.confirm(f"Make these changes in account {_account(there)}?", err=True):
+            if not yes and not _agreed(f"Make these changes in account {_account(there)}?"):
                 infrastructure.discard(cloudformation, change_set)
                 raise UserError("nothing was changed")
             values = infrastructure.execute(cloudformation, change_set, _tell)
@@ -65,6 +65,14 @@ def bootstrap(
         return
     print(yaml.safe_dump(account, sort_keys=False), end="")
     _compare(there, account, settings)
+
+
+def _agreed(question: str) -> bool:
+    """Whether the user says yes; where nobody can answer, nobody has."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        return False
 
 
 def _parameters(there: Remote, cloudformation: Any, stack: str, overrides: Mapping[str, str]) -> dict[str, str]:
@@ -137,7 +145,7 @@ def teardown(stack: Stack = STACK, yes: Yes = False, settings: Settings = DEFAUL
         _tell(f"to be deleted: stack {stack} with its roles, queue, function and schedule group")
         for resource in kept:
             _tell(f"kept: {resource}")
-        if not yes and not typer.confirm(f"Delete this in account {_account(there)}?", err=True):
+        if not yes and not _agreed(f"Delete this in account {_account(there)}?"):
             raise UserError("nothing was deleted")
         uses.remove(where(False, settings))
         infrastructure.delete(cloudformation, stack, _tell)

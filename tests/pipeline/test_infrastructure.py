@@ -30,7 +30,7 @@ WITHOUT_RESOURCE = {
 }  # fmt: skip
 # A parameter or another resource in the name, or a name that AWS gives; interfaces and subnets have none before.
 SCOPED = re.compile(
-    r"\$\{\w+\}|GetAtt|repository/djl-inference|log-group:/aws/sagemaker/|-job/pipelines-\*|(network-interface|subnet)/\*"
+    r"\$\{\w+(\.\w+)?\}|GetAtt|repository/djl-inference|log-group:/aws/sagemaker/|-job/pipelines-\*|(network-interface|subnet)/\*"
 )
 # boto3's calls whose IAM action has another name; None: needs no permission.
 ACTIONS = {

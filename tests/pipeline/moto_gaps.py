@@ -53,6 +53,7 @@ def fill(patch: pytest.MonkeyPatch) -> None:
     def with_outputs(self: Any, change_set_name: str, stack_name: str | None = None) -> None:
         execute(self, change_set_name, stack_name)
         for stack in self.stacks.values():
+            stack._parse_template()
             stack.output_map = stack._create_output_map()
 
     patch.setattr(CloudFormationBackend, "execute_change_set", with_outputs)

@@ -9,7 +9,8 @@ import pytest
 
 VERBS = [
     "check", "definition", "show", "upsert", "start", "status", "list", "logs", "stop", "retry", "models", "approve",
-    "reject", "compare", "try", "deploy", "undeploy",
+    "reject", "compare", "try", "deploy", "undeploy", "schedule", "schedules", "unschedule", "trigger", "triggers",
+    "untrigger", "bootstrap", "teardown",
 ]  # fmt: skip
 FLAGS = {
     "check": {
@@ -40,6 +41,16 @@ FLAGS = {
     },
     "deploy": {"--instance-type", "--name", "--wait", "--group", "--settings", "--json"},
     "undeploy": {"--settings", "--json"},
+    "schedule": {
+        "--cron", "--rate", "--timezone", "--name", "--set", "--flexible-minutes", "--settings", "--json",
+    },
+    "schedules": {"--settings", "--json"},
+    "unschedule": {"--settings"},
+    "trigger": {"--on-new-data", "--on-model-approved", "--quiet-minutes", "--set", "--settings", "--json"},
+    "triggers": {"--settings", "--json"},
+    "untrigger": {"--settings"},
+    "bootstrap": {"--set", "--stack", "--yes", "--settings", "--json"},
+    "teardown": {"--stack", "--yes", "--settings"},
 }  # fmt: skip
 
 
@@ -128,8 +139,9 @@ def test_an_empty_local_root_says_what_to_run(run, tmp_path: Path) -> None:
 def test_show_draws_steps_and_parameters(run) -> None:
     done = run("pipeline.py", "show")
     assert done.returncode == 0, done.stderr
-    for word in ("Preprocess", "if Gate.gate.decision equals pass", "RegisterAdapter", "RewardAccuracyThreshold"):
-        assert word in done.stdout
+    words = ("Preprocess", "if Gate.gate.decision equals pass", "RegisterAdapter", "RewardAccuracyThreshold")
+    for word in (*words, "if SkipIfNoNewData equals true and Champion.champion.last_registered_data_hash equals"):
+        assert word in " ".join(done.stdout.split())
 
 
 def test_definition_can_be_written_to_a_file(run, tmp_path: Path) -> None:

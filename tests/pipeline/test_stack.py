@@ -50,7 +50,8 @@ def created(stub, parameters: list[dict], kind: str, **answer) -> None:
     stub.add_response("get_template_summary", known, {"TemplateBody": "template"})
     request = {
         "StackName": STACK, "ChangeSetName": "bootstrap-1", "ChangeSetType": kind, "TemplateBody": "template",
-        "Parameters": parameters, "Capabilities": ["CAPABILITY_NAMED_IAM"], "Tags": ANY, "ImportExistingResources": True,
+        "Parameters": parameters, "Capabilities": ["CAPABILITY_NAMED_IAM"], "Tags": ANY,
+        "ImportExistingResources": True,
     }  # fmt: skip
     stub.add_response("create_change_set", {"Id": "1", "StackId": ID}, request)
     stub.add_response("describe_change_set", answer, {"StackName": STACK, "ChangeSetName": "bootstrap-1"})
@@ -61,10 +62,8 @@ def create(client, parameters: dict[str, str]) -> ChangeSet | None:
 
 
 def test_an_update_keeps_the_parameters_that_are_not_given_and_says_what_is_replaced(client, stub) -> None:
-    present = [
-        {"ParameterKey": "Name", "ParameterValue": "dpo"},
-        {"ParameterKey": "PackageGroup", "ParameterValue": "g"},
-    ]
+    values = {"Name": "dpo", "PackageGroup": "g"}
+    present = [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()]
     stack(stub, "UPDATE_COMPLETE", Parameters=present)
     sent = [
         {"ParameterKey": "CreateKey", "ParameterValue": "true"},
@@ -102,7 +101,7 @@ def test_a_refused_change_is_said_with_its_reason_and_leaves_nothing(client, stu
 
 def test_a_first_attempt_that_was_rolled_back_must_go_first(client, stub) -> None:
     stack(stub, "ROLLBACK_COMPLETE")
-    with pytest.raises(UserError, match="remove what is left of it, then try again: python pipeline.py teardown"):
+    with pytest.raises(UserError, match=r"remove what is left of it, then try again: python pipeline\.py teardown"):
         create(client, {})
 
 

@@ -93,7 +93,6 @@ def made(aws, client, settings: Path) -> dict:
 
 def test_bootstrap_makes_bucket_roles_queue_and_group_and_says_how_to_go_on(made: dict, aws, client) -> None:
     assert made["bucket"] == BUCKET and made["role_arn"].endswith(":role/dpo-pipeline-execution")
-    assert client("s3").get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
     roles = {role["RoleName"] for role in client("iam").list_roles()["Roles"]}
     assert {f"dpo-pipeline-{name}" for name in ("execution", "scheduler", "events", "debounce")} <= roles
     assert client("lambda").get_function(FunctionName="dpo-pipeline-debounce")

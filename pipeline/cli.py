@@ -11,7 +11,18 @@ import sys
 
 import typer
 
-from pipeline.commands import compare, definition, deploy, executions, models, start, try_version
+from pipeline.commands import (
+    compare,
+    definition,
+    deploy,
+    describe,
+    executions,
+    logs,
+    models,
+    start,
+    try_version,
+    upsert,
+)
 from pipeline.errors import UserError
 from steps.contract import StepError
 
@@ -27,13 +38,15 @@ app = typer.Typer(
 app.command()(definition.check)
 app.command("definition")(definition.print_definition)
 app.command()(definition.show)
-app.command()(start.upsert)
+app.command()(upsert.upsert)
 app.command()(start.start)
 app.command()(executions.status)
 app.command("list")(executions.list_executions)
-app.command()(executions.logs)
+app.command()(describe.describe)
+app.command()(logs.logs)
 app.command()(executions.stop)
 app.command()(executions.retry)
+app.command()(upsert.delete)
 app.command()(models.models)
 app.command()(models.approve)
 app.command()(models.reject)

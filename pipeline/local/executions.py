@@ -59,6 +59,7 @@ class Execution(BaseModel):
 
     id: str
     pipeline_name: str
+    display_name: str | None = None
     parameters: dict[str, str | int | float | bool]
     status: ExecutionStatus = "Executing"
     failure_reason: str | None = None

@@ -1,0 +1,147 @@
+"""What one execution may use and cost at most: instances, hours bound by each job's longest run, and dollars.
+
+Reads a rendered definition and parameter values; prices are the user's own table, since they differ by region and
+contract. Limits: instances only, at the on-demand price (spot costs less), with storage, requests and traffic left out.
+A step that Pipelines retries after a fault of the service runs anew; a cached step costs nothing. Both sides of a
+condition count, unless the parameters alone decide it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, RootModel
+
+from pipeline.errors import UserError, did_you_mean
+from pipeline.parameter_values import Value
+from pipeline.schema import InstanceType
+from steps import typed_yaml
+
+HOUR = 3600
+
+
+class Prices(RootModel[dict[InstanceType, Annotated[float, Field(gt=0, allow_inf_nan=False)]]]):
+    """Dollars of one instance for one hour, by instance type."""
+
+
+@dataclass(frozen=True)
+class JobUse:
+    """What a step's job may use at most.
+
+    Attributes:
+        hours: the longest run of the job.
+        warm_hours: how long the instances are kept, and paid, after it.
+        dollars: None without a price table.
+    """
+
+    step: str
+    instance_type: str
+    instance_count: int
+    hours: float
+    spot: bool = False
+    warm_hours: float = 0.0
+    dollars: float | None = None
+
+    @property
+    def instance_hours(self) -> float:
+        return self.instance_count * (self.hours + self.warm_hours)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What an execution may use at most. `dollars`: None without a price table."""
+
+    jobs: tuple[JobUse, ...]
+    dollars: float | None
+
+
+def load_prices(path: Path) -> Mapping[str, float]:
+    """A price table: one line `ml.g5.2xlarge: 1.52` an instance type.
+
+    Raises:
+        InvalidFile: the file is missing or has problems; all of them are named.
+    """
+    return typed_yaml.load(path, Prices).root
+
+
+def usage(
+    definition: Mapping[str, Any], values: Mapping[str, Value], prices: Mapping[str, float] | None = None
+) -> Usage:
+    """What an execution of this definition with these parameter values may use at most.
+
+    Args:
+        values: one for each parameter, as `resolve_parameters` gives them.
+
+    Raises:
+        UserError: the price table lacks an instance type.
+    """
+    jobs = list(_jobs(definition["Steps"], values))
+    if prices is None:
+        return Usage(tuple(jobs), None)
+    missing = sorted({job.instance_type for job in jobs} - prices.keys())
+    if missing:
+        raise UserError(
+            f"prices: there is none for {', '.join(missing)}{did_you_mean(missing[0], prices)}; add a line like "
+            f"`{missing[0]}: 1.23` (dollars an hour)"
+        )
+    priced = tuple(_priced(job, prices) for job in jobs)
+    return Usage(priced, sum(job.dollars or 0 for job in priced))
+
+
+def _priced(job: JobUse, prices: Mapping[str, float]) -> JobUse:
+    return replace(job, dollars=job.instance_hours * prices[job.instance_type])
+
+
+def _jobs(steps: Sequence[Mapping[str, Any]], values: Mapping[str, Value]) -> Iterator[JobUse]:
+    for step in steps:
+        arguments = step.get("Arguments", {})
+        if step["Type"] == "Condition":
+            for branch in _branches(arguments, values):
+                yield from _jobs(arguments.get(branch, []), values)
+        elif step["Type"] == "Training":
+            yield _training(step["Name"], arguments, values)
+        elif step["Type"] == "Processing":
+            yield _processing(step["Name"], arguments, values)
+
+
+def _training(name: str, arguments: Mapping[str, Any], values: Mapping[str, Value]) -> JobUse:
+    resources = arguments["ResourceConfig"]
+    return JobUse(
+        name,
+        str(_value(resources["InstanceType"], values)),
+        int(_value(resources["InstanceCount"], values)),
+        arguments["StoppingCondition"]["MaxRuntimeInSeconds"] / HOUR,
+        spot=arguments.get("EnableManagedSpotTraining", False),
+        warm_hours=resources.get("KeepAlivePeriodInSeconds", 0) / HOUR,
+    )
+
+
+def _processing(name: str, arguments: Mapping[str, Any], values: Mapping[str, Value]) -> JobUse:
+    cluster = arguments["ProcessingResources"]["ClusterConfig"]
+    return JobUse(
+        name,
+        str(_value(cluster["InstanceType"], values)),
+        int(_value(cluster["InstanceCount"], values)),
+        arguments["StoppingCondition"]["MaxRuntimeInSeconds"] / HOUR,
+    )
+
+
+def _value(expression: Any, values: Mapping[str, Value]) -> Any:
+    """A literal, or a parameter's value; None for what only a run can tell."""
+    if not isinstance(expression, dict):
+        return expression
+    return values.get(str(expression.get("Get", "")).removeprefix("Parameters."))
+
+
+def _branches(arguments: Mapping[str, Any], values: Mapping[str, Value]) -> tuple[str, ...]:
+    """The sides that may be taken: one where every condition compares a parameter with a value, otherwise both."""
+    holds = []
+    for condition in arguments["Conditions"]:
+        left, right = (_value(condition.get(side), values) for side in ("LeftValue", "RightValue"))
+        if condition["Type"] != "Equals" or left is None or right is None:
+            return ("IfSteps", "ElseSteps")
+        holds.append(left == right)
+    return ("IfSteps",) if all(holds) else ("ElseSteps",)

@@ -122,10 +122,15 @@ def is_passing(error: Exception) -> bool:
     return _code_and_message(error)[0] in THROTTLED or status >= 500
 
 
+def pause(seconds: float) -> None:
+    """Sleep; a name of its own, so that what waits can be handed something else."""
+    time.sleep(seconds)
+
+
 def patiently(
     call: Callable[[], Answer],
     say: Callable[[str], None],
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] = pause,
     clock: Callable[[], float] = time.monotonic,
 ) -> Answer:
     """The answer of a call that only reads, tried again while what hinders it may pass; `say` hears of it once.

@@ -47,10 +47,10 @@ def compare(
         old[PIPELINE][name], new[PIPELINE][name] = was, will_be
     found = []
     for name in [*new, *(name for name in old if name not in new)]:
-        if name in old and name in new and old[name] == new[name]:
-            continue
-        kind = "added" if name not in old else "removed" if name not in new else "changed"
-        found.append(Change(name, kind, tuple(_diff(_text(old.get(name)), _text(new.get(name))))))
+        was, is_now = _text(old.get(name)), _text(new.get(name))
+        if was != is_now:
+            kind = "added" if name not in old else "removed" if name not in new else "changed"
+            found.append(Change(name, kind, tuple(_diff(was, is_now))))
     return found
 
 

@@ -6,13 +6,12 @@ when the job has ended; lines of several nodes come in the order of their times 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline.aws import is_missing, patiently
+from pipeline.aws import is_missing, patiently, pause
 from pipeline.errors import UserError
 from pipeline.executions import StepSummary
 
@@ -106,7 +105,7 @@ def follow(
     logs_client: Any,
     look: Callable[[], StepSummary],
     say: Callable[[str], None],
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] = pause,
 ) -> Iterator[LogLine]:
     """The lines of a step's job as they come, until the job has ended; outlasts a lost connection and throttling.
 

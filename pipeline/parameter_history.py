@@ -1,4 +1,4 @@
-"""The parameters of a past execution: their values, which of them were defaults, and what the defaults are today. Pure."""
+"""The parameters of a past execution: values, which of them were defaults, and today's defaults. Pure."""
 
 from __future__ import annotations
 

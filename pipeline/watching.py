@@ -6,7 +6,6 @@ what is told is drawn by `watch_view`. A lost connection and throttling are outl
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,7 +62,7 @@ def wait(
     reports: Reports,
     poll_seconds: float = POLL_SECONDS,
     settle_seconds: float = SETTLE_SECONDS,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], None] = aws.pause,
 ) -> ExecutionSummary:
     """Watch an execution until it has ended.
 
@@ -102,7 +101,7 @@ class JobReports:
     sagemaker: Any
     logs: Any
     cloudwatch: Any
-    sleep: Callable[[float], None] = time.sleep
+    sleep: Callable[[float], None] = aws.pause
     _tails: dict[str, Tail] = field(default_factory=dict)
     _told: dict[str, Progress] = field(default_factory=dict)
     _refused: set[str] = field(default_factory=set)

@@ -47,7 +47,7 @@ def logs(
         _print(({"message": line} for line in lines), as_json)
         return
     words = "".join(
-        f" {word}" for word in (execution, f"--step {step}" if step else "", "-f" if follow else "") if word
+        f" {word}" for word in (execution, f"--step {step}" if step else "", "--follow" if follow else "") if word
     )
     with remote(f"logs{words}", settings) as there:
         _print(map(_document, _lines(there, there.find(execution), step, follow)), as_json)
@@ -70,7 +70,7 @@ def _document(line: LogLine) -> dict[str, Any]:
 
 
 def _print(lines: Iterator[dict[str, Any]], as_json: bool) -> None:
-    """The lines as they come; as JSON they are the entries of one list, which is complete when the command has ended."""
+    """The lines as they come; as JSON they are one list, which is whole when the command has ended."""
     if as_json:
         before = "["
         for line in lines:

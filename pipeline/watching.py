@@ -72,26 +72,35 @@ def wait(
         reports: tells what is new of a step that runs, or ran when it was last looked at.
     """
     heard: State | None = None
+    running: set[str] = set()
+    ended_before: set[str] = set()
     while True:
         state = State(*aws.patiently(look, lambda text: tell(Notice(text)), sleep))
-        open_before = _running(heard)
+        ended = state.execution.status in ENDED
+        still = _running(state)
+        # A job's last lines become visible late: it is asked again when it is seen to have ended, and once more.
+        last = (running - still) | ended_before
+        if ended and last:
+            sleep(settle_seconds)
+        _report(state, last, reports, tell)
         if state != heard:
             heard = state
             tell(state)
-        ended = state.execution.status in ENDED
-        if ended and open_before:
-            sleep(settle_seconds)
-        for step in state.steps:
-            if step.name in open_before | _running(state):
-                reports(step, tell)
+        _report(state, still, reports, tell)
         if ended:
             return state.execution
+        ended_before, running = running - still, still
         sleep(poll_seconds)
 
 
-def _running(state: State | None) -> set[str]:
-    """The steps whose jobs run."""
-    return {step.name for step in state.steps if step.job_name and step.status in job_logs.RUNNING} if state else set()
+def _report(state: State, names: set[str], reports: Reports, tell: Tell) -> None:
+    for step in state.steps:
+        if step.name in names:
+            reports(step, tell)
+
+
+def _running(state: State) -> set[str]:
+    return {step.name for step in state.steps if step.status in job_logs.RUNNING}
 
 
 @dataclass
@@ -107,7 +116,9 @@ class JobReports:
     _refused: set[str] = field(default_factory=set)
 
     def __call__(self, step: StepSummary, tell: Tell) -> None:
-        """Tell what is new of a step's job."""
+        """Tell what is new of a step's job, once it has one."""
+        if step.job_name is None:
+            return
         if step.type == "Training":
             self._tell("metrics", lambda: self._progress(step), tell)
         self._tell("logs", lambda: self._lines(step), tell)

@@ -139,10 +139,10 @@ def test_start_with_wait_tells_states_metrics_and_log_lines_and_the_outcome(stub
         "execution abcdefghijkl: Executing",
         "Train: Training; step 12/150, loss 0.500",
         "Train algo-1 | one",
-        "Train: Succeeded",
-        "execution abcdefghijkl: Succeeded",
         "Train: Completed; step 150, loss 0.250",
         "Train algo-1 | two",
+        "Train: Succeeded",
+        "execution abcdefghijkl: Succeeded",
     ]
 
 

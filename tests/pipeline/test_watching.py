@@ -46,19 +46,35 @@ def test_each_change_is_told_once_and_the_watch_ends_with_the_execution(sagemake
     assert last == told[-1].execution
 
 
-def test_a_job_is_asked_while_it_runs_and_once_more_when_it_has_ended():
-    done = StepSummary("Train", "Training", "Succeeded", NOON, NOON, job_name="job-1")
-    cached = StepSummary("Preprocess", "Processing", "Succeeded", cached=True, job_name="job-0")
-    looks = iter([("Executing", [cached, RUNS]), ("Executing", [cached, RUNS]), ("Succeeded", [cached, done])])
-    told, slept = [], []
+def watched(*looks):
+    """Names of the steps that were asked, in order, with "|" where the state was told; and the pauses."""
+    heard, slept, answers = [], [], iter(looks)
 
     def look():
-        status, steps = next(looks)
+        status, *steps = next(answers)
         return execution(status), steps
 
-    watching.wait(look, told.append, lambda step, tell: tell(Notice(step.name)), 15, 5, slept.append)
-    assert [event.text for event in told if isinstance(event, Notice)] == ["Train", "Train", "Train"]
-    assert slept == [15, 15, 5]  # the last lines of a job become visible late
+    def tell(event):
+        heard.append("|" if isinstance(event, State) else event.text)
+
+    watching.wait(look, tell, lambda step, tell: tell(Notice(step.name)), 15, 5, slept.append)
+    return "".join(heard), slept
+
+
+def test_a_job_is_asked_while_it_runs_and_for_its_last_lines_before_its_end_is_told():
+    done = StepSummary("T", "Training", "Succeeded", NOON, NOON, job_name="job-1")
+    runs = StepSummary("T", "Training", "Executing", NOON, job_name="job-1")
+    cached = StepSummary("P", "Processing", "Succeeded", cached=True, job_name="job-0")
+    looks = ("Executing", cached, runs), ("Executing", cached, runs), ("Succeeded", cached, done)
+    assert watched(*looks) == ("|TTT|", [15, 15, 5])  # the last lines of a job become visible late
+
+
+def test_a_job_that_ended_is_asked_once_more_while_the_next_one_runs():
+    first = [StepSummary("A", "Training", status, NOON, job_name="a") for status in ("Executing", "Succeeded")]
+    second = StepSummary("B", "Processing", "Executing", NOON, job_name="b")
+    looks = ("Executing", first[0]), ("Executing", first[1], second), ("Executing", first[1], second)
+    end = ("Stopped", first[1], StepSummary("B", "Processing", "Stopped", NOON, job_name="b"))
+    assert watched(*looks, end)[0] == "|AA|BABB|"
 
 
 def test_a_lost_connection_is_outlasted_and_said_once():

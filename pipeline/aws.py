@@ -41,6 +41,7 @@ PATIENCE_SECONDS = 1800  # how long a watcher outlasts a lost connection: a trai
 _PAUSES = (5, 10, 20, 40, 60)  # seconds between its tries; the last one again and again
 _NOT_AUTHORIZED = re.compile(r"(?:User: )?(\S+) is not authorized to perform: ([\w:*-]+)(?: on resource: (\S+))?")
 _ROLE = re.compile(r"arn:[\w-]+:sts::(\d+):assumed-role/([^/]+)/.*")
+_SETTINGS = re.compile(r" --settings \S+")  # the option by which a command means the same place as another
 _NOT_ASSUMED = re.compile(r"\bassume (?:the )?role\W+(arn:[\w-]+:iam::\d+:role/[\w+=,.@/-]*\w)", re.IGNORECASE)
 
 Answer = TypeVar("Answer")
@@ -245,11 +246,14 @@ def _denied(operation: str, message: str) -> str:
 
 
 def _missing(error: Exception, operation: str, message: str, command: str) -> str:
+    place = _SETTINGS.search(command)
+    settings = place[0] if place else ""
     if "NoSuchBucket" in str(error):
         bucket = _answer(error).get("Error", {}).get("BucketName", "that the settings name")
         return f"the bucket {bucket} does not exist; create it or mend the settings, then: {command}"
     if operation.endswith("PipelineExecution") and operation != "StartPipelineExecution":
-        return f"there is no such execution ({message}); see which there are: python pipeline.py list"
+        return f"there is no such execution ({message}); see which there are: python pipeline.py list{settings}"
     if "Pipeline" in operation and "execution" not in message.lower():
-        return f"there is no such pipeline in this account and region ({message}); create it: python pipeline.py upsert"
+        mend = f"create it: python pipeline.py upsert{settings}"
+        return f"there is no such pipeline in this account and region ({message}); {mend}"
     return f"{operation} found nothing ({message}); mend the name, then: {command}"

@@ -15,7 +15,6 @@ from typing import Annotated, Any
 
 from pydantic import Field, RootModel
 
-from pipeline.errors import UserError, did_you_mean
 from pipeline.parameter_values import Value
 from pipeline.schema import InstanceType
 from steps import typed_yaml
@@ -34,7 +33,7 @@ class JobUse:
     Attributes:
         hours: the longest run of the job.
         warm_hours: how long the instances are kept, and paid, after it.
-        dollars: None without a price table.
+        dollars: None without a price.
     """
 
     step: str
@@ -52,10 +51,16 @@ class JobUse:
 
 @dataclass(frozen=True)
 class Usage:
-    """What an execution may use at most. `dollars`: None without a price table."""
+    """What an execution may use at most.
+
+    Attributes:
+        dollars: None without a price table, and where it lacks a price.
+        unpriced: the instance types that the price table lacks.
+    """
 
     jobs: tuple[JobUse, ...]
-    dollars: float | None
+    dollars: float | None = None
+    unpriced: tuple[str, ...] = ()
 
 
 def load_prices(path: Path) -> Mapping[str, float]:
@@ -74,25 +79,18 @@ def usage(
 
     Args:
         values: one for each parameter, as `resolve_parameters` gives them.
-
-    Raises:
-        UserError: the price table lacks an instance type.
     """
-    jobs = list(_jobs(definition["Steps"], values))
+    jobs = tuple(_jobs(definition["Steps"], values))
     if prices is None:
-        return Usage(tuple(jobs), None)
-    missing = sorted({job.instance_type for job in jobs} - prices.keys())
-    if missing:
-        raise UserError(
-            f"prices: there is none for {', '.join(missing)}{did_you_mean(missing[0], prices)}; add a line like "
-            f"`{missing[0]}: 1.23` (dollars an hour)"
-        )
+        return Usage(jobs)
+    unpriced = tuple(sorted({job.instance_type for job in jobs} - prices.keys()))
     priced = tuple(_priced(job, prices) for job in jobs)
-    return Usage(priced, sum(job.dollars or 0 for job in priced))
+    return Usage(priced, None if unpriced else sum(job.dollars or 0 for job in priced), unpriced)
 
 
 def _priced(job: JobUse, prices: Mapping[str, float]) -> JobUse:
-    return replace(job, dollars=job.instance_hours * prices[job.instance_type])
+    price = prices.get(job.instance_type)
+    return job if price is None else replace(job, dollars=job.instance_hours * price)
 
 
 def _jobs(steps: Sequence[Mapping[str, Any]], values: Mapping[str, Value]) -> Iterator[JobUse]:

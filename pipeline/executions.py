@@ -116,8 +116,11 @@ def list_executions(client: Any, pipeline_name: str, limit: int = 20) -> list[Ex
     ]
 
 
-def find(client: Any, pipeline_name: str, execution: str | None = None) -> str:
+def find(client: Any, pipeline_name: str, execution: str | None = None, options: str = "") -> str:
     """The ARN of an execution that is named by its id or ARN, or of the newest one.
+
+    Args:
+        options: what the next command of a message needs to mean the same place.
 
     Raises:
         UserError: the pipeline has not been started yet.
@@ -128,7 +131,7 @@ def find(client: Any, pipeline_name: str, execution: str | None = None) -> str:
         return f"{client.describe_pipeline(PipelineName=pipeline_name)['PipelineArn']}/execution/{execution}"
     newest = list_executions(client, pipeline_name, limit=1)
     if not newest:
-        raise UserError(f"pipeline {pipeline_name} has no executions yet; start one: python pipeline.py start")
+        raise UserError(f"pipeline {pipeline_name} has no executions yet; start one: python pipeline.py start{options}")
     return newest[0].arn
 
 

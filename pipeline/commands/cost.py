@@ -40,8 +40,10 @@ def require_below(usage: Usage, limit: float, command: str) -> None:
         command: what to run again once it is cheaper.
 
     Raises:
-        UserError: there is no price table, or the execution may cost more than the limit.
+        UserError: a price is missing, or the execution may cost more than the limit.
     """
+    if usage.unpriced:
+        raise UserError(f"--max-cost: {unpriced(usage)}, then: {command}")
     if usage.dollars is None:
         raise UserError(
             "--max-cost needs prices: write a table (`ml.m5.xlarge: 0.23`, dollars an hour, a line each) and name it "
@@ -59,18 +61,27 @@ def require_below(usage: Usage, limit: float, command: str) -> None:
 def table(usage: Usage) -> Table:
     """The picture of a usage."""
     drawn = Table("Step", "Instances", "At most", title="A run uses at most", title_justify="left", box=None)
-    if usage.dollars is not None:
+    priced = usage.dollars is not None or bool(usage.unpriced)
+    if priced:
         drawn.add_column("Dollars", justify="right")
     for job in usage.jobs:
-        row = [job.step, _instances(job), _hours(job)]
-        drawn.add_row(*row, *([f"{job.dollars:,.2f}"] if job.dollars is not None else []))
+        dollars = "no price" if job.dollars is None else f"{job.dollars:,.2f}"
+        drawn.add_row(job.step, _instances(job), _hours(job), *([dollars] if priced else []))
     if usage.dollars is not None:
         drawn.add_row("in all", "", "", f"{usage.dollars:,.2f}", style="bold")
     return drawn
 
 
+def unpriced(usage: Usage) -> str:
+    """Which instance types have no price, and how to give them one."""
+    types = ", ".join(usage.unpriced)
+    return f"the price table has none for {types}; add a line like `{usage.unpriced[0]}: 1.23` (dollars an hour)"
+
+
 def sentence(usage: Usage) -> str:
-    """`at most $12.30 for 25.0 instance-hours`, as far as prices are known."""
+    """`at most $12.30 for 25.0 instance-hours`, or why that is not known."""
+    if usage.unpriced:
+        return f"cost not known: {unpriced(usage)}"
     hours = sum(job.instance_hours for job in usage.jobs)
     return f"at most ${usage.dollars:,.2f} for {hours:,.1f} instance-hours (on-demand, without storage)"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline import settings as workflow_settings
-from pipeline.commands.cost import PricesFile, prices_of, table
+from pipeline.commands.cost import PricesFile, prices_of, sentence, table
 from pipeline.commands.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stdout, where
 from pipeline.errors import UserError, problems_error
 from pipeline.parameter_values import resolve_parameters
@@ -79,7 +79,7 @@ def check(
     document = {"settings": str(settings), "usage": dataclasses.asdict(usage) if usage else None}
     if usage and not as_json:
         stdout().print(table(usage))
-        print()
+        print(f"{sentence(usage)}\n" if usage.unpriced else "")
     _conclude(str(settings), document, problems, result, next_command, as_json)
 
 

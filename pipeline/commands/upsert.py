@@ -11,6 +11,7 @@ from rich.text import Text
 
 from pipeline import executions, inputs, pipelines, registry
 from pipeline.assets import Asset
+from pipeline.aws import described
 from pipeline.commands.confirm import Yes, confirm
 from pipeline.commands.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stderr, where
 from pipeline.commands.remote import Remote, remote
@@ -60,7 +61,7 @@ def delete(settings: Settings = DEFAULT_SETTINGS, yes: Yes = False, as_json: AsJ
         there.sagemaker.describe_pipeline(PipelineName=there.name)
         _require_rest(there, options)
         group = workflow.settings.register_model.package_group
-        versions = len(registry.list_models(there.sagemaker, group))
+        versions = len(described(lambda: registry.list_models(there.sagemaker, group)) or [])
         remains = {
             "model_package_group": group,
             "versions": versions,

@@ -297,4 +297,4 @@ def test_a_pipeline_that_is_not_there_says_how_to_create_it(aws, settings) -> No
     finally:
         settings.write_text(text)
     assert done.returncode == 1
-    assert done.stderr.endswith("create it: python pipeline.py upsert\n")
+    assert done.stderr.endswith(f"create it: python pipeline.py upsert --settings {settings}\n")

@@ -60,9 +60,13 @@ def test_a_warm_pool_is_paid_after_the_job():
     assert (job.instance_hours, job.dollars) == (49.0, 343.0)
 
 
-def test_a_type_without_a_price_is_named():
-    with pytest.raises(UserError, match=r"prices: there is none for ml\.g5\.48xlarge; did you mean ml\.g5\.12xlarge"):
-        usage(PRICES, TrainInstanceType="ml.g5.48xlarge")
+def test_a_type_without_a_price_is_named_and_refused_only_where_a_limit_is_set():
+    found = usage(PRICES, TrainInstanceType="ml.g5.48xlarge")
+    line = "the price table has none for ml.g5.48xlarge; add a line like `ml.g5.48xlarge: 1.23` (dollars an hour)"
+    assert (found.dollars, sentence(found)) == (None, f"cost not known: {line}")
+    with pytest.raises(UserError) as caught:
+        require_below(found, 5, "python pipeline.py start")
+    assert str(caught.value) == f"--max-cost: {line}, then: python pipeline.py start"
 
 
 def test_a_limit_without_prices_says_how_to_give_them():

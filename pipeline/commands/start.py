@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -109,7 +109,9 @@ def _start_local(
         if as_json:
             print_json(runs.summary(execution))
         else:
-            print(f"execution {execution.id} started; watch it: python pipeline.py status{options} {execution.id}")
+            print(
+                f"execution {execution.id} started; watch it: python pipeline.py status{options} {execution.id} --wait"
+            )
         return 0
     with watch(stderr) as listen:
         execution = run_execution(root, execution.id, listen)
@@ -142,20 +144,21 @@ class _Request:
     def words(self) -> str:
         """The options again, for a command to repeat."""
         given = [("--set", f"{name}={value}") for name, value in self.overrides.items()]
-        given += [("--name", self.name), ("--token", self.token)]
-        given += [("--max-cost", None if self.max_cost is None else f"{self.max_cost:g}"), ("--prices", self.prices)]
+        limit = None if self.max_cost is None else f"{self.max_cost:g}"
+        given += [("--name", self.name), ("--max-cost", limit), ("--prices", self.prices), ("--token", self.token)]
         words = "".join(f" {option} {shlex.quote(str(value))}" for option, value in given if value is not None)
         return words + (" --wait" if self.wait else "")
 
 
 def _start_on_aws(settings: Path, request: _Request, as_json: bool, options: str) -> int:
-    with remote(f"start{request.words}", settings, changes=True) as there:
+    # An error may hide that AWS did start: the command to run again carries the token, and starts no second execution.
+    token = request.token or uuid.uuid4().hex
+    with remote(f"start{replace(request, token=token).words}", settings, changes=True) as there:
         # What is deployed is what will run, whatever the files beside this command say by now.
         deployed = json.loads(there.sagemaker.describe_pipeline(PipelineName=there.name)["PipelineDefinition"])
         overrides, assets = _checked(there.workflow, deployed, request.overrides)
         _require_affordable(there.workflow, deployed, request, f"python pipeline.py start{request.words}{options}")
         upload(there, assets)
-        token = request.token or uuid.uuid4().hex
         arn = aws_executions.start(there.sagemaker, there.name, overrides, request.name, token)
         execution_id = arn.rpartition("/")[2]
         stderr.print(f"execution {execution_id} started", highlight=False)

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import boto3
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from botocore.stub import ANY, Stubber
 
 from pipeline import aws, cli
@@ -162,6 +163,26 @@ def test_a_failed_execution_ends_the_wait_with_1_the_mend_and_the_next_commands(
         f"see why: python pipeline.py logs{options} abcdefghijkl",
         f"mend it and go on: python pipeline.py retry{options} abcdefghijkl",
     ]
+
+
+@pytest.mark.usefixtures("nothing_to_upload")
+def test_a_start_whose_answer_was_lost_can_be_repeated_without_a_second_execution(stubs, run, definition, monkeypatch):
+    sent = []
+
+    def lose(params, **_):
+        sent.append(params["ClientRequestToken"])
+        raise EndpointConnectionError(endpoint_url="https://sagemaker")
+
+    events = stubs["sagemaker"].client.meta.events
+    events.register("provide-client-params.sagemaker.StartPipelineExecution", lose, unique_id="lose")
+    identify(stubs)
+    add_pipeline(stubs, definition)
+    try:
+        code, _, err = run("start", "--set", "Beta=0.3")
+    finally:
+        events.unregister("provide-client-params.sagemaker.StartPipelineExecution", unique_id="lose")
+    assert code == 1
+    assert err.endswith(f"then: python pipeline.py start --set Beta=0.3 --token {sent[0]}\n")
 
 
 @pytest.mark.usefixtures("nothing_to_upload")

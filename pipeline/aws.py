@@ -41,6 +41,7 @@ PATIENCE_SECONDS = 1800  # how long a watcher outlasts a lost connection: a trai
 _PAUSES = (5, 10, 20, 40, 60)  # seconds between its tries; the last one again and again
 _NOT_AUTHORIZED = re.compile(r"(?:User: )?(\S+) is not authorized to perform: ([\w:*-]+)(?: on resource: (\S+))?")
 _ROLE = re.compile(r"arn:[\w-]+:sts::(\d+):assumed-role/([^/]+)/.*")
+_JOB_NAME = re.compile(r"(-job/pipelines-).+")
 _SETTINGS = re.compile(r" --settings \S+")  # the option by which a command means the same place as another
 _NOT_ASSUMED = re.compile(r"\bassume (?:the )?role\W+(arn:[\w-]+:iam::\d+:role/[\w+=,.@/-]*\w)", re.IGNORECASE)
 
@@ -235,13 +236,15 @@ def _denied(operation: str, message: str) -> str:
     if match is None:
         # The answer names nobody, such as that of a HEAD request.
         return f"these credentials may not do {NEEDED.get(operation, operation)}; allow it in an IAM policy"
-    who, action, resource = match.groups()
+    who, action, resource = match[1], match[2], (match[3] or "").strip("\"'.,")
     if role := _ROLE.fullmatch(who):
         who = f"the role {role[2]} (account {role[1]})"
     target = f" on {resource}" if resource else ""
     if "explicit deny" in message:
         return f"{who} may not do {action}{target}: a policy denies it; have that policy changed"
-    statement = json.dumps({"Effect": "Allow", "Action": action, "Resource": resource or "*"})
+    # Pipelines gives every job a name of its own: allowing this one would not help the next.
+    allowed = _JOB_NAME.sub(r"\1*", resource) or "*"
+    statement = json.dumps({"Effect": "Allow", "Action": action, "Resource": allowed})
     return f"{who} may not do {action}{target}; add to a policy of it {statement}"
 
 

@@ -130,8 +130,14 @@ def test_an_error_is_one_line_that_says_what_to_do(case):
         ("ResourceLimitExceeded: The account-level service limit is 0", "ask for more in Service Quotas"),
         ("CapacityError: Unable to provision requested ML compute capacity", "AWS has no such instance free now"),
         (
-            f"ClientError: User: {ASSUMED} is not authorized to perform: s3:GetObject on resource: arn:aws:s3:::b/k",
+            f'ClientError: User: {ASSUMED} is not authorized to perform: s3:GetObject on resource: "arn:aws:s3:::b/k"',
             '{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/k"}',
+        ),
+        (
+            f"ClientError: Failed to invoke sagemaker:CreateTrainingJob. Error Details: User: {ASSUMED} is not "
+            "authorized to perform: sagemaker:AddTags on resource: "
+            "arn:aws:sagemaker:us-east-1:123456789012:training-job/pipelines-abc-Train-xyz because no policy allows it",
+            '"Resource": "arn:aws:sagemaker:us-east-1:123456789012:training-job/pipelines-*"}',
         ),
     ],
 )

@@ -231,6 +231,7 @@ class _Run:
             folder=executions.job_folder(self.root, self.execution.id, step.name),
             store=self.store,
             registry=registry.home(self.root),
+            mlflow=executions.mlflow_uri(self.root),
             repository=self.repository,
             stop=self.stop,
             on_start=lambda: self._change(record, "Executing"),

@@ -76,11 +76,7 @@ def start(
         check_display_name(display_name)
         request["PipelineExecutionDisplayName"] = display_name
     if client_request_token is not None:
-        if len(client_request_token) not in TOKEN_LENGTHS:
-            raise UserError(
-                f"token: has {len(client_request_token)} characters, must have 32 to 128; make one once for a start "
-                "and its repetitions: uuidgen"
-            )
+        check_token(client_request_token)
         request["ClientRequestToken"] = client_request_token
     return client.start_pipeline_execution(**request)["PipelineExecutionArn"]
 
@@ -93,6 +89,18 @@ def check_display_name(name: str) -> None:
     if len(name) > DISPLAY_NAME_LIMIT or not DISPLAY_NAME.fullmatch(name):
         rule = f"at most {DISPLAY_NAME_LIMIT} letters, digits and inner hyphens"
         raise UserError(f"display name {name!r}: must be {rule}")
+
+
+def check_token(token: str) -> None:
+    """
+    Raises:
+        UserError: an idempotency token that AWS does not take.
+    """
+    if len(token) not in TOKEN_LENGTHS:
+        raise UserError(
+            f"token: has {len(token)} characters, must have {TOKEN_LENGTHS[0]} to {TOKEN_LENGTHS[-1]}; make one once "
+            "for a start and its repetitions: uuidgen"
+        )
 
 
 def list_executions(client: Any, pipeline_name: str, limit: int = 20) -> list[ExecutionSummary]:

@@ -70,6 +70,8 @@ def start(
     options = where(local, settings, local_root)
     if name is not None:
         aws_executions.check_display_name(name)
+    if token is not None:
+        aws_executions.check_token(token)
     if local:
         if token is not None or max_cost is not None or prices is not None:
             raise UserError("--token, --max-cost and --prices are for AWS; a local run costs nothing, leave them out")

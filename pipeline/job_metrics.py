@@ -5,6 +5,7 @@ Is handed its clients. Limits: CloudWatch has a value a minute or so after the j
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,30 +14,48 @@ NAMESPACE = "/aws/sagemaker/TrainingJobs"
 DIMENSION = "TrainingJobName"
 PERIOD_SECONDS = 60
 WINDOW = timedelta(minutes=30)  # a metric that is older than this is not what the job is doing now
-LARGEST = {"train:step", "train:max_steps"}  # counters, of which a minute's last value is wanted
 ENDED = ("Completed", "Failed", "Stopped")
+# What is shown of a running job. CloudWatch takes money for each metric of each request: a cent for a thousand.
+WATCHED = {
+    "train:step": "Maximum",  # a counter, of which a minute's last value is wanted
+    "train:max_steps": "Maximum",
+    "train:loss": "Average",
+    "train:reward_accuracy": "Average",
+    "eval:loss": "Average",
+    "eval:reward_accuracy": "Average",
+}
 
 
 @dataclass(frozen=True)
-class JobProgress:
-    """A training job's phase (such as Downloading, Training, Interrupted) and the last values of its metrics."""
+class TrainingJob:
+    """A training job.
+
+    Attributes:
+        phase: such as Downloading, Training, Interrupted.
+        metrics: the final values that it has so far.
+        declared: the names of all metrics that it reports.
+    """
 
     phase: str
+    ended: bool
     metrics: dict[str, float]
+    declared: tuple[str, ...]
 
 
-def progress(sagemaker: Any, cloudwatch: Any, job_name: str) -> JobProgress:
-    """The phase and the metrics of a training job: CloudWatch's while it runs, the job's own final ones afterwards."""
+def describe(sagemaker: Any, job_name: str) -> TrainingJob:
+    """A training job as it stands."""
     job = sagemaker.describe_training_job(TrainingJobName=job_name)
-    final = {entry["MetricName"]: float(entry["Value"]) for entry in job.get("FinalMetricDataList", [])}
-    if job["TrainingJobStatus"] in ENDED:
-        return JobProgress(job["SecondaryStatus"], final)
-    names = [entry["Name"] for entry in job["AlgorithmSpecification"].get("MetricDefinitions", [])]
-    return JobProgress(job["SecondaryStatus"], final | last_values(cloudwatch, job_name, names))
+    return TrainingJob(
+        job["SecondaryStatus"],
+        job["TrainingJobStatus"] in ENDED,
+        {entry["MetricName"]: float(entry["Value"]) for entry in job.get("FinalMetricDataList", [])},
+        tuple(entry["Name"] for entry in job["AlgorithmSpecification"].get("MetricDefinitions", [])),
+    )
 
 
-def last_values(cloudwatch: Any, job_name: str, names: list[str]) -> dict[str, float]:
-    """The last value of each of these metrics that has one."""
+def last_values(cloudwatch: Any, job_name: str, declared: Sequence[str]) -> dict[str, float]:
+    """The last value of each watched metric that the job declares and that has one."""
+    names = [name for name in WATCHED if name in declared]
     if not names:
         return {}
     now = datetime.now(UTC)
@@ -58,5 +77,4 @@ def _query(identity: str, name: str, job_name: str) -> dict[str, Any]:
         "MetricName": name,
         "Dimensions": [{"Name": DIMENSION, "Value": job_name}],
     }
-    statistic = "Maximum" if name in LARGEST else "Average"
-    return {"Id": identity, "MetricStat": {"Metric": metric, "Period": PERIOD_SECONDS, "Stat": statistic}}
+    return {"Id": identity, "MetricStat": {"Metric": metric, "Period": PERIOD_SECONDS, "Stat": WATCHED[name]}}

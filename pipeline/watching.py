@@ -6,6 +6,8 @@ what is told is drawn by `watch_view`. A lost connection and throttling are outl
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,8 +113,10 @@ class JobReports:
     logs: Any
     cloudwatch: Any
     sleep: Callable[[float], None] = aws.pause
+    clock: Callable[[], float] = time.monotonic
     _tails: dict[str, Tail] = field(default_factory=dict)
     _told: dict[str, Progress] = field(default_factory=dict)
+    _values: dict[str, tuple[float, dict[str, float]]] = field(default_factory=dict)  # job -> (when asked, metrics)
     _refused: set[str] = field(default_factory=set)
 
     def __call__(self, step: StepSummary, tell: Tell) -> None:
@@ -139,12 +143,22 @@ class JobReports:
             tell(event)
 
     def _progress(self, step: StepSummary) -> Sequence[Event]:
-        job = job_metrics.progress(self.sagemaker, self.cloudwatch, str(step.job_name))
-        event = Progress(step.name, job.phase, job.metrics)
+        name = str(step.job_name)
+        job = job_metrics.describe(self.sagemaker, name)
+        metrics = job.metrics if job.ended else job.metrics | self._last_values(name, job.declared)
+        event = Progress(step.name, job.phase, metrics)
         if self._told.get(step.name) == event:
             return []
         self._told[step.name] = event
         return [event]
+
+    def _last_values(self, job_name: str, declared: Sequence[str]) -> dict[str, float]:
+        """What CloudWatch has of a running job; asked no more often than it has something new."""
+        asked, values = self._values.get(job_name, (-math.inf, {}))
+        if self.clock() - asked >= job_metrics.PERIOD_SECONDS:
+            values = job_metrics.last_values(self.cloudwatch, job_name, declared)
+            self._values[job_name] = self.clock(), values
+        return values
 
     def _lines(self, step: StepSummary) -> Sequence[Event]:
         log = self._tails.get(str(step.job_name)) or job_logs.tail(self.logs, step)

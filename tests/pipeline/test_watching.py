@@ -1,6 +1,7 @@
 """Watching an execution: what is told, in which order, and what it outlasts. Jobs' answers with botocore's Stubber."""
 
 import io
+import itertools
 from datetime import timedelta
 
 import boto3
@@ -9,7 +10,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import ANY, Stubber
 from rich.console import Console
 
-from pipeline import executions, job_metrics, watching
+from pipeline import executions, watching
 from pipeline.executions import ExecutionSummary, StepSummary
 from pipeline.job_logs import LogLine
 from pipeline.watch_view import shown
@@ -142,7 +143,9 @@ def add_lines(logs, *events):
 
 
 def reports(clients, **more):
-    return JobReports(*(stubber.client for stubber in clients), **more)
+    """With a clock that goes on by two minutes at every look."""
+    minutes = itertools.count(0, 120)
+    return JobReports(*(stubber.client for stubber in clients), **{"clock": lambda: next(minutes), **more})
 
 
 def test_a_training_job_tells_its_phase_its_newest_metrics_and_its_new_lines(clients):
@@ -160,8 +163,30 @@ def test_a_training_job_tells_its_phase_its_newest_metrics_and_its_new_lines(cli
 def test_an_ended_job_has_its_final_metrics_and_cloudwatch_is_not_asked(clients):
     answer = training("Completed", "Completed", [("train:loss", 0.25)])
     clients[0].add_response("describe_training_job", answer, {"TrainingJobName": "job-1"})
-    found = job_metrics.progress(clients[0].client, clients[2].client, "job-1")
-    assert (found.phase, found.metrics) == ("Completed", {"train:loss": 0.25})
+    add_lines(clients[1])
+    told = []
+    reports(clients)(RUNS, told.append)
+    assert told == [Progress("Train", "Completed", {"train:loss": 0.25})]
+
+
+def test_cloudwatch_is_asked_once_a_minute_and_for_the_shown_metrics_alone(clients):
+    sagemaker, logs, cloudwatch = clients
+    answer = training()
+    answer["AlgorithmSpecification"]["MetricDefinitions"].append({"Name": "train:mfu", "Regex": "x"})
+    times = iter([0, 0, 59, 60, 60])
+    report, told, asked = reports(clients, clock=lambda: next(times)), [], []
+    cloudwatch.client.meta.events.register(
+        "provide-client-params.cloudwatch.GetMetricData", lambda params, **_: asked.append(params), unique_id="asked"
+    )
+    for index in range(3):
+        sagemaker.add_response("describe_training_job", answer)
+        add_lines(logs)
+        if index != 1:
+            add_metrics(cloudwatch, m0=1.0 + index)
+        report(RUNS, told.append)
+    names = [query["MetricStat"]["Metric"]["MetricName"] for query in asked[0]["MetricDataQueries"]]
+    assert (len(asked), names) == (2, ["train:step", "train:loss"])
+    assert [event.metrics["train:step"] for event in told] == [1.0, 3.0]
 
 
 def test_a_log_that_may_not_be_read_is_said_once_and_the_rest_goes_on(clients):

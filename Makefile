@@ -16,7 +16,7 @@ run: $(VENV)/.installed-local
 test: $(VENV)/.installed-test
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 fast: $(VENV)/.installed-test  ## the tests that start no training
 	$(BIN)/python -m pytest -m "not slow"

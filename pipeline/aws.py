@@ -6,10 +6,12 @@ machine never pay for them. Nothing here decides what to call; the modules that 
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.errors import UserError
 
@@ -34,8 +36,16 @@ THROTTLED = {
 MISSING = {"ResourceNotFound", "ResourceNotFoundException", "NoSuchBucket", "NoSuchKey", "NotFound", "404"}
 # A refused HEAD request has no body: what would have been needed is all that can be told.
 NEEDED = {"HeadObject": "s3:GetObject and s3:ListBucket"}
+QUOTA = {"ResourceLimitExceeded", "LimitExceededException", "ServiceQuotaExceededException"}
+PATIENCE_SECONDS = 1800  # how long a watcher outlasts a lost connection: a train's tunnel, a laptop that slept
+_PAUSES = (5, 10, 20, 40, 60)  # seconds between its tries; the last one again and again
 _NOT_AUTHORIZED = re.compile(r"(?:User: )?(\S+) is not authorized to perform: ([\w:*-]+)(?: on resource: (\S+))?")
 _ROLE = re.compile(r"arn:[\w-]+:sts::(\d+):assumed-role/([^/]+)/.*")
+_JOB_NAME = re.compile(r"(-job/pipelines-).+")
+_SETTINGS = re.compile(r" --settings \S+")  # the option by which a command means the same place as another
+_NOT_ASSUMED = re.compile(r"\bassume (?:the )?role\W+(arn:[\w-]+:iam::\d+:role/[\w+=,.@/-]*\w)", re.IGNORECASE)
+
+Answer = TypeVar("Answer")
 
 
 def client(service: str, region: str | None = None, profile: str | None = None) -> Any:
@@ -93,6 +103,74 @@ def described(describe: Callable[[], Any]) -> Any:
         raise
 
 
+def is_denied(error: Exception) -> bool:
+    """Whether AWS refused a call because the caller lacks a permission."""
+    return _code_and_message(error)[0] in DENIED
+
+
+def refusal(error: Exception) -> str:
+    """Who lacks which permission, and the policy statement that would give it."""
+    operation = getattr(error, "operation_name", "the request")
+    return _denied(operation, _code_and_message(error)[1])
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same call may well succeed in a minute: no connection, throttled, or a fault of the service."""
+    from botocore import exceptions
+
+    if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
+        return True
+    status = _answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return _code_and_message(error)[0] in THROTTLED or status >= 500
+
+
+def pause(seconds: float) -> None:
+    """Sleep; a name of its own, so that what waits can be handed something else."""
+    time.sleep(seconds)
+
+
+def patiently(
+    call: Callable[[], Answer],
+    say: Callable[[str], None],
+    sleep: Callable[[float], None] = pause,
+    clock: Callable[[], float] = time.monotonic,
+) -> Answer:
+    """The answer of a call that only reads, tried again while what hinders it may pass; `say` hears of it once.
+
+    For those who watch for hours: boto3's own retries give up within a minute.
+
+    Raises:
+        Exception: the call's own, when it is none that passes or when it has not passed for half an hour.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    begun, tries = clock(), 0
+    while True:
+        try:
+            return call()
+        except (BotoCoreError, ClientError) as error:
+            if not is_passing(error) or clock() - begun > PATIENCE_SECONDS:
+                raise
+            if tries == 0:
+                say(f"AWS does not answer ({_code_and_message(error)[1]}); trying on, the execution is not affected")
+            sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
+            tries += 1
+
+
+def mend(reason: str) -> str:
+    """What to do about a job's or step's failure that is the account's and not the code's; empty for any other.
+
+    Pipelines reports these as the text of a failure reason, hours after the command that started it has ended.
+    """
+    if _NOT_AUTHORIZED.search(reason):
+        return _denied("the request", reason)
+    if "ResourceLimitExceeded" in reason or "service limit" in reason:
+        return "the account's quota is too small; ask for more in Service Quotas (SageMaker, by instance type and use)"
+    if "CapacityError" in reason:
+        return "AWS has no such instance free now; take another type (--set TrainInstanceType=…) or region, or wait"
+    return ""
+
+
 def user_error(error: Exception, command: str) -> UserError:
     """One of boto3's or botocore's errors as one line: what happened, what to do, and the command that comes next."""
     code, message = _code_and_message(error)
@@ -135,10 +213,15 @@ def _service_cause(error: Exception, code: str, message: str, command: str) -> s
     if code in CREDENTIALS_INVALID:
         return f"the credentials are not valid ({code}); check AWS_PROFILE and the access key, then: {command}"
     if code in DENIED:
-        return _denied(operation, message, command)
+        return f"{_denied(operation, message)}, then: {command}"
+    if role := _NOT_ASSUMED.search(message):
+        return (
+            f"SageMaker may not assume the role {role[1]}; let its trust policy name the service "
+            f"sagemaker.amazonaws.com (the settings' role_arn), then: {command}"
+        )
     if code in THROTTLED:
         return f"{operation} is being throttled, after several tries; wait a minute, then: {command}"
-    if code in ("ResourceLimitExceeded", "LimitExceededException"):
+    if code in QUOTA:
         return f"{operation} hit a quota ({message}); ask for more in Service Quotas, then: {command}"
     if is_missing(error):
         return _missing(error, operation, message, command)
@@ -147,23 +230,33 @@ def _service_cause(error: Exception, code: str, message: str, command: str) -> s
     return f"{message}; mend it, then: {command}"
 
 
-def _denied(operation: str, message: str, command: str) -> str:
+def _denied(operation: str, message: str) -> str:
+    """Who may not do what, and the policy statement that would allow it, without what comes next."""
     match = _NOT_AUTHORIZED.search(message)
-    who, action, resource = match.groups() if match else ("these credentials", NEEDED.get(operation, operation), None)
+    if match is None:
+        # The answer names nobody, such as that of a HEAD request.
+        return f"these credentials may not do {NEEDED.get(operation, operation)}; allow it in an IAM policy"
+    who, action, resource = match[1], match[2], (match[3] or "").strip("\"'.,")
     if role := _ROLE.fullmatch(who):
         who = f"the role {role[2]} (account {role[1]})"
     target = f" on {resource}" if resource else ""
     if "explicit deny" in message:
-        return f"{who} may not do {action}{target}: a policy denies it; have that policy changed, then: {command}"
-    return f"{who} may not do {action}{target}; allow it in an IAM policy, then: {command}"
+        return f"{who} may not do {action}{target}: a policy denies it; have that policy changed"
+    # Pipelines gives every job a name of its own: allowing this one would not help the next.
+    allowed = _JOB_NAME.sub(r"\1*", resource) or "*"
+    statement = json.dumps({"Effect": "Allow", "Action": action, "Resource": allowed})
+    return f"{who} may not do {action}{target}; add to a policy of it {statement}"
 
 
 def _missing(error: Exception, operation: str, message: str, command: str) -> str:
+    place = _SETTINGS.search(command)
+    settings = place[0] if place else ""
     if "NoSuchBucket" in str(error):
         bucket = _answer(error).get("Error", {}).get("BucketName", "that the settings name")
         return f"the bucket {bucket} does not exist; create it or mend the settings, then: {command}"
     if operation.endswith("PipelineExecution") and operation != "StartPipelineExecution":
-        return f"there is no such execution ({message}); see which there are: python pipeline.py list"
+        return f"there is no such execution ({message}); see which there are: python pipeline.py list{settings}"
     if "Pipeline" in operation and "execution" not in message.lower():
-        return f"there is no such pipeline in this account and region ({message}); create it: python pipeline.py upsert"
+        mend = f"create it: python pipeline.py upsert{settings}"
+        return f"there is no such pipeline in this account and region ({message}); {mend}"
     return f"{operation} found nothing ({message}); mend the name, then: {command}"

@@ -15,13 +15,16 @@ from pipeline.commands import (
     compare,
     definition,
     deploy,
+    describe,
     executions,
     infrastructure,
+    logs,
     models,
     schedules,
     start,
     triggers,
     try_version,
+    upsert,
 )
 from pipeline.errors import UserError
 from steps.contract import StepError
@@ -38,13 +41,15 @@ app = typer.Typer(
 app.command()(definition.check)
 app.command("definition")(definition.print_definition)
 app.command()(definition.show)
-app.command()(start.upsert)
+app.command()(upsert.upsert)
 app.command()(start.start)
 app.command()(executions.status)
 app.command("list")(executions.list_executions)
-app.command()(executions.logs)
+app.command()(describe.describe)
+app.command()(logs.logs)
 app.command()(executions.stop)
 app.command()(executions.retry)
+app.command()(upsert.delete)
 app.command()(models.models)
 app.command()(models.approve)
 app.command()(models.reject)

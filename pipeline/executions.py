@@ -1,28 +1,23 @@
-"""Pipelines and their executions on AWS: upsert, start, watch, logs, stop, retry.
+"""Executions on AWS: start, find, list, how one stands and with which parameters it ran, stop, retry.
 
 Every function is handed its client and lets AWS's errors through (aws.translated makes them readable). Imports neither
-boto3 nor the SageMaker SDK. Limits: a definition travels inline, so at most 1,048,576 characters of it.
+boto3 nor the SageMaker SDK. Watching one is `watching`'s; the pipeline that is executed is `pipelines`'.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any
 
-from pipeline.aws import described, is_missing
-from pipeline.content import input_files
 from pipeline.errors import UserError
 
 ENDED = ("Succeeded", "Failed", "Stopped", "CompletedWithFailures")
-POLL_SECONDS = 15
-LOG_GROUPS = {"Training": "/aws/sagemaker/TrainingJobs", "Processing": "/aws/sagemaker/ProcessingJobs"}
-STREAMS_LIMIT = 100  # streams that one FilterLogEvents call takes
+RUNNING = ("Executing", "Stopping")
+EXIT_CODES = {"Succeeded": 0, "Stopped": 130}
 STEP_TYPES = {"TrainingJob": "Training", "ProcessingJob": "Processing", "TransformJob": "Transform"}
 DISPLAY_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
 DISPLAY_NAME_LIMIT = 82
@@ -31,7 +26,10 @@ TOKEN_LENGTHS = range(32, 129)
 
 @dataclass(frozen=True)
 class ExecutionSummary:
-    """One execution of a pipeline. A list of executions does not say when each ended."""
+    """One execution of a pipeline. A list of executions does not say when each ended.
+
+    `name`: the display name that it was started with.
+    """
 
     id: str
     arn: str
@@ -40,6 +38,7 @@ class ExecutionSummary:
     started: datetime | None = None
     ended: datetime | None = None
     failure_reason: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,67 +54,6 @@ class StepSummary:
     cached: bool = False
     job_name: str | None = None
     output: str | None = None
-
-
-@dataclass(frozen=True)
-class LogLine:
-    """One line of a job's log; the stream tells the node."""
-
-    time: datetime
-    stream: str
-    message: str
-
-
-Listener = Callable[[ExecutionSummary, list[StepSummary]], None]
-
-
-def upsert(
-    sagemaker: Any,
-    definition_json: str,
-    name: str,
-    role_arn: str,
-    tags: Mapping[str, str] | None = None,
-    description: str | None = None,
-) -> Literal["created", "updated", "unchanged"]:
-    """Create the pipeline, or bring what is deployed to this definition, role, description and these tags.
-
-    Tags that were put on the pipeline elsewhere stay.
-    """
-    wanted = {"PipelineDefinition": definition_json, "RoleArn": role_arn}
-    if description is not None:
-        wanted["PipelineDescription"] = description
-    deployed = described(lambda: sagemaker.describe_pipeline(PipelineName=name))
-    if deployed is None:
-        sagemaker.create_pipeline(PipelineName=name, **wanted, Tags=_tag_list(tags))
-        return "created"
-    changed = any(deployed.get(key) != wanted[key] for key in wanted.keys() - {"PipelineDefinition"})
-    if changed or json.loads(deployed["PipelineDefinition"]) != json.loads(definition_json):
-        sagemaker.update_pipeline(PipelineName=name, **wanted)
-        changed = True
-    return "updated" if _add_tags(sagemaker, deployed["PipelineArn"], tags) or changed else "unchanged"
-
-
-def ensure_model_group(sagemaker: Any, group: str, tags: Mapping[str, str] | None = None) -> bool:
-    """Create the model package group that versions are registered in, unless it is there; whether it was created."""
-    if described(lambda: sagemaker.describe_model_package_group(ModelPackageGroupName=group)) is not None:
-        return False
-    sagemaker.create_model_package_group(ModelPackageGroupName=group, Tags=_tag_list(tags))
-    return True
-
-
-def upload_assets(s3: Any, assets: Mapping[str, Path]) -> list[str]:
-    """Upload local files, and folders file by file, to their S3 URIs; returns the URIs that were not there yet.
-
-    Keys are content-addressed: an object that exists has this content already and is not touched.
-    """
-    uploaded = []
-    for uri, path in sorted(assets.items()):
-        for object_uri, file in _files(uri, Path(path)):
-            bucket, _, key = object_uri.removeprefix("s3://").partition("/")
-            if described(lambda where=(bucket, key): s3.head_object(Bucket=where[0], Key=where[1])) is None:
-                s3.upload_file(str(file), bucket, key)  # in parts where it is large; appears whole or not at all
-                uploaded.append(object_uri)
-    return uploaded
 
 
 def start(
@@ -135,15 +73,34 @@ def start(
         "PipelineParameters": [{"Name": name, "Value": value} for name, value in parameters.items()],
     }
     if display_name is not None:
-        if len(display_name) > DISPLAY_NAME_LIMIT or not DISPLAY_NAME.fullmatch(display_name):
-            rule = f"at most {DISPLAY_NAME_LIMIT} letters, digits and inner hyphens"
-            raise UserError(f"display name {display_name!r}: must be {rule}")
+        check_display_name(display_name)
         request["PipelineExecutionDisplayName"] = display_name
     if client_request_token is not None:
-        if len(client_request_token) not in TOKEN_LENGTHS:
-            raise UserError(f"request token: has {len(client_request_token)} characters, must have 32 to 128")
+        check_token(client_request_token)
         request["ClientRequestToken"] = client_request_token
     return client.start_pipeline_execution(**request)["PipelineExecutionArn"]
+
+
+def check_display_name(name: str) -> None:
+    """
+    Raises:
+        UserError: a display name that AWS does not take.
+    """
+    if len(name) > DISPLAY_NAME_LIMIT or not DISPLAY_NAME.fullmatch(name):
+        rule = f"at most {DISPLAY_NAME_LIMIT} letters, digits and inner hyphens"
+        raise UserError(f"display name {name!r}: must be {rule}")
+
+
+def check_token(token: str) -> None:
+    """
+    Raises:
+        UserError: an idempotency token that AWS does not take.
+    """
+    if len(token) not in TOKEN_LENGTHS:
+        raise UserError(
+            f"token: has {len(token)} characters, must have {TOKEN_LENGTHS[0]} to {TOKEN_LENGTHS[-1]}; make one once "
+            "for a start and its repetitions: uuidgen"
+        )
 
 
 def list_executions(client: Any, pipeline_name: str, limit: int = 20) -> list[ExecutionSummary]:
@@ -161,13 +118,17 @@ def list_executions(client: Any, pipeline_name: str, limit: int = 20) -> list[Ex
             entry.get("PipelineExecutionStatus", ""),
             started=entry.get("StartTime"),
             failure_reason=entry.get("PipelineExecutionFailureReason") or None,
+            name=entry.get("PipelineExecutionDisplayName") or None,
         )
         for entry in found
     ]
 
 
-def find(client: Any, pipeline_name: str, execution: str | None = None) -> str:
+def find(client: Any, pipeline_name: str, execution: str | None = None, options: str = "") -> str:
     """The ARN of an execution that is named by its id or ARN, or of the newest one.
+
+    Args:
+        options: what the next command of a message needs to mean the same place.
 
     Raises:
         UserError: the pipeline has not been started yet.
@@ -178,7 +139,7 @@ def find(client: Any, pipeline_name: str, execution: str | None = None) -> str:
         return f"{client.describe_pipeline(PipelineName=pipeline_name)['PipelineArn']}/execution/{execution}"
     newest = list_executions(client, pipeline_name, limit=1)
     if not newest:
-        raise UserError(f"pipeline {pipeline_name} has no executions yet; start one: python pipeline.py start")
+        raise UserError(f"pipeline {pipeline_name} has no executions yet; start one: python pipeline.py start{options}")
     return newest[0].arn
 
 
@@ -192,6 +153,7 @@ def status(client: Any, arn: str) -> tuple[ExecutionSummary, list[StepSummary]]:
         started=answer.get("CreationTime"),
         ended=answer.get("LastModifiedTime") if state in ENDED else None,
         failure_reason=answer.get("FailureReason") or None,
+        name=answer.get("PipelineExecutionDisplayName") or None,
     )
     pages = client.get_paginator("list_pipeline_execution_steps").paginate(
         PipelineExecutionArn=arn, SortOrder="Ascending"
@@ -199,48 +161,17 @@ def status(client: Any, arn: str) -> tuple[ExecutionSummary, list[StepSummary]]:
     return summary, [_step(entry) for page in pages for entry in page.get("PipelineExecutionSteps", [])]
 
 
-def wait(
-    client: Any,
-    arn: str,
-    listen: Listener,
-    poll_seconds: float = POLL_SECONDS,
-    sleep: Callable[[float], None] = time.sleep,
-) -> ExecutionSummary:
-    """Watch an execution until it has ended; `listen` hears of the first state and of every change after it."""
-    heard = None
-    while True:
-        summary, steps = status(client, arn)
-        if (summary, steps) != heard:
-            heard = (summary, steps)
-            listen(summary, steps)
-        if summary.status in ENDED:
-            return summary
-        sleep(poll_seconds)
+def parameters(client: Any, arn: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """The values that an execution was started with, and the definition that it ran."""
+    pages = client.get_paginator("list_pipeline_parameters_for_execution").paginate(PipelineExecutionArn=arn)
+    given = {entry["Name"]: entry["Value"] for page in pages for entry in page.get("PipelineParameters", [])}
+    answer = client.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
+    return given, json.loads(answer["PipelineDefinition"])
 
 
-def logs(logs_client: Any, step: StepSummary, since: datetime | None = None) -> Iterator[LogLine]:
-    """The lines that a step's job has logged so far (or since a moment), of all of its nodes.
-
-    A job that has not logged anything yet has no lines. A cached step has the log of the job that once ran for it.
-
-    Raises:
-        UserError: steps of this type run no job.
-    """
-    if step.type and step.type not in LOG_GROUPS:
-        raise UserError(f"step {step.name}: a {step.type} step runs no job and has no log")
-    if step.job_name is None:
-        return
-    group = LOG_GROUPS[step.type]
-    request: dict[str, Any] = {"logGroupName": group}
-    if since is not None:
-        request["startTime"] = int(since.timestamp() * 1000)
-    streams = _streams(logs_client, group, f"{step.job_name}/")  # without the "/", job-1 would also give job-10's log
-    for first in range(0, len(streams), STREAMS_LIMIT):
-        request["logStreamNames"] = streams[first : first + STREAMS_LIMIT]
-        for page in logs_client.get_paginator("filter_log_events").paginate(**request):
-            for event in page["events"]:
-                moment = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
-                yield LogLine(moment, event["logStreamName"], event["message"].rstrip("\n"))
+def exit_code(status: str) -> int:
+    """The exit code that tells an execution's outcome: 0 when it succeeded, 130 when it was stopped, 1 otherwise."""
+    return EXIT_CODES.get(status, 1)
 
 
 def stop(client: Any, arn: str) -> None:
@@ -251,30 +182,6 @@ def stop(client: Any, arn: str) -> None:
 def retry(client: Any, arn: str) -> None:
     """Go on with a failed or stopped execution from the step that failed, with the same parameters."""
     client.retry_pipeline_execution(PipelineExecutionArn=arn)
-
-
-def _tag_list(tags: Mapping[str, str] | None) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in sorted((tags or {}).items())]
-
-
-def _add_tags(sagemaker: Any, arn: str, tags: Mapping[str, str] | None) -> bool:
-    """Set the tags that the pipeline lacks or has with another value; whether there were any."""
-    if not tags:
-        return False
-    pages = sagemaker.get_paginator("list_tags").paginate(ResourceArn=arn)
-    present = {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
-    lacking = {key: value for key, value in tags.items() if present.get(key) != value}
-    if lacking:
-        sagemaker.add_tags(ResourceArn=arn, Tags=_tag_list(lacking))
-    return bool(lacking)
-
-
-def _files(uri: str, path: Path) -> Iterator[tuple[str, Path]]:
-    if path.is_file():
-        yield uri, path
-        return
-    for name, file in input_files(path).items():
-        yield f"{uri.rstrip('/')}/{name}", file
 
 
 def _execution(arn: str, state: str, **more: Any) -> ExecutionSummary:
@@ -296,15 +203,3 @@ def _step(entry: dict[str, Any]) -> StepSummary:
         job_name=arn.rpartition("/")[2] if arn and kind in STEP_TYPES else None,
         output=details.get("Outcome") or details.get("ErrorMessage") or (None if kind in STEP_TYPES else arn),
     )
-
-
-def _streams(logs_client: Any, group: str, prefix: str) -> list[str]:
-    from botocore.exceptions import ClientError
-
-    pages = logs_client.get_paginator("describe_log_streams").paginate(logGroupName=group, logStreamNamePrefix=prefix)
-    try:
-        return [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
-    except ClientError as error:
-        if is_missing(error):  # the account has never run such a job: the group comes with the first one
-            return []
-        raise

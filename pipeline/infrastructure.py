@@ -65,6 +65,7 @@ def create_change_set(
     stack: str,
     template: str,
     parameters: Mapping[str, str],
+    tags: Mapping[str, str],
     name: str,
     sleep: Callable[[float], None] = time.sleep,
 ) -> ChangeSet | None:
@@ -103,7 +104,7 @@ def create_change_set(
         Parameters=given,
         Capabilities=CAPABILITIES,
         ImportExistingResources=True,  # a bucket that an earlier stack left, a group that `upsert` made
-        Tags=[{"Key": "project", "Value": "dpo-pipeline"}],
+        Tags=[{"Key": key, "Value": value} for key, value in sorted(tags.items())],
     )
     while True:
         answer = cloudformation.describe_change_set(StackName=stack, ChangeSetName=name)

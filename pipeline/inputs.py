@@ -43,9 +43,7 @@ def resolve_inputs(workflow: Workflow, overrides: Mapping[str, str]) -> tuple[di
             raise UserError(f"{name}: {given}: there is no such file or folder; name one, or an s3:// URI")
         if name == "ModelUri":
             check_folder(path)
-        asset = Asset(
-            asset_uri(path, f"s3://{workflow.account.bucket}/{workflow.account.prefix}/inputs/{folder}"), path
-        )
+        asset = Asset(asset_uri(path, f"{workflow.account.inputs_uri}/{folder}"), path)
         resolved[name] = asset.uri
         added.append(asset)
     defaults = {

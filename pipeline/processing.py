@@ -73,6 +73,7 @@ def processing_step(
             ]
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": int(max_runtime_hours * 3600)},
+        **scope.workflow.job_tags,
     }
     files = tuple(PropertyFile(file, output, path) for file, (output, path) in property_files.items())
     return RequestStep(

@@ -16,7 +16,9 @@ from pipeline.settings import Workflow
 
 def render(workflow: Workflow) -> str:
     """The definition as JSON text; the same settings give the same bytes."""
-    logging.getLogger("sagemaker").setLevel(logging.WARNING)  # it announces configuration files that are not there
+    # The SDK turns every library's notes on: configuration files that are not there, where credentials were found.
+    for name in ("sagemaker", "botocore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     with _environment(AWS_DEFAULT_REGION=workflow.account.region, AWS_EC2_METADATA_DISABLED="true"):
         from pipeline import definition
 

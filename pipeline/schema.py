@@ -19,6 +19,13 @@ Layout = Literal[  # the names in steps/preprocess/formats.py, which imports wha
     "json-columns",
 ]  # fmt: skip
 Column = Annotated[str | None, Field(min_length=1, max_length=200)]
+_TAG_TEXT = r"^[\w .:/=+@-]*$"
+TagKey = Annotated[str, Field(min_length=1, max_length=128, pattern=_TAG_TEXT)]
+TagValue = Annotated[str, Field(max_length=256, pattern=_TAG_TEXT)]
+Tags = Annotated[  # a resource has at most 50; the account's and the workflow's come together
+    dict[TagKey, TagValue],
+    Field(max_length=25, description="On the pipeline, its jobs and the model package group; a workflow's go first."),
+]
 
 
 class Section(BaseModel):
@@ -59,6 +66,15 @@ class Account(Section):
     prefix: str = Field("dpo", pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]*[A-Za-z0-9]$", description="Key prefix in it.")
     images: Images
     automation: Automation | None = Field(None, description="Only for schedules and triggers.")
+    tags: Tags = {}
+    prices: str | None = Field(
+        None, description="Table of prices (YAML), beside this file; `check` and `start` use it."
+    )
+
+    @property
+    def inputs_uri(self) -> str:
+        """The prefix of all inputs that are uploaded, each under a content-addressed key."""
+        return f"s3://{self.bucket}/{self.prefix}/inputs"
 
 
 class Columns(Section):
@@ -128,6 +144,16 @@ class Train(Section):
     )
     spot: bool = Field(False, description="Managed spot training; checkpoints make interruptions cheap.")
     spot_max_wait_hours: Hours = Field(48, description="Longest wait and run together; used with spot only.")
+    keep_alive_minutes: int | None = Field(
+        None, ge=1, le=60, description="Keep the instances warm, and paid, for the next run; not with spot."
+    )
+
+    @field_validator("keep_alive_minutes")
+    @classmethod
+    def _no_warm_pool_of_spot_instances(cls, minutes: int | None, info: ValidationInfo) -> int | None:
+        if minutes is not None and info.data.get("spot"):
+            raise ValueError("a warm pool cannot be of spot instances; leave out one of keep_alive_minutes and spot")
+        return minutes
 
 
 class Gate(Section):
@@ -188,3 +214,5 @@ class WorkflowFile(Section):
     merge: Merge = Merge()
     register_model: Register = Field(alias="register")
     cache: Cache = Cache()
+    max_parallel_steps: int | None = Field(None, ge=1, description="Steps of one execution that may run at once.")
+    tags: Tags = {}

@@ -7,7 +7,7 @@ workflows) and the recipe (flat training arguments, which only `steps/train` int
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -47,10 +47,25 @@ class Workflow:
     code_version: str  # hash of the code that the containers run, with or without git
     assets: tuple[Asset, ...]
     recipe_key: str
+    prices: Path | None  # the user's table, for upper bounds in dollars
 
     @property
     def base_uri(self) -> str:
         return f"s3://{self.account.bucket}/{self.account.prefix}/{self.settings.pipeline_name}"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return self.account.tags | self.settings.tags
+
+    @property
+    def job_tags(self) -> dict[str, list[dict[str, str]]]:
+        """The member of a job's request that carries the tags; nothing where there are none."""
+        return {"Tags": tag_list(self.tags)} if self.tags else {}
+
+
+def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Tags as the API takes them."""
+    return [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
 
 
 def load(path: Path) -> Workflow:
@@ -85,10 +100,13 @@ class _Reading:
         if settings is None:
             return None
         beside = self.path.parent
-        account = self._try(lambda: typed_yaml.load(beside / settings.account, Account))
+        account_path = beside / settings.account
+        account = self._try(lambda: typed_yaml.load(account_path, Account))
         recipe_path = beside / settings.recipe
         recipe = self._try(lambda: train_arguments.load(recipe_path))
         self._look(settings, recipe)
+        if account:
+            self._look_at("prices", account.prices, account_path.parent)
         if account and settings.preprocess.engine == "spark" and account.images.spark is None:
             mend = f"build and push containers/spark/Dockerfile, then name it as images.spark in {settings.account}"
             self._problem(f"preprocess.engine: spark: there is no image for it; {mend}")
@@ -142,7 +160,7 @@ class _Reading:
     def _assembled(
         self, settings: WorkflowFile, account: Account, recipe: TrainArguments, recipe_path: Path
     ) -> Workflow:
-        inputs = f"s3://{account.bucket}/{account.prefix}/inputs"
+        inputs = account.inputs_uri
         preprocess, beside = settings.preprocess, self.path.parent
 
         def optional(named: str | None, folder: str) -> Source | None:
@@ -171,6 +189,7 @@ class _Reading:
             code_version=content_key(STEPS),
             assets=(args, *(one.asset for one in sources if one.asset)),
             recipe_key=recipe_key,
+            prices=(beside / settings.account).parent / account.prices if account.prices else None,
         )
 
 

@@ -177,6 +177,8 @@ def _spot_problems(arguments: dict[str, Any]) -> Iterator[str]:
         yield "StoppingCondition.MaxWaitTimeInSeconds: is missing, and managed spot training needs it"
     if not spot and wait is not None:
         yield "StoppingCondition.MaxWaitTimeInSeconds: is only allowed with EnableManagedSpotTraining"
+    if spot and as_dict(arguments.get("ResourceConfig")).get("KeepAlivePeriodInSeconds"):
+        yield "ResourceConfig.KeepAlivePeriodInSeconds: a warm pool cannot be of spot instances"
     if spot and isinstance(wait, int) and isinstance(longest, int) and wait < longest:
         yield f"StoppingCondition.MaxWaitTimeInSeconds: {wait} is below MaxRuntimeInSeconds, {longest}"
 

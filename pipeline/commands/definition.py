@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline import settings as workflow_settings
+from pipeline.commands.cost import PricesFile, prices_of, sentence, table
 from pipeline.commands.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stdout, where
 from pipeline.errors import UserError, problems_error
+from pipeline.parameter_values import resolve_parameters
 
 if TYPE_CHECKING:
     from steps.train.preflight import Preflight
@@ -38,17 +41,21 @@ def check(
     instance_count: InstanceCount = 1,
     model_config: ModelConfig = None,
     rows: Rows = None,
+    prices: PricesFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Check settings, recipe and the rendered definition against the AWS API model; lists all problems at once.
 
-    Where the model's config.json is at hand, a GPU's memory is estimated too; --recipe checks a recipe alone.
+    Where the model's config.json is at hand, a GPU's memory is estimated too; --recipe checks a recipe alone. With
+    a table of prices it tells the most that a run may cost.
     """
     if recipe is not None:
         if settings != DEFAULT_SETTINGS:
             raise UserError("--settings and --recipe: name one of them; a workflow names its recipe itself")
         if instance_count != 1 and instance_type is None:
             raise UserError("--instance-count needs --instance-type: say of which")
+        if prices is not None:
+            raise UserError("--prices: costs are a workflow's; name it with --settings instead of --recipe")
         _check_recipe(recipe, instance_type, instance_count, model_config, rows, as_json)
         return
     if instance_type is not None or instance_count != 1:
@@ -56,17 +63,24 @@ def check(
             "--instance-type and --instance-count belong to --recipe; a workflow names its instances itself"
         )
     workflow, problems = workflow_settings.inspect(settings)
-    result = None
+    result, usage = None, None
     if workflow:
-        from pipeline import preflight
+        from pipeline import costs, preflight
         from pipeline.checks.api_model import check_definition
         from pipeline.rendering import render
 
         result = preflight.of_workflow(workflow, model_config, rows)
         found = preflight.worded(result.problems, settings.parent / workflow.settings.recipe, named=True)
-        problems = [*found, *check_definition(json.loads(render(workflow)))]
+        definition = json.loads(render(workflow))
+        problems = [*found, *check_definition(definition)]
+        if not problems:
+            usage = costs.usage(definition, resolve_parameters(definition, {}), prices_of(workflow, prices))
     next_command = f"python pipeline.py check{where(False, settings)}{_named(model_config)}"
-    _conclude(str(settings), {"settings": str(settings)}, problems, result, next_command, as_json)
+    document = {"settings": str(settings), "usage": dataclasses.asdict(usage) if usage else None}
+    if usage and not as_json:
+        stdout().print(table(usage))
+        print(f"{sentence(usage)}\n" if usage.unpriced else "")
+    _conclude(str(settings), document, problems, result, next_command, as_json)
 
 
 def _check_recipe(

@@ -1,11 +1,13 @@
-"""status, list, logs, stop, retry: look after executions, on AWS or on this machine."""
+"""status, list, stop, retry: look after executions, on AWS or on this machine."""
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline import executions as aws_executions
@@ -24,36 +26,48 @@ from pipeline.commands.options import (
     where,
 )
 from pipeline.commands.remote import remote
-from pipeline.errors import UserError
+from pipeline.commands.watch import watch_here, watch_on_aws
 from pipeline.executions import ExecutionSummary, StepSummary
+from pipeline.watch_view import mending
 
-StepName = Annotated[str | None, typer.Option("--step", help="Step name; without it the failed or the last one.")]
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the execution has ended.")]
+Wait = Annotated[
+    bool, typer.Option("--wait", help="Watch on until it has ended, as start --wait does; the exit code tells how.")
+]
 
 
 def status(
     execution: Execution = None,
+    wait: Wait = False,
     local: Local = False,
     local_root: LocalRoot = LOCAL_ROOT,
     settings: Settings = DEFAULT_SETTINGS,
     as_json: AsJson = False,
 ) -> None:
     """Show an execution and the steps that it has reached."""
+    options = where(local, settings, local_root)
     if local:
-        from pipeline.local import runs
+        from pipeline.local import executions, runs
 
         record = runs.find(local_root, execution)
+        if wait:
+            watch_here(local_root, record.id)
+            record = executions.load(local_root, record.id)
         summary, steps = runs.summary(record), runs.steps(record)
     else:
-        with remote("status", settings) as there:
-            summary, steps = aws_executions.status(there.sagemaker, there.find(execution))
+        words = f"{f' {execution}' if execution else ''}{' --wait' if wait else ''}"
+        with remote(f"status{words}", settings) as there:
+            arn = there.find(execution)
+            if wait:
+                watch_on_aws(there, arn, options)
+            summary, steps = aws_executions.status(there.sagemaker, arn)
     if as_json:
         print_json({**dataclasses.asdict(summary), "steps": [dataclasses.asdict(step) for step in steps]})
-        return
-    _draw(summary, steps)
-    if summary.status == "Failed":
-        options = where(local, settings, local_root)
-        print(f"See why: python pipeline.py logs{options} {summary.id}")
+    else:
+        _draw(summary, steps)
+        if summary.status == "Failed":
+            print(f"See why: python pipeline.py logs{options} {summary.id}")
+    if wait:
+        raise typer.Exit(aws_executions.exit_code(summary.status))
 
 
 def list_executions(
@@ -76,33 +90,11 @@ def list_executions(
     if not found:
         print(f"no executions yet; start one: python pipeline.py start{where(local, settings, local_root)}")
         return
-    table = Table("Execution", "Pipeline", "Status", "Started", "Ended", box=None)
+    table = Table("Execution", "Name", "Pipeline", "Status", "Started", "Ended", box=None)
     for entry in found:
-        table.add_row(entry.id, entry.pipeline, entry.status, moment(entry.started), moment(entry.ended))
+        times = moment(entry.started), moment(entry.ended)
+        table.add_row(entry.id, entry.name or "", entry.pipeline, entry.status, *times)
     stdout().print(table)
-
-
-def logs(
-    execution: Execution = None,
-    step: StepName = None,
-    follow: Follow = False,
-    local: Local = False,
-    local_root: LocalRoot = LOCAL_ROOT,
-    settings: Settings = DEFAULT_SETTINGS,
-) -> None:
-    """Print the log of a step's job."""
-    if local:
-        from pipeline.local import runs
-
-        for line in runs.log_lines(local_root, runs.find(local_root, execution), step, follow=follow):
-            print(line)
-        return
-    if follow:
-        raise UserError("--follow works with --local; on AWS use start --wait, or CloudWatch's live tail")
-    with remote("logs", settings) as there:
-        _, steps = aws_executions.status(there.sagemaker, there.find(execution))
-        for line in aws_executions.logs(there.client("logs"), _chosen(steps, step)):
-            print(f"{line.time.isoformat(timespec='seconds')} {line.message}")
 
 
 def stop(
@@ -110,19 +102,24 @@ def stop(
     local: Local = False,
     local_root: LocalRoot = LOCAL_ROOT,
     settings: Settings = DEFAULT_SETTINGS,
+    as_json: AsJson = False,
 ) -> None:
     """Stop a running execution; `retry` goes on with it."""
+    options = where(local, settings, local_root)
     if local:
         from pipeline.local import executions, runs
 
-        record = runs.find(local_root, execution)
-        executions.stop(local_root, record.id)
-        print(f"execution {record.id} is stopping")
-        return
-    with remote("stop", settings, changes=True) as there:
-        arn = there.find(execution)
-        aws_executions.stop(there.sagemaker, arn)
-    print(f"execution {arn.rpartition('/')[2]} is stopping")
+        found = runs.find(local_root, execution).id
+        executions.stop(local_root, found)
+    else:
+        with remote(f"stop {execution}" if execution else "stop", settings, changes=True) as there:
+            arn = there.find(execution)
+            aws_executions.stop(there.sagemaker, arn)
+        found = arn.rpartition("/")[2]
+    if as_json:
+        print_json({"execution": found, "status": "Stopping"})
+    else:
+        print(f"execution {found} is stopping; go on with it later: python pipeline.py retry{options} {found}")
 
 
 def retry(
@@ -130,46 +127,49 @@ def retry(
     local: Local = False,
     local_root: LocalRoot = LOCAL_ROOT,
     settings: Settings = DEFAULT_SETTINGS,
+    as_json: AsJson = False,
 ) -> None:
     """Go on with a failed or stopped execution from the step that failed, with the same parameters."""
     if local:
-        from pipeline.local import run, runs, summary
-        from pipeline.local.executor import run_execution
-        from pipeline.local.progress import watch
-
-        record = runs.find(local_root, execution)
-        with watch(stderr) as listen:
-            record = run_execution(local_root, record.id, listen)
-        print(summary.text(summary.summarise(local_root, record)))
-        raise typer.Exit(run.exit_code(record.status))
-    with remote("retry", settings, changes=True) as there:
+        raise typer.Exit(_retry_here(execution, local_root, as_json))
+    with remote(f"retry {execution}" if execution else "retry", settings, changes=True) as there:
         arn = there.find(execution)
         aws_executions.retry(there.sagemaker, arn)
-    options = where(False, settings)
-    print(f"execution {arn.rpartition('/')[2]} goes on; watch it: python pipeline.py status{options}")
+    found = arn.rpartition("/")[2]
+    if as_json:
+        print_json({"execution": found, "status": "Executing"})
+    else:
+        options = where(False, settings)
+        print(f"execution {found} goes on; watch it: python pipeline.py status{options} {found} --wait")
 
 
-def _chosen(steps: list[StepSummary], name: str | None) -> StepSummary:
-    if name is not None:
-        for step in steps:
-            if step.name == name:
-                return step
-        raise UserError(f"--step {name}: not among the steps reached: {', '.join(step.name for step in steps)}")
-    jobs = [step for step in steps if step.job_name]
-    failed = [step for step in jobs if step.status == "Failed"]
-    if not jobs:
-        raise UserError("no step has run a job yet; try again in a minute")
-    return (failed or jobs)[-1]
+def _retry_here(execution: str | None, local_root: Path, as_json: bool) -> int:
+    """Run an execution of this machine again, to its end; the exit code."""
+    from pipeline.local import runs, summary
+    from pipeline.local.executor import run_execution
+    from pipeline.local.progress import watch
+
+    record = runs.find(local_root, execution)
+    with watch(stderr) as listen:
+        record = run_execution(local_root, record.id, listen)
+    result = summary.summarise(local_root, record)
+    if as_json:
+        print_json(result)
+    else:
+        print(summary.text(result))
+    return aws_executions.exit_code(record.status)
 
 
 def _draw(summary: ExecutionSummary, steps: list[StepSummary]) -> None:
     console = stdout()
-    reason = f": {summary.failure_reason}" if summary.failure_reason else ""
-    console.print(f"{summary.pipeline} {summary.id} {summary.status}{reason}", highlight=False, soft_wrap=True)
+    name = f" ({summary.name})" if summary.name else ""
+    reason = f": {summary.failure_reason}{mending(summary.failure_reason)}" if summary.failure_reason else ""
+    title = f"{summary.pipeline} {summary.id}{name} {summary.status}{reason}"
+    console.print(title, highlight=False, markup=False, soft_wrap=True)
     table = Table("Step", "Type", "Status", "Started", "Ended", box=None)
     table.add_column("Outcome", overflow="fold")
     for step in steps:
         state = f"{step.status}, cached" if step.cached else step.status
         outcome = (step.failure_reason or step.output or "").splitlines()[:1]
-        table.add_row(step.name, step.type, state, moment(step.started), moment(step.ended), *outcome)
+        table.add_row(step.name, step.type, state, moment(step.started), moment(step.ended), *map(escape, outcome))
     console.print(table)

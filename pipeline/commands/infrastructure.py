@@ -11,6 +11,7 @@ import yaml
 from rich.table import Table
 
 from pipeline import automation, infrastructure, schedules, triggers
+from pipeline.commands.confirm import Yes, confirm
 from pipeline.commands.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stderr, where
 from pipeline.commands.remote import Remote, remote
 from pipeline.commands.start import Assignments
@@ -29,7 +30,6 @@ AUTOMATION = {
 }
 
 Stack = Annotated[str, typer.Option("--stack", help="The CloudFormation stack's name.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def bootstrap(
@@ -48,6 +48,7 @@ def bootstrap(
             stack,
             TEMPLATE.read_text(encoding="utf-8"),
             _parameters(there, cloudformation, stack, overrides),
+            there.workflow.account.tags,
             f"bootstrap-{uuid.uuid4().hex[:12]}",
         )
         if change_set is None:
@@ -55,9 +56,12 @@ def bootstrap(
             values = infrastructure.outputs(infrastructure.find(cloudformation, stack) or {})
         else:
             _show(change_set)
-            if not yes and not _agreed(f"Make these changes in account {_account(there)}?"):
+            question = f"Make these changes in account {_account(there)}?"
+            try:
+                confirm(question, yes, f"python pipeline.py bootstrap{where(False, settings)}")
+            except UserError:
                 infrastructure.discard(cloudformation, change_set)
-                raise UserError("nothing was changed")
+                raise
             values = infrastructure.execute(cloudformation, change_set, _tell)
     account = _account_values(there, values)
     if as_json:
@@ -65,14 +69,6 @@ def bootstrap(
         return
     print(yaml.safe_dump(account, sort_keys=False), end="")
     _compare(there, account, settings)
-
-
-def _agreed(question: str) -> bool:
-    """Whether the user says yes; where nobody can answer, nobody has."""
-    try:
-        return typer.confirm(question, err=True)
-    except typer.Abort:
-        return False
 
 
 def _parameters(there: Remote, cloudformation: Any, stack: str, overrides: Mapping[str, str]) -> dict[str, str]:
@@ -145,8 +141,8 @@ def teardown(stack: Stack = STACK, yes: Yes = False, settings: Settings = DEFAUL
         _tell(f"to be deleted: stack {stack} with its roles, queue, function and schedule group")
         for resource in kept:
             _tell(f"kept: {resource}")
-        if not yes and not _agreed(f"Delete this in account {_account(there)}?"):
-            raise UserError("nothing was deleted")
+        command = f"python pipeline.py teardown{where(False, settings)}"
+        confirm(f"Delete this in account {_account(there)}?", yes, command)
         uses.remove(where(False, settings))
         infrastructure.delete(cloudformation, stack, _tell)
     print(f"stack {stack} deleted")

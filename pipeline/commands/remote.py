@@ -20,6 +20,7 @@ class Remote:
 
     workflow: Workflow
     sagemaker: Any
+    options: str = ""  # that a next command needs to mean the same place
 
     @property
     def name(self) -> str:
@@ -30,7 +31,7 @@ class Remote:
 
     def find(self, execution: str | None) -> str:
         """The ARN of an execution by its id, or of the newest one."""
-        return executions.find(self.sagemaker, self.name, execution)
+        return executions.find(self.sagemaker, self.name, execution, self.options)
 
 
 @contextmanager
@@ -41,9 +42,10 @@ def remote(verb: str, settings: Path, *, changes: bool = False) -> Iterator[Remo
         changes: the verb creates or starts something, so the credentials must be the settings' account's.
     """
     workflow = workflow_settings.load(settings)
-    command = f"python pipeline.py {verb}{where(False, settings)}"
+    options = where(False, settings)
+    command = f"python pipeline.py {verb}{options}"
     with aws.translated(command):
-        there = Remote(workflow, aws.client("sagemaker", workflow.account.region))
+        there = Remote(workflow, aws.client("sagemaker", workflow.account.region), options)
         if changes:
             aws.check_account(there.client("sts"), workflow.account.account_id, command)
         yield there

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from pipeline import automation, schedule_expressions
 from pipeline import schedules as aws_schedules
-from pipeline.commands import start as start_command
 from pipeline.commands.options import (
     DEFAULT_SETTINGS,
     AsJson,
@@ -21,7 +20,8 @@ from pipeline.commands.options import (
     where,
 )
 from pipeline.commands.remote import Remote, remote
-from pipeline.commands.start import Assignments
+from pipeline.commands.start import Assignments, checked
+from pipeline.commands.upsert import upload
 from pipeline.errors import UserError
 from pipeline.parameter_values import parse_assignments
 
@@ -73,8 +73,8 @@ def deployed(there: Remote, overrides: dict[str, str]) -> tuple[str, dict[str, s
         UserError: a parameter is unknown or out of range.
     """
     answer = there.sagemaker.describe_pipeline(PipelineName=there.name)
-    parameters, assets = start_command._checked(there.workflow, json.loads(answer["PipelineDefinition"]), overrides)
-    start_command._upload(there, assets)
+    parameters, assets = checked(there.workflow, json.loads(answer["PipelineDefinition"]), overrides)
+    upload(there, assets)
     return answer["PipelineArn"], parameters
 
 

@@ -1,20 +1,21 @@
-"""upsert and start: deploy the definition, and run it on AWS or on this machine."""
+"""start: run the pipeline that is deployed on AWS, or the settings' own on this machine."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import uuid
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
+from pipeline import costs, inputs
 from pipeline import executions as aws_executions
-from pipeline import inputs
 from pipeline import settings as workflow_settings
 from pipeline.assets import Asset
+from pipeline.commands.cost import MaxCost, PricesFile, prices_of, require_below, sentence
 from pipeline.commands.options import (
     DEFAULT_SETTINGS,
     LOCAL_ROOT,
@@ -26,50 +27,39 @@ from pipeline.commands.options import (
     stderr,
     where,
 )
-from pipeline.commands.remote import Remote, remote
-from pipeline.errors import problems_error
-from pipeline.executions import ExecutionSummary, StepSummary
+from pipeline.commands.remote import remote
+from pipeline.commands.upsert import upload
+from pipeline.commands.watch import ending, watch_on_aws
+from pipeline.errors import UserError, problems_error
+from pipeline.executions import ExecutionSummary
 from pipeline.parameter_values import parse_assignments, resolve_parameters
 from pipeline.parameters import range_problems
-from pipeline.preflight import initial_adapter_problems
 from pipeline.settings import Workflow
 
 Assignments = Annotated[
     list[str], typer.Option("--set", metavar="Name=Value", help="Set a pipeline parameter; may stand several times.")
 ]
-Wait = Annotated[bool, typer.Option("--wait", help="Watch until it has ended; the exit code tells how.")]
-
-
-def upsert(settings: Settings = DEFAULT_SETTINGS, as_json: AsJson = False) -> None:
-    """Check the definition, upload recipe, data and model, and create or update the pipeline on AWS."""
-    from pipeline.checks.api_model import check_definition
-    from pipeline.rendering import render
-
-    options = where(False, settings)
-    with remote("upsert", settings, changes=True) as there:
-        workflow = there.workflow
-        definition = render(workflow)
-        adapter = [f"train.initial_adapter: {text}" for text in initial_adapter_problems(workflow, {}, workflow.assets)]
-        if problems := [*adapter, *check_definition(json.loads(definition))]:
-            raise problems_error(str(settings), problems, f"Mend them, then: python pipeline.py upsert{options}")
-        _upload(there, workflow.assets)
-        aws_executions.ensure_model_group(there.sagemaker, workflow.settings.register_model.package_group)
-        outcome = aws_executions.upsert(
-            there.sagemaker,
-            definition,
-            there.name,
-            workflow.account.role_arn,
-            description=workflow.settings.description or None,
-        )
-    if as_json:
-        print_json({"pipeline": there.name, "outcome": outcome})
-    else:
-        print(f"pipeline {there.name} {outcome}; start it: python pipeline.py start{options}")
+Wait = Annotated[
+    bool, typer.Option("--wait", help="Watch steps, metrics and logs until it has ended; the exit code tells how.")
+]
+Name = Annotated[str | None, typer.Option("--name", help="Display name of the execution.", show_default=False)]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        help="32 to 128 characters; the same one again is the same execution, not a second.",
+        show_default=False,
+    ),
+]
 
 
 def start(
     assignments: Assignments = [],  # noqa: B006 (typer reads the default and never changes it)
     wait: Wait = False,
+    name: Name = None,
+    token: Token = None,
+    max_cost: MaxCost = None,
+    prices: PricesFile = None,
     local: Local = False,
     local_root: LocalRoot = LOCAL_ROOT,
     settings: Settings = DEFAULT_SETTINGS,
@@ -78,15 +68,28 @@ def start(
     """Start an execution, on AWS or with --local on this machine."""
     overrides = parse_assignments(assignments)
     options = where(local, settings, local_root)
+    if name is not None:
+        aws_executions.check_display_name(name)
+    if token is not None:
+        aws_executions.check_token(token)
     if local:
-        code = _start_local(workflow_settings.load(settings), overrides, local_root, wait, as_json, options)
+        if token is not None or max_cost is not None or prices is not None:
+            raise UserError("--token, --max-cost and --prices are for AWS; a local run costs nothing, leave them out")
+        code = _start_local(workflow_settings.load(settings), overrides, name, local_root, wait, as_json, options)
     else:
-        code = _start_on_aws(settings, overrides, wait, as_json, options)
+        request = _Request(overrides, name, token, max_cost, prices, wait)
+        code = _start_on_aws(settings, request, as_json, options)
     raise typer.Exit(code)
 
 
 def _start_local(
-    workflow: Workflow, overrides: dict[str, str], local_root: Path, wait: bool, as_json: bool, options: str
+    workflow: Workflow,
+    overrides: dict[str, str],
+    name: str | None,
+    local_root: Path,
+    wait: bool,
+    as_json: bool,
+    options: str,
 ) -> int:
     from pipeline.local import run, runs, summary
     from pipeline.local.executor import create_execution, run_execution
@@ -96,19 +99,21 @@ def _start_local(
     from pipeline.rendering import render
 
     definition = json.loads(render(workflow))
-    overrides, assets = _checked(workflow, definition, overrides)
+    overrides, assets = checked(workflow, definition, overrides)
     values = resolve_parameters(definition, overrides)
     build_plan(definition, values)  # what cannot run here is said before anything is copied
     root = runs.root_in_use(local_root)
     store = Store(root)
     inputs.provide(assets, store.exists, store.upload)
-    execution = create_execution(root, workflow.settings.pipeline_name, definition, values)
+    execution = create_execution(root, workflow.settings.pipeline_name, definition, values, name)
     if not wait:
         run.start_detached(root, execution.id)
         if as_json:
             print_json(runs.summary(execution))
         else:
-            print(f"execution {execution.id} started; watch it: python pipeline.py status{options} {execution.id}")
+            print(
+                f"execution {execution.id} started; watch it: python pipeline.py status{options} {execution.id} --wait"
+            )
         return 0
     with watch(stderr) as listen:
         execution = run_execution(root, execution.id, listen)
@@ -123,32 +128,66 @@ def _start_local(
                 f"Mend it and go on: python pipeline.py retry{options} {execution.id}",
                 soft_wrap=True,
             )
-    return run.exit_code(execution.status)
+    return aws_executions.exit_code(execution.status)
 
 
-def _start_on_aws(settings: Path, overrides: dict[str, str], wait: bool, as_json: bool, options: str) -> int:
-    with remote("start", settings, changes=True) as there:
+@dataclass(frozen=True)
+class _Request:
+    """What a start on AWS was asked for."""
+
+    overrides: dict[str, str]
+    name: str | None
+    token: str | None
+    max_cost: float | None
+    prices: Path | None
+    wait: bool
+
+    @property
+    def words(self) -> str:
+        """The options again, for a command to repeat."""
+        given = [("--set", f"{name}={value}") for name, value in self.overrides.items()]
+        limit = None if self.max_cost is None else f"{self.max_cost:g}"
+        given += [("--name", self.name), ("--max-cost", limit), ("--prices", self.prices), ("--token", self.token)]
+        words = "".join(f" {option} {shlex.quote(str(value))}" for option, value in given if value is not None)
+        return words + (" --wait" if self.wait else "")
+
+
+def _start_on_aws(settings: Path, request: _Request, as_json: bool, options: str) -> int:
+    # An error may hide that AWS did start: the command to run again carries the token, and starts no second execution.
+    token = request.token or uuid.uuid4().hex
+    with remote(f"start{replace(request, token=token).words}", settings, changes=True) as there:
         # What is deployed is what will run, whatever the files beside this command say by now.
         deployed = json.loads(there.sagemaker.describe_pipeline(PipelineName=there.name)["PipelineDefinition"])
-        overrides, assets = _checked(there.workflow, deployed, overrides)
-        _upload(there, assets)
-        arn = aws_executions.start(there.sagemaker, there.name, overrides, client_request_token=uuid.uuid4().hex)
+        overrides, assets = checked(there.workflow, deployed, request.overrides)
+        _require_affordable(there.workflow, deployed, request, f"python pipeline.py start{request.words}{options}")
+        upload(there, assets)
+        arn = aws_executions.start(there.sagemaker, there.name, overrides, request.name, token)
         execution_id = arn.rpartition("/")[2]
         stderr.print(f"execution {execution_id} started", highlight=False)
-        ended = ExecutionSummary(execution_id, arn, there.name, "Executing")
-        if wait:
-            ended = aws_executions.wait(there.sagemaker, arn, _print_states)
+        ended = ExecutionSummary(execution_id, arn, there.name, "Executing", name=request.name)
+        if request.wait:
+            ended = watch_on_aws(there, arn, options)
     if as_json:
         print_json(ended)
-    elif not wait:
-        print(f"watch it: python pipeline.py status{options} {execution_id}")
+    elif request.wait:
+        print(ending(ended, options))
     else:
-        reason = f": {ended.failure_reason}" if ended.failure_reason else ""
-        print(f"execution {execution_id} {ended.status}{reason}")
-    return 0 if not wait or ended.status == "Succeeded" else 1
+        print(f"watch it: python pipeline.py status{options} {execution_id} --wait")
+    return aws_executions.exit_code(ended.status) if request.wait else 0
 
 
-def _checked(
+def _require_affordable(workflow: Workflow, definition: dict[str, Any], request: _Request, command: str) -> None:
+    """Say what the execution may cost where prices are known, and refuse what is above the limit."""
+    prices = prices_of(workflow, request.prices)
+    if prices is None and request.max_cost is None:
+        return
+    usage = costs.usage(definition, resolve_parameters(definition, request.overrides), prices)
+    if request.max_cost is not None:
+        require_below(usage, request.max_cost, command)
+    stderr.print(sentence(usage), highlight=False)
+
+
+def checked(
     workflow: Workflow, definition: dict[str, Any], overrides: dict[str, str]
 ) -> tuple[dict[str, str], list[Asset]]:
     """The overrides as the definition takes them, and the assets to provide.
@@ -165,18 +204,3 @@ def _checked(
     if problems := values_problems(definition, resolved):
         raise problems_error("parameters", problems, "Mend them with --set Name=Value.")
     return resolved, assets
-
-
-def _upload(there: Remote, assets: Sequence[Asset]) -> None:
-    for asset in assets:
-        if asset.module:
-            inputs.make(asset)
-    aws_executions.upload_assets(there.client("s3"), {asset.uri: asset.path for asset in assets})
-
-
-def _print_states(execution: ExecutionSummary, steps: list[StepSummary]) -> None:
-    table = Table.grid(padding=(0, 2))
-    for step in steps:
-        table.add_row(step.name, step.type, "cached" if step.cached else step.status, step.failure_reason or "")
-    stderr.print(f"[bold]{execution.pipeline} {execution.id} {execution.status}[/bold]")
-    stderr.print(table)

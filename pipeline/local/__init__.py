@@ -6,5 +6,6 @@ stands in for S3, `registry` for the model registry. State lives in one folder, 
     s3/BUCKET/KEY                     objects
     executions/ID/execution.json      what happened; beside it jobs/STEP/log.txt
     registry/GROUP/VERSION/           model packages
+    mlflow.db, mlartifacts/           trainings, as MLflow tracks them
     cache/                            what step caching remembers
 """

@@ -26,6 +26,7 @@ from pipeline.errors import UserError, did_you_mean
 from pipeline.local.files import write_json, write_text
 
 ACCOUNT = "arn:aws:sagemaker:local:000000000000"
+MLFLOW = "mlflow.db"
 DIED = "the process that ran it is gone (killed, or the machine restarted)"
 START_SECONDS = 60  # a created execution that nobody began to run after this long is not going to start
 
@@ -59,6 +60,7 @@ class Execution(BaseModel):
 
     id: str
     pipeline_name: str
+    display_name: str | None = None
     parameters: dict[str, str | int | float | bool]
     status: ExecutionStatus = "Executing"
     failure_reason: str | None = None
@@ -109,6 +111,11 @@ def folder(root: Path, execution_id: str) -> Path:
 def job_folder(root: Path, execution_id: str, step: str) -> Path:
     """The folder of a step's job: log.txt, request.json, and the job's own tree while it lives or after it failed."""
     return folder(root, execution_id) / "jobs" / step
+
+
+def mlflow_uri(root: Path) -> str:
+    """Where trainings are tracked whose recipe names no MLflow."""
+    return f"sqlite:///{root.resolve()}/{MLFLOW}"
 
 
 def create(root: Path, execution: Execution, definition: dict[str, Any]) -> None:

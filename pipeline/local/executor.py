@@ -35,7 +35,11 @@ class ExecutionFailed(Exception):
 
 
 def create_execution(
-    root: Path, pipeline_name: str, definition: dict[str, Any], parameters: Mapping[str, str | int | float | bool]
+    root: Path,
+    pipeline_name: str,
+    definition: dict[str, Any],
+    parameters: Mapping[str, str | int | float | bool],
+    display_name: str | None = None,
 ) -> Execution:
     """Write down an execution that can then be run; `parameters` come from `resolve_parameters`.
 
@@ -46,6 +50,7 @@ def create_execution(
     execution = Execution(
         id=executions.new_id(),
         pipeline_name=pipeline_name,
+        display_name=display_name,
         parameters=dict(parameters),
         created=now(),
         steps=[StepRecord(name=step.name, type=step.type) for step in steps],
@@ -226,6 +231,7 @@ class _Run:
             folder=executions.job_folder(self.root, self.execution.id, step.name),
             store=self.store,
             registry=registry.home(self.root),
+            mlflow=executions.mlflow_uri(self.root),
             repository=self.repository,
             stop=self.stop,
             on_start=lambda: self._change(record, "Executing"),

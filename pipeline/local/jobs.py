@@ -36,6 +36,7 @@ class Job:
     folder: Path
     store: Store
     registry: Path  # the folder of the model packages
+    mlflow: str  # where trainings are tracked that name no MLflow themselves
     repository: Path
     stop: StopRequest
     on_start: Callable[[], None]  # its inputs are in place and its processes begin

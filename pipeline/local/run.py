@@ -13,17 +13,11 @@ import sys
 from pathlib import Path
 
 from pipeline.errors import UserError
+from pipeline.executions import exit_code
 from pipeline.local.container import REPOSITORY
-from pipeline.local.executions import ExecutionStatus, folder
+from pipeline.local.executions import folder
 from pipeline.local.executor import run_execution
 from pipeline.local.progress import watch
-
-_EXIT_CODES: dict[ExecutionStatus, int] = {"Succeeded": 0, "Failed": 1, "Stopped": 130}
-
-
-def exit_code(status: ExecutionStatus) -> int:
-    """The exit code that tells an execution's outcome."""
-    return _EXIT_CODES[status]
 
 
 def run_log(root: Path, execution_id: str) -> Path:

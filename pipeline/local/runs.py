@@ -12,6 +12,7 @@ from pipeline.executions import ExecutionSummary, StepSummary
 from pipeline.local import executions, registry
 from pipeline.local.executions import Execution, StepRecord
 from pipeline.registry import ModelVersion, version_of, with_champions
+from pipeline.watching import Progress, Reports, Tell
 
 POLL_SECONDS = 0.5
 
@@ -30,6 +31,7 @@ def summary(execution: Execution) -> ExecutionSummary:
         execution.created,
         execution.ended,
         execution.failure_reason,
+        execution.display_name,
     )
 
 
@@ -65,16 +67,35 @@ def log_file(execution: Execution, step: str | None) -> Path:
 
 
 def log_lines(root: Path, execution: Execution, step: str | None, *, follow: bool) -> Iterator[str]:
-    """The lines of a step's log; `follow`: go on until the execution has ended."""
+    """The lines of a step's log; `follow`: go on until its job has ended."""
     path = log_file(execution, step)
     with open(path, encoding="utf-8", errors="replace") as file:
         while True:
-            ended = executions.load(root, execution.id).status not in ("Executing", "Stopping")
+            ended = not _writes(executions.load(root, execution.id), path)
             while line := file.readline():
                 yield line.rstrip("\n")
             if ended or not follow:
                 return
             time.sleep(POLL_SECONDS)
+
+
+def _writes(execution: Execution, log: Path) -> bool:
+    """Whether a step that runs now writes that log."""
+    running = ("Starting", "Executing")
+    return any(record.log == str(log) and record.status in running for record in execution.steps)
+
+
+def reports(root: Path, execution_id: str) -> Reports:
+    """What the steps' jobs report of themselves, for `watching`."""
+    told: dict[str, dict[str, float]] = {}
+
+    def report(step: StepSummary, tell: Tell) -> None:
+        metrics = executions.load(root, execution_id).step(step.name).metrics
+        if metrics and told.get(step.name) != metrics:
+            told[step.name] = metrics
+            tell(Progress(step.name, "", metrics))
+
+    return report
 
 
 def models(root: Path, group: str | None = None) -> list[ModelVersion]:

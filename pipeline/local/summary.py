@@ -44,6 +44,8 @@ def summarise(root: Path, execution: Execution) -> dict[str, Any]:
             "approval_status": step.properties["ModelApprovalStatus"],
             "model": str(store.path(uri)),
         }
+    if (root / executions.MLFLOW).is_file():
+        found["mlflow"] = executions.mlflow_uri(root)
     found["logs"] = str(executions.folder(root, execution.id) / "jobs")
     return found
 
@@ -100,5 +102,7 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
             )
         )
         lines.append(("model", registered["model"]))
+    if uri := summary.get("mlflow"):
+        lines.append(("tracked", f"mlflow ui --backend-store-uri {uri}"))
     lines.append(("logs", summary["logs"]))
     return lines

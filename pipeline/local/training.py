@@ -116,6 +116,7 @@ def _configure(
     return {
         "TRAINING_JOB_NAME": job.name,
         "TRAINING_JOB_ARN": job.arn("training-job"),
+        "MLFLOW_TRACKING_URI": job.mlflow,
         "SM_HOSTS": json.dumps(names),
         "SM_CURRENT_HOST": host,
         "SM_NETWORK_INTERFACE_NAME": INTERFACE,

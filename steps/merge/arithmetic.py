@@ -9,6 +9,7 @@ is in memory. DoRA on a weight that is stored as [inputs, outputs] takes norms o
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ class Arithmetic:
     def __init__(self, adapter: TensorFile) -> None:
         self._adapter = adapter
         self._matrix = lru_cache(MATRICES_KEPT)(self._read)
+        self._kept = threading.local()
 
     def tasks(self, base: TensorFile, name: str, change: Change) -> Iterator[Callable[[], torch.Tensor]]:
         """What to call, in any thread, for the bytes of a tensor after its change: in order, flat tensors of uint8.
@@ -73,11 +75,12 @@ class Arithmetic:
             a, b = a.view(product.experts, rank, -1)[which], b.view(len(b), rank, product.experts)[:, :, which]
         left, right = (a.T, b.T) if product.transposed else (b[slice(*product.rows)], a)
         # A copy: which kernel multiplies, and so the last bit, may depend on the address.
-        delta = (left[start:stop].clone(memory_format=torch.contiguous_format) @ right.contiguous()).mul_(product.scale)
+        rows = left[start:stop].clone(memory_format=torch.contiguous_format)
+        delta = torch.mm(rows, right.contiguous(), out=self._scratch("sum", weight.shape)).mul_(product.scale)
         if product.rounded:
             weight.add_(delta.to(weight.dtype))
             return
-        merged = delta.add_(weight)
+        merged = delta.add_(self._scratch("weight", weight.shape).copy_(weight))  # twice as fast as adding two dtypes
         if product.magnitude:
             outputs = 1 if product.transposed else 0
             norm = torch.linalg.norm(merged.T if product.transposed else merged, dim=1)
@@ -85,6 +88,17 @@ class Arithmetic:
             factor = (magnitude if product.transposed else magnitude[start:stop]) / norm
             merged = factor.unsqueeze(1 - outputs) * merged
         weight.copy_(merged)
+
+    def _scratch(self, name: str, shape: torch.Size) -> torch.Tensor:
+        """Float32 memory of this thread, overwritten by its next block: fresh memory would cost a fault a page."""
+        import torch
+
+        size = shape.numel()
+        kept = getattr(self._kept, name, None)
+        if kept is None or len(kept) < size:
+            kept = torch.empty(size, dtype=torch.float32)
+            setattr(self._kept, name, kept)
+        return kept[:size].view(shape)
 
     def _read(self, name: str) -> torch.Tensor:
         import torch

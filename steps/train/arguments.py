@@ -175,7 +175,10 @@ class TrainArguments(BaseModel):
         0.1, ge=0, lt=1, description="Training reward accuracy below this over 5 log entries ends the run."
     )
     dataloader_num_workers: int = Field(0, ge=0, description="Worker processes that collate batches.")
-    mlflow_uri: str | None = Field(None, description="MLflow: a tracking server's ARN or URL, or sqlite:///FILE.")
+    mlflow_uri: str | None = Field(
+        None,
+        description="MLflow: a tracking server's ARN or URL, sqlite:///FILE, or none; default: MLFLOW_TRACKING_URI.",
+    )
     mlflow_experiment_name: str = Field("dpo", min_length=1, description="MLflow experiment.")
     wandb_project: str | None = Field(None, description="Weights & Biases project.")
     run_name: str | None = Field(None, description="The run's name in the trackers.")

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from steps import contract
@@ -20,6 +21,7 @@ REQUEST_SECONDS = 10  # Delivery tries again itself, so that a request need not 
 KEY_TAG = "dpo.run"  # finds the run again when the answer to its creation was lost
 NEVER = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST"}
 REPORT = "data/report.json"
+SQLITE = "sqlite:///"
 
 
 class MlflowRun:
@@ -43,9 +45,15 @@ class MlflowRun:
 
         client = MlflowClient(tracking_uri=self.uri)
         found = client.get_experiment_by_name(self.experiment)
-        experiment = found.experiment_id if found else client.create_experiment(self.experiment)
+        experiment = found.experiment_id if found else client.create_experiment(self.experiment, self._artifacts())
         self.run_id = self._existing(client, experiment) or self._create(client, experiment)
         self._client = client
+
+    def _artifacts(self) -> str | None:
+        """Where the experiment's artifacts lie: beside an SQLite file; MLflow itself would take the working folder."""
+        if not self.uri.startswith(SQLITE):
+            return None
+        return (Path(self.uri.removeprefix(SQLITE)).resolve().parent / "mlartifacts").as_uri()
 
     def _existing(self, client: Any, experiment: str) -> str | None:
         """The id of this run where the server has it, which it then takes up again."""

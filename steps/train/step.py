@@ -48,9 +48,11 @@ def build(scope: Scope, preprocess: RequestStep, champion: RequestStep) -> Reque
             "InstanceType": parameter["TrainInstanceType"],
             "InstanceCount": parameter["TrainInstanceCount"],
             "VolumeSizeInGB": settings.volume_gb,
+            **_keep_alive(settings),
         },
         "StoppingCondition": _stopping(settings),
         "EnableManagedSpotTraining": settings.spot,
+        **workflow.job_tags,
     }
     return RequestStep(
         "Train",
@@ -101,6 +103,11 @@ def checkpoint_uri(scope: Scope, preprocess: RequestStep) -> Join:
 def _channel(name: str, uri: Any) -> dict[str, Any]:
     source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
+
+
+def _keep_alive(settings: Any) -> dict[str, int]:
+    """A warm pool: the next training job of the same instances, volume and role starts on them at once."""
+    return {"KeepAlivePeriodInSeconds": settings.keep_alive_minutes * 60} if settings.keep_alive_minutes else {}
 
 
 def _stopping(settings: Any) -> dict[str, int]:

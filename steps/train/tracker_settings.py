@@ -9,13 +9,24 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from steps.contract import StepError
 from steps.train.arguments import TrainArguments
 
+NO_MLFLOW = "none"
 ARN = re.compile(r"arn:aws[a-z-]*:sagemaker:[^:]+:\d{12}:mlflow-(tracking-server|app)/.+")
+
+
+def with_default(arguments: TrainArguments, environment: Mapping[str, str]) -> TrainArguments:
+    """The arguments with the MLflow that is meant: the named one, or the environment's; `none` is no MLflow at all.
+
+    SageMaker's MlflowConfig and a run on this machine (pipeline/local) say it by MLFLOW_TRACKING_URI.
+    """
+    named = arguments.mlflow_uri or environment.get("MLFLOW_TRACKING_URI") or NO_MLFLOW
+    return arguments.model_copy(update={"mlflow_uri": None if named == NO_MLFLOW else named})
 
 
 def check(arguments: TrainArguments) -> None:

@@ -61,7 +61,7 @@ def main(argv: list[str]) -> None:
     argv, preview_rows = preview.take(argv)
     path, overrides = train_arguments.parse(argv)
     overrides = {key: contract.resolve(value) for key, value in overrides.items()}
-    arguments = train_arguments.load(path, overrides)
+    arguments = tracker_settings.with_default(train_arguments.load(path, overrides), os.environ)
     if preview_rows:
         return show_preview(arguments, preview_rows)
     check_launch(arguments)

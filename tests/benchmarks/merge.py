@@ -9,6 +9,8 @@ The base is a Llama of random weights in bf16, in shards of 500 MB; the adapter 
 - `peft`: transformers loads the base, peft the adapter, `merge_and_unload`, `save_pretrained`; on the smallest size
   only. Its weights are compared with the step's, bit by bit.
 - `copy`: the base's files copied with `shutil.copyfile` in a process of its own.
+- `copy, sha256`: the same, and a hash of every copied file, which the step's manifest has too: without the processor's
+  SHA instructions (`sha_ni`) the hash takes longer than the copy.
 
 The step and the copy put their files on the disk before they end (fsync); peft's way does not. Prints a line a size and
 way: seconds (best of the repeats), MB/s of the base's bytes, peak memory of the process (largest of the repeats). The
@@ -37,7 +39,7 @@ SIZES = {
     },
 }  # fmt: skip
 COPY = """
-import os, shutil, sys
+import hashlib, os, shutil, sys
 from pathlib import Path
 target = Path(sys.argv[2])
 target.mkdir()
@@ -45,6 +47,8 @@ for path in Path(sys.argv[1]).iterdir():
     shutil.copyfile(path, target / path.name)
     with open(target / path.name, "rb") as file:
         os.fsync(file.fileno())
+        if sys.argv[3:]:
+            hashlib.file_digest(file, "sha256")
 """
 PEFT = """
 import sys
@@ -101,6 +105,7 @@ def commands(base: Path, adapter: Path, output: Path) -> dict[str, list[str]]:
         "merge, logits": step,
         "peft": [python, "-c", PEFT, str(base), str(adapter), str(output)],
         "copy": [python, "-c", COPY, str(base), str(output)],
+        "copy, sha256": [python, "-c", COPY, str(base), str(output), "sha256"],
     }
 
 
@@ -155,7 +160,9 @@ def main() -> None:
     asked = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before", flush=True)
     for size in asked.sizes:
-        names = ["merge", "merge, logits", "peft", "copy"] if size == "1.1B" else ["merge", "copy"]
+        names = ["merge", "copy", "copy, sha256"]
+        if size == "1.1B":
+            names += ["merge, logits", "peft"]
         with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
             run(size, names, asked.repeats, Path(folder))
 

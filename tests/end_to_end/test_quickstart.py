@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,6 +21,11 @@ def test_the_quickstart_learns_from_one_half_to_above_nine_tenths(run, tmp_path:
     assert summary["held_out"]["before"]["reward_accuracy"] == 0.5
     assert summary["held_out"]["after"]["reward_accuracy"] > 0.9
     assert summary["registered"] == summary["registered"] | {"version": 1, "variant": "merged"}
+    assert summary["mlflow"] == f"sqlite:///{tmp_path}/mlflow.db"
+    client = MlflowClient(summary["mlflow"])
+    (tracked,) = client.search_runs([client.get_experiment_by_name("dpo").experiment_id])
+    assert tracked.info.status == "FINISHED"
+    assert tracked.data.metrics["final/after/reward_accuracy"] == summary["held_out"]["after"]["reward_accuracy"]
 
 
 @pytest.mark.parametrize("name", REAL_FILES)

@@ -1,18 +1,26 @@
-"""upsert, start, status, list and the registry's commands as processes, against moto's server over HTTP.
+"""upsert, start, list, delete and the registry's commands as processes, against moto's server over HTTP.
 
 moto completes every execution at once and does not list an execution's steps (it answers 500), so `start` runs without
---wait here; watching is tested with botocore's Stubber in test_executions.py.
+--wait here; watching and describing is tested with botocore's Stubber in test_execution_commands.py.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+
+from tests.conftest import ROOT
 
 ACCOUNT = "123456789012"  # moto's
 
@@ -50,23 +58,34 @@ def client(endpoint: str, service: str):
 
 
 @pytest.fixture(scope="module")
-def aws(run, endpoint: str, settings):
-    """Run a command against moto's server."""
-    variables = {
+def access(endpoint: str, settings) -> dict[str, str]:
+    """What leads a process to moto's server."""
+    return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "NO_PROXY": "127.0.0.1",
         "HOME": str(settings.parent),
     }
-    return lambda *words, **more: run("pipeline.py", *words, "--settings", settings, **variables | more)
+
+
+@pytest.fixture(scope="module")
+def variables(clean_environment: dict[str, str], access: dict[str, str]) -> dict[str, str]:
+    """The whole environment of such a process, on a terminal with colours."""
+    return clean_environment | access | {"TERM": "xterm-256color", "COLUMNS": "120"}
+
+
+@pytest.fixture(scope="module")
+def aws(run, access: dict[str, str], settings):
+    """Run a command against moto's server."""
+    return lambda *words, **more: run("pipeline.py", *words, "--settings", settings, **access | more)
 
 
 @pytest.fixture(scope="module")
 def deployed(aws) -> str:
     first, second = (aws("upsert", "--json") for _ in range(2))
     assert first.returncode == 0, first.stderr
-    assert json.loads(first.stdout) == {"outcome": "created", "pipeline": "dpo-quickstart"}
+    assert json.loads(first.stdout) == {"outcome": "created", "pipeline": "dpo-quickstart", "changes": []}
     assert json.loads(second.stdout)["outcome"] == "unchanged"
     return "dpo-quickstart"
 
@@ -79,6 +98,78 @@ def test_upsert_uploads_what_the_definition_refers_to(deployed: str, endpoint: s
     assert client(endpoint, "s3").head_object(Bucket=bucket, Key=key)["ContentLength"] > 0
     groups = client(endpoint, "sagemaker").list_model_package_groups()["ModelPackageGroupSummaryList"]
     assert [group["ModelPackageGroupName"] for group in groups] == ["dpo-quickstart"]
+
+
+@contextmanager
+def edited(path: Path, before: str, after: str) -> Iterator[None]:
+    """The file with other words in it, for as long as the context lasts."""
+    text = path.read_text()
+    assert before in text
+    try:
+        path.write_text(text.replace(before, after))
+        yield
+    finally:
+        path.write_text(text)
+
+
+def test_a_change_is_shown_and_made_only_with_a_yes(deployed: str, aws, endpoint: str, settings) -> None:
+    sagemaker = client(endpoint, "sagemaker")
+    before = sagemaker.describe_pipeline(PipelineName=deployed)["PipelineDefinition"]
+    with edited(settings, "reward_accuracy_threshold: 0.55", "reward_accuracy_threshold: 0.7"):
+        refused = aws("upsert")
+        assert refused.returncode == 1
+        assert refused.stderr.splitlines()[:5] == [
+            "parameter RewardAccuracyThreshold: changed",
+            "  {",
+            '-   "DefaultValue": 0.55',
+            '+   "DefaultValue": 0.7',
+            '    "Name": "RewardAccuracyThreshold"',
+        ]
+        assert "1 changed: parameter RewardAccuracyThreshold" in refused.stderr
+        assert refused.stderr.endswith(f"python pipeline.py upsert --settings {settings} --yes\n")
+        assert sagemaker.describe_pipeline(PipelineName=deployed)["PipelineDefinition"] == before
+        with edited(settings, "pipeline_name:", "max_parallel_steps: 2\ntags: {team: search}\npipeline_name:"):
+            done = aws("upsert", "--yes", "--json")
+    assert done.returncode == 0, done.stderr
+    changes = {change["name"]: change["kind"] for change in json.loads(done.stdout)["changes"]}
+    jobs = ("Preprocess", "Champion", "Train", "Gate", "Merge")  # they carry the tags too
+    assert changes == dict.fromkeys(("pipeline", "parameter RewardAccuracyThreshold", *jobs), "changed")
+    found = sagemaker.describe_pipeline(PipelineName=deployed)
+    assert found["ParallelismConfiguration"] == {"MaxParallelExecutionSteps": 2}
+    group = sagemaker.describe_model_package_group(ModelPackageGroupName=deployed)["ModelPackageGroupArn"]
+    for arn in (found["PipelineArn"], group):
+        assert {"Key": "team", "Value": "search"} in sagemaker.list_tags(ResourceArn=arn)["Tags"]
+
+
+def test_on_a_terminal_the_diff_has_colours_and_a_question(deployed: str, variables, settings) -> None:
+    group = "package_group: dpo-quickstart"
+    with edited(settings, group, f"{group}\n  approval_status: Rejected"):
+        text = on_a_terminal(["upsert", "--settings", str(settings)], variables, "y")
+    assert "\x1b[32m+" in text and "parameter ModelApprovalStatus" in text  # green: a line that comes
+    assert "Change pipeline dpo-quickstart (" in text and f"pipeline {deployed} updated" in text
+
+
+def on_a_terminal(words: list[str], variables: dict[str, str], answer: str) -> str:
+    """What a command prints on a terminal where its question is answered."""
+    mine, its = pty.openpty()
+    command = [sys.executable, "pipeline.py", *words]
+    process = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=variables, cwd=ROOT)
+    os.close(its)
+    text, answered = "", False
+    while True:
+        try:
+            read = os.read(mine, 4096).decode(errors="replace")
+        except OSError:  # Linux's way to say that the other side of a terminal is closed
+            break
+        if not read:
+            break
+        text += read
+        if "[y/N]" in text and not answered:
+            os.write(mine, f"{answer}\n".encode())
+            answered = True
+    os.close(mine)
+    process.wait()
+    return text
 
 
 def test_start_passes_the_parameters_on_and_uploads_local_data(deployed: str, aws, endpoint: str, tmp_path) -> None:
@@ -106,6 +197,32 @@ def test_executions_are_listed(deployed: str, aws) -> None:
     done = aws("list", "--json")
     assert done.returncode == 0, done.stderr
     assert all(entry["pipeline"] == deployed for entry in json.loads(done.stdout))
+
+
+def test_an_execution_is_listed_with_the_name_that_it_was_given(deployed: str, aws) -> None:
+    started = aws("start", "--name", "nightly-7", "--set", "MaxSteps=7", "--json")
+    assert started.returncode == 0, started.stderr
+    execution = json.loads(started.stdout)["id"]
+    listed = next(entry for entry in json.loads(aws("list", "--json").stdout) if entry["id"] == execution)
+    assert listed["name"] == "nightly-7"
+
+
+def test_delete_asks_and_says_what_remains(deployed: str, aws, endpoint: str, settings) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/dpo"
+    client(endpoint, "sagemaker").create_pipeline(PipelineName="short-lived", PipelineDefinition="{}", RoleArn=role)
+    with edited(settings, "pipeline_name: dpo-quickstart", "pipeline_name: short-lived"):
+        refused = aws("delete")
+        assert refused.returncode == 1
+        assert refused.stderr.endswith(f"python pipeline.py delete --settings {settings} --yes\n")
+        done = aws("delete", "--yes", "--json")
+        assert done.returncode == 0, done.stderr
+        document = json.loads(done.stdout)
+        assert document["remains"]["model_package_group"] == "dpo-quickstart"
+        assert document["remains"]["data"] == f"s3://dpo-pipeline-{ACCOUNT}/dpo/"
+        gone = aws("delete", "--yes")
+    assert gone.returncode == 1 and "there is no such pipeline" in gone.stderr
+    names = [entry["PipelineName"] for entry in client(endpoint, "sagemaker").list_pipelines()["PipelineSummaries"]]
+    assert names == [deployed]
 
 
 def test_models_are_listed_newest_first(deployed: str, aws, endpoint: str) -> None:
@@ -171,4 +288,4 @@ def test_a_pipeline_that_is_not_there_says_how_to_create_it(aws, settings) -> No
     finally:
         settings.write_text(text)
     assert done.returncode == 1
-    assert done.stderr.endswith("create it: python pipeline.py upsert\n")
+    assert done.stderr.endswith(f"create it: python pipeline.py upsert --settings {settings}\n")

@@ -67,7 +67,9 @@ CASES = {
             "CreatePipeline",
         ),
         "AWS: the role Developer (account 123456789012) may not do sagemaker:CreatePipeline on "
-        f"arn:aws:sagemaker:us-east-1:123456789012:pipeline/dpo; allow it in an IAM policy, then: {COMMAND}",
+        'arn:aws:sagemaker:us-east-1:123456789012:pipeline/dpo; add to a policy of it {"Effect": "Allow", "Action": '
+        '"sagemaker:CreatePipeline", "Resource": "arn:aws:sagemaker:us-east-1:123456789012:pipeline/dpo"}, then: '
+        + COMMAND,
     ),
     "denied to a user": (
         client_error(
@@ -82,6 +84,16 @@ CASES = {
     "denied without a word": (
         client_error("403", "Forbidden", "HeadObject"),
         "AWS: these credentials may not do s3:GetObject and s3:ListBucket; allow it in an IAM policy, then: " + COMMAND,
+    ),
+    "a role that SageMaker may not assume": (
+        client_error(
+            "ValidationException",
+            "Could not assume role arn:aws:iam::123456789012:role/dpo. Please ensure that the role exists and allows "
+            "principal 'sagemaker.amazonaws.com' to assume the role.",
+            "CreatePipeline",
+        ),
+        "AWS: SageMaker may not assume the role arn:aws:iam::123456789012:role/dpo; let its trust policy name the "
+        f"service sagemaker.amazonaws.com (the settings' role_arn), then: {COMMAND}",
     ),
     "no pipeline": (
         client_error("ResourceNotFound", "Pipeline 'dpo' does not exist.", "StartPipelineExecution"),
@@ -110,6 +122,64 @@ CASES = {
 def test_an_error_is_one_line_that_says_what_to_do(case):
     error, line = CASES[case]
     assert str(aws.user_error(error, COMMAND)) == line
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("ResourceLimitExceeded: The account-level service limit is 0", "ask for more in Service Quotas"),
+        ("CapacityError: Unable to provision requested ML compute capacity", "AWS has no such instance free now"),
+        (
+            f'ClientError: User: {ASSUMED} is not authorized to perform: s3:GetObject on resource: "arn:aws:s3:::b/k"',
+            '{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/k"}',
+        ),
+        (
+            f"ClientError: Failed to invoke sagemaker:CreateTrainingJob. Error Details: User: {ASSUMED} is not "
+            "authorized to perform: sagemaker:AddTags on resource: "
+            "arn:aws:sagemaker:us-east-1:123456789012:training-job/pipelines-abc-Train-xyz because no policy allows it",
+            '"Resource": "arn:aws:sagemaker:us-east-1:123456789012:training-job/pipelines-*"}',
+        ),
+    ],
+)
+def test_a_failure_that_is_the_accounts_comes_with_its_mend(reason, advice):
+    assert advice in aws.mend(reason)
+
+
+def test_a_failure_of_the_code_comes_without_one():
+    assert aws.mend("AlgorithmError: loss is not finite") == ""
+
+
+def http_error(status):
+    answer = {"Error": {"Code": "X", "Message": "m"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return exceptions.ClientError(answer, "DescribePipeline")
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (exceptions.EndpointConnectionError(endpoint_url="https://x"), True),
+        (exceptions.ReadTimeoutError(endpoint_url="https://x"), True),
+        (client_error("ThrottlingException", "Rate exceeded", "X"), True),
+        (http_error(503), True),
+        (http_error(400), False),
+        (client_error("ExpiredTokenException", "expired", "X"), False),
+        (exceptions.NoCredentialsError(), False),
+    ],
+)
+def test_only_what_may_pass_is_tried_again(error, passes):
+    assert aws.is_passing(error) is passes
+
+
+def test_patience_ends_after_half_an_hour():
+    times = iter([0, 10, 1799, 1801])
+    slept, said = [], []
+
+    def call():
+        raise exceptions.EndpointConnectionError(endpoint_url="https://x")
+
+    with pytest.raises(exceptions.EndpointConnectionError):
+        aws.patiently(call, said.append, slept.append, lambda: next(times))
+    assert (slept, len(said)) == ([5, 10], 1)
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 VERBS = [
-    "check", "definition", "show", "upsert", "start", "status", "list", "logs", "stop", "retry", "models", "approve",
-    "reject", "compare", "try", "deploy", "undeploy", "schedule", "schedules", "unschedule", "trigger", "triggers",
-    "untrigger", "bootstrap", "teardown",
+    "check", "definition", "show", "upsert", "start", "status", "list", "describe", "logs", "stop", "retry", "delete",
+    "models", "approve", "reject", "compare", "try", "deploy", "undeploy", "schedule", "schedules", "unschedule",
+    "trigger", "triggers", "untrigger", "bootstrap", "teardown",
 ]  # fmt: skip
 FLAGS = {
     "check": {
@@ -20,17 +20,23 @@ FLAGS = {
         "--instance-count",
         "--model-config",
         "--rows",
+        "--prices",
         "--json",
     },
     "definition": {"--settings", "--output"},
     "show": {"--settings"},
-    "upsert": {"--settings", "--json"},
-    "start": {"--set", "--wait", "--local", "--local-root", "--settings", "--json"},
-    "status": {"--local", "--local-root", "--settings", "--json"},
+    "upsert": {"--settings", "--yes", "--json"},
+    "start": {
+        "--set", "--wait", "--name", "--token", "--max-cost", "--prices", "--local", "--local-root", "--settings",
+        "--json",
+    },
+    "status": {"--wait", "--local", "--local-root", "--settings", "--json"},
     "list": {"--local", "--local-root", "--settings", "--json"},
-    "logs": {"--step", "--follow", "--local", "--local-root", "--settings"},
-    "stop": {"--local", "--local-root", "--settings"},
-    "retry": {"--local", "--local-root", "--settings"},
+    "describe": {"--local", "--local-root", "--settings", "--json"},
+    "logs": {"--step", "--follow", "--local", "--local-root", "--settings", "--json"},
+    "stop": {"--local", "--local-root", "--settings", "--json"},
+    "retry": {"--local", "--local-root", "--settings", "--json"},
+    "delete": {"--settings", "--yes", "--json"},
     "models": {"--group", "--local", "--local-root", "--settings", "--json"},
     "approve": {"--note", "--group", "--local", "--local-root", "--settings", "--json"},
     "reject": {"--note", "--group", "--local", "--local-root", "--settings", "--json"},
@@ -134,6 +140,29 @@ def test_an_empty_local_root_says_what_to_run(run, tmp_path: Path) -> None:
     assert json.loads(run("pipeline.py", "models", *options, "--json").stdout) == []
     done = run("pipeline.py", "status", *options)
     assert (done.returncode, done.stderr) == (1, f"error: {tmp_path}: there are no executions yet\n")
+
+
+def test_check_tells_what_a_run_uses_and_with_prices_what_it_costs_at_most(run, tmp_path: Path) -> None:
+    plain = json.loads(run("pipeline.py", "check", "--json").stdout)["usage"]
+    assert [job["step"] for job in plain["jobs"]] == ["Champion", "Preprocess", "Train", "Gate", "Merge"]
+    assert plain["dollars"] is None
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("ml.m5.xlarge: 1.0\nml.t3.medium: 0.5\nml.m5.large: 0.25\n")
+    done = run("pipeline.py", "check", "--prices", prices)
+    assert done.returncode == 0, done.stderr
+    assert "in all" in done.stdout and "5.50" in done.stdout  # 2 + 0.5 + 1 + 0.5 + 6 x 0.25
+    prices.write_text("ml.m5.xlarge: 1.0\n")
+    done = run("pipeline.py", "check", "--prices", prices)
+    assert done.returncode == 0
+    assert "cost not known: the price table has none for ml.m5.large, ml.t3.medium; add a line" in done.stdout
+
+
+def test_what_only_aws_knows_is_refused_for_a_local_start(run, tmp_path: Path) -> None:
+    words = ("start", "--local", "--local-root", tmp_path / "state")
+    assert "--max-cost and --prices are for AWS" in run("pipeline.py", *words, "--max-cost", "5").stderr
+    assert "token: has 2 characters, must have 32 to 128" in run("pipeline.py", "start", "--token", "t7").stderr
+    assert "display name 'a b': must be" in run("pipeline.py", *words, "--name", "a b").stderr
+    assert not (tmp_path / "state").exists()
 
 
 def test_show_draws_steps_and_parameters(run) -> None:

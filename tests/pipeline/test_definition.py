@@ -11,6 +11,7 @@ import pytest
 
 from pipeline import settings
 from pipeline.checks.api_model import check_definition
+from pipeline.definition_diff import steps_of
 from pipeline.local import spark
 from pipeline.local.plan import build_plan
 from pipeline.parameter_values import resolve_parameters
@@ -63,17 +64,12 @@ def test_every_workflow_is_sound_against_the_api_model_and_can_run_here(
 
 
 def request(workflow: settings.Workflow, step: str) -> dict:
-    found = requests(json.loads(render(workflow))["Steps"])
-    return found[step]
+    return requests(json.loads(render(workflow)))[step]
 
 
-def requests(steps: list[dict]) -> dict[str, dict]:
+def requests(definition: dict) -> dict[str, dict]:
     """step -> its arguments, those in a Condition's branches too."""
-    found = {step["Name"]: step.get("Arguments", {}) for step in steps}
-    for arguments in list(found.values()):
-        for branch in ("IfSteps", "ElseSteps"):
-            found |= requests(arguments.get(branch, []))
-    return found
+    return {step["Name"]: step["Arguments"] for step in steps_of(definition["Steps"])}
 
 
 def preprocess(workflow: settings.Workflow) -> dict:
@@ -167,7 +163,7 @@ def test_an_initial_adapter_is_a_channel_an_argument_and_a_place_of_its_own_for_
 def test_the_champion_is_asked_for_anew_and_reaches_training_by_where_its_adapter_lies() -> None:
     workflow = settings.load(ROOT / "configs" / "quickstart.yaml")
     definition = json.loads(render(workflow))
-    steps, inner = {step["Name"]: step for step in definition["Steps"]}, requests(definition["Steps"])
+    steps, inner = {step["Name"]: step for step in definition["Steps"]}, requests(definition)
     champion, train = steps["Champion"], inner["Train"]
     assert "CacheConfig" in steps["Preprocess"] and "CacheConfig" not in champion
     words = champion["Arguments"]["AppSpecification"]["ContainerArguments"]
@@ -199,6 +195,21 @@ def test_spot_is_rendered_with_its_wait_time(tmp_path: Path) -> None:
     assert spot["EnableManagedSpotTraining"] and spot["StoppingCondition"]["MaxWaitTimeInSeconds"] == 48 * 3600
     assert not on_demand["EnableManagedSpotTraining"]
     assert "MaxWaitTimeInSeconds" not in on_demand["StoppingCondition"]
+
+
+def test_a_warm_pool_and_tags_are_rendered_into_the_jobs() -> None:
+    workflow = settings.load(ROOT / "configs" / "llama3.1-70b.yaml")
+    assert "KeepAlivePeriodInSeconds" not in training(workflow)["ResourceConfig"]
+    train = workflow.settings.train.model_copy(update={"keep_alive_minutes": 30})
+    changed = workflow.settings.model_copy(update={"train": train, "tags": {"team": "a", "cost": "7"}})
+    account = workflow.account.model_copy(update={"tags": {"team": "all", "env": "test"}})
+    definition = json.loads(render(dataclasses.replace(workflow, settings=changed, account=account)))
+    assert check_definition(definition) == []
+    tags = [{"Key": "cost", "Value": "7"}, {"Key": "env", "Value": "test"}, {"Key": "team", "Value": "a"}]
+    jobs = [step for step in steps_of(definition["Steps"]) if step["Type"] in ("Training", "Processing")]
+    assert len(jobs) == 5 and all(step["Arguments"]["Tags"] == tags for step in jobs)
+    train_step = next(step for step in jobs if step["Name"] == "Train")
+    assert train_step["Arguments"]["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 1800
 
 
 NO_NETWORK = """

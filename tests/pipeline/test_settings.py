@@ -61,6 +61,26 @@ def test_all_problems_of_all_files_are_named_at_once(configs: Path) -> None:
     assert len(found) == 4
 
 
+def test_warm_pools_tags_and_prices_are_checked_where_they_stand(configs: Path) -> None:
+    workflow, account = configs / "qwen3-0.6b.yaml", configs / "account.yaml"
+    edit(workflow, "  spot: true", "  keep_alive_minutes: 30\n  spot: true")
+    line = line_of(workflow, "keep_alive")
+    assert problems(workflow) == [
+        f"{workflow}: line {line}  train.keep_alive_minutes: a warm pool cannot be of spot instances; leave out one of "
+        "keep_alive_minutes and spot"
+    ]
+    edit(workflow, "  keep_alive_minutes: 30\n", "")
+    account.write_text(account.read_text() + "prices: prices.yaml\ntags:\n  team: 7\n")
+    line = line_of(account, "team")
+    assert problems(workflow)[0] == f"{account}: line {line}  tags.team: must be a valid string (given: 7)"
+    edit(account, "team: 7", "team: seven")
+    (problem,) = problems(workflow)
+    assert "prices: prices.yaml: there is no such file or folder" in problem
+    (configs / "prices.yaml").write_text("ml.m5.xlarge: 0.23\n")
+    found = settings.load(workflow)
+    assert (found.prices, found.tags) == (configs / "prices.yaml", {"team": "seven"})
+
+
 def test_a_key_that_stands_twice_is_refused(configs: Path) -> None:
     workflow = configs / "quickstart.yaml"
     workflow.write_text(workflow.read_text() + "recipe: recipes/qwen3-8b.yaml\n")

@@ -50,7 +50,7 @@ def created(stub, parameters: list[dict], kind: str, **answer) -> None:
     stub.add_response("get_template_summary", known, {"TemplateBody": "template"})
     request = {
         "StackName": STACK, "ChangeSetName": "bootstrap-1", "ChangeSetType": kind, "TemplateBody": "template",
-        "Parameters": parameters, "Capabilities": ["CAPABILITY_NAMED_IAM"], "Tags": ANY,
+        "Parameters": parameters, "Capabilities": ["CAPABILITY_NAMED_IAM"], "Tags": [{"Key": "team", "Value": "a"}],
         "ImportExistingResources": True,
     }  # fmt: skip
     stub.add_response("create_change_set", {"Id": "1", "StackId": ID}, request)
@@ -58,7 +58,8 @@ def created(stub, parameters: list[dict], kind: str, **answer) -> None:
 
 
 def create(client, parameters: dict[str, str]) -> ChangeSet | None:
-    return infrastructure.create_change_set(client, STACK, "template", parameters, "bootstrap-1", lambda _: None)
+    tags = {"team": "a"}
+    return infrastructure.create_change_set(client, STACK, "template", parameters, tags, "bootstrap-1", lambda _: None)
 
 
 def test_an_update_keeps_the_parameters_that_are_not_given_and_says_what_is_replaced(client, stub) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 RECIPE = "configs/recipes/quickstart.yaml"
+SAMPLE = 240
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 Train = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -25,6 +26,15 @@ def training(model: Path, pairs: Path, output: Path, processes: int, **arguments
     words = [str(word) for key, value in (given | arguments).items() for word in (f"--{key}", value)]
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes else []
     return [*launcher, "steps/train/train.py", "--config", RECIPE, *words]
+
+
+@pytest.fixture(scope="session")
+def pairs(made_once: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first of the quickstart's rows: a training spends its time on steps, not on tokenising and evaluating."""
+    sample = tmp_path_factory.mktemp("sample") / "preferences.jsonl"
+    rows = Path("steps/quickstart/preferences.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    sample.write_text("".join(rows[:SAMPLE]), encoding="utf-8")
+    return made_once("sample", "-m", "steps.preprocess", "--input", str(sample))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from steps.contract import StepError
-from steps.train import champion, log_probs
+from steps.train import champion, initial_adapter, log_probs
 from steps.train.arguments import TrainArguments
 from steps.train.evaluation import HeldOut
 from steps.train.figures import RowMargin, summarise
@@ -56,6 +56,25 @@ def test_a_job_without_a_champion_in_its_channel_has_none(
     found = champion.find(job)
     assert (found.folder, found.version, found.reason) == (adapter, "3", None)
     assert found.scale == 12 / math.sqrt(8)
+
+
+def test_training_starts_from_the_champion_where_it_is_asked_to_and_there_is_one(
+    arguments: TrainArguments, adapter: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert champion.continued(arguments) is arguments
+    asked = arguments.model_copy(update={"continue_from_champion": True, "champion": str(tmp_path)})
+    with caplog.at_level("INFO"):
+        assert champion.continued(asked).initial_adapter is None  # the folder holds no adapter
+        there = champion.continued(asked.model_copy(update={"champion": str(adapter)}))
+    assert there.initial_adapter == str(adapter)
+    assert "there is no champion yet" in caplog.text and "training goes on from version 3" in caplog.text
+    with pytest.raises(StepError) as caught:  # its rank is another
+        initial_adapter.check(there)
+    first, *_, last = str(caught.value).splitlines()
+    assert first == "continue_from_champion: version 3 does not fit:"
+    assert last == "Mend the recipe, or train a fresh adapter: --set ContinueFromChampion=false"
+    with pytest.raises(ValueError, match="initial_adapter names another adapter to start from"):
+        TrainArguments(model_id="m", initial_adapter="a", continue_from_champion=True)
 
 
 def test_what_cannot_be_compared_is_said_and_stops_nothing(

@@ -26,7 +26,7 @@ from steps.train import trackers
 from steps.train.arguments import TrainArguments
 from steps.train.delivery import Delivery, Entry, Refused, read_buffer
 from steps.train.mlflow_run import MlflowRun
-from steps.train.tracker_settings import check, login, shown, without_password
+from steps.train.tracker_settings import check, login, shown, with_default, without_password
 from steps.train.trackers import State
 from steps.train.wandb_run import WandbRun
 from tests.steps.train import wandb_files
@@ -156,8 +156,20 @@ def test_a_run_is_continued_by_its_own_fingerprint_only(tmp_path: Path) -> None:
 # MLflow
 
 
-def test_parameters_metrics_and_the_report_are_read_back(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(Path(database.removeprefix("sqlite:///")).parent)
+@pytest.mark.parametrize(
+    ("named", "environment", "meant"),
+    [
+        (None, {}, None),
+        (None, {"MLFLOW_TRACKING_URI": "sqlite:///a.db"}, "sqlite:///a.db"),
+        ("sqlite:///b.db", {"MLFLOW_TRACKING_URI": "sqlite:///a.db"}, "sqlite:///b.db"),
+        ("none", {"MLFLOW_TRACKING_URI": "sqlite:///a.db"}, None),
+    ],
+)
+def test_the_recipe_says_which_mlflow_and_the_environment_where_it_does_not(named, environment, meant) -> None:
+    assert with_default(TrainArguments(model_id="m", mlflow_uri=named), environment).mlflow_uri == meant
+
+
+def test_parameters_metrics_and_the_report_are_read_back(database: str) -> None:
     run = MlflowRun(database, "dpo", "named", KEY)
     run.open()
     run.send(Entry("params", {"beta": 0.1, "loss_type": ["sigmoid"], "long": "x" * 900}))
@@ -172,6 +184,7 @@ def test_parameters_metrics_and_the_report_are_read_back(database: str, monkeypa
     first, second = client(database).get_metric_history(found.info.run_id, "loss")
     assert (first.step, first.value, first.timestamp, second.step) == (1, 0.7, 5, 2)
     assert [file.path for file in client(database).list_artifacts(found.info.run_id, "data")] == ["data/report.json"]
+    assert list((Path(database.removeprefix("sqlite:///")).parent / "mlartifacts").rglob("report.json"))
 
 
 def test_a_restart_continues_the_run_and_keeps_what_changed(database: str) -> None:

@@ -1,0 +1,98 @@
+"""describe: with which parameters an execution ran, and how they differ from what a start would take today."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from pipeline import executions as aws_executions
+from pipeline import parameter_history
+from pipeline import settings as workflow_settings
+from pipeline.commands.options import (
+    DEFAULT_SETTINGS,
+    LOCAL_ROOT,
+    AsJson,
+    Execution,
+    Local,
+    LocalRoot,
+    Settings,
+    moment,
+    print_json,
+    stdout,
+    where,
+)
+from pipeline.commands.remote import remote
+from pipeline.executions import ExecutionSummary
+from pipeline.parameter_history import ParameterUse
+from pipeline.parameter_values import Value
+
+
+def describe(
+    execution: Execution = None,
+    local: Local = False,
+    local_root: LocalRoot = LOCAL_ROOT,
+    settings: Settings = DEFAULT_SETTINGS,
+    as_json: AsJson = False,
+) -> None:
+    """Show an execution's parameters: values, which of them were defaults, and what differs from today's defaults."""
+    if local:
+        from pipeline.local import executions, runs
+        from pipeline.parameters import parameters
+
+        record = runs.find(local_root, execution)
+        summary = runs.summary(record)
+        given = {name: _text(value) for name, value in record.parameters.items()}
+        definition = executions.load_definition(local_root, record.id)
+        today = {entry.name: entry.default for entry in parameters(workflow_settings.load(settings))}
+    else:
+        with remote("describe", settings) as there:
+            arn = there.find(execution)
+            summary, _ = aws_executions.status(there.sagemaker, arn)
+            given, definition = aws_executions.parameters(there.sagemaker, arn)
+            today = _defaults(there.sagemaker.describe_pipeline(PipelineName=there.name))
+    found = parameter_history.uses(definition, given, today)
+    if as_json:
+        print_json({**dataclasses.asdict(summary), "parameters": [_document(use) for use in found]})
+    else:
+        _draw(summary, found)
+        again = f"{parameter_history.assignments(found)}{where(local, settings, local_root)}"
+        print(f"the same again: python pipeline.py start{again}")
+
+
+def _defaults(described: Mapping[str, Any]) -> dict[str, Value | None]:
+    """The defaults of the deployed pipeline: what a start without values takes today."""
+    definition = json.loads(described["PipelineDefinition"])
+    return {entry["Name"]: entry.get("DefaultValue") for entry in definition["Parameters"]}
+
+
+def _document(use: ParameterUse) -> dict[str, Any]:
+    return {**dataclasses.asdict(use), "was_default": use.was_default, "differs": use.differs}
+
+
+def _draw(summary: ExecutionSummary, uses: Sequence[ParameterUse]) -> None:
+    console = stdout()
+    name = f" ({summary.name})" if summary.name else ""
+    title = f"{summary.pipeline} {summary.id}{name} {summary.status}, started {moment(summary.started)}"
+    console.print(Text(title), soft_wrap=True)
+    table = Table("Parameter", box=None)
+    for column in ("Value", "Then", "Default today"):
+        table.add_column(column, overflow="fold")
+    for use in uses:
+        then = "default" if use.was_default else f"set; default {_text(use.default_then)}"
+        style = "yellow" if use.differs else ""
+        if use.value is None:
+            row = ("", "not there yet", _text(use.default_today))
+        else:
+            today = "no such parameter" if use.default_today is None else _text(use.default_today)
+            row = (_text(use.value), then, today if use.differs else "the same")
+        table.add_row(*(Text(cell, style=style) for cell in (use.name, *row)))
+    console.print(table)
+
+
+def _text(value: Value | None) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

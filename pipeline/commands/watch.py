@@ -1,0 +1,58 @@
+"""Watch an execution to its end and tell how it ended; for `start --wait` and `status --wait`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline import aws, watch_view, watching
+from pipeline import executions as aws_executions
+from pipeline.commands.options import stderr
+from pipeline.commands.remote import Remote
+from pipeline.executions import ExecutionSummary, StepSummary
+
+
+def watch_on_aws(there: Remote, arn: str, options: str) -> ExecutionSummary:
+    """Watch an execution on AWS; whoever interrupts is told that it goes on.
+
+    Raises:
+        UserError: AWS refuses to be asked on; the message ends with the command that watches on.
+    """
+    execution_id = arn.rpartition("/")[2]
+    again = f"python pipeline.py status{options} {execution_id} --wait"
+    reports = watching.JobReports(there.sagemaker, there.client("logs"), there.client("cloudwatch"))
+    try:
+        with aws.translated(again), watch_view.shown(stderr) as tell:
+            return watching.wait(lambda: aws_executions.status(there.sagemaker, arn), tell, reports)
+    except KeyboardInterrupt:
+        stderr.print(
+            f"execution {execution_id} goes on without being watched; watch it again: {again}\n"
+            f"stop it: python pipeline.py stop{options} {execution_id}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        raise
+
+
+def watch_here(root: Path, execution_id: str) -> ExecutionSummary:
+    """Watch an execution that another process on this machine runs."""
+    from pipeline.local import executions, runs
+
+    def look() -> tuple[ExecutionSummary, list[StepSummary]]:
+        record = executions.load(root, execution_id)
+        return runs.summary(record), runs.steps(record)
+
+    with watch_view.shown(stderr) as tell:
+        reports = runs.reports(root, execution_id)
+        return watching.wait(look, tell, reports, poll_seconds=runs.POLL_SECONDS, settle_seconds=0)
+
+
+def ending(ended: ExecutionSummary, options: str) -> str:
+    """How an execution ended, and what comes next where it did not succeed."""
+    reason = f": {ended.failure_reason}{watch_view.mending(ended.failure_reason)}" if ended.failure_reason else ""
+    text = f"execution {ended.id} {ended.status}{reason}"
+    if ended.status == "Succeeded":
+        return text
+    return (
+        f"{text}\nsee why: python pipeline.py logs{options} {ended.id}\n"
+        f"mend it and go on: python pipeline.py retry{options} {ended.id}"
+    )

@@ -1,0 +1,58 @@
+"""The commands that look after an execution of this machine while another process runs it."""
+
+import json
+
+import pytest
+
+from pipeline.cli import main
+from pipeline.local import executions, run
+from pipeline.local.executor import create_execution
+
+SLOW = "import time\nfor step in range(1, 4): print(f'step={step} of 3', flush=True); time.sleep(0.4)"
+METRICS = {"train:step": r"step=(\d+)", "train:max_steps": r"of (\d+)"}
+
+
+@pytest.fixture
+def running(build, root):
+    """The id of an execution that a process of its own runs for a second or two."""
+    definition = build.definition(
+        build.training("Train", SLOW, metrics=METRICS), build.fail("Rejected", "no"), Beta=0.1
+    )
+    definition["Steps"][1]["DependsOn"] = ["Train"]
+    execution = create_execution(root, "pipe", definition, {"Beta": 0.2}, "nightly-7")
+    process = run.start_detached(root, execution.id)
+    yield execution.id
+    process.wait()
+
+
+def call(root, capsys, verb, *words):
+    code = main([verb, "--local", "--local-root", str(root), *words])
+    return code, *capsys.readouterr()
+
+
+def test_status_with_wait_watches_another_process_and_ends_as_its_execution(running, root, capsys):
+    code, out, err = call(root, capsys, "status", running, "--wait", "--json")
+    assert code == 1
+    assert (json.loads(out)["status"], json.loads(out)["name"]) == ("Failed", "nightly-7")
+    assert "Train: Executing" in err and "step 3/3" in err and err.splitlines()[-1] == f"execution {running}: Failed"
+
+
+def test_a_log_is_followed_to_the_end_of_its_job(running, root, capsys):
+    while not executions.load(root, running).step("Train").log:
+        pass
+    code, out, _ = call(root, capsys, "logs", running, "--step", "Train", "--follow", "--json")
+    assert code == 0
+    assert [line["message"] for line in json.loads(out)] == ["step=1 of 3", "step=2 of 3", "step=3 of 3"]
+
+
+def test_describe_compares_with_the_settings_of_today(running, root, capsys):
+    code, out, _ = call(root, capsys, "describe", running, "--json")
+    uses = {use["name"]: use for use in json.loads(out)["parameters"]}
+    assert code == 0
+    assert uses["Beta"]["value"] == 0.2 and not uses["Beta"]["was_default"]
+    assert uses["Seed"]["value"] is None  # these settings have it, that execution's definition had not
+    _, out, _ = call(root, capsys, "describe", running)
+    assert (
+        out.splitlines()[-1] == f"the same again: python pipeline.py start --set Beta=0.2 --local --local-root {root}"
+    )
+    assert "nightly-7" in out.splitlines()[0] and "not there yet" in out

@@ -28,7 +28,8 @@ class Packed:
         input_ids, position_ids: [1, tokens].
         scored: where in the row a token is predicted that counts in the loss, [scored].
         targets: those tokens, [1, scored].
-        source, place: the value of `scored[source[i]]` belongs at `place[i]` of the flattened [sequences, longest - 1].
+        source, row, column: the value of `scored[source[i]]` belongs at [row[i], column[i]] of the batch's
+            [sequences, longest - 1].
         sequences, longest: of the batch of whole sequences.
         query_ends, key_ends: cumulative sizes of the segments' queries and of the keys that they see, int32 from 0.
     """
@@ -38,7 +39,8 @@ class Packed:
     scored: torch.Tensor
     targets: torch.Tensor
     source: torch.Tensor
-    place: torch.Tensor
+    row: torch.Tensor
+    column: torch.Tensor
     query_ends: torch.Tensor
     key_ends: torch.Tensor
     sequences: int
@@ -63,8 +65,9 @@ class Packed:
 
     def unpack(self, values: torch.Tensor) -> torch.Tensor:
         """The scored tokens' values, [1, scored], as [sequences, longest - 1] with zeros between."""
-        whole = values.new_zeros(self.sequences * (self.longest - 1))
-        return whole.index_copy(0, self.place, values[0, self.source]).view(self.sequences, -1)
+        whole = values.new_zeros(self.sequences, self.longest - 1)
+        # Not by a view of the flattened: FSDP2 hangs its hook on what a model returns, and warns of views.
+        return whole.index_put((self.row, self.column), values[0, self.source])
 
 
 def pack(sequences: Sequence[tuple[Ids, Ids, Ids]]) -> Packed:
@@ -77,19 +80,20 @@ def pack(sequences: Sequence[tuple[Ids, Ids, Ids]]) -> Packed:
     longest = max(len(prompt) + len(answer) for prompt, answer, _ in sequences)
     ids: list[int] = []
     positions: list[int] = []
-    scored, targets, source, place = [], [], [], []
+    scored, targets, source, rows, columns = [], [], [], [], []
     groups = []
     for prompt, answers in prompts.items():
         trunk = max(len(prompt) - 1, 0)
         ids += prompt[:trunk]
         positions += range(trunk)
         branches = []
-        for (answer, mask), numbers in answers.items():
+        for (answer, mask), places in answers.items():
             rest, counted = (*prompt[trunk:], *answer), (*[0] * len(prompt[trunk:]), *mask)
             for offset, counts in enumerate(counted[1:]):
                 if counts:
-                    source += [len(scored)] * len(numbers)
-                    place += [number * (longest - 1) + trunk + offset for number in numbers]
+                    source += [len(scored)] * len(places)
+                    rows += places
+                    columns += [trunk + offset] * len(places)
                     scored.append(len(ids) + offset)
                     targets.append(rest[offset + 1])
             ids += rest[:-1]
@@ -98,12 +102,14 @@ def pack(sequences: Sequence[tuple[Ids, Ids, Ids]]) -> Packed:
         groups.append((trunk, tuple(branches)))
     queries = [size for trunk, branches in groups for size in (trunk, *branches)]
     keys = [size for trunk, branches in groups for size in (trunk, *(trunk + branch for branch in branches))]
+
+    def numbers(values: list[Any]) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.int64)
+
     return Packed(
-        input_ids=torch.tensor([ids]), position_ids=torch.tensor([positions]),
-        scored=torch.tensor(scored, dtype=torch.int64), targets=torch.tensor([targets], dtype=torch.int64),
-        source=torch.tensor(source, dtype=torch.int64), place=torch.tensor(place, dtype=torch.int64),
-        query_ends=_ends(queries), key_ends=_ends(keys),
-        sequences=len(sequences), longest=longest, groups=tuple(groups),
+        input_ids=numbers([ids]), position_ids=numbers([positions]), scored=numbers(scored), targets=numbers([targets]),
+        source=numbers(source), row=numbers(rows), column=numbers(columns), query_ends=_ends(queries),
+        key_ends=_ends(keys), sequences=len(sequences), longest=longest, groups=tuple(groups),
     )  # fmt: skip
 
 

@@ -87,7 +87,9 @@ class TrainArguments(BaseModel):
     )
     trust_remote_code: bool = Field(False, description="Run Python code that comes with the model.")
     attn_implementation: Literal["auto", "flash_attention_2", "sdpa", "eager"] = Field(
-        "auto", description="auto: Flash Attention 2 where the GPU and the package have it, otherwise SDPA."
+        "auto",
+        description="auto: Flash Attention 2 where the GPU has it (torch's own for share_prompts, or the package's), "
+        "otherwise SDPA.",
     )
     load_in_4bit: bool = Field(True, description="QLoRA: the frozen base in NF4.")
     bnb_4bit_use_double_quant: bool = Field(True, description="Quantise the quantisation constants too.")

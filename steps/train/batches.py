@@ -5,9 +5,9 @@ A step has as many pairs as ever: per_device_train_batch_size * gradient_accumul
 are shared out changes. With `group_by_prompt` the prompts are shuffled and their pairs stand together; otherwise the
 pairs are shuffled. With `max_tokens_per_batch` a forward pass takes as many of the next pairs as fit; otherwise
 per_device_train_batch_size. The order is a pure function of rows, seed and epoch, so that a run that continues and
-every rank know it. In each pass all ranks have the same number of pairs, which TRL's metrics are gathered by, and
-about as many tokens, since they wait for each other. Where the last step's pairs are fewer than the ranks, or cannot be
-shared out evenly, pairs from the epoch's beginning fill it up, as accelerate fills up batches.
+every rank know it. In each pass all ranks have the same number of pairs, since TRL gathers its metrics by pairs (which
+are means over passes, whatever each holds), and about as many tokens, since they wait for each other. Where the last
+step's pairs cannot be shared out evenly, pairs from the epoch's beginning fill it up, as accelerate fills up batches.
 """
 
 from __future__ import annotations

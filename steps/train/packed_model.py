@@ -117,7 +117,8 @@ def check(trainer: PairTrainer, rounding: float) -> None:
         whole = log_probs.sums(trainer, [[pair]], "trained")[0]
         trainer.data_collator.packs = True
     apart = [abs(one - other) for one, other in zip(packed, whole, strict=True)]
-    log.info("share_prompts: on the longest pair, packed is %.2g nats from whole sequences", max(apart))
+    kind = model.config._attn_implementation
+    log.info("share_prompts: %s; on the longest pair, packed is %.2g nats from whole sequences", kind, max(apart))
     limits = [rounding * math.sqrt(sum(mask)) for mask in (pair.chosen_mask, pair.rejected_mask)]
     if not all(one <= limit for one, limit in zip(apart, limits, strict=True)):
         raise StepError(

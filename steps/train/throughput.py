@@ -13,7 +13,8 @@ LoRA run never computes the last for the frozen base, so that the usual 6 N does
 
 W: weights of the blocks' linear layers; A: adapter weights on them; V: weights of the LM head, which trl applies to the
 answers' tokens only; squared length: attention's two products, layers * heads * head_dim a pair of positions, of which
-causal attention needs half. A sliding window shorter than a row is not taken into account.
+causal attention needs half. A sliding window shorter than a row is not taken into account. Of a packed row
+(`share_prompts`) each of its tokens counts once, and the pairs of positions that it has.
 """
 
 from __future__ import annotations

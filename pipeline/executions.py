@@ -103,17 +103,21 @@ def ensure_model_group(sagemaker: Any, group: str, tags: Mapping[str, str] | Non
     return True
 
 
-def upload_assets(s3: Any, assets: Mapping[str, Path]) -> list[str]:
+def upload_assets(s3: Any, assets: Mapping[str, Path], encryption: Mapping[str, str] | None = None) -> list[str]:
     """Upload local files, and folders file by file, to their S3 URIs; returns the URIs that were not there yet.
 
     Keys are content-addressed: an object that exists has this content already and is not touched.
+
+    Args:
+        encryption: what S3 is told of the objects' encryption; without it the bucket's default holds.
     """
     uploaded = []
     for uri, path in sorted(assets.items()):
         for object_uri, file in _files(uri, Path(path)):
             bucket, _, key = object_uri.removeprefix("s3://").partition("/")
             if described(lambda where=(bucket, key): s3.head_object(Bucket=where[0], Key=where[1])) is None:
-                s3.upload_file(str(file), bucket, key)  # in parts where it is large; appears whole or not at all
+                # In parts where it is large; appears whole or not at all.
+                s3.upload_file(str(file), bucket, key, ExtraArgs=dict(encryption or {}))
                 uploaded.append(object_uri)
     return uploaded
 

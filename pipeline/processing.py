@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sagemaker.core.workflow.properties import PropertyFile
 from sagemaker.mlops.workflow.steps import StepTypeEnum
 
+from pipeline import security
 from pipeline.request_step import RequestStep
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def processing_step(
     image: str | None = None,
     instance_count: int = 1,
     cached: bool = True,
+    isolated: bool = True,
 ) -> RequestStep:
     """
     Args:
@@ -39,6 +41,7 @@ def processing_step(
         property_files: name -> (output, file in it).
         image: where it is not the processing image.
         cached: whether an earlier result may stand for this one, as the workflow's settings allow.
+        isolated: whether it goes without network where the account's settings say so.
     """
     account = scope.workflow.account
     request = {
@@ -47,6 +50,7 @@ def processing_step(
                 "InstanceCount": instance_count,
                 "InstanceType": instance_type,
                 "VolumeSizeInGB": volume_gb,
+                **security.volume(account.security, instance_type),
             }
         },
         "AppSpecification": {
@@ -67,8 +71,10 @@ def processing_step(
                     },
                 }
                 for output, path in outputs.items()
-            ]
+            ],
+            **security.output(account.security),
         },
+        "NetworkConfig": security.processing_network(account.security, isolated=isolated),
         "StoppingCondition": {"MaxRuntimeInSeconds": int(max_runtime_hours * 3600)},
     }
     files = tuple(PropertyFile(file, output, path) for file, (output, path) in property_files.items())

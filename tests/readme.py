@@ -18,6 +18,7 @@ from pipeline import settings
 from pipeline.cli import app
 from pipeline.parameters import parameters
 from pipeline.schema import Preprocess
+from pipeline.security import Security
 from steps.preprocess.formats import FORMATS
 from steps.preprocess.reasons import Reason
 from steps.train.arguments import FsdpConfig, TrainArguments
@@ -40,6 +41,12 @@ def preprocess_settings() -> list[str]:
     fields = Preprocess.model_fields.items()
     rows = [f"| `{name}` | {_default(field.get_default(call_default_factory=True))} | {field.description} |"
             for name, field in fields if field.description]  # fmt: skip
+    return ["| setting | default | meaning |", "|---|---|---|", *rows]
+
+
+def security_settings() -> list[str]:
+    rows = [f"| `{name}` | {_default(field.get_default(call_default_factory=True))} | {field.description} |"
+            for name, field in Security.model_fields.items()]  # fmt: skip
     return ["| setting | default | meaning |", "|---|---|---|", *rows]
 
 
@@ -101,6 +108,7 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "layouts": layouts,
     "reasons": reasons,
     "preprocess": preprocess_settings,
+    "security": security_settings,
     "commands": commands,
     "workflows": workflows,
     "parameters": parameter_table,

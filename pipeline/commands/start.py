@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from pipeline import executions as aws_executions
-from pipeline import inputs
+from pipeline import inputs, security
 from pipeline import settings as workflow_settings
 from pipeline.assets import Asset
 from pipeline.commands.options import (
@@ -171,7 +171,8 @@ def _upload(there: Remote, assets: Sequence[Asset]) -> None:
     for asset in assets:
         if asset.module:
             inputs.make(asset)
-    aws_executions.upload_assets(there.client("s3"), {asset.uri: asset.path for asset in assets})
+    paths, encryption = {asset.uri: asset.path for asset in assets}, security.upload(there.workflow.account.security)
+    aws_executions.upload_assets(there.client("s3"), paths, encryption)
 
 
 def _print_states(execution: ExecutionSummary, steps: list[StepSummary]) -> None:

@@ -32,6 +32,7 @@ def processing_step(
     instance_count: int = 1,
     cached: bool = True,
     isolated: bool = True,
+    secrets: Sequence[str] = (),
 ) -> RequestStep:
     """
     Args:
@@ -41,6 +42,7 @@ def processing_step(
         property_files: name -> (output, file in it).
         image: where it is not the processing image.
         cached: whether an earlier result may stand for this one, as the workflow's settings allow.
+        secrets: variables that it gets from Secrets Manager, where the account's settings name them.
         isolated: whether it goes without network where the account's settings say so.
     """
     account = scope.workflow.account
@@ -77,6 +79,8 @@ def processing_step(
         "NetworkConfig": security.processing_network(account.security, isolated=isolated),
         "StoppingCondition": {"MaxRuntimeInSeconds": int(max_runtime_hours * 3600)},
     }
+    if named := security.named_secrets(account.security, secrets):
+        request["Environment"] = named
     files = tuple(PropertyFile(file, output, path) for file, (output, path) in property_files.items())
     return RequestStep(
         name,

@@ -11,12 +11,14 @@ champion asks the registry and is therefore never isolated; it reads no data.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from steps import secrets
 from steps.hub import is_hub_name
+from steps.train.tracker_settings import is_address, login
 
 if TYPE_CHECKING:
     from pipeline.schema import WorkflowFile
@@ -26,14 +28,33 @@ SubnetId = Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]
 GroupId = Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")]
 # An alias is none: volumes take a key's id or ARN only.
 KmsKey = Annotated[str, Field(pattern=r"^(arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/)?[A-Za-z0-9-]+$", max_length=255)]
+# `#key` names one of a secret that is a JSON object. A Processing job's variable holds 256 characters.
+SecretArn = Annotated[
+    str,
+    Field(pattern=r"^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@-]+(#[\w.-]+)?$", max_length=256),
+]
 
 # Families whose instances have NVMe disks, which their hardware encrypts; the API refuses a volume key for them. A `d`
 # after the generation says so (m5d, g4dn, p4d); the newer accelerators have them without it.
 _LOCAL_DISKS = re.compile(r"ml\.([a-z]+\d+[a-z]*d[a-z]*|g[5-9][a-z]*|gr\d|p[5-9][a-z0-9-]*|trn\d[a-z]*|i\d[a-z]*)\..+")
 
 
+class Secrets(BaseModel):
+    """Where the values of a job's variables are kept. A variable reaches only the jobs that use it, as the ARN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    HF_TOKEN: SecretArn | None = Field(None, description="Token of the hub, where the base model comes from there.")
+    WANDB_API_KEY: SecretArn | None = Field(None, description="Key of Weights & Biases, with `wandb_project`.")
+    MLFLOW_TRACKING_USERNAME: SecretArn | None = Field(
+        None, description="Name for MLflow, with an `mlflow_uri` that is an address."
+    )
+    MLFLOW_TRACKING_PASSWORD: SecretArn | None = Field(None, description="Password for MLflow, the same.")
+    MLFLOW_TRACKING_TOKEN: SecretArn | None = Field(None, description="Instead of name and password.")
+
+
 class Security(BaseModel):
-    """Networks and keys of everything that runs in the account."""
+    """Networks, keys and secrets of everything that runs in the account."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,6 +75,8 @@ class Security(BaseModel):
     encrypt_training_traffic: bool = Field(
         False, description="Encrypt between training instances; slower, and AWS's newer ones do it in hardware."
     )
+
+    secrets: Secrets = Field(Secrets(), description="Which secret holds a variable's value.")
 
     @field_validator("security_groups")
     @classmethod
@@ -114,6 +137,23 @@ def model_network(security: Security) -> dict[str, Any]:
     return {"EnableNetworkIsolation": security.network_isolation, **security.vpc}
 
 
+def training_secrets(security: Security, recipe: TrainArguments, *, from_hub: bool) -> dict[str, str]:
+    """The variables of a Training job that name the secrets which this recipe's run uses."""
+    server = recipe.mlflow_uri is not None and is_address(recipe.mlflow_uri)
+    names = [
+        *(secrets.HUB if from_hub else ()),
+        *(secrets.MLFLOW if server else ()),
+        *(secrets.WANDB if recipe.wandb_project else ()),
+    ]
+    return named_secrets(security, names)
+
+
+def named_secrets(security: Security, names: Sequence[str]) -> dict[str, str]:
+    """Variables that name the secrets of these variables, those that the settings have."""
+    given = security.secrets.model_dump(exclude_none=True)
+    return {f"{name}{secrets.SUFFIX}": given[name] for name in names if name in given}
+
+
 def upload(security: Security) -> dict[str, str]:
     """What an upload to S3 says of its encryption; without a key the bucket's default holds."""
     if security.output_kms_key is None:
@@ -123,6 +163,9 @@ def upload(security: Security) -> dict[str, str]:
 
 def conflicts(security: Security, settings: WorkflowFile, recipe: TrainArguments | None) -> list[str]:
     """What of a workflow could not work with the account's security settings, each with its mend."""
+    if recipe and recipe.mlflow_uri and login(recipe.mlflow_uri):
+        mend = "keep it in Secrets Manager and name that as security.secrets.MLFLOW_TRACKING_PASSWORD"
+        return [f"recipe's mlflow_uri: holds a password, which would be uploaded with the recipe; {mend}"]
     if not security.network_isolation:
         return []
     found = []

@@ -18,7 +18,7 @@ from pipeline import settings
 from pipeline.cli import app
 from pipeline.parameters import parameters
 from pipeline.schema import Preprocess
-from pipeline.security import Security
+from pipeline.security import Secrets, Security
 from steps.preprocess.formats import FORMATS
 from steps.preprocess.reasons import Reason
 from steps.train.arguments import FsdpConfig, TrainArguments
@@ -46,8 +46,13 @@ def preprocess_settings() -> list[str]:
 
 def security_settings() -> list[str]:
     rows = [f"| `{name}` | {_default(field.get_default(call_default_factory=True))} | {field.description} |"
-            for name, field in Security.model_fields.items()]  # fmt: skip
+            for name, field in Security.model_fields.items() if name != "secrets"]  # fmt: skip
     return ["| setting | default | meaning |", "|---|---|---|", *rows]
+
+
+def secret_variables() -> list[str]:
+    rows = [f"| `{name}` | {field.description} |" for name, field in Secrets.model_fields.items()]
+    return ["| variable | used |", "|---|---|", *rows]
 
 
 def commands() -> list[str]:
@@ -109,6 +114,7 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "reasons": reasons,
     "preprocess": preprocess_settings,
     "security": security_settings,
+    "secrets": secret_variables,
     "commands": commands,
     "workflows": workflows,
     "parameters": parameter_table,

@@ -17,6 +17,7 @@ from typing import Any
 from pipeline.local import spark
 from pipeline.local.expressions import to_text
 from pipeline.local.support import ML_ROOT
+from steps import secrets
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 INTERFACE = "lo" if sys.platform == "linux" else "lo0"
@@ -28,6 +29,7 @@ _INHERITED = {
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "XDG_CACHE_HOME", "LD_LIBRARY_PATH",
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "TORCH_HOME", "TRITON_CACHE_DIR",
+    *secrets.NAMES,  # in place of AWS's: a local run asks nobody
 }  # fmt: skip
 _INHERITED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "HF_")
 
@@ -61,7 +63,7 @@ def environment(request: Mapping[str, Any], platform: Mapping[str, str], ml: Pat
         for name, value in os.environ.items()
         if name.upper() in _INHERITED or name.startswith(_INHERITED_PREFIXES)
     }
-    own = {name: localize(value, ml) for name, value in request.items()}
+    own = {name: localize(value, ml) for name, value in request.items() if not name.endswith(secrets.SUFFIX)}
     return {
         **inherited,
         "PYTHONUNBUFFERED": "1",  # else the log and the progress lag behind by a buffer
@@ -70,6 +72,12 @@ def environment(request: Mapping[str, Any], platform: Mapping[str, str], ml: Pat
         **own,
         "OPT_ML": str(ml),
     }
+
+
+def unset_secrets(request: Mapping[str, Any]) -> list[str]:
+    """The variables whose secrets a job would get on AWS and that this shell has no value for."""
+    named = [name.removesuffix(secrets.SUFFIX) for name in request if name.endswith(secrets.SUFFIX)]
+    return [name for name in named if name not in os.environ]
 
 
 def hosts(count: int) -> list[str]:

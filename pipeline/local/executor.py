@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.local import cache, conditions, executions, registry
-from pipeline.local.container import REPOSITORY
+from pipeline.local.container import REPOSITORY, unset_secrets
 from pipeline.local.events import Event, ExecutionChanged, Listener, MetricsReported, StepChanged, ignore
 from pipeline.local.executions import Execution, StepRecord, now
 from pipeline.local.expressions import Scope, evaluate
@@ -237,6 +237,8 @@ class _Run:
         with open(job.log, "a", encoding="utf-8") as log:
             if record.attempts > 1:
                 log.write(f"=== attempt {record.attempts}, {now().isoformat(timespec='seconds')} ===\n")
+            for name in unset_secrets(arguments.get("Environment", {})):
+                log.write(f"{name} is not set in this shell: the job runs without it\n")
         record.log = str(job.log)
         properties = _JOBS[step.type](job, arguments)
         job.clear()

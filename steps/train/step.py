@@ -59,6 +59,9 @@ def build(scope: Scope, preprocess: RequestStep, champion: RequestStep) -> Reque
         "EnableManagedSpotTraining": settings.spot,
         **security.training_network(workflow.account.security),
     }
+    from_hub = "ModelId" in parameter
+    if named := security.training_secrets(workflow.account.security, workflow.recipe, from_hub=from_hub):
+        request["Environment"] = named
     return RequestStep(
         "Train",
         StepTypeEnum.TRAINING,

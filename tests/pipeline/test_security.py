@@ -15,7 +15,7 @@ from pipeline import executions, settings
 from pipeline.checks.api_model import check_definition
 from pipeline.parameters import range_problems
 from pipeline.rendering import render
-from pipeline.security import Security, has_local_disks, upload
+from pipeline.security import Secrets, Security, has_local_disks, upload
 from pipeline.settings import Workflow
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,6 +70,37 @@ def test_every_job_of_every_workflow_has_network_keys_and_isolation(path: Path) 
         assert output["KmsKeyId"] == OUTPUT_KEY, name
         assert cluster.get("VolumeKmsKeyId") == (None if has_local_disks(instance) else VOLUME_KEY), name
     assert not found["Champion"]["ProcessingInputs"]  # without isolation, and without data
+
+
+ARN = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:dpo/{}-AbCdEf"
+KEPT = Secrets(
+    HF_TOKEN=ARN.format("hub"),
+    WANDB_API_KEY=ARN.format("trackers") + "#wandb",
+    MLFLOW_TRACKING_PASSWORD=ARN.format("trackers") + "#mlflow",
+)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "training"),
+    [
+        ({}, {"HF_TOKEN"}),
+        ({"wandb_project": "dpo", "mlflow_uri": "sqlite:///runs.db"}, {"HF_TOKEN", "WANDB_API_KEY"}),
+        ({"mlflow_uri": "https://tracker.test"}, {"HF_TOKEN", "MLFLOW_TRACKING_PASSWORD"}),
+        ({"model_uri": "s3://bucket/model/"}, set()),
+    ],
+)
+def test_a_secret_reaches_the_jobs_that_use_it_by_its_arn(recipe: dict[str, str], training: set[str]) -> None:
+    workflow = secured(settings.load(ROOT / "configs" / "qwen3-0.6b.yaml"), Security(secrets=KEPT))
+    changed = dict(recipe)
+    model_uri = changed.pop("model_uri", None)
+    arguments = workflow.recipe.model_copy(update=changed)
+    definition = json.loads(render(dataclasses.replace(workflow, recipe=arguments, model_uri=model_uri)))
+    assert check_definition(definition) == []
+    found = {step["Name"]: step["Arguments"].get("Environment", {}) for step in jobs(definition["Steps"])}
+    named = KEPT.model_dump(exclude_none=True)
+    assert found["Train"] == {f"{name}_SECRET_ARN": named[name] for name in training}
+    assert found["Merge"] == {f"{name}_SECRET_ARN": named[name] for name in training & {"HF_TOKEN"}}
+    assert not any(found[name] for name in ("Preprocess", "Champion", "Gate"))
 
 
 def test_without_settings_traffic_of_processing_is_encrypted_and_nothing_else_is_asked_for() -> None:
@@ -149,12 +180,23 @@ def test_isolation_names_every_setting_that_needs_the_network(account: Path) -> 
     ]
 
 
+def test_a_password_in_a_recipe_is_refused_before_it_is_uploaded(account: Path) -> None:
+    recipe = account.parent / "recipes" / "qwen3-0.6b.yaml"
+    recipe.write_text(recipe.read_text() + "mlflow_uri: https://me:planted@tracker.test\n")
+    assert problems(account, "network_isolation: false") == [
+        "qwen3-0.6b.yaml: recipe's mlflow_uri: holds a password, which would be uploaded with the recipe; keep it in "
+        "Secrets Manager and name that as security.secrets.MLFLOW_TRACKING_PASSWORD"
+    ]
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
         ("subnets: [subnet-12345678]", "security_groups: a VPC wants both: name subnets and security_groups"),
         ("subnets: [vpc-12345678]", "subnets.0: must be String should match pattern"),
         ("output_kms_key: alias/mine", "output_kms_key: must be String should match pattern"),
+        ("secrets: {HF_TOKEN: hf_abc}", "secrets.HF_TOKEN: must be String should match pattern"),
+        ("secrets: {OPENAI_API_KEY: x}", "secrets.OPENAI_API_KEY: unknown key"),
         ("network_isolatoin: true", "network_isolatoin: unknown key; did you mean network_isolation?"),
     ],
 )

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from pipeline.commands import compare, definition, deploy, executions, models, start, try_version
+from pipeline.commands import compare, definition, deploy, executions, images, models, start, try_version
 from pipeline.errors import UserError
 from steps.contract import StepError
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command()(definition.check)
 app.command("definition")(definition.print_definition)
 app.command()(definition.show)
+app.command()(images.images)
 app.command()(start.upsert)
 app.command()(start.start)
 app.command()(executions.status)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -27,16 +28,29 @@ from pipeline.commands.options import (
     where,
 )
 from pipeline.commands.remote import Remote, remote
-from pipeline.errors import problems_error
+from pipeline.errors import UserError, problems_error
 from pipeline.executions import ExecutionSummary, StepSummary
 from pipeline.parameter_values import parse_assignments, resolve_parameters
 from pipeline.parameters import range_problems
 from pipeline.preflight import initial_adapter_problems
-from pipeline.settings import Workflow
+from pipeline.settings import ROOT, Workflow
+
+if TYPE_CHECKING:
+    from pipeline.local.engines import EngineName
 
 Assignments = Annotated[
     list[str], typer.Option("--set", metavar="Name=Value", help="Set a pipeline parameter; may stand several times.")
 ]
+
+
+class EngineChoice(StrEnum):
+    """What runs a local execution's jobs."""
+
+    processes = "processes"
+    docker = "docker"
+
+
+Engine = Annotated[EngineChoice, typer.Option("--engine", help="With --local: what runs the jobs.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Watch until it has ended; the exit code tells how.")]
 
 
@@ -72,6 +86,7 @@ def start(
     wait: Wait = False,
     local: Local = False,
     local_root: LocalRoot = LOCAL_ROOT,
+    engine: Engine = EngineChoice.processes,
     settings: Settings = DEFAULT_SETTINGS,
     as_json: AsJson = False,
 ) -> None:
@@ -79,16 +94,25 @@ def start(
     overrides = parse_assignments(assignments)
     options = where(local, settings, local_root)
     if local:
-        code = _start_local(workflow_settings.load(settings), overrides, local_root, wait, as_json, options)
+        workflow = workflow_settings.load(settings)
+        code = _start_local(workflow, overrides, local_root, engine.value, wait, as_json, options)
+    elif engine is not EngineChoice.processes:
+        raise UserError("--engine belongs to --local; add --local, or leave it out")
     else:
         code = _start_on_aws(settings, overrides, wait, as_json, options)
     raise typer.Exit(code)
 
 
 def _start_local(
-    workflow: Workflow, overrides: dict[str, str], local_root: Path, wait: bool, as_json: bool, options: str
+    workflow: Workflow,
+    overrides: dict[str, str],
+    local_root: Path,
+    engine: EngineName,
+    wait: bool,
+    as_json: bool,
+    options: str,
 ) -> int:
-    from pipeline.local import run, runs, summary
+    from pipeline.local import docker, run, runs, summary
     from pipeline.local.executor import create_execution, run_execution
     from pipeline.local.plan import build_plan
     from pipeline.local.progress import watch
@@ -98,11 +122,13 @@ def _start_local(
     definition = json.loads(render(workflow))
     overrides, assets = _checked(workflow, definition, overrides)
     values = resolve_parameters(definition, overrides)
-    build_plan(definition, values)  # what cannot run here is said before anything is copied
+    plan = build_plan(definition, values)  # what cannot run here is said before anything is copied
+    if engine == "docker":
+        docker.require(plan, ROOT)
     root = runs.root_in_use(local_root)
     store = Store(root)
     inputs.provide(assets, store.exists, store.upload)
-    execution = create_execution(root, workflow.settings.pipeline_name, definition, values)
+    execution = create_execution(root, workflow.settings.pipeline_name, definition, values, engine)
     if not wait:
         run.start_detached(root, execution.id)
         if as_json:

@@ -7,15 +7,18 @@ Python; only its environment is made to order.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.local import spark
+from pipeline.local.engines import EngineName, Group, Request
 from pipeline.local.expressions import to_text
+from pipeline.local.processes import Node
 from pipeline.local.support import ML_ROOT
 from steps import secrets
 
@@ -34,6 +37,30 @@ _INHERITED = {
 _INHERITED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "HF_")
 
 
+class Processes:
+    """Implements engines.Engine: every node is a process of this machine."""
+
+    name: EngineName = "processes"
+
+    @contextlib.contextmanager
+    def group(self, job_name: str, nodes: int, isolated: bool) -> Iterator[Group]:
+        """Loopback addresses as names. A process keeps this machine's network, isolated or not."""
+        yield Group(hosts(nodes), INTERFACE, isolated)
+
+    def root(self, ml: Path) -> Path:
+        return ml
+
+    def node(self, job_name: str, ml: Path, group: Group, host: str, request: Request, repository: Path) -> Node:
+        for path, folder in request.shared.items():
+            folder.mkdir(parents=True, exist_ok=True)
+            link = local_path(path, ml)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(folder, target_is_directory=True)
+        platform = {**request.platform, "CUDA_VISIBLE_DEVICES": ",".join(request.devices)}
+        words = command(request.entrypoint, request.arguments, ml)
+        return Node(host, words, environment(request.environment, platform, ml, repository))
+
+
 def localize(text: Any, ml: Path) -> str:
     """A string of the request as the process should see it."""
     text = to_text(text)
@@ -45,7 +72,7 @@ def local_path(path: str, ml: Path) -> Path:
     return ml / Path(path).relative_to(ML_ROOT)
 
 
-def command(entrypoint: list[Any], arguments: list[Any], ml: Path) -> list[str]:
+def command(entrypoint: Sequence[Any], arguments: Sequence[Any], ml: Path) -> list[str]:
     """The command line, with this Python, and this machine's Spark, in place of the image's."""
     words = [localize(word, ml) for word in entrypoint]
     if words[0] in _PYTHON:
@@ -85,16 +112,16 @@ def hosts(count: int) -> list[str]:
     return [f"127.0.0.{number}" for number in range(1, count + 1)]
 
 
-def resource_config(names: list[str], current: str, instance_type: str) -> dict[str, Any]:
+def resource_config(group: Group, current: str, instance_type: str) -> dict[str, Any]:
     """resourceconfig.json of one node."""
-    group = {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": names}
+    instances = {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": group.hosts}
     return {
         "current_host": current,
         "current_instance_type": instance_type,
         "current_group_name": "homogeneousCluster",
-        "hosts": names,
-        "instance_groups": [group],
-        "network_interface_name": INTERFACE,
+        "hosts": group.hosts,
+        "instance_groups": [instances],
+        "network_interface_name": group.interface,
     }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.local import cache, conditions, executions, registry
 from pipeline.local.container import REPOSITORY, unset_secrets
+from pipeline.local.engines import EngineName, engine
 from pipeline.local.events import Event, ExecutionChanged, Listener, MetricsReported, StepChanged, ignore
 from pipeline.local.executions import Execution, StepRecord, now
 from pipeline.local.expressions import Scope, evaluate
@@ -35,7 +36,11 @@ class ExecutionFailed(Exception):
 
 
 def create_execution(
-    root: Path, pipeline_name: str, definition: dict[str, Any], parameters: Mapping[str, str | int | float | bool]
+    root: Path,
+    pipeline_name: str,
+    definition: dict[str, Any],
+    parameters: Mapping[str, str | int | float | bool],
+    engine: EngineName = "processes",
 ) -> Execution:
     """Write down an execution that can then be run; `parameters` come from `resolve_parameters`.
 
@@ -47,6 +52,7 @@ def create_execution(
         id=executions.new_id(),
         pipeline_name=pipeline_name,
         parameters=dict(parameters),
+        engine=engine,
         created=now(),
         steps=[StepRecord(name=step.name, type=step.type) for step in steps],
     )
@@ -193,7 +199,7 @@ class _Run:
     def _cached_or_run(self, step: Step, record: StepRecord, arguments: dict[str, Any]) -> dict[str, Any]:
         if not cache.enabled(step):
             return self._run_job(step, record, arguments)
-        key = cache.cache_key(self.execution.pipeline_name, step, arguments, self.repository)
+        key = cache.cache_key(self.execution, step, arguments, self.repository)
         entry = cache.find(self.root, key, step, self.store)
         if entry is not None:
             record.cached, record.log, record.metrics = True, entry.log, entry.metrics
@@ -227,6 +233,7 @@ class _Run:
             store=self.store,
             registry=registry.home(self.root),
             repository=self.repository,
+            engine=engine(self.execution.engine),
             stop=self.stop,
             on_start=lambda: self._change(record, "Executing"),
             on_stop=stopping,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.local.engines import Engine
 from pipeline.local.executions import ACCOUNT, new_id, now
 from pipeline.local.files import last_lines
 from pipeline.local.processes import Node, Outcome, StopRequest, run_nodes
@@ -37,6 +38,7 @@ class Job:
     store: Store
     registry: Path  # the folder of the model packages
     repository: Path
+    engine: Engine
     stop: StopRequest
     on_start: Callable[[], None]  # its inputs are in place and its processes begin
     on_stop: Callable[[], None]  # its processes were asked to end

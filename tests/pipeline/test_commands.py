@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 VERBS = [
-    "check", "definition", "show", "upsert", "start", "status", "list", "logs", "stop", "retry", "models", "approve",
-    "reject", "compare", "try", "deploy", "undeploy",
+    "check", "definition", "show", "images", "upsert", "start", "status", "list", "logs", "stop", "retry", "models",
+    "approve", "reject", "compare", "try", "deploy", "undeploy",
 ]  # fmt: skip
 FLAGS = {
     "check": {
@@ -23,8 +23,9 @@ FLAGS = {
     },
     "definition": {"--settings", "--output"},
     "show": {"--settings"},
+    "images": {"--build-arg", "--settings"},
     "upsert": {"--settings", "--json"},
-    "start": {"--set", "--wait", "--local", "--local-root", "--settings", "--json"},
+    "start": {"--set", "--wait", "--local", "--local-root", "--engine", "--settings", "--json"},
     "status": {"--local", "--local-root", "--settings", "--json"},
     "list": {"--local", "--local-root", "--settings", "--json"},
     "logs": {"--step", "--follow", "--local", "--local-root", "--settings"},

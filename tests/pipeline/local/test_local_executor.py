@@ -149,7 +149,7 @@ def test_a_training_job_finds_the_sagemaker_contract(build, start, root, tmp_pat
 
 
 def test_a_processing_job_finds_the_registry_of_this_root(build, start, root):
-    code = "import os, sys; assert os.environ['LOCAL_REGISTRY'] == sys.argv[1]"
+    code = "import os, sys; assert os.path.realpath(os.environ['LOCAL_REGISTRY']) == sys.argv[1]"
     done = start(build.definition(build.processing("P", code, str(registry.home(root)))))
     assert done.status == "Succeeded", done.failure_reason
 

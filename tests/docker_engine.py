@@ -18,8 +18,8 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
-ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("docker.io", "iptables", "debootstrap")
 SUITE = "bookworm"
 CERTIFICATES = Path("/usr/local/share/ca-certificates")
@@ -84,6 +84,8 @@ def make_bases(host: Mapping[str, str], folder: Path, torch: str) -> None:
     )
     download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(context / "torch")]
     _try([*download, *index, f"torch=={torch}+cpu"], "torch's CPU wheel")
+    (wheel,) = (context / "torch").glob("*.whl")
+    (context / "torch" / "index.html").write_text(f'<a href="{quote(wheel.name)}">{wheel.name}</a>\n')
     (context / "Dockerfile").write_text(f"FROM {BASE}:bare\nCOPY torch {WHEELS}/torch\n")
     docker(host, "build", "--tag", BASE, str(context))
     install = f"RUN python3 -m pip install --no-cache-dir --find-links {WHEELS}/torch torch=={torch}+cpu\n"

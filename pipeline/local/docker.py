@@ -67,7 +67,7 @@ class Containers:
             "--network", group.network, *_aliases(group, host),
             "--user", f"{os.getuid()}:{os.getgid()}", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
             "--shm-size", SHARED_MEMORY, *_gpus(request),
-            *(word for path, folder in mounts.items() for word in ("--volume", f"{folder.resolve()}:{path}")),
+            *(word for path, folder in mounts.items() for word in ("--mount", _mount(path, folder))),
             *(word for variable in (*variables, *given) for word in ("--env", variable)),
             "--entrypoint", words[0], reference(request.image, repository), *words[1:],
         ]  # fmt: skip
@@ -105,6 +105,12 @@ def _environment(request: Request) -> dict[str, str]:
     nobody = {} if os.getuid() == 0 else {"HOME": "/tmp", "USER": "dpo"}
     gpus = {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(len(request.devices))))}  # counted anew in a container
     return {**nobody, **request.platform, **gpus, **own}
+
+
+def _mount(path: str, folder: Path) -> str:
+    """One field each of a CSV line: checkpoint folders are named after URIs and losses, with colons and commas."""
+    source = str(folder.resolve()).replace('"', '""')
+    return f'type=bind,"source={source}","target={path}"'
 
 
 def _aliases(group: Group, host: str) -> list[str]:

@@ -77,7 +77,10 @@ def images(run, engine: dict[str, str], settings: Path) -> dict[str, str]:
 
 
 def quickstart(run, settings: Path, root: Path, model: Path, engine: str, **variables: str) -> dict[str, Any]:
-    values = SHORT | {"ModelUri": model}
+    rows = (ROOT / "steps/quickstart/preferences.jsonl").read_text().splitlines(keepends=True)
+    data = root.with_suffix(".jsonl")
+    data.write_text("".join(rows[:200]))
+    values = SHORT | {"ModelUri": model, "InputDataUri": data}
     words = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
     place = ("--local", "--local-root", root, "--settings", settings, "--engine", engine)
     done = run("pipeline.py", "start", "--wait", "--json", *place, *words, **variables)

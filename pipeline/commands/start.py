@@ -124,7 +124,7 @@ def _start_local(
     values = resolve_parameters(definition, overrides)
     plan = build_plan(definition, values)  # what cannot run here is said before anything is copied
     if engine == "docker":
-        docker.require(plan, ROOT)
+        docker.require(plan, ROOT, f"python pipeline.py start{options} --engine docker")
     root = runs.root_in_use(local_root)
     store = Store(root)
     inputs.provide(assets, store.exists, store.upload)

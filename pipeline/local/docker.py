@@ -79,12 +79,15 @@ def reference(image: str, repository: Path) -> str:
     return f"{repository_of(image)}:{content_key(repository / 'steps')}"
 
 
-def require(plan: list[Step], repository: Path) -> None:
+def require(plan: list[Step], repository: Path, command: str) -> None:
     """
+    Args:
+        command: what to run again once the cause is mended.
+
     Raises:
         UserError: there is no engine, or a step that it cannot run here; all of them at once.
     """
-    docker.require_engine("the same again")
+    docker.require_engine(command)
     problems, wanted = [], {}
     for step in plan:
         application = step.arguments.get("AppSpecification") or step.arguments.get("AlgorithmSpecification") or {}
@@ -96,7 +99,7 @@ def require(plan: list[Step], repository: Path) -> None:
         if docker.inspect(image, "{{.Id}}") is None:
             problems.append(f"{step}: there is no image of this code ({image}); build it: {BUILD}")
     if problems:
-        raise problems_error("--engine docker", problems, "Nothing was run. Mend them, then start again.")
+        raise problems_error("--engine docker", problems, f"Nothing was run. Mend them, then: {command}")
 
 
 def _environment(request: Request) -> dict[str, str]:

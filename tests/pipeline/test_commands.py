@@ -118,6 +118,16 @@ def test_an_error_without_credentials_is_one_line_with_the_next_command(run, tmp
     assert "Traceback" in run("pipeline.py", "upsert", "--debug", **nothing).stderr
 
 
+def test_containers_are_for_local_runs_and_want_an_engine(run, tmp_path: Path) -> None:
+    done = run("pipeline.py", "start", "--engine", "docker")
+    assert done.stderr == "error: --engine belongs to --local; add --local, or leave it out\n"
+    nowhere = {"PATH": str(tmp_path)}
+    done = run("pipeline.py", "start", "--local", "--local-root", tmp_path / "state", "--engine", "docker", **nowhere)
+    again = f"python pipeline.py start --local --local-root {tmp_path}/state --engine docker"
+    assert done.stderr == f"error: docker: there is no such program here; install Docker Engine, then: {again}\n"
+    assert not (tmp_path / "state").exists()
+
+
 def test_an_empty_local_root_says_what_to_run(run, tmp_path: Path) -> None:
     options = ("--local", "--local-root", tmp_path)
     assert "python pipeline.py start --local" in run("pipeline.py", "list", *options).stdout

@@ -78,7 +78,7 @@ def images(run, engine: dict[str, str], settings: Path) -> dict[str, str]:
 
 def quickstart(run, settings: Path, root: Path, model: Path, engine: str, **variables: str) -> dict[str, Any]:
     rows = (ROOT / "steps/quickstart/preferences.jsonl").read_text().splitlines(keepends=True)
-    data = root.with_suffix(".jsonl")
+    data = root.parent / "rows.jsonl"
     data.write_text("".join(rows[:200]))
     values = SHORT | {"ModelUri": model, "InputDataUri": data}
     words = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
@@ -210,11 +210,11 @@ def test_what_containers_cannot_run_is_said_before_anything_is(
     cluster["Arguments"]["AppSpecification"]["ContainerEntrypoint"] = ["smspark-submit", "x.py"]
     plan = build_plan(build.definition(build.processing("Q", ""), lonely, cluster), {})
     with pytest.raises(UserError) as error:
-        docker.require(plan, repository)
+        docker.require(plan, repository, "start it")
     assert str(error.value).splitlines() == [
         "--engine docker: 2 problems",
         "  S: Spark is not supported with --engine docker; leave --engine out",
         f"  P: there is no image of this code ({docker.reference('host/other', repository)}); build it: "
         "python pipeline.py images build",
-        "Nothing was run. Mend them, then start again.",
+        "Nothing was run. Mend them, then: start it",
     ]

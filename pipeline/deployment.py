@@ -175,10 +175,12 @@ def _require_secured(sagemaker: Any, model: str, config: str, security: Security
 
 
 def _secured(described: Mapping[str, Any]) -> tuple[object, ...]:
-    """What a model and its configuration have of the security settings; the API promises no order."""
+    """What a model and its configuration have of the security settings. The API promises neither an order, nor that a
+    key is named as it was given: by id or by ARN."""
     vpc = described.get("VpcConfig") or {}
     members = [frozenset(vpc.get(name, ())) for name in ("Subnets", "SecurityGroupIds")]
-    return bool(described.get("EnableNetworkIsolation")), described.get("KmsKeyId"), *members
+    key = (described.get("KmsKeyId") or "").rpartition("/")[2]
+    return bool(described.get("EnableNetworkIsolation")), key, *members
 
 
 def _ensure_model(

@@ -4,7 +4,7 @@ An image is tagged with the hash of the code in it, so that a run on this machin
 other. `push` writes the digest into the account's settings, on the line that named the image, and leaves the rest of
 the file as it is: step caching looks at that text alone, and a tag may be moved.
 
-Limits: ECR only; one platform (the engine's). Pushing has run against moto's ECR and a stand-in for docker, not against
+Limits: ECR only; one platform. Pushing has run against moto's ECR and a stand-in for docker, not against
 AWS.
 """
 
@@ -27,6 +27,7 @@ from pipeline.local.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("training", "processing", "spark")
+ARCHITECTURE = "amd64"
 ECR = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?")
 _DEFAULT_BASE = re.compile(r"^ARG BASE_IMAGE=(\S+)$", re.MULTILINE)
 
@@ -90,7 +91,7 @@ def push(image: Image, client: Client, command: str) -> str:
     """Push the image of this code; returns its URI by digest.
 
     Raises:
-        UserError: it is not built, its repository is not there, or docker failed.
+        UserError: it is not built, or not for SageMaker's machines; its repository is not there, or docker failed.
     """
     registry, _, name = image.repository.partition("/")
     found = ECR.fullmatch(registry)
@@ -98,10 +99,16 @@ def push(image: Image, client: Client, command: str) -> str:
         raise UserError(
             f"images.{image.name}: {image.uri}: is not in ECR; write ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME"
         )
-    if docker.inspect(image.reference, "{{.Id}}") is None:
+    architecture = docker.inspect(image.reference, "{{.Architecture}}")
+    if architecture is None:
         raise UserError(
             f"images.{image.name}: {image.reference}: is not built; build it: "
             f"{command.replace('images push', 'images build')}"
+        )
+    if architecture != ARCHITECTURE:
+        raise UserError(
+            f"images.{image.name}: is built for {architecture}, and SageMaker's instances are {ARCHITECTURE}; build it "
+            f"again: DOCKER_DEFAULT_PLATFORM=linux/{ARCHITECTURE} {command.replace('images push', 'images build')}"
         )
     ecr = client("ecr", found["region"])
     where = {"registryId": found["account"], "repositoryNames": [name]}

@@ -34,7 +34,7 @@ if words[:2] == ["image", "inspect"]:
     known = built.read_text().splitlines() if built.exists() else []
     if words[-1] not in known: sys.exit(1)
     digests = [words[-1].rpartition(":")[0] + "@DIGEST"] if pushed.exists() and words[-1] in pushed.read_text() else []
-    print(json.dumps(digests) if "RepoDigests" in words[3] else "sha256:1")
+    print(json.dumps(digests) if "RepoDigests" in words[3] else os.environ.get("ARCHITECTURE", "amd64"))
 """.replace("DIGEST", DIGEST)
 
 
@@ -140,6 +140,13 @@ def test_every_way_that_fails_is_one_line_with_the_next_command(call, tmp_path: 
     assert text.startswith("error: docker: no engine answers (Cannot connect to the Docker daemon.")
     assert "DOCKER_HOST, then: python pipeline.py images build --settings " in text
     assert "there is no such program here; install Docker Engine, then: " in said("build", PATH=str(tmp_path))
+
+
+def test_an_image_for_other_machines_is_not_pushed(call) -> None:
+    assert call("build", "spark", "--build-arg", "BASE_IMAGE=local/base:1").returncode == 0
+    done = call("push", "spark", ARCHITECTURE="arm64")
+    assert done.returncode == 1
+    assert "is built for arm64, and SageMaker's instances are amd64; build it again: DOCKER_DEFAULT_PL" in done.stderr
 
 
 def test_a_repository_that_is_not_there_says_how_to_make_it(call) -> None:

@@ -8,7 +8,7 @@ TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint containers/constraints.txt
 
-.PHONY: run test fast constraints clean
+.PHONY: run test fast constraints locks clean
 
 run: $(VENV)/.installed-local
 	$(BIN)/python pipeline.py start --local --wait
@@ -23,9 +23,24 @@ fast: $(VENV)/.installed-test  ## the tests that start no training
 
 constraints: $(VENV)/.installed-test
 	{ head -2 containers/constraints.txt; \
-	  $(BIN)/python -m pip freeze | grep -v -e '^-e' -e '@ file' -e '^torch==' -e '^sagemaker-dpo'; \
+	  $(BIN)/python -m pip freeze --all | grep -v -e '^pip==' -e '^-e' -e '@ file' -e '^torch==' -e '^sagemaker-dpo'; \
 	  echo "$(TORCH)"; } > containers/constraints.new
 	mv containers/constraints.new containers/constraints.txt
+
+# Every package that an image installs, with the hashes of its files. Resolved for Python 3.11, as the constraints are: a
+# base whose Python needs one more package fails its build at pip's check of the hashes. The training image's base brings
+# torch. uv reads no pip configuration: where the CPU build of torch lies is told to it.
+TORCH_FILES := $(or $(PIP_FIND_LINKS),$(CPU_INDEX)/torch/)
+LOCK := $(BIN)/uv pip compile --quiet --no-annotate --generate-hashes --python-version 3.11 \
+  --python-platform x86_64-manylinux_2_28 --constraints containers/constraints.txt --find-links $(TORCH_FILES) \
+  --custom-compile-command "make locks"
+
+locks: $(VENV)/.installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(LOCK) containers/processing/requirements.txt --output-file containers/processing/requirements.lock
+	$(LOCK) containers/spark/requirements.txt --output-file containers/spark/requirements.lock
+	$(LOCK) containers/training/requirements.txt --no-emit-package torch \
+	  --output-file containers/training/requirements.lock
 
 clean:
 	rm -rf $(VENV) .local

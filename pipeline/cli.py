@@ -17,6 +17,7 @@ from pipeline.commands import (
     deploy,
     describe,
     executions,
+    images,
     infrastructure,
     logs,
     models,
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.command()(definition.check)
 app.command("definition")(definition.print_definition)
 app.command()(definition.show)
+app.command()(images.images)
 app.command()(upsert.upsert)
 app.command()(start.start)
 app.command()(executions.status)

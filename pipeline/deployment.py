@@ -23,6 +23,7 @@ from pipeline.aws import described
 from pipeline.endpoints import FAILED, IN_SERVICE, TAG, describe, is_ours, not_now, require_ours
 from pipeline.errors import UserError
 from pipeline.registry import APPROVED, ModelVersion, Options
+from pipeline.security import Security, model_network, volume
 from steps.serving import ADAPTER_NAME
 
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
@@ -77,11 +78,27 @@ def names(version: ModelVersion, endpoint: str, instance: str) -> tuple[str, str
     return model, f"{model}-{instance.removeprefix('ml.').replace('.', '-')}"
 
 
-def deploy(sagemaker: Any, version: ModelVersion, endpoint: str, instance: str, role_arn: str) -> str:
+def require_own_base(version: ModelVersion, security: Security) -> None:
+    """
+    Raises:
+        UserError: the container would fetch the version's base itself, and the settings give it no network.
+    """
+    if security.network_isolation and version.variant == "adapter":
+        raise UserError(
+            f"{version.group} version {version.version} is an adapter, whose container fetches its base, and the "
+            "account has security.network_isolation; register a merged version: python pipeline.py start --set "
+            "MergeWeights=true"
+        )
+
+
+def deploy(
+    sagemaker: Any, version: ModelVersion, endpoint: str, instance: str, role_arn: str, security: Security
+) -> str:
     """Bring an endpoint to serve a version; `created`, `updating`, `under way` or `unchanged`. Does not wait for it.
 
     Raises:
-        UserError: the name is not one, the endpoint is not this pipeline's, or it cannot be changed now.
+        UserError: the name is not one, the endpoint is not this pipeline's, or it cannot be changed now; what is there
+            has another network or key than the settings name.
     """
     model, config = names(version, endpoint, instance)
     _check_names(endpoint, config)
@@ -89,12 +106,14 @@ def deploy(sagemaker: Any, version: ModelVersion, endpoint: str, instance: str, 
     if found:
         require_ours(sagemaker, found)
         if (found.coming or found.config) == config and found.status not in FAILED:
+            _require_secured(sagemaker, model, config, security, instance)
             return "unchanged" if found.status == IN_SERVICE else "under way"
         if found.status != IN_SERVICE:
             raise UserError(not_now(found))
     tags = [{"Key": TAG, "Value": version.group}, {"Key": VERSION_TAG, "Value": str(version.version)}]
-    _ensure_model(sagemaker, model, version, role_arn, tags)
-    _ensure_config(sagemaker, config, model, instance, version.image or "", tags)
+    _ensure_model(sagemaker, model, version, role_arn, security, tags)
+    _ensure_config(sagemaker, config, model, instance, version.image or "", security, tags)
+    _require_secured(sagemaker, model, config, security, instance)
     if found is None:
         sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=config, Tags=tags)
         return "created"
@@ -140,7 +159,33 @@ def _check_names(endpoint: str, config: str) -> None:
         )
 
 
-def _ensure_model(sagemaker: Any, name: str, version: ModelVersion, role_arn: str, tags: list[dict[str, str]]) -> None:
+def _require_secured(sagemaker: Any, model: str, config: str, security: Security, instance: str) -> None:
+    """That model and configuration, whoever made them when, are what the settings say today.
+
+    Raises:
+        UserError: they are not.
+    """
+    made = sagemaker.describe_model(ModelName=model) | sagemaker.describe_endpoint_config(EndpointConfigName=config)
+    if _secured(made) != _secured(model_network(security) | volume(security, instance, "KmsKeyId")):
+        endpoint = model.rpartition("-v")[0]
+        raise UserError(
+            f"{model} was deployed with other security settings than the account has now; take it down, then deploy "
+            f"again: python pipeline.py undeploy {endpoint}"
+        )
+
+
+def _secured(described: Mapping[str, Any]) -> tuple[object, ...]:
+    """What a model and its configuration have of the security settings. The API promises neither an order, nor that a
+    key is named as it was given: by id or by ARN."""
+    vpc = described.get("VpcConfig") or {}
+    members = [frozenset(vpc.get(name, ())) for name in ("Subnets", "SecurityGroupIds")]
+    key = (described.get("KmsKeyId") or "").rpartition("/")[2]
+    return bool(described.get("EnableNetworkIsolation")), key, *members
+
+
+def _ensure_model(
+    sagemaker: Any, name: str, version: ModelVersion, role_arn: str, security: Security, tags: list[dict[str, str]]
+) -> None:
     """Make the model, unless an earlier call did.
 
     Raises:
@@ -153,6 +198,7 @@ def _ensure_model(sagemaker: Any, name: str, version: ModelVersion, role_arn: st
             Containers=[{"ModelPackageName": version.arn}],
             ExecutionRoleArn=role_arn,
             Tags=tags,
+            **model_network(security),
         )
         return
     packages = {container.get("ModelPackageName") for container in _containers(found)}
@@ -168,7 +214,13 @@ def _containers(model: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _ensure_config(
-    sagemaker: Any, name: str, model: str, instance: str, image: str, tags: list[dict[str, str]]
+    sagemaker: Any,
+    name: str,
+    model: str,
+    instance: str,
+    image: str,
+    security: Security,
+    tags: list[dict[str, str]],
 ) -> None:
     if described(lambda: sagemaker.describe_endpoint_config(EndpointConfigName=name)) is not None:
         return  # its name says all that differs between configurations of one endpoint
@@ -183,7 +235,8 @@ def _ensure_config(
     }
     if CUDA_13.search(image):
         variant["InferenceAmiVersion"] = CUDA_13_HOST
-    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], Tags=tags)
+    key = volume(security, instance, "KmsKeyId")
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], Tags=tags, **key)
 
 
 def _ours(sagemaker: Any, operation: str, key: str, kind: str, pattern: re.Pattern[str]) -> list[str]:

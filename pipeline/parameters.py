@@ -14,6 +14,7 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ValidationError
 
 from pipeline.schema import Gate, Preprocess, Register, Train
+from pipeline.security import instance_problems
 from pipeline.settings import Workflow
 from steps.train import rules
 from steps.train.arguments import LossType, TrainArguments
@@ -162,7 +163,7 @@ def training_arguments(workflow: Workflow, values: Mapping[str, str]) -> TrainAr
 def range_problems(workflow: Workflow, overrides: Mapping[str, str]) -> list[str]:
     """What is out of range, or could not be served, among values that a person typed; the rules are those of the files
     that they override."""
-    found = []
+    found = instance_problems(workflow.account.security, workflow.settings.train.instance_type, overrides)
     for name, (section, field) in SETTINGS.items():
         if name in overrides:
             try:

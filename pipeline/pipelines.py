@@ -32,6 +32,7 @@ class Wanted:
         tags: tags that were put on the pipeline elsewhere stay.
         max_parallel_steps: None leaves what is there.
         definitions_uri: the prefix for definitions that are too long for the request.
+        encryption: what S3 is told of the encryption of such a definition.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Wanted:
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     max_parallel_steps: int | None = None
+    encryption: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,17 +115,21 @@ def ensure_model_group(sagemaker: Any, group: str, tags: Mapping[str, str]) -> b
     return found is None
 
 
-def upload_assets(s3: Any, assets: Mapping[str, Path]) -> list[str]:
+def upload_assets(s3: Any, assets: Mapping[str, Path], encryption: Mapping[str, str] | None = None) -> list[str]:
     """Upload local files, and folders file by file, to their S3 URIs; returns the URIs that were not there yet.
 
     Keys are content-addressed: an object that exists has this content already and is not touched.
+
+    Args:
+        encryption: what S3 is told of the objects' encryption; without it the bucket's default holds.
     """
     uploaded = []
     for uri, path in sorted(assets.items()):
         for object_uri, file in _files(uri, Path(path)):
             bucket, key = _split(object_uri)
             if described(lambda where=(bucket, key): s3.head_object(Bucket=where[0], Key=where[1])) is None:
-                s3.upload_file(str(file), bucket, key)  # in parts where it is large; appears whole or not at all
+                # In parts where it is large; appears whole or not at all.
+                s3.upload_file(str(file), bucket, key, ExtraArgs=dict(encryption or {}))
                 uploaded.append(object_uri)
     return uploaded
 
@@ -144,7 +150,7 @@ def _definition(s3: Any, wanted: Wanted) -> dict[str, Any]:
         return {"PipelineDefinition": wanted.definition}
     key = hashlib.sha256(text).hexdigest()[:KEY_LENGTH]
     bucket, key = _split(f"{wanted.definitions_uri}/{key}/definition.json")
-    s3.put_object(Bucket=bucket, Key=key, Body=text, ContentType="application/json")
+    s3.put_object(Bucket=bucket, Key=key, Body=text, ContentType="application/json", **wanted.encryption)
     return {"PipelineDefinitionS3Location": {"Bucket": bucket, "ObjectKey": key}}
 
 

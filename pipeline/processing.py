@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sagemaker.core.workflow.properties import PropertyFile
 from sagemaker.mlops.workflow.steps import StepTypeEnum
 
+from pipeline import security
 from pipeline.request_step import RequestStep
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def processing_step(
     instance_count: int = 1,
     cached: bool = True,
     environment: Mapping[str, Any] | None = None,
+    isolated: bool = True,
+    secrets: Sequence[str] = (),
 ) -> RequestStep:
     """
     Args:
@@ -41,14 +44,18 @@ def processing_step(
         image: where it is not the processing image.
         cached: whether an earlier result may stand for this one, as the workflow's settings allow.
         environment: variables of the job, which are part of its cache key.
+        isolated: whether it goes without network where the account's settings say so.
+        secrets: variables that it gets from Secrets Manager, where the account's settings name them.
     """
     account = scope.workflow.account
+    variables = {**(environment or {}), **security.named_secrets(account.security, secrets)}
     request = {
         "ProcessingResources": {
             "ClusterConfig": {
                 "InstanceCount": instance_count,
                 "InstanceType": instance_type,
                 "VolumeSizeInGB": volume_gb,
+                **security.volume(account.security, instance_type),
             }
         },
         "AppSpecification": {
@@ -56,7 +63,7 @@ def processing_step(
             "ContainerEntrypoint": list(entrypoint),
             "ContainerArguments": arguments,
         },
-        **({"Environment": dict(environment)} if environment else {}),
+        **({"Environment": variables} if variables else {}),
         "RoleArn": account.role_arn,
         "ProcessingInputs": [_input(name, uri) for name, uri in inputs.items()],
         "ProcessingOutputConfig": {
@@ -70,8 +77,10 @@ def processing_step(
                     },
                 }
                 for output, path in outputs.items()
-            ]
+            ],
+            **security.output(account.security),
         },
+        "NetworkConfig": security.processing_network(account.security, isolated=isolated),
         "StoppingCondition": {"MaxRuntimeInSeconds": int(max_runtime_hours * 3600)},
         **scope.workflow.job_tags,
     }

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from pipeline.security import Security
+
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$", description="SageMaker instance type.")]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Hours = Annotated[float, Field(gt=0, le=28 * 24, description="Longest run; the job is stopped after it.")]
@@ -65,6 +67,7 @@ class Account(Section):
     bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
     prefix: str = Field("dpo", pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]*[A-Za-z0-9]$", description="Key prefix in it.")
     images: Images
+    security: Security = Security()
     automation: Automation | None = Field(None, description="Only for schedules and triggers.")
     tags: Tags = {}
     prices: str | None = Field(

@@ -16,6 +16,7 @@ from pipeline.assets import Asset, Source, source
 from pipeline.content import content_key
 from pipeline.errors import UserError
 from pipeline.schema import Account, WorkflowFile
+from pipeline.security import conflicts
 from steps import typed_yaml
 from steps.hub import is_hub_name
 from steps.train import arguments as train_arguments
@@ -110,6 +111,8 @@ class _Reading:
         if account and settings.preprocess.engine == "spark" and account.images.spark is None:
             mend = f"build and push containers/spark/Dockerfile, then name it as images.spark in {settings.account}"
             self._problem(f"preprocess.engine: spark: there is no image for it; {mend}")
+        for conflict in conflicts(account.security, settings, recipe) if account else ():
+            self._problem(conflict)
         if self.errors:
             return None
         return self._try(lambda: self._assembled(settings, account, recipe, recipe_path))

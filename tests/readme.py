@@ -18,6 +18,7 @@ from pipeline import settings
 from pipeline.cli import app
 from pipeline.parameters import parameters
 from pipeline.schema import Preprocess
+from pipeline.security import Secrets, Security
 from steps.preprocess.formats import FORMATS
 from steps.preprocess.reasons import Reason
 from steps.train.arguments import FsdpConfig, TrainArguments
@@ -41,6 +42,17 @@ def preprocess_settings() -> list[str]:
     rows = [f"| `{name}` | {_default(field.get_default(call_default_factory=True))} | {field.description} |"
             for name, field in fields if field.description]  # fmt: skip
     return ["| setting | default | meaning |", "|---|---|---|", *rows]
+
+
+def security_settings() -> list[str]:
+    rows = [f"| `{name}` | {_default(field.get_default(call_default_factory=True))} | {field.description} |"
+            for name, field in Security.model_fields.items() if name != "secrets"]  # fmt: skip
+    return ["| setting | default | meaning |", "|---|---|---|", *rows]
+
+
+def secret_variables() -> list[str]:
+    rows = [f"| `{name}` | {field.description} |" for name, field in Secrets.model_fields.items()]
+    return ["| variable | used |", "|---|---|", *rows]
 
 
 def commands() -> list[str]:
@@ -101,6 +113,8 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "layouts": layouts,
     "reasons": reasons,
     "preprocess": preprocess_settings,
+    "security": security_settings,
+    "secrets": secret_variables,
     "commands": commands,
     "workflows": workflows,
     "parameters": parameter_table,

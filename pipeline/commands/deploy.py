@@ -38,8 +38,10 @@ def deploy(
         group = group or there.workflow.settings.register_model.package_group
         model = registry.find(there.sagemaker, group, version, options)
         deployment.require_approved(model, options)
-        endpoint, instance = name or group, deployment.instance_type(model, instance_type)
-        outcome = deployment.deploy(there.sagemaker, model, endpoint, instance, there.workflow.account.role_arn)
+        account, endpoint = there.workflow.account, name or group
+        deployment.require_own_base(model, account.security)
+        instance = deployment.instance_type(model, instance_type)
+        outcome = deployment.deploy(there.sagemaker, model, endpoint, instance, account.role_arn, account.security)
         _, config = deployment.names(model, endpoint, instance)
         if wait:
             endpoints.wait(there.sagemaker, endpoint, config, _say)

@@ -6,8 +6,9 @@ import json
 import shlex
 import uuid
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,7 +35,10 @@ from pipeline.errors import UserError, problems_error
 from pipeline.executions import ExecutionSummary
 from pipeline.parameter_values import parse_assignments, resolve_parameters
 from pipeline.parameters import range_problems
-from pipeline.settings import Workflow
+from pipeline.settings import ROOT, Workflow
+
+if TYPE_CHECKING:
+    from pipeline.local.engines import EngineName
 
 Assignments = Annotated[
     list[str], typer.Option("--set", metavar="Name=Value", help="Set a pipeline parameter; may stand several times.")
@@ -53,6 +57,16 @@ Token = Annotated[
 ]
 
 
+class EngineChoice(StrEnum):
+    """What runs a local execution's jobs."""
+
+    processes = "processes"
+    docker = "docker"
+
+
+Engine = Annotated[EngineChoice, typer.Option("--engine", help="With --local: what runs the jobs.")]
+
+
 def start(
     assignments: Assignments = [],  # noqa: B006 (typer reads the default and never changes it)
     wait: Wait = False,
@@ -62,6 +76,7 @@ def start(
     prices: PricesFile = None,
     local: Local = False,
     local_root: LocalRoot = LOCAL_ROOT,
+    engine: Engine = EngineChoice.processes,
     settings: Settings = DEFAULT_SETTINGS,
     as_json: AsJson = False,
 ) -> None:
@@ -75,7 +90,10 @@ def start(
     if local:
         if token is not None or max_cost is not None or prices is not None:
             raise UserError("--token, --max-cost and --prices are for AWS; a local run costs nothing, leave them out")
-        code = _start_local(workflow_settings.load(settings), overrides, name, local_root, wait, as_json, options)
+        workflow = workflow_settings.load(settings)
+        code = _start_local(workflow, overrides, name, local_root, engine.value, wait, as_json, options)
+    elif engine is not EngineChoice.processes:
+        raise UserError("--engine belongs to --local; add --local, or leave it out")
     else:
         request = _Request(overrides, name, token, max_cost, prices, wait)
         code = _start_on_aws(settings, request, as_json, options)
@@ -87,11 +105,12 @@ def _start_local(
     overrides: dict[str, str],
     name: str | None,
     local_root: Path,
+    engine: EngineName,
     wait: bool,
     as_json: bool,
     options: str,
 ) -> int:
-    from pipeline.local import run, runs, summary
+    from pipeline.local import docker, run, runs, summary
     from pipeline.local.executor import create_execution, run_execution
     from pipeline.local.plan import build_plan
     from pipeline.local.progress import watch
@@ -101,11 +120,13 @@ def _start_local(
     definition = json.loads(render(workflow))
     overrides, assets = checked(workflow, definition, overrides)
     values = resolve_parameters(definition, overrides)
-    build_plan(definition, values)  # what cannot run here is said before anything is copied
+    plan = build_plan(definition, values)  # what cannot run here is said before anything is copied
+    if engine == "docker":
+        docker.require(plan, ROOT, f"python pipeline.py start{options} --engine docker")
     root = runs.root_in_use(local_root)
     store = Store(root)
     inputs.provide(assets, store.exists, store.upload)
-    execution = create_execution(root, workflow.settings.pipeline_name, definition, values, name)
+    execution = create_execution(root, workflow.settings.pipeline_name, definition, values, name, engine)
     if not wait:
         run.start_detached(root, execution.id)
         if as_json:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from pipeline import executions, inputs, pipelines, registry
+from pipeline import executions, inputs, pipelines, registry, security
 from pipeline.assets import Asset
 from pipeline.aws import described
 from pipeline.commands.confirm import Yes, confirm
@@ -84,7 +84,8 @@ def upload(there: Remote, assets: Sequence[Asset]) -> None:
     for asset in assets:
         if asset.module:
             inputs.make(asset)
-    pipelines.upload_assets(there.client("s3"), {asset.uri: asset.path for asset in assets})
+    paths, encryption = {asset.uri: asset.path for asset in assets}, security.upload(there.workflow.account.security)
+    pipelines.upload_assets(there.client("s3"), paths, encryption)
 
 
 def _checked(workflow: Workflow, settings: Path, options: str) -> str:
@@ -113,6 +114,7 @@ def _wanted(workflow: Workflow, definition: str) -> Wanted:
         settings.description or None,
         workflow.tags,
         settings.max_parallel_steps,
+        security.upload(workflow.account.security),
     )
 
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from pipeline.content import content_key
 from pipeline.errors import UserError
-from pipeline.local.executions import now
+from pipeline.local.executions import Execution, now
 from pipeline.local.files import write_text
 from pipeline.local.plan import Step
 from pipeline.local.store import Store
@@ -58,10 +58,14 @@ def enabled(step: Step) -> bool:
     return step.type in _KEY_MEMBERS and bool((step.cache or {}).get("Enabled"))
 
 
-def cache_key(pipeline_name: str, step: Step, arguments: Mapping[str, Any], repository: Path) -> str:
-    """What must be equal for two runs of a step to be the same; `arguments` are the evaluated ones."""
+def cache_key(execution: Execution, step: Step, arguments: Mapping[str, Any], repository: Path) -> str:
+    """What must be equal for two runs of a step to be the same; `arguments` are the evaluated ones.
+
+    The engine is: whoever asks for containers wants to know whether they work.
+    """
     request = {member: arguments.get(member) for member in _KEY_MEMBERS[step.type]}
-    content = [pipeline_name, step.name, step.type, request, content_key(repository / "steps")]
+    where = [execution.pipeline_name, execution.engine]
+    content = [*where, step.name, step.type, request, content_key(repository / "steps")]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -7,16 +7,20 @@ Python; only its environment is made to order.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.local import spark
+from pipeline.local.engines import EngineName, Group, Request
 from pipeline.local.expressions import to_text
+from pipeline.local.processes import Node
 from pipeline.local.support import ML_ROOT
+from steps import secrets
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 INTERFACE = "lo" if sys.platform == "linux" else "lo0"
@@ -28,8 +32,33 @@ _INHERITED = {
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "XDG_CACHE_HOME", "LD_LIBRARY_PATH",
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "TORCH_HOME", "TRITON_CACHE_DIR",
+    *secrets.NAMES,  # in place of AWS's: a local run asks nobody
 }  # fmt: skip
 _INHERITED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "HF_")
+
+
+class Processes:
+    """Implements engines.Engine: every node is a process of this machine."""
+
+    name: EngineName = "processes"
+
+    @contextlib.contextmanager
+    def group(self, job_name: str, nodes: int, isolated: bool) -> Iterator[Group]:
+        """Loopback addresses as names. A process keeps this machine's network, isolated or not."""
+        yield Group(hosts(nodes), INTERFACE, isolated)
+
+    def root(self, ml: Path) -> Path:
+        return ml
+
+    def node(self, job_name: str, ml: Path, group: Group, host: str, request: Request, repository: Path) -> Node:
+        for path, folder in request.shared.items():
+            folder.mkdir(parents=True, exist_ok=True)
+            link = local_path(path, ml)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(folder, target_is_directory=True)
+        platform = {**request.platform, "CUDA_VISIBLE_DEVICES": ",".join(request.devices)}
+        words = command(request.entrypoint, request.arguments, ml)
+        return Node(host, words, environment(request.environment, platform, ml, repository))
 
 
 def localize(text: Any, ml: Path) -> str:
@@ -43,7 +72,7 @@ def local_path(path: str, ml: Path) -> Path:
     return ml / Path(path).relative_to(ML_ROOT)
 
 
-def command(entrypoint: list[Any], arguments: list[Any], ml: Path) -> list[str]:
+def command(entrypoint: Sequence[Any], arguments: Sequence[Any], ml: Path) -> list[str]:
     """The command line, with this Python, and this machine's Spark, in place of the image's."""
     words = [localize(word, ml) for word in entrypoint]
     if words[0] in _PYTHON:
@@ -61,7 +90,7 @@ def environment(request: Mapping[str, Any], platform: Mapping[str, str], ml: Pat
         for name, value in os.environ.items()
         if name.upper() in _INHERITED or name.startswith(_INHERITED_PREFIXES)
     }
-    own = {name: localize(value, ml) for name, value in request.items()}
+    own = {name: localize(value, ml) for name, value in request.items() if not name.endswith(secrets.SUFFIX)}
     return {
         **inherited,
         "PYTHONUNBUFFERED": "1",  # else the log and the progress lag behind by a buffer
@@ -72,21 +101,27 @@ def environment(request: Mapping[str, Any], platform: Mapping[str, str], ml: Pat
     }
 
 
+def unset_secrets(request: Mapping[str, Any]) -> list[str]:
+    """The variables whose secrets a job would get on AWS and that this shell has no value for."""
+    named = [name.removesuffix(secrets.SUFFIX) for name in request if name.endswith(secrets.SUFFIX)]
+    return [name for name in named if name not in os.environ]
+
+
 def hosts(count: int) -> list[str]:
     """Names for the nodes: loopback addresses, which resolve anywhere, so that nodes really find each other."""
     return [f"127.0.0.{number}" for number in range(1, count + 1)]
 
 
-def resource_config(names: list[str], current: str, instance_type: str) -> dict[str, Any]:
+def resource_config(group: Group, current: str, instance_type: str) -> dict[str, Any]:
     """resourceconfig.json of one node."""
-    group = {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": names}
+    instances = {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": group.hosts}
     return {
         "current_host": current,
         "current_instance_type": instance_type,
         "current_group_name": "homogeneousCluster",
-        "hosts": names,
-        "instance_groups": [group],
-        "network_interface_name": INTERFACE,
+        "hosts": group.hosts,
+        "instance_groups": [instances],
+        "network_interface_name": group.interface,
     }
 
 

@@ -23,6 +23,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from pipeline.errors import UserError, did_you_mean
+from pipeline.local.engines import EngineName
 from pipeline.local.files import write_json, write_text
 
 ACCOUNT = "arn:aws:sagemaker:local:000000000000"
@@ -62,6 +63,7 @@ class Execution(BaseModel):
     pipeline_name: str
     display_name: str | None = None
     parameters: dict[str, str | int | float | bool]
+    engine: EngineName = "processes"
     status: ExecutionStatus = "Executing"
     failure_reason: str | None = None
     created: datetime

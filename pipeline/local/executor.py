@@ -14,7 +14,8 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.local import cache, conditions, executions, registry
-from pipeline.local.container import REPOSITORY
+from pipeline.local.container import REPOSITORY, unset_secrets
+from pipeline.local.engines import EngineName, engine
 from pipeline.local.events import Event, ExecutionChanged, Listener, MetricsReported, StepChanged, ignore
 from pipeline.local.executions import Execution, StepRecord, now
 from pipeline.local.expressions import Scope, evaluate
@@ -40,6 +41,7 @@ def create_execution(
     definition: dict[str, Any],
     parameters: Mapping[str, str | int | float | bool],
     display_name: str | None = None,
+    engine: EngineName = "processes",
 ) -> Execution:
     """Write down an execution that can then be run; `parameters` come from `resolve_parameters`.
 
@@ -52,6 +54,7 @@ def create_execution(
         pipeline_name=pipeline_name,
         display_name=display_name,
         parameters=dict(parameters),
+        engine=engine,
         created=now(),
         steps=[StepRecord(name=step.name, type=step.type) for step in steps],
     )
@@ -198,7 +201,7 @@ class _Run:
     def _cached_or_run(self, step: Step, record: StepRecord, arguments: dict[str, Any]) -> dict[str, Any]:
         if not cache.enabled(step):
             return self._run_job(step, record, arguments)
-        key = cache.cache_key(self.execution.pipeline_name, step, arguments, self.repository)
+        key = cache.cache_key(self.execution, step, arguments, self.repository)
         entry = cache.find(self.root, key, step, self.store)
         if entry is not None:
             record.cached, record.log, record.metrics = True, entry.log, entry.metrics
@@ -233,6 +236,7 @@ class _Run:
             registry=registry.home(self.root),
             mlflow=executions.mlflow_uri(self.root),
             repository=self.repository,
+            engine=engine(self.execution.engine),
             stop=self.stop,
             on_start=lambda: self._change(record, "Executing"),
             on_stop=stopping,
@@ -243,6 +247,8 @@ class _Run:
         with open(job.log, "a", encoding="utf-8") as log:
             if record.attempts > 1:
                 log.write(f"=== attempt {record.attempts}, {now().isoformat(timespec='seconds')} ===\n")
+            for name in unset_secrets(arguments.get("Environment", {})):
+                log.write(f"{name} is not set in this shell: the job runs without it\n")
         record.log = str(job.log)
         properties = _JOBS[step.type](job, arguments)
         job.clear()

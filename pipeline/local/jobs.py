@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.local.engines import Engine
 from pipeline.local.executions import ACCOUNT, new_id, now
 from pipeline.local.files import last_lines
 from pipeline.local.processes import Node, Outcome, StopRequest, run_nodes
@@ -38,6 +39,7 @@ class Job:
     registry: Path  # the folder of the model packages
     mlflow: str  # where trainings are tracked that name no MLflow themselves
     repository: Path
+    engine: Engine
     stop: StopRequest
     on_start: Callable[[], None]  # its inputs are in place and its processes begin
     on_stop: Callable[[], None]  # its processes were asked to end

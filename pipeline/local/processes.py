@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -48,11 +48,12 @@ class StopRequest:
 
 @dataclass(frozen=True)
 class Node:
-    """One process to run."""
+    """One process to run, and a command that removes what it may leave where no signal reaches."""
 
     host: str
     command: list[str]
     environment: Mapping[str, str]
+    end: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ def run_nodes(
                 _signal(process, signal.SIGKILL)
             for process in running:
                 process.wait()
+            for node in nodes:
+                _remove(node)
             for reader in readers:
                 # A process that escaped its session may hold the pipe open for good; its words are not waited for.
                 reader.join(timeout=2)
@@ -180,6 +183,11 @@ def _spawn(node: Node, cwd: Path) -> subprocess.Popen[bytes]:
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+
+
+def _remove(node: Node) -> None:
+    if node.end:
+        subprocess.run(node.end, env=dict(node.environment), capture_output=True, check=False)
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:

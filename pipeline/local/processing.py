@@ -1,6 +1,6 @@
-"""Processing jobs: inputs to their LocalPath, one process, outputs to S3.
+"""Processing jobs: inputs to their LocalPath, one node, outputs to S3.
 
-A Spark job is one process too, whatever number of instances it asks for: its cluster is this machine.
+A Spark job is one node too, whatever number of instances it asks for: its cluster is this machine.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.local import spark
-from pipeline.local.container import command, environment, hosts, local_path, resource_config
+from pipeline.local.container import local_path, resource_config
+from pipeline.local.engines import Request
 from pipeline.local.executions import now
 from pipeline.local.files import write_json
 from pipeline.local.jobs import Job, run_job, runtime_limit, times
-from pipeline.local.processes import Node
+from pipeline.local.support import ML_ROOT
 from steps.champion import objects, registry
 
 
@@ -21,7 +22,7 @@ def run_processing(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Run the job and return what DescribeProcessingJob would answer.
 
     Raises:
-        JobFailed: the process failed.
+        JobFailed: the node failed.
         JobStopped: someone asked to stop.
         UserError: an input is not there, or an output cannot be stored.
     """
@@ -35,17 +36,27 @@ def run_processing(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
         local_path(output["S3Output"]["LocalPath"], ml).mkdir(parents=True, exist_ok=True)
     (ml / "output").mkdir(parents=True)
 
-    (host,) = hosts(1)
-    instance = arguments.get("ProcessingResources", {}).get("ClusterConfig", {}).get("InstanceType", "local")
-    write_json(ml / "config" / "resourceconfig.json", resource_config([host], host, instance))
     described = {**arguments, "ProcessingJobName": job.name, "ProcessingJobArn": job.arn("processing-job")}
     write_json(ml / "config" / "processingjobconfig.json", described)
 
-    words = command(application["ContainerEntrypoint"], application.get("ContainerArguments", []), ml)
-    platform = {registry.VARIABLE: str(job.registry), objects.VARIABLE: str(job.store.folder)}
-    platform |= spark.environment(ml) if spark.is_spark(application) else {}
-    node = Node(host, words, environment(arguments.get("Environment", {}), platform, ml, job.repository))
-    run_job(job, [node], runtime_limit(arguments))
+    shared = {f"{ML_ROOT}/registry": job.registry, f"{ML_ROOT}/store": job.store.folder}
+    names = (registry.VARIABLE, objects.VARIABLE)
+    platform = {name: str(local_path(path, job.engine.root(ml))) for name, path in zip(names, shared, strict=True)}
+    request = Request(
+        image=application.get("ImageUri", ""),
+        entrypoint=application["ContainerEntrypoint"],
+        arguments=application.get("ContainerArguments", []),
+        environment=arguments.get("Environment", {}),
+        platform=platform | (spark.environment(ml) if spark.is_spark(application) else {}),
+        shared=shared,
+    )
+    instance = arguments.get("ProcessingResources", {}).get("ClusterConfig", {}).get("InstanceType", "local")
+    isolated = arguments.get("NetworkConfig", {}).get("EnableNetworkIsolation", False)
+    with job.engine.group(job.name, 1, isolated) as group:
+        (host,) = group.hosts
+        write_json(ml / "config" / "resourceconfig.json", resource_config(group, host, instance))
+        node = job.engine.node(job.name, ml, group, host, request, job.repository)
+        run_job(job, [node], runtime_limit(arguments))
 
     for output in outputs:
         job.store.take(local_path(output["S3Output"]["LocalPath"], ml), output["S3Output"]["S3Uri"])

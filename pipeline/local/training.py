@@ -1,8 +1,8 @@
-"""Training jobs: channels and hyperparameters in, one process a node, model artifacts out.
+"""Training jobs: channels and hyperparameters in, one or several nodes, model artifacts out.
 
-Nodes are processes of this machine with a tree each and loopback addresses for names; what /opt/ml/model holds of all
-of them is merged as AWS merges it, the first node's files winning. The checkpoint folder is the S3 folder itself,
-through a link: what a job writes is stored at once, and what was stored is there when it starts, as AWS's syncing does.
+Nodes have a tree each; what /opt/ml/model holds of all of them is merged as AWS merges it, the first node's files
+winning. The checkpoint folder is the S3 folder itself: what a job writes is stored at once, and what was stored is
+there when it starts, as AWS's syncing does.
 """
 
 from __future__ import annotations
@@ -17,21 +17,12 @@ from typing import Any
 
 from pipeline.content import relative_files
 from pipeline.errors import UserError
-from pipeline.local.container import (
-    INTERFACE,
-    command,
-    environment,
-    gpus,
-    hosts,
-    local_path,
-    resource_config,
-    shares,
-)
+from pipeline.local.container import gpus, resource_config, shares
+from pipeline.local.engines import Group, Request
 from pipeline.local.executions import now
 from pipeline.local.expressions import to_text
 from pipeline.local.files import write_json
 from pipeline.local.jobs import Job, run_job, runtime_limit, times
-from pipeline.local.processes import Node
 from pipeline.local.support import ML_ROOT
 
 
@@ -45,18 +36,25 @@ def run_training(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """
     started = now().isoformat()
     algorithm = arguments["AlgorithmSpecification"]
-    names = hosts(arguments.get("ResourceConfig", {}).get("InstanceCount", 1))
-    devices = shares(gpus(), len(names))
-    nodes = []
-    for index, host in enumerate(names):
-        ml = job.root(index)
-        _lay_out(job, ml, arguments)
-        platform = _configure(job, ml, arguments, names, host, devices[index])
-        words = command(algorithm["ContainerEntrypoint"], algorithm.get("ContainerArguments", []), ml)
-        nodes.append(Node(host, words, environment(arguments.get("Environment", {}), platform, ml, job.repository)))
-
+    count = arguments.get("ResourceConfig", {}).get("InstanceCount", 1)
     patterns = {metric["Name"]: re.compile(metric["Regex"]) for metric in algorithm.get("MetricDefinitions", [])}
-    metrics = run_job(job, nodes, runtime_limit(arguments), patterns)
+    shared, devices = _checkpoints(job, arguments), shares(gpus(), count)
+    with job.engine.group(job.name, count, arguments.get("EnableNetworkIsolation", False)) as group:
+        nodes = []
+        for index, host in enumerate(group.hosts):
+            ml = job.root(index)
+            _lay_out(job, ml, arguments)
+            request = Request(
+                image=algorithm.get("TrainingImage", ""),
+                entrypoint=algorithm["ContainerEntrypoint"],
+                arguments=algorithm.get("ContainerArguments", []),
+                environment=arguments.get("Environment", {}),
+                platform=_configure(job, ml, arguments, group, host, devices[index]),
+                shared=shared,
+                devices=devices[index],
+            )
+            nodes.append(job.engine.node(job.name, ml, group, host, request, job.repository))
+        metrics = run_job(job, nodes, runtime_limit(arguments), patterns)
 
     artifacts = _upload(job, len(nodes), arguments["OutputDataConfig"])
     ended = now().isoformat()
@@ -78,28 +76,29 @@ def _lay_out(job: Job, ml: Path, arguments: Mapping[str, Any]) -> None:
         (ml / name).mkdir(parents=True)
     for channel in arguments.get("InputDataConfig", []):
         job.store.download(channel["DataSource"]["S3DataSource"]["S3Uri"], ml / "input/data" / channel["ChannelName"])
-    checkpoints = arguments.get("CheckpointConfig")
-    if checkpoints:
-        uri = checkpoints["S3Uri"]
-        if not uri.endswith("/"):
-            raise UserError(
-                f"CheckpointConfig.S3Uri {uri}: must end in '/': without it AWS also restores the checkpoints of "
-                f"every run whose prefix starts the same ({uri.rpartition('/')[2]} takes {uri.rpartition('/')[2]}0)"
-            )
-        target = job.store.path(uri)
-        target.mkdir(parents=True, exist_ok=True)
-        link = local_path(checkpoints.get("LocalPath", f"{ML_ROOT}/checkpoints"), ml)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(target, target_is_directory=True)
+
+
+def _checkpoints(job: Job, arguments: Mapping[str, Any]) -> dict[str, Path]:
+    """Where the nodes find their checkpoints, and the store's folder that these are."""
+    config = arguments.get("CheckpointConfig")
+    if not config:
+        return {}
+    uri = config["S3Uri"]
+    if not uri.endswith("/"):
+        raise UserError(
+            f"CheckpointConfig.S3Uri {uri}: must end in '/': without it AWS also restores the checkpoints of "
+            f"every run whose prefix starts the same ({uri.rpartition('/')[2]} takes {uri.rpartition('/')[2]}0)"
+        )
+    return {config.get("LocalPath", f"{ML_ROOT}/checkpoints"): job.store.path(uri)}
 
 
 def _configure(
-    job: Job, ml: Path, arguments: Mapping[str, Any], names: list[str], host: str, devices: list[str]
+    job: Job, ml: Path, arguments: Mapping[str, Any], group: Group, host: str, devices: list[str]
 ) -> dict[str, str]:
     """Write input/config and return the variables that say the same, and where everything lies."""
     algorithm = arguments["AlgorithmSpecification"]
     hyperparameters = {name: to_text(value) for name, value in arguments.get("HyperParameters", {}).items()}
-    resources = resource_config(names, host, arguments.get("ResourceConfig", {}).get("InstanceType", "local"))
+    resources = resource_config(group, host, arguments.get("ResourceConfig", {}).get("InstanceType", "local"))
     channels = {
         channel["ChannelName"]: {
             "TrainingInputMode": channel.get("InputMode", algorithm.get("TrainingInputMode", "File")),
@@ -113,24 +112,29 @@ def _configure(
     write_json(config / "hyperparameters.json", hyperparameters)
     write_json(config / "inputdataconfig.json", channels)
     write_json(config / "resourceconfig.json", resources)
+    seen = job.engine.root(ml)
+    tracking = (
+        {"MLFLOW_TRACKING_URI": job.mlflow} if job.engine.name == "processes" else {}
+    )  # it is a file of this machine
     return {
         "TRAINING_JOB_NAME": job.name,
         "TRAINING_JOB_ARN": job.arn("training-job"),
-        "MLFLOW_TRACKING_URI": job.mlflow,
-        "SM_HOSTS": json.dumps(names),
+        **(
+            {"MLFLOW_TRACKING_URI": job.mlflow} if job.engine.name == "processes" else {}
+        ),  # a container has no such file
+        "SM_HOSTS": json.dumps(group.hosts),
         "SM_CURRENT_HOST": host,
-        "SM_NETWORK_INTERFACE_NAME": INTERFACE,
-        "SM_NUM_CPUS": str(max(1, (os.cpu_count() or 1) // len(names))),
+        "SM_NETWORK_INTERFACE_NAME": group.interface,
+        "SM_NUM_CPUS": str(max(1, (os.cpu_count() or 1) // len(group.hosts))),
         "SM_NUM_GPUS": str(len(devices)),
-        "CUDA_VISIBLE_DEVICES": ",".join(devices),
         "SM_HPS": json.dumps(hyperparameters),
         "SM_CHANNELS": json.dumps(sorted(channels)),
-        **{f"SM_CHANNEL_{name.upper()}": str(ml / "input/data" / name) for name in channels},
-        "SM_MODEL_DIR": str(ml / "model"),
-        "SM_INPUT_DIR": str(ml / "input"),
-        "SM_INPUT_CONFIG_DIR": str(config),
-        "SM_OUTPUT_DIR": str(ml / "output"),
-        "SM_OUTPUT_DATA_DIR": str(ml / "output/data"),
+        **{f"SM_CHANNEL_{name.upper()}": str(seen / "input/data" / name) for name in channels},
+        "SM_MODEL_DIR": str(seen / "model"),
+        "SM_INPUT_DIR": str(seen / "input"),
+        "SM_INPUT_CONFIG_DIR": str(seen / "input/config"),
+        "SM_OUTPUT_DIR": str(seen / "output"),
+        "SM_OUTPUT_DATA_DIR": str(seen / "output/data"),
         "SM_RESOURCE_CONFIG": json.dumps(resources),
         "SM_INPUT_DATA_CONFIG": json.dumps(channels),
     }

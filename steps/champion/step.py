@@ -42,6 +42,7 @@ def build(scope: Scope) -> RequestStep:
         volume_gb=30,
         max_runtime_hours=1,
         cached=False,
+        isolated=False,  # it asks the registry, and reads no data
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from steps import contract
+from steps import contract, secrets
 from steps.merge import output
 from steps.merge.adapter import read_adapter
 from steps.merge.base import open_base
@@ -36,6 +36,7 @@ def main(argv: list[str]) -> None:
     options = parser.parse_args(argv)
     output.check(options.output)
     adapter = read_adapter(options.adapter)  # before the base, which may be a long download
+    secrets.load()
     merge(open_base(options.base, options.revision), adapter, options.output, options.check_logits)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeline.processing import module, processing_step
+from steps.secrets import HUB
 
 if TYPE_CHECKING:
     from pipeline.definition import Scope
@@ -35,4 +36,5 @@ def build(scope: Scope, adapter_uri: object) -> RequestStep:
         instance_type=settings.instance_type,
         volume_gb=settings.volume_gb,
         max_runtime_hours=settings.max_runtime_hours,
+        secrets=() if "ModelUri" in parameter else HUB,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sagemaker.core.workflow.functions import Join, JsonGet
 from sagemaker.mlops.workflow.steps import StepTypeEnum
 
+from pipeline import security
 from pipeline.parameters import TRAINING
 from pipeline.processing import output_uri
 from pipeline.request_step import RequestStep
@@ -42,18 +43,27 @@ def build(scope: Scope, preprocess: RequestStep, champion: RequestStep) -> Reque
             _channel("champion", champion_step.fact(champion, "adapter_uri")),
             *(_channel(channel, parameter[name]) for channel, name in ORIGINS.items() if name in parameter),
         ],
-        "OutputDataConfig": {"S3OutputPath": scope.run_uri("Train"), "CompressionType": "NONE"},
+        "OutputDataConfig": {
+            "S3OutputPath": scope.run_uri("Train"),
+            "CompressionType": "NONE",
+            **security.output(workflow.account.security),
+        },
         "CheckpointConfig": {"S3Uri": checkpoint_uri(scope, preprocess), "LocalPath": "/opt/ml/checkpoints"},
         "ResourceConfig": {
             "InstanceType": parameter["TrainInstanceType"],
             "InstanceCount": parameter["TrainInstanceCount"],
             "VolumeSizeInGB": settings.volume_gb,
             **_keep_alive(settings),
+            **security.volume(workflow.account.security, settings.instance_type),
         },
         "StoppingCondition": _stopping(settings),
         "EnableManagedSpotTraining": settings.spot,
+        **security.training_network(workflow.account.security),
         **workflow.job_tags,
     }
+    from_hub = "ModelId" in parameter
+    if named := security.training_secrets(workflow.account.security, workflow.recipe, from_hub=from_hub):
+        request["Environment"] = named
     return RequestStep(
         "Train",
         StepTypeEnum.TRAINING,

@@ -54,7 +54,7 @@ def check(arguments: TrainArguments) -> None:
                 f"mlflow_uri: {uri}: an ARN needs the package sagemaker-mlflow; pip install sagemaker-mlflow, or "
                 "add it to the training image (containers/training/requirements.txt)"
             )
-    elif not uri.startswith(("sqlite:///", "http://", "https://")):
+    elif not uri.startswith("sqlite:///") and not is_address(uri):
         raise StepError(
             f"mlflow_uri: {without_password(uri)}: write sqlite:///FILE, http(s)://HOST or a tracking server's ARN"
         )
@@ -64,6 +64,11 @@ def shown(arguments: TrainArguments) -> dict[str, Any]:
     """The arguments as plain data that anyone may see."""
     given = arguments.model_dump(mode="json")
     return given | {"mlflow_uri": without_password(arguments.mlflow_uri) if arguments.mlflow_uri else None}
+
+
+def is_address(uri: str) -> bool:
+    """Whether it names a server by its address, which may ask for a name and a password."""
+    return uri.startswith(("http://", "https://"))
 
 
 def login(uri: str) -> tuple[str, str] | None:

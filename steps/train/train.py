@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from steps import contract
+from steps import contract, secrets
 from steps.contract import StepError
 from steps.records import read_records
 from steps.train import (
@@ -62,6 +62,7 @@ def main(argv: list[str]) -> None:
     path, overrides = train_arguments.parse(argv)
     overrides = {key: contract.resolve(value) for key, value in overrides.items()}
     arguments = tracker_settings.with_default(train_arguments.load(path, overrides), os.environ)
+    secrets.load()
     if preview_rows:
         return show_preview(arguments, preview_rows)
     check_launch(arguments)

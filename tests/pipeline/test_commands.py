@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 VERBS = [
-    "check", "definition", "show", "upsert", "start", "status", "list", "describe", "logs", "stop", "retry", "delete",
-    "models", "approve", "reject", "compare", "try", "deploy", "undeploy", "schedule", "schedules", "unschedule",
+    "check", "definition", "show", "images", "upsert", "start", "status", "list", "describe", "logs", "stop", "retry",
+    "delete", "models", "approve", "reject", "compare", "try", "deploy", "undeploy", "schedule", "schedules", "unschedule",
     "trigger", "triggers", "untrigger", "bootstrap", "teardown",
 ]  # fmt: skip
 FLAGS = {
@@ -25,10 +25,11 @@ FLAGS = {
     },
     "definition": {"--settings", "--output"},
     "show": {"--settings"},
+    "images": {"--build-arg", "--settings"},
     "upsert": {"--settings", "--yes", "--json"},
     "start": {
-        "--set", "--wait", "--name", "--token", "--max-cost", "--prices", "--local", "--local-root", "--settings",
-        "--json",
+        "--set", "--wait", "--name", "--token", "--max-cost", "--prices", "--local", "--local-root", "--engine",
+        "--settings", "--json",
     },
     "status": {"--wait", "--local", "--local-root", "--settings", "--json"},
     "list": {"--local", "--local-root", "--settings", "--json"},
@@ -132,6 +133,16 @@ def test_an_error_without_credentials_is_one_line_with_the_next_command(run, tmp
     assert done.stderr.startswith("error: AWS: no complete credentials found")
     assert done.stderr.endswith("then: python pipeline.py upsert\n")
     assert "Traceback" in run("pipeline.py", "upsert", "--debug", **nothing).stderr
+
+
+def test_containers_are_for_local_runs_and_want_an_engine(run, tmp_path: Path) -> None:
+    done = run("pipeline.py", "start", "--engine", "docker")
+    assert done.stderr == "error: --engine belongs to --local; add --local, or leave it out\n"
+    nowhere = {"PATH": str(tmp_path)}
+    done = run("pipeline.py", "start", "--local", "--local-root", tmp_path / "state", "--engine", "docker", **nowhere)
+    again = f"python pipeline.py start --local --local-root {tmp_path}/state --engine docker"
+    assert done.stderr == f"error: docker: there is no such program here; install Docker Engine, then: {again}\n"
+    assert not (tmp_path / "state").exists()
 
 
 def test_an_empty_local_root_says_what_to_run(run, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from botocore.stub import ANY, Stubber
 from pipeline import deployment, endpoints
 from pipeline.errors import UserError
 from pipeline.registry import ModelVersion, Options
+from pipeline.security import Security
 
 ARNS = "arn:aws:sagemaker:us-east-1:123456789012"
 ROLE = "arn:aws:iam::123456789012:role/dpo-execution"
@@ -21,13 +22,18 @@ VERSION = ModelVersion(
 )  # fmt: skip
 CONFIG = "dpo-v3-g4dn-xlarge"
 OPTIONS = Options(" --settings x.yaml", " --group dpo")
+OPEN = Security()
+CLOSED = Security(
+    subnets=["subnet-0123456789abcdef0"], security_groups=["sg-0123456789abcdef0"], network_isolation=True,
+    volume_kms_key="11111111-2222-3333-4444-555555555555",
+)  # fmt: skip
 
 
 pytestmark = pytest.mark.usefixtures("aws")
 
 
-def deploy(sagemaker, version: ModelVersion = VERSION, instance: str = "ml.g4dn.xlarge") -> str:
-    return deployment.deploy(sagemaker, version, "dpo", instance, ROLE)
+def deploy(sagemaker, version: ModelVersion = VERSION, name: str = "dpo", security: Security = OPEN) -> str:
+    return deployment.deploy(sagemaker, version, name, "ml.g4dn.xlarge", ROLE, security)
 
 
 def test_a_version_is_served_by_a_model_of_its_package_under_names_that_follow_from_it(sagemaker) -> None:
@@ -53,7 +59,7 @@ def test_the_same_again_changes_nothing_and_goes_on_where_it_was_cut_off(sagemak
 
 def test_everything_goes_and_nothing_else(sagemaker) -> None:
     deploy(sagemaker)
-    deployment.deploy(sagemaker, VERSION, "dpo-v7", "ml.g4dn.xlarge", ROLE)  # called like a version of the other
+    deploy(sagemaker, name="dpo-v7")  # called like a version of the other
     foreign = {"ModelName": "dpo-v9", "ExecutionRoleArn": ROLE, "Containers": [{"ModelPackageName": VERSION.arn}]}
     sagemaker.create_model(**foreign)
     assert deployment.undeploy(sagemaker, "dpo") == ["dpo", CONFIG, "dpo-v3"]
@@ -91,8 +97,49 @@ def test_a_model_of_that_name_and_another_package_is_not_served(sagemaker) -> No
 @pytest.mark.parametrize("name", ["with_underscore", "x" * 60, "", "-x"])
 def test_a_name_that_aws_does_not_take_is_refused_before_anything_is_made(sagemaker, name: str) -> None:
     with pytest.raises(UserError, match=f"at most {63 - len('-v3-g4dn-xlarge')}; give another --name"):
-        deployment.deploy(sagemaker, VERSION, name, "ml.g4dn.xlarge", ROLE)
+        deploy(sagemaker, name=name)
     assert sagemaker.list_models()["Models"] == []
+
+
+def test_the_accounts_network_and_keys_hold_for_model_and_volume(sagemaker) -> None:
+    reachable = CLOSED.model_copy(update={"network_isolation": False})  # which moto does not keep
+    deployment.deploy(sagemaker, VERSION, "dpo", "ml.m4.xlarge", ROLE, reachable)  # g4dn has disks of its own
+    assert sagemaker.describe_model(ModelName="dpo-v3")["VpcConfig"] == CLOSED.vpc["VpcConfig"]
+    config = sagemaker.describe_endpoint_config(EndpointConfigName="dpo-v3-m4-xlarge")
+    assert config["KmsKeyId"] == CLOSED.volume_kms_key
+
+
+def test_a_model_is_isolated_where_the_account_says_so(stub: Stubber) -> None:
+    gone = ("ValidationException", "Could not find it")
+    stub.add_client_error("describe_endpoint", *gone)
+    stub.add_client_error("describe_model", *gone)
+    tags = [{"Key": endpoints.TAG, "Value": "dpo"}, {"Key": deployment.VERSION_TAG, "Value": "3"}]
+    request = {"ModelName": "dpo-v3", "ExecutionRoleArn": ROLE, "Containers": [{"ModelPackageName": VERSION.arn}]}
+    request |= {"Tags": tags, "EnableNetworkIsolation": True, **CLOSED.vpc}
+    stub.add_response("create_model", {"ModelArn": f"{ARNS}:model/dpo-v3"}, request)
+    stub.add_client_error("describe_endpoint_config", *gone)
+    stub.add_response("create_endpoint_config", {"EndpointConfigArn": f"{ARNS}:endpoint-config/{CONFIG}"})
+    expect_secured(stub, EnableNetworkIsolation=True, **CLOSED.vpc)
+    stub.add_response("create_endpoint", {"EndpointArn": f"{ARNS}:endpoint/dpo"})
+    assert deploy(stub.client, security=CLOSED) == "created"
+
+
+def test_what_was_deployed_with_other_security_settings_is_not_called_unchanged(sagemaker) -> None:
+    deploy(sagemaker)
+    with pytest.raises(UserError, match=r"dpo-v3 was deployed with other security settings .* undeploy dpo$"):
+        deploy(sagemaker, security=CLOSED)
+    sagemaker.delete_endpoint(EndpointName="dpo")
+    with pytest.raises(UserError, match="other security settings"):
+        deploy(sagemaker, security=CLOSED)
+    assert sagemaker.list_endpoints()["Endpoints"] == []
+
+
+def test_an_adapter_has_no_base_where_its_container_has_no_network() -> None:
+    adapter = replace(VERSION, metadata={"variant": "adapter"})
+    deployment.require_own_base(adapter, OPEN)
+    deployment.require_own_base(VERSION, CLOSED)
+    with pytest.raises(UserError, match=r"is an adapter, .* start --set MergeWeights=true$"):
+        deployment.require_own_base(adapter, CLOSED)
 
 
 @pytest.mark.parametrize("variant", ["merged", "adapter"])
@@ -127,6 +174,15 @@ def expect_ours(stub: Stubber, endpoint: dict[str, object]) -> None:
     stub.add_response("list_tags", {"Tags": [{"Key": endpoints.TAG, "Value": "dpo"}]}, {"ResourceArn": ANY})
 
 
+def expect_secured(stub: Stubber, **network: object) -> None:
+    model = {"ModelName": "dpo-v3", "ModelArn": f"{ARNS}:model/dpo-v3", "CreationTime": NOON, **network}
+    config = {"EndpointConfigName": CONFIG, "EndpointConfigArn": f"{ARNS}:endpoint-config/{CONFIG}"}
+    stub.add_response("describe_model", model)
+    stub.add_response(
+        "describe_endpoint_config", config | {"ProductionVariants": [{"VariantName": "v"}], "CreationTime": NOON}
+    )
+
+
 def test_an_endpoint_that_serves_another_version_is_updated(stub: Stubber) -> None:
     expect_ours(stub, described("InService", "dpo-v2-g4dn-xlarge"))
     stub.add_client_error(
@@ -135,6 +191,7 @@ def test_an_endpoint_that_serves_another_version_is_updated(stub: Stubber) -> No
     stub.add_response("create_model", {"ModelArn": f"{ARNS}:model/dpo-v3"})
     stub.add_client_error("describe_endpoint_config", "ValidationException", "Could not find endpoint configuration")
     stub.add_response("create_endpoint_config", {"EndpointConfigArn": f"{ARNS}:endpoint-config/{CONFIG}"})
+    expect_secured(stub)
     stub.add_response(
         "update_endpoint",
         {"EndpointArn": f"{ARNS}:endpoint/dpo"},
@@ -147,8 +204,10 @@ def test_an_endpoint_that_serves_another_version_is_updated(stub: Stubber) -> No
 def test_an_update_under_way_is_watched_and_not_started_again(stub: Stubber) -> None:
     coming = {"PendingDeploymentSummary": {"EndpointConfigName": CONFIG}}
     expect_ours(stub, described("Updating", "dpo-v2-g4dn-xlarge", **coming))
+    expect_secured(stub)
     assert deploy(stub.client) == "under way"
     expect_ours(stub, described("Creating"))
+    expect_secured(stub)
     assert deploy(stub.client) == "under way"
 
 

@@ -149,7 +149,7 @@ def test_a_training_job_finds_the_sagemaker_contract(build, start, root, tmp_pat
 
 
 def test_a_processing_job_finds_the_registry_of_this_root(build, start, root):
-    code = "import os, sys; assert os.environ['LOCAL_REGISTRY'] == sys.argv[1]"
+    code = "import os, sys; assert os.path.realpath(os.environ['LOCAL_REGISTRY']) == sys.argv[1]"
     done = start(build.definition(build.processing("P", code, str(registry.home(root)))))
     assert done.status == "Succeeded", done.failure_reason
 
@@ -159,6 +159,19 @@ def test_credentials_of_the_shell_do_not_reach_a_job(build, start, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy")
     code = "import os; assert 'AWS_SECRET_ACCESS_KEY' not in os.environ; assert os.environ['HTTPS_PROXY']"
     assert start(build.definition(build.processing("P", code))).status == "Succeeded"
+
+
+def test_a_secret_is_the_shells_and_one_that_it_lacks_is_said(build, start, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "from the shell")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    code = "import os; assert os.environ['HF_TOKEN'] == 'from the shell'; print([n for n in os.environ if 'ARN' in n])"
+    arns = {f"{name}_SECRET_ARN": "arn:aws:secretsmanager:x" for name in ("HF_TOKEN", "WANDB_API_KEY")}
+    step = build.processing("P", code)
+    step["Arguments"]["Environment"] = arns
+    execution = start(build.definition(step))
+    assert execution.status == "Succeeded", execution.failure_reason
+    said = "WANDB_API_KEY is not set in this shell: the job runs without it\n[]\n"
+    assert Path(execution.step("P").log).read_text() == said
 
 
 def test_compressed_artifacts_are_what_aws_would_store(build, start, root):

@@ -113,15 +113,12 @@ def _configure(
     write_json(config / "inputdataconfig.json", channels)
     write_json(config / "resourceconfig.json", resources)
     seen = job.engine.root(ml)
-    tracking = (
-        {"MLFLOW_TRACKING_URI": job.mlflow} if job.engine.name == "processes" else {}
-    )  # it is a file of this machine
+    # A file of this machine, which a container does not see.
+    tracking = {"MLFLOW_TRACKING_URI": job.mlflow} if job.engine.name == "processes" else {}
     return {
         "TRAINING_JOB_NAME": job.name,
         "TRAINING_JOB_ARN": job.arn("training-job"),
-        **(
-            {"MLFLOW_TRACKING_URI": job.mlflow} if job.engine.name == "processes" else {}
-        ),  # a container has no such file
+        **tracking,
         "SM_HOSTS": json.dumps(group.hosts),
         "SM_CURRENT_HOST": host,
         "SM_NETWORK_INTERFACE_NAME": group.interface,

@@ -9,8 +9,8 @@ import pytest
 
 VERBS = [
     "check", "definition", "show", "images", "upsert", "start", "status", "list", "describe", "logs", "stop", "retry",
-    "delete", "models", "approve", "reject", "compare", "try", "deploy", "undeploy", "schedule", "schedules", "unschedule",
-    "trigger", "triggers", "untrigger", "bootstrap", "teardown",
+    "delete", "models", "approve", "reject", "compare", "try", "deploy", "undeploy", "schedule", "schedules",
+    "unschedule", "trigger", "triggers", "untrigger", "bootstrap", "teardown",
 ]  # fmt: skip
 FLAGS = {
     "check": {

@@ -48,23 +48,21 @@ class ChangeSet:
 
 
 def find(cloudformation: Any, stack: str) -> dict[str, Any] | None:
-    """The stack as DescribeStacks has it; None where there is none, or one that has been reviewed and never made."""
-    from botocore.exceptions import ClientError
+    """The stack as DescribeStacks has it; None where there is none, or one that was looked at and never made."""
+    found = _described(cloudformation, stack)
+    return None if found is None or found["StackStatus"] == "REVIEW_IN_PROGRESS" else found
 
-    try:
-        (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-    except ClientError as error:
-        if "does not exist" in str(error):
-            return None
-        raise
-    return found
+
+def parameters(stack: Mapping[str, Any] | None) -> dict[str, str]:
+    """The parameters that a stack was made with, by name; none where there is no stack."""
+    return {entry["ParameterKey"]: entry["ParameterValue"] for entry in (stack or {}).get("Parameters", [])}
 
 
 def create_change_set(
     cloudformation: Any,
     stack: str,
     template: str,
-    parameters: Mapping[str, str],
+    values: Mapping[str, str],
     tags: Mapping[str, str],
     name: str,
     sleep: Callable[[float], None] = time.sleep,
@@ -82,20 +80,15 @@ def create_change_set(
             f"stack {stack}: its first creation failed and was taken back; remove what is left of it, then try again: "
             f"python pipeline.py teardown --stack {stack}"
         )
-    new = there is None or there["StackStatus"] == "REVIEW_IN_PROGRESS"
     summary = cloudformation.get_template_summary(TemplateBody=template)
     declared = [entry["ParameterKey"] for entry in summary["Parameters"]]
-    if unknown := sorted(parameters.keys() - set(declared)):
+    if unknown := sorted(values.keys() - set(declared)):
         there_are = ", ".join(sorted(declared))
         raise UserError(f"--set {unknown[0]}: the template has no such parameter; there are {there_are}")
-    known = {entry["ParameterKey"] for entry in (there or {}).get("Parameters", [])}
-    given: list[dict[str, Any]] = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
-    given += [
-        {"ParameterKey": key, "UsePreviousValue": True}
-        for key in declared
-        if key in known and key not in parameters and not new
-    ]
-    kind = "CREATE" if new else "UPDATE"
+    given: list[dict[str, Any]] = [{"ParameterKey": key, "ParameterValue": value} for key, value in values.items()]
+    kept = [key for key in declared if key in parameters(there) and key not in values]
+    given += [{"ParameterKey": key, "UsePreviousValue": True} for key in kept]
+    kind = "CREATE" if there is None else "UPDATE"
     cloudformation.create_change_set(
         StackName=stack,
         ChangeSetName=name,
@@ -176,6 +169,18 @@ def delete(
     _wait(cloudformation, there["StackId"], before, listen, sleep)
 
 
+def _described(cloudformation: Any, stack: str) -> dict[str, Any] | None:
+    from botocore.exceptions import ClientError
+
+    try:
+        (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return None
+        raise
+    return found
+
+
 def _changes(cloudformation: Any, stack: str, name: str) -> list[Change]:
     pages = cloudformation.get_paginator("describe_change_set").paginate(StackName=stack, ChangeSetName=name)
     found = [entry["ResourceChange"] for page in pages for entry in page.get("Changes", [])]
@@ -199,7 +204,7 @@ def _wait(
             listen(f"{state:<28} {resource}")
             if state.endswith("_FAILED"):
                 failures.append(f"{resource}: {event.get('ResourceStatusReason', 'no reason given')}")
-        there = find(cloudformation, stack)
+        there = _described(cloudformation, stack)
         state = there["StackStatus"] if there else "DELETE_COMPLETE"
         if not state.endswith("_IN_PROGRESS"):
             break

@@ -59,7 +59,7 @@ def bootstrap(
             question = f"Make these changes in account {_account(there)}?"
             try:
                 confirm(question, yes, f"python pipeline.py bootstrap{where(False, settings)}")
-            except UserError:
+            except (UserError, typer.Abort):
                 infrastructure.discard(cloudformation, change_set)
                 raise
             values = infrastructure.execute(cloudformation, change_set, _tell)
@@ -74,15 +74,15 @@ def bootstrap(
 def _parameters(there: Remote, cloudformation: Any, stack: str, overrides: Mapping[str, str]) -> dict[str, str]:
     """The template's parameters. The group that a first workflow named stays the stack's; the others' are upsert's."""
     group = there.workflow.settings.register_model.package_group
-    name = overrides.get("Name", "dpo")
+    known = infrastructure.parameters(infrastructure.find(cloudformation, stack))
+    name = overrides.get("Name") or known.get("Name", "dpo")
     for what, text in (("pipeline_name", there.name), ("register.package_group", group)):
         if not text.startswith(f"{name}-"):
             raise UserError(
                 f"{what}: {text}: the roles are allowed only names that start with {name}-; rename it, or give another "
                 f"start: python pipeline.py bootstrap --set Name={text.partition('-')[0]}"
             )
-    first = infrastructure.find(cloudformation, stack) is None
-    return ({"PackageGroup": group} if first else {}) | dict(overrides)
+    return ({} if known else {"PackageGroup": group}) | dict(overrides)
 
 
 def _show(change_set: infrastructure.ChangeSet) -> None:

@@ -7,19 +7,16 @@ policies and the model package group; whether a policy suffices is not judged by
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
 import yaml
 from moto.server import ThreadedMotoServer
 
-from tests.pipeline import moto_gaps
+from tests.pipeline import moto_gaps, moto_server
+from tests.pipeline.moto_server import ACCOUNT, BUCKET
 
-ACCOUNT = "123456789012"  # moto's
-BUCKET = f"dpo-pipeline-{ACCOUNT}"
 DATA = f"s3://{BUCKET}/dpo/preferences/"
 TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:models"
 
@@ -37,37 +34,18 @@ def endpoint() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def client(endpoint: str):
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-    return lambda service: boto3.client(service, endpoint_url=endpoint, **keys)
+    return lambda service: moto_server.client(endpoint, service)
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Path:
-    """The quickstart's settings in moto's account, with a model that needs no making, as before any bootstrap."""
-    folder = tmp_path_factory.mktemp("configs")
-    (folder / "recipes").mkdir()
-    account = yaml.safe_load((root / "configs" / "account.yaml").read_text())
-    account |= {"account_id": ACCOUNT, "bucket": BUCKET}
-    (folder / "account.yaml").write_text(yaml.safe_dump(account))
-    recipe = (root / "configs" / "recipes" / "quickstart.yaml").read_text()
-    recipe = re.sub(r"model_id: .*", f"model_id: s3://{BUCKET}/models/tiny/", recipe)
-    (folder / "recipes" / "quickstart.yaml").write_text(recipe)
-    workflow = re.sub(r"make_model: .*\n", "", (root / "configs" / "quickstart.yaml").read_text())
-    workflow = workflow.replace("../steps/quickstart", str(root / "steps" / "quickstart"))
-    (folder / "quickstart.yaml").write_text(workflow)
-    return folder / "quickstart.yaml"
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return moto_server.write_settings(tmp_path_factory.mktemp("configs"))
 
 
 @pytest.fixture(scope="module")
 def aws(run, endpoint: str, settings: Path):
     """Run a command against moto's server."""
-    variables = {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "NO_PROXY": "127.0.0.1",
-        "HOME": str(settings.parent),
-    }
+    variables = moto_server.access(endpoint, settings.parent)
     return lambda *words: run("pipeline.py", *words, "--settings", settings, **variables)
 
 

@@ -40,7 +40,11 @@ class Activations:
 
     @cached_property
     def tokens(self) -> int:
-        return self.tokens_of(self.arguments.per_device_train_batch_size)
+        """Tokens of a training pass at most. A packed batch is never more than the padded one that is taken for it."""
+        pairs, budget = self.arguments.per_device_train_batch_size, self.arguments.max_tokens_per_batch
+        if budget is None:
+            return self.tokens_of(pairs)
+        return min(budget, self.tokens_of(pairs * self.arguments.gradient_accumulation_steps))
 
     def tokens_of(self, pairs: int) -> int:
         return 2 * pairs * self.length
@@ -97,10 +101,10 @@ class Activations:
         at_scores = self._scores(self.tokens, kept=2 * FP32, masked=0) - self.kept_by_mlp() * self.tokens
         return self.hidden + max(at_mlp, at_scores)
 
-    def at_work(self, pairs: int, *, adapter: bool) -> int:
+    def at_work(self, tokens: int, *, adapter: bool) -> int:
         """What one block needs without gradients: at the MLP four vectors of width h a token and three of width f (with
         the adapter on, four); at attention the float32 copies of Qwen3's query norm, or eager's scores."""
-        tokens, c, h = self.tokens_of(pairs), self.c, self.shape.hidden
+        c, h = self.c, self.shape.hidden
         at_mlp = c * (4 * h + (4 if adapter else 3) * self.shape.intermediate) * tokens
         norm = 2 * FP32 * self.queries if self.shape.qk_norm else 0
         at_attention = (c * (3 * h + self.queries) + norm) * tokens + self._scores(tokens, kept=2 * FP32 + c)
@@ -114,7 +118,7 @@ class Activations:
         width = self.c if masked is None else masked
         return width * tokens * self.length if self.attention == "sdpa" else 0
 
-    def mask(self, pairs: int) -> int:
-        """The mask of a padded batch, [2 * pairs, 1, s, s], made once a pass: a byte each for SDPA, c for eager."""
+    def mask(self, tokens: int) -> int:
+        """The mask of a padded batch, [sequences, 1, s, s], made once a pass: a byte each for SDPA, c for eager."""
         width = {"flash_attention_2": 0, "sdpa": 1, "eager": self.c}[self.attention]
-        return width * self.tokens_of(pairs) * self.length
+        return width * tokens * self.length

@@ -33,7 +33,8 @@ SUCCESSORS = {
     "tools": "put the tools into the data, a row at a time",
     "logging_dir": "write mlflow_uri or wandb_project",
     "overwrite_output_dir": "leave it out: a run resumes when its fingerprint fits, and starts anew otherwise",
-    "group_by_length": "leave it out",
+    "group_by_length": "leave it out; a row of share_prompts has no padding",
+    "padding_free": "leave it out; share_prompts: true has no padding",
     "no_cuda": "leave it out: a GPU is used where there is one",
     "save_safetensors": "leave it out: adapters are always safetensors",
     "torch_dtype": "write bf16: true or false",
@@ -86,7 +87,9 @@ class TrainArguments(BaseModel):
     )
     trust_remote_code: bool = Field(False, description="Run Python code that comes with the model.")
     attn_implementation: Literal["auto", "flash_attention_2", "sdpa", "eager"] = Field(
-        "auto", description="auto: Flash Attention 2 where the GPU and the package have it, otherwise SDPA."
+        "auto",
+        description="auto: Flash Attention 2 where the GPU has it (torch's own for share_prompts, or the package's), "
+        "otherwise SDPA.",
     )
     load_in_4bit: bool = Field(True, description="QLoRA: the frozen base in NF4.")
     bnb_4bit_use_double_quant: bool = Field(True, description="Quantise the quantisation constants too.")
@@ -148,6 +151,15 @@ class TrainArguments(BaseModel):
     per_device_train_batch_size: int = Field(2, ge=1, description="Pairs per process and forward pass.")
     per_device_eval_batch_size: int = Field(4, ge=1, description="Pairs per process in evaluation.")
     gradient_accumulation_steps: int = Field(8, ge=1, description="Forward passes per optimizer step.")
+    share_prompts: bool = Field(
+        True, description="Compute a batch as one row in which each prompt stands once; false: padded, as TRL does."
+    )
+    group_by_prompt: bool = Field(False, description="Put the pairs of a prompt into one batch, to share it further.")
+    max_tokens_per_batch: int | None = Field(
+        None,
+        ge=16,
+        description="Tokens of a forward pass, which takes as many pairs as fit; an optimizer step's pairs stay.",
+    )
     gradient_checkpointing: bool = Field(True, description="Recompute activations: less memory, more time.")
     seed: int = Field(42, ge=0, lt=2**32, description="Seed of adapter, data order and dropout.")
 

@@ -10,11 +10,11 @@ import torch.distributed as dist
 from transformers import Trainer, TrainerCallback
 
 from steps.contract import StepError
-from steps.train import metrics
+from steps.train import metrics, packed_model
 from steps.train.evaluation import HeldOut
 from steps.train.figures import Evaluation, RowMargin, summarise
 from steps.train.stopping import Interrupted
-from steps.train.trainer import PairTrainer
+from steps.train.trainer import PairTrainer, rounding
 
 SHARD_TOLERANCE = 1.25  # a rank may hold this many times total / ranks: small tensors pad up
 
@@ -88,7 +88,8 @@ class HeldOutEvaluation(TrainerCallback):
 
 
 class FirstStepChecks(TrainerCallback):
-    """Stops within the first step a run that cannot be believed: not sharded, or without a usable gradient."""
+    """Stops within the first step a run that cannot be believed: not sharded, not the same when packed, or without a
+    usable gradient."""
 
     def __init__(self, trainer: PairTrainer):
         self.trainer = trainer
@@ -101,6 +102,8 @@ class FirstStepChecks(TrainerCallback):
             held = check_sharding(self.trainer.model, args.world_size)
             if state.is_world_process_zero:
                 print(held, flush=True)
+        if self.trainer.data_collator.packs:
+            packed_model.check(self.trainer, rounding(self.trainer.arguments))
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if not self.gradient_is_due:

@@ -13,6 +13,7 @@ from steps.train.arguments import TrainArguments
 from steps.train.memory import GIB
 
 LENGTH_STEP = 64  # a shorter max_length is sought in these steps
+BUDGET_STEP = 512  # and a smaller max_tokens_per_batch
 
 Peak = Callable[[TrainArguments, int], int]  # a recipe, a number of ranks -> bytes of a rank at the peak
 
@@ -49,8 +50,12 @@ def _settings(arguments: TrainArguments, ranks: int) -> Iterator[list[tuple[str,
     """Settings that save memory, the cheapest first: for each the values to try, the mildest first."""
     if not arguments.gradient_checkpointing:
         yield [("gradient_checkpointing: true", {"gradient_checkpointing": True})]
-    pairs = arguments.per_device_train_batch_size
-    yield [_smaller_batch(arguments, fewer) for fewer in range(pairs - 1, 0, -1)]
+    pairs, budget = arguments.per_device_train_batch_size, arguments.max_tokens_per_batch
+    if budget:  # which then decides how many pairs a pass has; a pair has two sequences
+        smaller = range(budget - BUDGET_STEP, 2 * arguments.max_length - 1, -BUDGET_STEP)
+        yield [(f"max_tokens_per_batch: {tokens}", {"max_tokens_per_batch": tokens}) for tokens in smaller]
+    else:
+        yield [_smaller_batch(arguments, fewer) for fewer in range(pairs - 1, 0, -1)]
     evaluated = range(arguments.per_device_eval_batch_size - 1, 0, -1)
     yield [(f"per_device_eval_batch_size: {n}", {"per_device_eval_batch_size": n}) for n in evaluated]
     if not arguments.load_in_4bit:

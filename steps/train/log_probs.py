@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import torch
@@ -17,13 +17,32 @@ Sums = tuple[float, float]  # of the chosen and of the rejected answer, in nats
 Weights = Literal["trained", "reference", "base"]
 
 
-def share(pairs: Sequence[Pair], batch_size: int, *, rank: int, world: int) -> list[list[Pair]]:
-    """A rank's pairs in batches of like length. Every rank gets the same number of batches, since each forward pass is
-    collective under FSDP; a rank with too few repeats pairs, which whoever gathers them must count once."""
-    order = sorted(pairs, key=lambda pair: (pair.tokens, pair.id))
-    per_rank = math.ceil(len(order) / world)
-    mine = [order[(rank + index * world) % len(order)] for index in range(per_rank)]
-    return [mine[start : start + batch_size] for start in range(0, per_rank, batch_size)]
+def share(trainer: PairTrainer, pairs: Sequence[Pair], batch_size: int) -> list[list[Pair]]:
+    """The batches of this rank of a trainer, as `shares` makes them."""
+    args = trainer.args
+    by_prompt = trainer.data_collator.packs
+    return shares(pairs, batch_size, rank=args.process_index, world=args.world_size, by_prompt=by_prompt)
+
+
+def shares(
+    pairs: Sequence[Pair], batch_size: int, *, rank: int, world: int, by_prompt: bool = False
+) -> list[list[Pair]]:
+    """A rank's pairs in batches of like length; with `by_prompt` the pairs of a prompt together, which a packed batch
+    computes once. Every rank gets the same number of batches, since each forward pass is collective under FSDP; a rank
+    with too few repeats pairs, which whoever gathers them must count once."""
+
+    def key(pair: Pair) -> tuple[Any, ...]:
+        prompt = (len(pair.prompt_ids), pair.prompt_ids) if by_prompt else ()
+        return *prompt, pair.tokens, pair.id
+
+    order = sorted(pairs, key=key)
+    order = [order[place % len(order)] for place in range(math.ceil(len(order) / world) * world)]
+    found = []
+    for start in range(0, len(order), batch_size * world):
+        together = order[start : start + batch_size * world]
+        size = len(together) // world
+        found.append(together[rank * size : (rank + 1) * size])
+    return found
 
 
 def sums(trainer: PairTrainer, batches: Sequence[Sequence[Pair]], weights: Weights) -> list[Sums]:
@@ -54,7 +73,7 @@ def gathered(trainer: PairTrainer, pairs: Sequence[Pair], batch_size: int, weigh
     """The sums of every pair by its id, on every rank. All ranks must call it together."""
     from steps.train import ranks
 
-    mine = share(pairs, batch_size, rank=trainer.args.process_index, world=trainer.args.world_size)
+    mine = share(trainer, pairs, batch_size)
     ids = [pair.id for batch in mine for pair in batch]
     found = dict(zip(ids, sums(trainer, mine, weights), strict=True))
     return {id: of_row for part in ranks.gather(found) for id, of_row in part.items()}

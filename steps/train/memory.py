@@ -186,31 +186,29 @@ class _Run:
 
     def saved(self) -> list[Item]:
         """What the policy's forward pass keeps for the backward pass."""
-        mask = Item("attention mask", self.activations.mask(self.arguments.per_device_train_batch_size))
+        mask = Item("attention mask", self.activations.mask(self.activations.tokens))
         if self.arguments.gradient_checkpointing:
             return [mask, Item("activations: a checkpoint a block", self.shape.layers * self.activations.hidden)]
         return [mask, Item("activations: all blocks", self.shape.layers * self.activations.block())]
 
-    def wide(self, vectors: int, pairs: int | None = None) -> int:
-        """Bytes of `vectors` bytes for each of the hidden elements of a micro-batch."""
-        tokens = self.activations.tokens_of(pairs or self.arguments.per_device_train_batch_size)
+    def wide(self, vectors: int, tokens: int) -> int:
+        """Bytes of `vectors` bytes for each of the hidden elements of so many tokens."""
         return vectors * self.shape.hidden * tokens
 
     def last_hidden(self) -> Item:
         """The final norm's input in float32, and the hidden states that meet the LM head."""
-        return Item("activations: final norm, hidden states", self.wide(FP32 + self.c))
+        return Item("activations: final norm, hidden states", self.wide(FP32 + self.c, self.activations.tokens))
 
-    def tile(self, pairs: int) -> Item:
-        tokens = min(self.activations.tokens_of(pairs), TILE_TOKENS)
-        return Item("log-probabilities: a tile of logits", tokens * TILE_VOCABULARY * self.c)
+    def tile(self, tokens: int) -> Item:
+        return Item("log-probabilities: a tile of logits", min(tokens, TILE_TOKENS) * TILE_VOCABULARY * self.c)
 
     def phases(self) -> list[Phase]:
         """The moments at which memory can be at its peak, in the order of a run."""
-        pairs, held = self.arguments.per_device_train_batch_size, self.held()
-        kept, last, tile = [*held, *self.saved()], self.last_hidden(), self.tile(pairs)
-        at_work = Item("reference: a block at work", self.activations.at_work(pairs, adapter=False))
-        hidden = Item("reference: hidden states", self.wide(2 * self.c))
-        gradient = Item("log-probabilities: gradient", self.wide(FP32 + self.c))
+        tokens, held = self.activations.tokens, self.held()
+        kept, last, tile = [*held, *self.saved()], self.last_hidden(), self.tile(tokens)
+        at_work = Item("reference: a block at work", self.activations.at_work(tokens, adapter=False))
+        hidden = Item("reference: hidden states", self.wide(2 * self.c, tokens))
+        gradient = Item("log-probabilities: gradient", self.wide(FP32 + self.c, tokens))
         # A precomputed reference passed before the first step, in evaluation's batches.
         precomputed = self.arguments.precompute_ref_log_probs
         reference = [
@@ -246,12 +244,12 @@ class _Run:
 
     def evaluation(self) -> list[Item]:
         """Through the blocks, or at the log-probabilities, whichever is more."""
-        pairs = self.arguments.per_device_eval_batch_size
-        blocks = [*self.gathered(), Item("evaluation: a block at work", self.activations.at_work(pairs, adapter=True))]
-        states = Item("evaluation: hidden states", self.wide(2 * self.c, pairs))
-        end = [*self.gathered(1), *self.head(1), states, self.tile(pairs)]
+        tokens = self.activations.tokens_of(self.arguments.per_device_eval_batch_size)
+        blocks = [*self.gathered(), Item("evaluation: a block at work", self.activations.at_work(tokens, adapter=True))]
+        states = Item("evaluation: hidden states", self.wide(2 * self.c, tokens))
+        end = [*self.gathered(1), *self.head(1), states, self.tile(tokens)]
         larger = max((blocks, end), key=lambda items: sum(item.bytes for item in items))
-        return [Item("attention mask", self.activations.mask(pairs)), *larger]
+        return [Item("attention mask", self.activations.mask(tokens)), *larger]
 
     def backward(self) -> list[Item]:
         """Backward through a block; with checkpointing it is computed again first."""

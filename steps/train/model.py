@@ -79,10 +79,7 @@ def attention_implementation(arguments: TrainArguments) -> str:
     Raises:
         StepError: Flash Attention 2 was asked for and cannot run here.
     """
-    import torch
-
-    # Flash Attention 2 needs compute capability 8.0 (Ampere) and half precision; see the flash-attn package's README.
-    capable = torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0) and arguments.bf16
+    capable = _flash_capable(arguments)
     installed = importlib.util.find_spec("flash_attn") is not None
     if arguments.attn_implementation == "flash_attention_2" and not (capable and installed):
         missing = "the flash-attn package" if capable else "an Ampere or newer GPU and bf16: true"
@@ -90,6 +87,25 @@ def attention_implementation(arguments: TrainArguments) -> str:
     if arguments.attn_implementation == "auto":
         return "flash_attention_2" if capable and installed else "sdpa"
     return arguments.attn_implementation
+
+
+def packed_attention_implementation(arguments: TrainArguments) -> str:
+    """The same for packed rows, by its name in `packed_attention`: torch has its own Flash Attention for them.
+
+    Raises:
+        StepError: Flash Attention 2 was asked for and cannot run here.
+    """
+    asked = attention_implementation(arguments)
+    if arguments.attn_implementation == "auto" and _flash_capable(arguments):
+        return "packed_varlen"
+    return "packed_flash" if asked == "flash_attention_2" else "packed_sdpa"
+
+
+def _flash_capable(arguments: TrainArguments) -> bool:
+    """Flash Attention 2 needs compute capability 8.0 (Ampere) and half precision: the flash-attn package's README."""
+    import torch
+
+    return torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0) and arguments.bf16
 
 
 def load_base(arguments: TrainArguments) -> PreTrainedModel:

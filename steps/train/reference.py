@@ -91,10 +91,7 @@ class ReferenceLogProbs(TrainerCallback):
 
     def _compute(self, pairs: Sequence[Pair], weights: Weights = "reference") -> dict[bytes, Sums]:
         """The sums of the pairs, on every rank."""
-        args = self.trainer.args
-        batches = log_probs.share(
-            pairs, self.trainer.arguments.per_device_eval_batch_size, rank=args.process_index, world=args.world_size
-        )
+        batches = log_probs.share(self.trainer, pairs, self.trainer.arguments.per_device_eval_batch_size)
         mine = [row_hash(pair) for batch in batches for pair in batch]
         found = dict(zip(mine, log_probs.sums(self.trainer, batches, weights), strict=True))
         return {row: sums for part in ranks.gather(found) for row, sums in part.items()}

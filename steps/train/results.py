@@ -56,9 +56,7 @@ def save(
     contract.write_json(output / "history.json", history)
     arguments = tracker_settings.shown(trainer.arguments)
     report.write(output, evaluation, history, arguments, sources)
-    step = trainer.args
-    pairs = step.world_size * step.per_device_train_batch_size * step.gradient_accumulation_steps
-    training = {"steps": trainer.state.global_step, "pairs": pairs}
+    training = {"steps": trainer.state.global_step, "pairs": trainer.pairs_per_step}
     facts = collect_facts(evaluation, arguments, sources, training, versions())
     card.write(output, facts)
     registry_card.write(output, facts)

@@ -34,7 +34,7 @@ class Problem:
 def problems(arguments: TrainArguments, shape: ModelShape | None = None, gpu: Gpu | None = None) -> list[Problem]:
     """What keeps a run from doing what its recipe says. `shape` and `gpu`: where they are known."""
     found = [*_loss(arguments), *_reference(arguments), *_schedule(arguments), *_targets(arguments)]
-    found += _attention(arguments)
+    found += [*_attention(arguments), *_packing(arguments)]
     if shape:
         found += [*_model(arguments, shape), *_modules(arguments, shape)]
     if gpu:
@@ -121,6 +121,25 @@ def _targets(arguments: TrainArguments) -> Iterator[Problem]:
 def _attention(arguments: TrainArguments) -> Iterator[Problem]:
     if arguments.attn_implementation == "flash_attention_2" and not arguments.bf16:
         yield Problem("attn_implementation", "flash_attention_2 needs bf16: true; write auto or sdpa")
+
+
+def _packing(arguments: TrainArguments) -> Iterator[Problem]:
+    asked = [name for name in ("group_by_prompt", "max_tokens_per_batch") if getattr(arguments, name)]
+    if asked and not arguments.share_prompts:
+        yield Problem(
+            " and ".join(asked), "needs share_prompts: true, whose rows have no padding; set it, or leave this out"
+        )
+    if arguments.max_tokens_per_batch and set(SORTING) & set(arguments.loss_type):
+        yield Problem(
+            "max_tokens_per_batch",
+            f"{', '.join(arguments.loss_type)} compares the sorted rows of a batch, and how many those are would "
+            "depend on their tokens; leave it out, or take another loss",
+        )
+    share = "share_prompts" in arguments.model_fields_set and arguments.share_prompts
+    if arguments.attn_implementation == "eager" and (asked or share):
+        yield Problem(
+            "attn_implementation", "eager has no form for the packed rows of share_prompts: true; write auto or sdpa"
+        )
 
 
 def _model(arguments: TrainArguments, shape: ModelShape) -> Iterator[Problem]:

@@ -13,7 +13,8 @@ LoRA run never computes the last for the frozen base, so that the usual 6 N does
 
 W: weights of the blocks' linear layers; A: adapter weights on them; V: weights of the LM head, which trl applies to the
 answers' tokens only; squared length: attention's two products, layers * heads * head_dim a pair of positions, of which
-causal attention needs half. A sliding window shorter than a row is not taken into account.
+causal attention needs half. A sliding window shorter than a row is not taken into account. Of a packed row
+(`share_prompts`) each of its tokens counts once, and the pairs of positions that it has.
 """
 
 from __future__ import annotations
@@ -62,13 +63,15 @@ class Counts:
 
     Attributes:
         tokens: tokens of prompts and answers of both sides, without padding.
-        padded: the same with padding: what the batches held.
+        padded: what the batches held: with padding, or with `share_prompts` packed.
+        needed: tokens that the mathematics needs: without padding, and of a packed row each of its own.
         scored: answer tokens, whose log-probabilities enter the loss.
-        squares: sum of the squared lengths of all sequences.
+        squares: sum of the squared lengths of all sequences; of a packed row what `packing.Packed.squares` is.
     """
 
     tokens: int = 0
     padded: int = 0
+    needed: int = 0
     scored: int = 0
     squares: int = 0
 
@@ -79,14 +82,19 @@ class Counter:
     def __init__(self) -> None:
         self._sums: torch.Tensor | None = None
 
-    def add(self, inputs: Mapping[str, torch.Tensor]) -> None:
-        """Count one batch of the collator: `attention_mask` and `completion_mask`, each [sequences, longest]."""
+    def add(self, inputs: Mapping[str, Any]) -> None:
+        """Count one batch of the collator: `attention_mask` and `completion_mask`, each [sequences, longest], and
+        `packed`, if it is."""
         import torch
 
-        mask = inputs["attention_mask"]
+        mask, packed = inputs["attention_mask"], inputs.get("packed")
         lengths = mask.sum(dim=1)
-        padded = torch.tensor(mask.numel(), device=mask.device)
-        found = torch.stack([lengths.sum(), padded, inputs["completion_mask"].sum(), (lengths * lengths).sum()])
+        tokens = lengths.sum()
+        if packed is None:
+            rest = [mask.numel(), tokens, inputs["completion_mask"].sum(), (lengths * lengths).sum()]
+        else:
+            rest = [packed.tokens, packed.tokens, len(packed.scored), packed.squares]
+        found = torch.stack([torch.as_tensor(one, device=mask.device) for one in (tokens, *rest)])
         self._sums = found if self._sums is None else self._sums + found
 
     def take(self) -> Counts:
@@ -108,11 +116,11 @@ def flops(
     base = shape.layers * shape.block_linear
     adapter = sum(rank * (one.inputs + one.outputs) for one in shape.adapted(targets) if one.name != EMBEDDINGS)
     attention = shape.layers * shape.heads * shape.head_dim
-    policy = (4 * base + 6 * adapter) * counts.tokens + 4 * shape.embedding * counts.scored
+    policy = (4 * base + 6 * adapter) * counts.needed + 4 * shape.embedding * counts.scored
     policy += 6 * attention * counts.squares
     if not reference_pass:
         return float(policy)
-    reference = 2 * base * counts.tokens + 2 * shape.embedding * counts.scored + 2 * attention * counts.squares
+    reference = 2 * base * counts.needed + 2 * shape.embedding * counts.scored + 2 * attention * counts.squares
     return float(policy + reference)
 
 

@@ -13,6 +13,7 @@ import torch
 import transformers
 from accelerate.utils import save_fsdp_optimizer
 from torch.distributed.fsdp import MixedPrecisionPolicy
+from torch.utils.data import DataLoader
 from transformers.data.data_collator import DataCollatorMixin
 from transformers.trainer import SCHEDULER_NAME
 from trl import DPOConfig, DPOTrainer
@@ -20,11 +21,12 @@ from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import pad, use_adapter
 
 from steps.contract import StepError
-from steps.train import adapter, checkpoints, initial_adapter, ranks, throughput
+from steps.train import adapter, batches, checkpoints, initial_adapter, packed_model, ranks, throughput
 from steps.train.arguments import TrainArguments
 from steps.train.data import Pair, as_dataset
 from steps.train.log_probs import Weights
-from steps.train.model import compute_dtype
+from steps.train.model import compute_dtype, packed_attention_implementation
+from steps.train.packing import pack
 from steps.train.stopping import Interruption
 
 if TYPE_CHECKING:
@@ -47,14 +49,18 @@ def rounding(arguments: TrainArguments) -> float:
 class PairCollator(DataCollatorMixin):
     """Pads pairs into one batch, the chosen half first, as TRL's loss expects it: [2 * pairs, longest].
 
-    `reference`: precomputed reference sums of the training rows, [rows, 2] for chosen and rejected; a row's go with it.
+    Attributes:
+        reference: precomputed reference sums of the training rows, [rows, 2] for chosen and rejected; a row's go with
+            it.
+        packs: whether a batch also has the one row, `packed`, that the model computes instead.
     """
 
     pad_token_id: int
     return_tensors: str = "pt"
     reference: torch.Tensor | None = None
+    packs: bool = False
 
-    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
         sides = [(row, side) for side in ("chosen", "rejected") for row in examples]
         ids = [torch.tensor(row["prompt_ids"] + row[f"{side}_ids"]) for row, side in sides]
         masks = [torch.tensor([0] * len(row["prompt_ids"]) + row[f"{side}_mask"]) for row, side in sides]
@@ -66,6 +72,10 @@ class PairCollator(DataCollatorMixin):
         if self.reference is not None and "row" in examples[0]:
             chosen, rejected = self.reference[[row["row"] for row in examples]].unbind(dim=1)
             batch |= {"ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
+        if self.packs:
+            batch["packed"] = pack(
+                [(row["prompt_ids"], row[f"{side}_ids"], row[f"{side}_mask"]) for row, side in sides]
+            )
         return batch
 
 
@@ -79,6 +89,8 @@ class PairTrainer(DPOTrainer):
     - a checkpoint holds the adapter and the optimizer, never the frozen base; it is written beside its place, and older
       ones are removed when it is whole;
     - with `precompute_ref_log_probs` the reference comes from the collator's table, which `ReferenceLogProbs` fills in;
+    - with `share_prompts` a batch is computed as one row in which a prompt stands once (`packing`); where packed rows
+      decide which pairs go together (`batches`), an optimizer step is one item of the loader;
     - SIGTERM ends it between two steps, with a checkpoint;
     - the first loss must be ln 2 where theory says so: otherwise the reference is not the model training starts from,
       which is the base, or with `initial_adapter` the base with that adapter.
@@ -94,6 +106,13 @@ class PairTrainer(DPOTrainer):
         marker: checkpoints.Marker,
         peft_config: LoraConfig,
     ):
+        packs = packed_model.shares_prompts(arguments, model)
+        self.pairs_per_step = (
+            config.world_size * config.per_device_train_batch_size * config.gradient_accumulation_steps
+        )
+        self.steps = self._own_steps(arguments, train_pairs, config)
+        if self.steps:
+            config.gradient_accumulation_steps = 1  # a step's forward passes are in `training_step`
         if arguments.initial_adapter:
             model = initial_adapter.wrap(model, peft_config)
         super().__init__(
@@ -101,9 +120,12 @@ class PairTrainer(DPOTrainer):
             args=config,
             processing_class=tokenizer,
             train_dataset=as_dataset(train_pairs),
-            data_collator=PairCollator(tokenizer.pad_token_id),
+            data_collator=PairCollator(tokenizer.pad_token_id, packs=packs),
             peft_config=None if arguments.initial_adapter else peft_config,
         )
+        if packs:
+            packed_model.take_packed(self.model.get_base_model(), packed_attention_implementation(arguments))
+        self.longest_pair = max(train_pairs, key=lambda pair: pair.tokens)
         if arguments.precompute_ref_log_probs:
             # For TRL's loss; its own precomputing is never asked for. NaN until ReferenceLogProbs fills it in.
             self.precompute_ref_logps = True
@@ -122,6 +144,33 @@ class PairTrainer(DPOTrainer):
                 param_dtype=compute_dtype(arguments), reduce_dtype=torch.float32, output_dtype=None
             )
 
+    def _own_steps(self, arguments: TrainArguments, pairs: Sequence[Pair], config: DPOConfig) -> batches.Steps | None:
+        if not (arguments.group_by_prompt or arguments.max_tokens_per_batch):
+            return None
+        order = batches.Order(
+            self.pairs_per_step, config.per_device_train_batch_size, arguments.max_tokens_per_batch,
+            arguments.group_by_prompt, arguments.seed, config.world_size,
+        )  # fmt: skip
+        return batches.Steps(pairs, order, config.process_index)
+
+    def get_train_dataloader(self) -> DataLoader:
+        if self.steps is None:
+            return super().get_train_dataloader()
+        return DataLoader(
+            self.steps, collate_fn=batches.StepCollator(self.data_collator),
+            num_workers=self.args.dataloader_num_workers, pin_memory=self.args.dataloader_pin_memory,
+        )  # fmt: skip
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        if self.steps is None:
+            return super().training_step(model, inputs, num_items_in_batch)
+        losses = []
+        for number, batch in enumerate(inputs, 1):
+            # Gradients of the ranks are added up once a step, as transformers does with accumulated ones.
+            with contextlib.nullcontext() if number == len(inputs) else self.accelerator.no_sync(model):
+                losses.append(super().training_step(model, batch, num_items_in_batch))
+        return torch.stack(losses).sum()
+
     def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
         return dataset
 
@@ -133,11 +182,12 @@ class PairTrainer(DPOTrainer):
     ) -> Any:
         if self.model.training:
             self.counter.add(inputs)
+        share = inputs.pop("share", None)
         result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         if self.first_loss_is_due and self.model.training:
             self.first_loss_is_due = False
             self._check_first_loss(float((result[0] if return_outputs else result).detach()), inputs)
-        return result
+        return result if share is None else result * share
 
     def _check_first_loss(self, loss: float, inputs: Any) -> None:
         if not math.isfinite(loss):
@@ -225,6 +275,8 @@ class PairTrainer(DPOTrainer):
             checkpoints.remove(folder, old)
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        if self.steps:
+            self.steps.set_epoch(kwargs["epoch"])
         # Continuing from the checkpoint of the last step, transformers would take one more.
         if self.state.global_step >= self.state.max_steps:
             self.control.should_training_stop = True

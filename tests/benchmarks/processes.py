@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -12,14 +13,19 @@ ROOT = Path(__file__).parents[2]
 POLL_SECONDS = 0.1
 
 
-def measure(command: list[str]) -> tuple[float, int]:
-    """Seconds, and the peak of the memory (proportional set size) of the process and its children, in bytes."""
+def measure(command: list[str], said: Path | None = None) -> tuple[float, int]:
+    """Seconds, and the peak of the memory (proportional set size) of the process and its children, in bytes.
+
+    Args:
+        said: a file for what the process prints.
+    """
     started = time.perf_counter()
-    process = psutil.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, memory(process))
-        time.sleep(POLL_SECONDS)
+    with open(said or os.devnull, "wb") as output:
+        process = psutil.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.PIPE)
+        peak = 0
+        while process.poll() is None:
+            peak = max(peak, memory(process))
+            time.sleep(POLL_SECONDS)
     seconds = time.perf_counter() - started
     if process.returncode:
         raise SystemExit(f"{' '.join(command[:4])}: {process.stderr.read().decode()[-2000:]}")

@@ -24,7 +24,7 @@ def row(chosen: float, reference: float) -> RowMargin:
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=25), st.integers(1, 6), st.integers(1, 5))
 def test_every_process_runs_as_many_batches_and_no_row_is_missed(lengths, processes: int, batch_size: int) -> None:
     pairs = [pair(number, tokens) for number, tokens in enumerate(lengths)]
-    shares = [log_probs.share(pairs, batch_size, rank=rank, world=processes) for rank in range(processes)]
+    shares = [log_probs.shares(pairs, batch_size, rank=rank, world=processes) for rank in range(processes)]
     assert len({tuple(len(batch) for batch in share) for share in shares}) == 1
     assert {one.id for share in shares for batch in share for one in batch} == {one.id for one in pairs}
 

@@ -143,6 +143,17 @@ def test_flash_attention_keeps_nothing_that_grows_with_length_squared() -> None:
     assert found["flash_attention_2"].mask(2) == 0
 
 
+def test_a_token_budget_bounds_a_pass_and_counts_as_padded_pairs_of_as_many_tokens() -> None:
+    padded = {"per_device_train_batch_size": 8, "gradient_accumulation_steps": 1}
+    budget = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 64, "max_tokens_per_batch": 8 * 2 * 64}
+
+    def peak(**settings: Any) -> int:
+        return estimate(recipe(max_length=64, per_device_eval_batch_size=1, **settings), SMALL).peak.bytes
+
+    assert peak(**budget) == peak(**padded)
+    assert peak(**budget | {"max_tokens_per_batch": 2**20}) == peak(**padded | {"per_device_train_batch_size": 64})
+
+
 def test_the_tiles_are_trls() -> None:
     from trl.kernels import chunked_logprob
     from trl.trainer import utils

@@ -92,6 +92,15 @@ def test_more_gpus_and_smaller_evaluation_batches_can_be_the_change() -> None:
     assert result.changes[0] == "per_device_eval_batch_size: 25 (20.9 GiB)"
 
 
+def test_a_smaller_token_budget_can_be_the_change() -> None:
+    recipe = TrainArguments(model_id="m", max_length=1024, max_tokens_per_batch=65536, gradient_accumulation_steps=64)
+    result = preflight(recipe, on_instances("ml.g5.xlarge"), SHAPES["Qwen3-8B"])
+    assert result.changes[0].startswith("max_tokens_per_batch: ")
+    tokens = int(result.changes[0].split()[1])
+    machine = on_instances("ml.g5.xlarge")
+    assert preflight(recipe.model_copy(update={"max_tokens_per_batch": tokens}), machine, SHAPES["Qwen3-8B"]).fits
+
+
 def test_what_nothing_mends_says_so() -> None:
     huge = model_shape.shape(models.LLAMA_70B | {"num_hidden_layers": 2000})
     result = preflight(TrainArguments(model_id="m"), on_instances("ml.g5.xlarge"), huge)

@@ -56,6 +56,14 @@ def test_the_recipes_here_are_sound(path: Path) -> None:
          "target_modules: all-linear beside other names is taken for a module's name, and passed over; give it alone"),
         ({"attn_implementation": "flash_attention_2", "bf16": False},
          "attn_implementation: flash_attention_2 needs bf16: true; write auto or sdpa"),
+        ({"group_by_prompt": True, "max_tokens_per_batch": 4096, "share_prompts": False},
+         "group_by_prompt and max_tokens_per_batch: needs share_prompts: true, whose rows have no padding; set it, or "
+         "leave this out"),
+        ({"max_tokens_per_batch": 4096, "loss_type": "aot"},
+         "max_tokens_per_batch: aot compares the sorted rows of a batch, and how many those are would depend on their "
+         "tokens; leave it out, or take another loss"),
+        ({"attn_implementation": "eager", "share_prompts": True},
+         "attn_implementation: eager has no form for the packed rows of share_prompts: true; write auto or sdpa"),
     ],
 )  # fmt: skip
 def test_a_recipe_that_contradicts_itself(values: dict[str, Any], message: str) -> None:
@@ -65,6 +73,7 @@ def test_a_recipe_that_contradicts_itself(values: dict[str, Any], message: str) 
 def test_a_default_is_nobodys_contradiction() -> None:
     assert found(lr_scheduler_type="constant") == []  # warmup_steps has its default of 0.1
     assert found(loss_type=["sigmoid", "robust"], label_smoothing=0.1) == []
+    assert found(attn_implementation="eager") == []  # share_prompts has its default: the run says that it packs nothing
 
 
 @pytest.mark.parametrize(

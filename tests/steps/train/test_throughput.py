@@ -38,7 +38,7 @@ def test_the_formula_is_what_torch_counts_for_a_policy_and_a_reference_pass() ->
         with torch.no_grad(), model.disable_adapter():
             model(ids)
     # Eager attention computes both halves of the causal square, and this model's head scores every token.
-    counts = Counts(tokens=30, padded=30, scored=30, squares=2 * 3 * 10**2)
+    counts = Counts(tokens=30, padded=30, needed=30, scored=30, squares=2 * 3 * 10**2)
     expected = throughput.flops(model_shape.shape(SMALL), 4, ["all-linear"], counts)
     assert counted.get_total_flops() == expected
     assert policy == throughput.flops(model_shape.shape(SMALL), 4, ["all-linear"], counts, reference_pass=False)
@@ -52,7 +52,7 @@ def test_a_counter_adds_up_masks_and_starts_anew_when_taken() -> None:
     }
     counter.add(batch)
     counter.add(batch)
-    assert counter.take() == Counts(tokens=10, padded=12, scored=4, squares=2 * (9 + 4))
+    assert counter.take() == Counts(tokens=10, padded=12, needed=10, scored=4, squares=2 * (9 + 4))
     assert counter.take() == Counts()
 
 

@@ -1,4 +1,4 @@
-"""A Docker engine of the tests' own, and base images that stand for Python's and AWS's: no registry is reached.
+"""A Docker engine of the tests' own, and a base image that stands for Python's and AWS's: no registry is reached.
 
 The engine has its own socket and data folder, and ends with the tests. The base is a minimal Debian, kept between runs
 as an archive; of this machine it gets the certificates and the wheel of torch's CPU build. Whatever is missing for that
@@ -18,14 +18,13 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from urllib.parse import quote
 
+ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("docker.io", "iptables", "debootstrap")
 SUITE = "bookworm"
 CERTIFICATES = Path("/usr/local/share/ca-certificates")
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-WHEELS = "/opt/wheels"
-BASE, BASE_WITH_TORCH = "dpo-test-base", "dpo-test-base-torch"
+BARE, BASE = "dpo-test-bare", "dpo-test-base"
 START_SECONDS = 20
 # What the base says of itself: where certificates are, and that its pip may install into the system's Python.
 ENVIRONMENT = {
@@ -64,33 +63,42 @@ def running(folder: Path) -> Iterator[dict[str, str]]:
         finally:
             engine.send_signal(signal.SIGTERM)
             engine.wait(timeout=30)
-    for mount in _mounts(folder):
-        subprocess.run(["umount", mount], check=False)
+            for mount in _mounts(folder):
+                subprocess.run(["umount", mount], check=False)
 
 
-def make_bases(host: Mapping[str, str], folder: Path, torch: str) -> None:
-    """Make the images BASE, which has the torch wheel in a folder that pip takes as an index, and BASE_WITH_TORCH.
+def make_bare(host: Mapping[str, str], folder: Path) -> None:
+    """Make the image BARE: a Debian with Python.
 
     Raises:
-        Unavailable: an archive of Debian, or the wheel, is not to be had.
+        Unavailable: an archive of Debian is not to be had.
     """
     archive = _archive(folder)
     changes = [word for key, value in ENVIRONMENT.items() for word in ("--change", f"ENV {key}={value}")]
-    docker(host, "import", *changes, str(archive), f"{BASE}:bare")
-    context = folder / "context"
-    (context / "torch").mkdir(parents=True)
+    docker(host, "import", *changes, str(archive), BARE)
+
+
+def make_base(host: Mapping[str, str], folder: Path) -> None:
+    """Make the image BASE: with torch's CPU build, installed by the version and hash that the processing image locks.
+
+    AWS's base brings torch to the training image; for the processing image it saves the tests a second install.
+
+    Raises:
+        Unavailable: the wheel is not to be had.
+    """
+    lock = (ROOT / "containers/processing/requirements.lock").read_text()
+    pinned = re.search(r"^torch==(\S+)( \\\n\s+--hash=\S+)+", lock, re.MULTILINE)
+    assert pinned, "the processing image locks no torch"
+    wheels = folder / "wheels"
     index = (
         ["--extra-index-url", "https://download.pytorch.org/whl/cpu"] if not os.environ.get("PIP_FIND_LINKS") else []
     )
-    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(context / "torch")]
-    _try([*download, *index, f"torch=={torch}+cpu"], "torch's CPU wheel")
-    (wheel,) = (context / "torch").glob("*.whl")
-    (context / "torch" / "index.html").write_text(f'<a href="{quote(wheel.name)}">{wheel.name}</a>\n')
-    (context / "Dockerfile").write_text(f"FROM {BASE}:bare\nCOPY torch {WHEELS}/torch\n")
-    docker(host, "build", "--tag", BASE, str(context))
-    install = f"RUN python3 -m pip install --no-cache-dir --find-links {WHEELS}/torch torch=={torch}+cpu\n"
-    (context / "Dockerfile").write_text(f"FROM {BASE}\n{install}")
-    docker(host, "build", "--tag", BASE_WITH_TORCH, str(context))
+    download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(wheels)]
+    _try([*download, *index, f"torch=={pinned[1]}"], "torch's CPU wheel")
+    (folder / "torch.lock").write_text(pinned[0] + "\n")
+    install = "python3 -m pip install --no-cache-dir --no-index --find-links /tmp/wheels --no-deps --require-hashes"
+    (folder / "Dockerfile").write_text(f"FROM {BARE}\nCOPY . /tmp/\nRUN {install} -r /tmp/torch.lock\n")
+    docker(host, "build", "--tag", BASE, str(folder))
 
 
 def docker(host: Mapping[str, str], *words: str) -> str:

@@ -66,5 +66,19 @@ def test_several_nodes_are_found_by_their_names(tmp_path: Path, repository: Path
     assert (after(command, "--network"), after(command, "--network-alias")) == (["job"], ["algo-1"])
 
 
+@pytest.mark.parametrize("isolated", [True, False])
+def test_several_nodes_get_a_network_that_leads_out_only_where_the_job_is_not_isolated(
+    monkeypatch: pytest.MonkeyPatch, isolated: bool
+) -> None:
+    called: list[tuple[str, ...]] = []
+    monkeypatch.setattr("pipeline.local.docker._quietly", lambda *words: called.append(words))
+    with Containers().group("job", 2, isolated) as group:
+        assert (group.hosts, group.network) == (["algo-1", "algo-2"], "job")
+    assert called == [("network", "create", *(["--internal"] if isolated else []), "job"), ("network", "rm", "job")]
+    with Containers().group("job", 1, isolated) as group:
+        assert group.network == ("none" if isolated else "bridge")
+    assert len(called) == 2
+
+
 def test_an_engine_is_known_by_its_name() -> None:
     assert [engine(name).name for name in ("processes", "docker")] == ["processes", "docker"]

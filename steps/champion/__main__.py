@@ -6,8 +6,8 @@ Inputs:   the model registry: SageMaker's, or a local run's where LOCAL_REGISTRY
 Outputs:  OUTPUT/champion.json with fixed keys, all of them texts, `none` where there is nothing to say: what Train
           takes as its channel, what the gate says where there is no comparison, what was registered last, and the
           data's state, with which a cached Preprocess notices new files.
-Limits:   tells where the adapter lies and does not look there; an approved version whose registration did not say it
-          is no champion, and `reason` says so.
+Limits:   does not read the adapter; an approved version whose registration did not say where it lies, or whose adapter
+          has been deleted, is no champion, and `reason` says so.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def look_up(group: str, placeholder: str) -> dict[str, str]:
         placeholder: stands as `adapter_uri` where there is no champion: a channel needs a prefix that has objects.
 
     Raises:
-        StepError: the registry does not answer.
+        StepError: the registry or S3 does not answer.
     """
     versions = registry.versions(group)
     approved = next((version for version in versions if version.get("ModelApprovalStatus") == "Approved"), None)
@@ -62,6 +62,9 @@ def _champion(group: str, package: Mapping[str, Any], placeholder: str) -> dict[
         reason = f"no version of {group} is approved"
     elif adapter is None:
         reason = f"version {version} of {group} was registered without adapter_uri"
+    elif not objects.present(adapter):
+        reason = f"version {version} of {group} is approved, and its adapter is not there any more ({adapter})"
+        adapter = None
     else:
         reason = f"version {version} is the newest approved one of {group}"
     return {

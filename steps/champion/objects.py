@@ -1,4 +1,5 @@
-"""What lies under the data's URIs at this moment, as one hash: a step's cache key has URIs in it and not their content.
+"""What lies under S3 URIs at this moment: of the data's as one hash, since a step's cache key has URIs in it and not
+their content; of an adapter's whether it is still there.
 
 An object counts by its key, size and entity tag; in a local run by name, size and time of its file. So a file that was
 added, removed or replaced changes the hash, and one that was uploaded again may change it though its content is the
@@ -31,6 +32,15 @@ def state(uris: Sequence[str]) -> str:
             raise StepError(f"{uri}: there is no object; upload the data there, or name another place, and start again")
         digest.update("".join(lines).encode())
     return digest.hexdigest()
+
+
+def present(uri: str) -> bool:
+    """Whether there is an object under an S3 URI.
+
+    Raises:
+        StepError: S3 does not answer.
+    """
+    return next(_lines(uri), None) is not None
 
 
 def _lines(uri: str) -> Iterator[str]:

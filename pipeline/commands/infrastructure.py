@@ -63,7 +63,7 @@ def bootstrap(
                 infrastructure.discard(cloudformation, change_set)
                 raise
             values = infrastructure.execute(cloudformation, change_set, _tell)
-    account = _account_values(there, values)
+        account = account_values(there, values, infrastructure.parameters(infrastructure.find(cloudformation, stack)))
     if as_json:
         print_json({"stack": stack, "outputs": values, "account": account})
         return
@@ -102,21 +102,28 @@ def _account(there: Remote) -> str:
     return f"{there.workflow.account.account_id}, {there.workflow.account.region}"
 
 
-def _account_values(there: Remote, values: Mapping[str, str]) -> dict[str, Any]:
+def account_values(there: Remote, values: Mapping[str, str], parameters: Mapping[str, str]) -> dict[str, Any]:
     """What the account file should say; images are `images push`'s to write."""
     account = there.workflow.account
+    security: dict[str, Any] = {}
+    if group := values.get("SecurityGroupId"):
+        security |= {"subnets": parameters["SubnetIds"].split(","), "security_groups": [group]}
+    if key := values.get("KeyArn"):
+        security |= {"volume_kms_key": key, "output_kms_key": key}
     return {
         "account_id": account.account_id,
         "region": account.region,
         "role_arn": values["RoleArn"],
         "bucket": values["BucketName"],
         "automation": {key: values[output] for key, output in AUTOMATION.items()},
+        **({"security": security} if security else {}),
     }
 
 
 def _compare(there: Remote, account: Mapping[str, Any], settings: Any) -> None:
     """Say what of it the account file has otherwise; the file is the user's and is not written."""
     present = there.workflow.account.model_dump()
+    present["security"] = {key: present["security"][key] for key in account.get("security", {})}
     other = [key for key, value in account.items() if present[key] != value]
     file = settings.parent / there.workflow.settings.account
     if other:

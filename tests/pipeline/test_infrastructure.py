@@ -165,11 +165,32 @@ def test_what_holds_data_outlives_the_stack_and_is_guarded(resources: dict[str, 
 
 
 def test_the_outputs_are_what_the_account_file_takes(template: dict[str, Any]) -> None:
-    from pipeline.commands.infrastructure import AUTOMATION
-    from pipeline.schema import Automation
+    from pipeline import settings
+    from pipeline.commands.infrastructure import AUTOMATION, account_values
+    from pipeline.schema import Account, Automation
 
     assert set(AUTOMATION) == set(Automation.model_fields)
     assert {"RoleArn", "BucketName", *AUTOMATION.values()} <= set(template["Outputs"])
+    assert "SubnetIds" in template["Parameters"]
+    workflow = settings.load(settings.DEFAULT_SETTINGS)
+    arn = "arn:aws:{}:us-east-1:111122223333:{}"
+    outputs = {
+        "RoleArn": workflow.account.role_arn,
+        "BucketName": "dpo-bucket",
+        "ScheduleGroupName": "dpo",
+        **{name: arn.format("iam", "role/dpo") for name in ("SchedulerRoleArn", "EventsRoleArn")},
+        "DeadLetterQueueArn": arn.format("sqs", "dpo"),
+        "DebounceFunctionArn": arn.format("lambda", "function:dpo"),
+        "SecurityGroupId": "sg-0123abcd",
+        "KeyArn": arn.format("kms", "key/1a2b"),
+    }
+    said = account_values(
+        types.SimpleNamespace(workflow=workflow), outputs, {"SubnetIds": "subnet-0123abcd,subnet-4567abcd"}
+    )
+    read = Account.model_validate(said | {"images": workflow.account.images.model_dump()})
+    assert read.security.subnets == ["subnet-0123abcd", "subnet-4567abcd"]
+    assert read.security.security_groups == ["sg-0123abcd"]
+    assert read.security.volume_kms_key == read.security.output_kms_key == outputs["KeyArn"]
 
 
 # --- what the code calls is what the policies allow ---

@@ -56,9 +56,8 @@ class Processes:
             link = local_path(path, ml)
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(folder, target_is_directory=True)
-        platform = {**request.platform, "CUDA_VISIBLE_DEVICES": ",".join(request.devices)}
         words = command(request.entrypoint, request.arguments, ml)
-        return Node(host, words, environment(request.environment, platform, ml, repository))
+        return Node(host, words, environment(request.environment, request.platform, ml, repository))
 
 
 def localize(text: Any, ml: Path) -> str:

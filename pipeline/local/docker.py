@@ -106,8 +106,8 @@ def _environment(request: Request) -> dict[str, str]:
     own = {name: to_text(value) for name, value in request.environment.items() if not name.endswith(secrets.SUFFIX)}
     # Someone whom the image does not know has neither a home nor a name, which libraries ask for.
     nobody = {} if os.getuid() == 0 else {"HOME": "/tmp", "USER": "dpo"}
-    gpus = {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(len(request.devices))))}  # counted anew in a container
-    return {**nobody, **request.platform, **gpus, **own}
+    counted = {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(len(request.devices))))}  # anew, in a container
+    return {**nobody, **request.platform, **(counted if request.devices else {}), **own}
 
 
 def _mount(path: str, folder: Path) -> str:

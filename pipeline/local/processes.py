@@ -118,7 +118,7 @@ def run_nodes(
                 _signal(process, signal.SIGKILL)
             for process in running:
                 process.wait()
-            for node in nodes:
+            for node in nodes[: len(running)]:
                 _remove(node)
             for reader in readers:
                 # A process that escaped its session may hold the pipe open for good; its words are not waited for.

@@ -124,6 +124,7 @@ def _configure(
         "SM_NETWORK_INTERFACE_NAME": group.interface,
         "SM_NUM_CPUS": str(max(1, (os.cpu_count() or 1) // len(group.hosts))),
         "SM_NUM_GPUS": str(len(devices)),
+        "CUDA_VISIBLE_DEVICES": ",".join(devices),
         "SM_HPS": json.dumps(hyperparameters),
         "SM_CHANNELS": json.dumps(sorted(channels)),
         **{f"SM_CHANNEL_{name.upper()}": str(seen / "input/data" / name) for name in channels},

@@ -50,6 +50,8 @@ def obstacle(model: PreTrainedModel) -> str | None:
         return "its attention caps its scores"
     if getattr(config, "attention_dropout", 0):
         return "its attention has dropout"
+    if getattr(config, "output_router_logits", False):
+        return "its loss balances experts over all tokens, of which a packed row has fewer"
     return None
 
 

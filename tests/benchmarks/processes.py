@@ -1,10 +1,13 @@
-"""Seconds and peak memory of a command, for the benchmarks."""
+"""Seconds, CPU seconds and peak memory of a command, for the benchmarks."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -13,23 +16,59 @@ ROOT = Path(__file__).parents[2]
 POLL_SECONDS = 0.1
 
 
-def measure(command: list[str], said: Path | None = None) -> tuple[float, int]:
-    """Seconds, and the peak of the memory (proportional set size) of the process and its children, in bytes.
-
-    Args:
-        said: a file for what the process prints.
-    """
+def measure(command: list[str]) -> tuple[float, int]:
+    """Seconds, and the peak of the memory (proportional set size) of the process and its children, in bytes."""
     started = time.perf_counter()
-    with open(said or os.devnull, "wb") as output:
-        process = psutil.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.PIPE)
-        peak = 0
-        while process.poll() is None:
-            peak = max(peak, memory(process))
-            time.sleep(POLL_SECONDS)
+    process = psutil.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, memory(process))
+        time.sleep(POLL_SECONDS)
     seconds = time.perf_counter() - started
     if process.returncode:
         raise SystemExit(f"{' '.join(command[:4])}: {process.stderr.read().decode()[-2000:]}")
     return seconds, peak
+
+
+@dataclass(frozen=True)
+class Said:
+    """A line that a process printed, what it had used by then, and its memory's peak so far (as `measure` has it)."""
+
+    line: str
+    cpu_seconds: float
+    peak: int
+
+
+def follow(command: list[str]) -> Iterator[Said]:
+    """Each line of a command's output, as it comes.
+
+    Raises:
+        SystemExit: the command failed.
+    """
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    process = psutil.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": "1"}, **pipes)
+    peaks = [0]
+    watching = threading.Thread(target=watch, args=(process, peaks))
+    watching.start()
+    last: list[str] = []
+    for line in process.stdout:
+        last = [*last[-40:], line]
+        try:
+            used = process.cpu_times()
+        except psutil.Error:  # it has just ended
+            continue
+        yield Said(line, used.user + used.system, peaks[0])
+    process.wait()
+    watching.join()
+    if process.returncode:
+        raise SystemExit("".join(last))
+
+
+def watch(process: psutil.Popen, peaks: list[int]) -> None:
+    """Keep the peak of a process's memory in `peaks[0]`, until it ends."""
+    while process.poll() is None:
+        peaks[0] = max(peaks[0], memory(process))
+        time.sleep(POLL_SECONDS)
 
 
 def memory(process: psutil.Process) -> int:

@@ -36,7 +36,7 @@ import psutil
 
 from steps.quickstart import tiny_model
 from steps.records import read_records
-from tests.benchmarks.processes import POLL_SECONDS, ROOT, memory
+from tests.benchmarks.processes import ROOT, watch
 
 DEFAULT_ROWS = ROOT / "steps" / "quickstart" / "preferences.jsonl"
 SIZES = {  # hidden_size, num_hidden_layers, num_attention_heads
@@ -190,8 +190,8 @@ def run(name: str, command: list[str], output: Path) -> Measured:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     process = psutil.Popen([sys.executable, *command], cwd=ROOT, env=environment, **pipes)
     peaks = [0]
-    watch = threading.Thread(target=_watch, args=(process, peaks))
-    watch.start()
+    watching = threading.Thread(target=watch, args=(process, peaks))
+    watching.start()
     said, moments, losses, tokens = [], [], [], 0
     for line in process.stdout:
         said.append(line)
@@ -201,7 +201,7 @@ def run(name: str, command: list[str], output: Path) -> Measured:
             losses.append(found[0])
             tokens = found[1] or tokens
     process.wait()
-    watch.join()
+    watching.join()
     if process.returncode:
         raise SystemExit(f"{name}: {''.join(said[-40:])}")
     if name == "train":
@@ -214,12 +214,6 @@ def run(name: str, command: list[str], output: Path) -> Measured:
     size = sum(path.stat().st_size for path in checkpoint.rglob("*") if path.is_file())
     gaps = [later - earlier for earlier, later in pairwise(moments)]
     return Measured(losses, tokens, moments[0], gaps, size, peaks[0])
-
-
-def _watch(process: psutil.Popen, peaks: list[int]) -> None:
-    while process.poll() is None:
-        peaks[0] = max(peaks[0], memory(process))
-        time.sleep(POLL_SECONDS)
 
 
 def _step(name: str, line: str) -> tuple[float, int | None] | None:

@@ -115,6 +115,7 @@ def push(image: Image, client: Client, command: str) -> str:
     if _repository(ecr, where) is None:
         raise UserError(
             f"images.{image.name}: account {found['account']} has no repository {name} in {found['region']}; make it: "
+            "python pipeline.py bootstrap, or without its stack: "
             f"aws ecr create-repository --repository-name {name} --region {found['region']}"
         )
     log_in(image.reference, client, command)

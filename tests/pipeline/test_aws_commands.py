@@ -9,20 +9,18 @@ from __future__ import annotations
 import json
 import os
 import pty
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.conftest import ROOT
-
-ACCOUNT = "123456789012"  # moto's
+from tests.pipeline import moto_server
+from tests.pipeline.moto_server import ACCOUNT, BUCKET, client, write_settings
 
 
 @pytest.fixture(scope="module")
@@ -35,38 +33,15 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory, root, endpoint: str):
-    """The quickstart's settings in moto's account, with a model that needs no making."""
-    folder = tmp_path_factory.mktemp("configs")
-    (folder / "recipes").mkdir()
-    account = (root / "configs" / "account.yaml").read_text().replace("111122223333", ACCOUNT)
-    (folder / "account.yaml").write_text(account)
-    recipe = (root / "configs" / "recipes" / "quickstart.yaml").read_text()
-    recipe = re.sub(r"model_id: .*", f"model_id: s3://dpo-pipeline-{ACCOUNT}/models/tiny/", recipe)
-    (folder / "recipes" / "quickstart.yaml").write_text(recipe)
-    workflow = (root / "configs" / "quickstart.yaml").read_text()
-    workflow = re.sub(r"make_model: .*\n", "", workflow)
-    workflow = workflow.replace("../steps/quickstart", str(root / "steps" / "quickstart"))
-    (folder / "quickstart.yaml").write_text(workflow)
-    client(endpoint, "s3").create_bucket(Bucket=f"dpo-pipeline-{ACCOUNT}")
-    return folder / "quickstart.yaml"
-
-
-def client(endpoint: str, service: str):
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-    return boto3.client(service, endpoint_url=endpoint, **keys)
+def settings(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Path:
+    client(endpoint, "s3").create_bucket(Bucket=BUCKET)
+    return write_settings(tmp_path_factory.mktemp("configs"))
 
 
 @pytest.fixture(scope="module")
-def access(endpoint: str, settings) -> dict[str, str]:
+def access(endpoint: str, settings: Path) -> dict[str, str]:
     """What leads a process to moto's server."""
-    return {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "NO_PROXY": "127.0.0.1",
-        "HOME": str(settings.parent),
-    }
+    return moto_server.access(endpoint, settings.parent)
 
 
 @pytest.fixture(scope="module")

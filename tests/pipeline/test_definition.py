@@ -17,10 +17,9 @@ from pipeline.local.plan import build_plan
 from pipeline.parameter_values import resolve_parameters
 from pipeline.rendering import render
 from steps.preprocess.options import Options, parse
+from tests.pipeline.workflows import SPARK, WORKFLOWS
 
 ROOT = Path(__file__).resolve().parents[2]
-WORKFLOWS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if path.stem not in ("account", "infrastructure"))
-SPARK = Path(__file__).parent / "data" / "spark.yaml"  # what no shipped workflow needs
 GOLDEN = Path(__file__).parent / "golden"
 
 # Hashes of code and data, which change with every commit; everything else in a render is held by the golden file.

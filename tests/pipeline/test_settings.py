@@ -54,7 +54,7 @@ def test_all_problems_of_all_files_are_named_at_once(configs: Path) -> None:
     edit(workflow, "preferences.jsonl", "preference.jsonl")
     found = problems(workflow)
     account, recipe = configs / "account.yaml", configs / "recipes" / "quickstart.yaml"
-    assert found[0].startswith(f"{account}: line 3  account_id: must ")
+    assert found[0].startswith(f"{account}: line {line_of(account, 'account_id:')}  account_id: must ")
     assert found[1] == f"{recipe}: line {line_of(recipe, 'beta')}  beta: must be greater than 0 (given: 0)"
     assert found[2].startswith(f"{recipe}: line {line_of(recipe, 'warmup')}  warmup_ratio: was removed; write ")
     assert "data: " in found[3] and "there is no such file or folder" in found[3]

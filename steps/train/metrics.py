@@ -26,7 +26,7 @@ NAMES = {
     "eval_reward_margin": "eval_reward_margin",
     "tokens_per_step": "tokens_per_step",
     "tokens_per_second": "tokens_per_second",
-    "padded_tokens_per_second": "padded_tokens_per_second",
+    "computed_tokens_per_second": "computed_tokens_per_second",
     "step_seconds": "step_seconds",
     "mfu": "mfu",
     "gpu_utilization": "gpu_utilization",

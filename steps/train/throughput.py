@@ -63,14 +63,14 @@ class Counts:
 
     Attributes:
         tokens: tokens of prompts and answers of both sides, without padding.
-        padded: what the batches held: with padding, or with `share_prompts` packed.
+        computed: tokens that went through the model: with padding, or with `share_prompts` packed.
         needed: tokens that the mathematics needs: without padding, and of a packed row each of its own.
         scored: answer tokens, whose log-probabilities enter the loss.
         squares: sum of the squared lengths of all sequences; of a packed row what `packing.Packed.squares` is.
     """
 
     tokens: int = 0
-    padded: int = 0
+    computed: int = 0
     needed: int = 0
     scored: int = 0
     squares: int = 0
@@ -161,11 +161,11 @@ def whole(ranks: Sequence[RankFigures]) -> dict[str, float]:
     steps, seconds = max(one.steps for one in ranks), max(one.seconds for one in ranks)
     if not steps or not seconds:
         return {}
-    tokens, padded = (sum(getattr(one.counts, name) for one in ranks) for name in ("tokens", "padded"))
+    tokens, computed = (sum(getattr(one.counts, name) for one in ranks) for name in ("tokens", "computed"))
     found = {
         "tokens_per_step": tokens / steps,
         "tokens_per_second": tokens / seconds,
-        "padded_tokens_per_second": padded / seconds,
+        "computed_tokens_per_second": computed / seconds,
         "step_seconds": seconds / steps,
     }
     if all(one.mfu is not None for one in ranks):

@@ -157,7 +157,7 @@ def train(folder: Path, name: str, settings: dict[str, str]) -> Measured:
         cpu_seconds=lines[steps].cpu_seconds - begin.cpu_seconds,
         before=int(computed[-1][1]) / float(computed[-1][2]) if computed else 0.0,
         tokens=sum(entry["tokens_per_step"] for entry in history),
-        held=sum(entry["padded_tokens_per_second"] * entry["step_seconds"] for entry in history),
+        held=sum(entry["computed_tokens_per_second"] * entry["step_seconds"] for entry in history),
         losses=[entry["loss"] for entry in history],
         peak=said[-1].peak,
     )

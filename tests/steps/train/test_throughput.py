@@ -16,7 +16,7 @@ SMALL = {
 
 def figures(**changes: object) -> RankFigures:
     given = {
-        "node": 0, "device": 0, "steps": 4, "seconds": 2.0, "counts": Counts(tokens=100, padded=160),
+        "node": 0, "device": 0, "steps": 4, "seconds": 2.0, "counts": Counts(tokens=100, computed=160),
         "flops": 4e12, "peak": 10e12, "gpu": {},
     }  # fmt: skip
     return RankFigures(**(given | changes))  # type: ignore[arg-type]
@@ -38,7 +38,7 @@ def test_the_formula_is_what_torch_counts_for_a_policy_and_a_reference_pass() ->
         with torch.no_grad(), model.disable_adapter():
             model(ids)
     # Eager attention computes both halves of the causal square, and this model's head scores every token.
-    counts = Counts(tokens=30, padded=30, needed=30, scored=30, squares=2 * 3 * 10**2)
+    counts = Counts(tokens=30, computed=30, needed=30, scored=30, squares=2 * 3 * 10**2)
     expected = throughput.flops(model_shape.shape(SMALL), 4, ["all-linear"], counts)
     assert counted.get_total_flops() == expected
     assert policy == throughput.flops(model_shape.shape(SMALL), 4, ["all-linear"], counts, reference_pass=False)
@@ -52,16 +52,16 @@ def test_a_counter_adds_up_masks_and_starts_anew_when_taken() -> None:
     }
     counter.add(batch)
     counter.add(batch)
-    assert counter.take() == Counts(tokens=10, padded=12, needed=10, scored=4, squares=2 * (9 + 4))
+    assert counter.take() == Counts(tokens=10, computed=12, needed=10, scored=4, squares=2 * (9 + 4))
     assert counter.take() == Counts()
 
 
 def test_all_ranks_count_and_the_slowest_sets_the_time() -> None:
-    slow = figures(device=1, seconds=4.0, counts=Counts(tokens=300, padded=400))
+    slow = figures(device=1, seconds=4.0, counts=Counts(tokens=300, computed=400))
     assert whole([figures(), slow]) == {
         "tokens_per_step": 100.0,
         "tokens_per_second": 100.0,
-        "padded_tokens_per_second": 140.0,
+        "computed_tokens_per_second": 140.0,
         "step_seconds": 1.0,
         "mfu": 8e12 / 4 / 20e12,
     }

@@ -60,7 +60,7 @@ from steps.train.throughput import Counts, RankFigures
 dist.init_process_group("gloo")
 rank = dist.get_rank()
 sampler = open_sampler(["GPU-a", "GPU-b"][rank])
-counts = Counts(tokens=100 * (rank + 1), padded=400)
+counts = Counts(tokens=100 * (rank + 1), computed=400)
 mine = RankFigures(0, sampler.index, 2, 2.0, counts, None, None, sampler.take())
 ranks = gather(mine)
 sampler.stop()

@@ -51,7 +51,7 @@ def test_mfu_is_model_flops_a_second_over_the_peak() -> None:
     figures = callback(AutoConfig.for_model(**LLAMA_BIASED))
     figures.peak = 1e9
     logs = log_after_a_step(figures)
-    counts = throughput.Counts(tokens=5, padded=6, needed=5, scored=5, squares=13)
+    counts = throughput.Counts(tokens=5, computed=6, needed=5, scored=5, squares=13)
     expected = throughput.flops(shape(LLAMA_BIASED), 16, ["all-linear"], counts) / logs["step_seconds"] / 1e9
     assert logs["mfu"] == pytest.approx(expected)
 

@@ -150,7 +150,7 @@ def test_a_failing_container_tells_its_reason_and_finds_nothing_of_this_machine(
     step = build.processing("P", code)
     step["Arguments"]["NetworkConfig"] = {"EnableNetworkIsolation": True}
     rendered = build.definition(step)
-    execution = create_execution(root, "pipe", rendered, {}, "docker")
+    execution = create_execution(root, "pipe", rendered, {}, engine="docker")
     ended = run_execution(root, execution.id, repository=repository)
     assert ended.failure_reason == "Step P failed: no rows in algo-1", Path(ended.step("P").log).read_text()
     assert "hf_planted" not in (executions.folder(root, execution.id) / "execution.json").read_text()
@@ -170,7 +170,7 @@ def test_isolated_nodes_reach_each_other_by_name(bare, engine, build, root: Path
         "    peer.sendall(b'hello')\n"
     )
     rendered = build.definition(build.training("T", code, nodes=2, arguments={"EnableNetworkIsolation": True}))
-    execution = create_execution(root, "pipe", rendered, {}, "docker")
+    execution = create_execution(root, "pipe", rendered, {}, engine="docker")
     ended = run_execution(root, execution.id, repository=repository)
     assert ended.status == "Succeeded", Path(ended.step("T").log).read_text()
     (word,) = root.glob("s3/**/model/word")
@@ -187,7 +187,7 @@ def test_a_stop_ends_the_container_which_saves_first(
         "signal.signal(signal.SIGTERM, save); print('step=1/2', flush=True); time.sleep(60)\n"
     )
     step = build.training("T", code, checkpoints="s3://bucket/run/", metrics={"step": r"step=(\d+)"})
-    execution = create_execution(root, "pipe", build.definition(step), {}, "docker")
+    execution = create_execution(root, "pipe", build.definition(step), {}, engine="docker")
     stop = StopRequest()
     monkeypatch.setattr("pipeline.local.executor.stop_on_signals", lambda: nullcontext(stop))
 

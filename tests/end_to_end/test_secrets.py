@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import ClassVar
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+
+from tests.pipeline import moto_server
 
 pytestmark = pytest.mark.slow
 PLANTED = "Planted4Secret7Value"
@@ -44,16 +44,10 @@ def tracker() -> Iterator[str]:
 @pytest.fixture
 def manager() -> Iterator[tuple[str, str]]:
     """(endpoint, ARN) of a secret that holds name, password and keys."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    client = boto3.client(
-        "secretsmanager", endpoint_url=f"http://{host}:{port}", region_name="us-east-1",
-        aws_access_key_id="test", aws_secret_access_key="test",
-    )  # fmt: skip
-    value = {"name": "me", "password": PLANTED, "wandb": PLANTED + 20 * "0", "hub": f"hf_{PLANTED}"}
-    yield f"http://{host}:{port}", client.create_secret(Name="dpo", SecretString=json.dumps(value))["ARN"]
-    server.stop()
+    with moto_server.running() as endpoint:
+        value = {"name": "me", "password": PLANTED, "wandb": PLANTED + 20 * "0", "hub": f"hf_{PLANTED}"}
+        client = moto_server.client(endpoint, "secretsmanager")
+        yield endpoint, client.create_secret(Name="dpo", SecretString=json.dumps(value))["ARN"]
 
 
 @pytest.fixture

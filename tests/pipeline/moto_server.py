@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import boto3
+from moto.server import ThreadedMotoServer
 
 from tests.conftest import ROOT
 
 ACCOUNT = "123456789012"  # moto's
 BUCKET = f"dpo-pipeline-{ACCOUNT}"
+
+
+@contextmanager
+def running() -> Iterator[str]:
+    """The address of a server of moto's on loopback, with nothing in it: its state is the whole process's."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    reset(endpoint)
+    yield endpoint
+    server.stop()
+
+
+def reset(endpoint: str) -> None:
+    """Empty every service of a server of moto's."""
+    urlopen(Request(f"{endpoint}/moto-api/reset", method="POST")).close()
 
 
 def write_settings(folder: Path) -> Path:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from moto.server import ThreadedMotoServer
 
 from tests.pipeline import moto_gaps, moto_server
 from tests.pipeline.moto_server import ACCOUNT, BUCKET
@@ -25,11 +24,8 @@ TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:models"
 def endpoint() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         moto_gaps.fill(patch)
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        server.start()
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-        server.stop()
+        with moto_server.running() as address:
+            yield address
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.conftest import ROOT
 from tests.pipeline import moto_server
@@ -25,11 +24,8 @@ from tests.pipeline.moto_server import ACCOUNT, BUCKET, client, write_settings
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server.running() as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from pipeline import images, settings
+from tests.pipeline import moto_server
+from tests.pipeline.moto_server import ACCOUNT
 
-ACCOUNT = "123456789012"  # moto's
 REGISTRY = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com"
 DIGEST = "sha256:" + "ab" * 32
 
@@ -40,11 +40,8 @@ if words[:2] == ["image", "inspect"]:
 
 @pytest.fixture(scope="module")
 def endpoint():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with moto_server.running() as address:
+        yield address
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from nbclient.exceptions import CellExecutionError
 from werkzeug.serving import make_server
 
 from tests.conftest import ROOT
-from tests.pipeline.moto_server import BUCKET, access, client, write_settings
+from tests.pipeline.moto_server import BUCKET, access, client, reset, write_settings
 from tests.pipeline.registered import evaluation
 
 NOTEBOOK = ROOT / "pipeline" / "studio.ipynb"
@@ -50,6 +50,7 @@ def server() -> Iterator[tuple[Server, str]]:
     application = Server()
     made = make_server("127.0.0.1", 0, application, threaded=True)
     Thread(target=made.serve_forever, daemon=True).start()
+    reset(f"http://127.0.0.1:{made.server_port}")
     yield application, f"http://127.0.0.1:{made.server_port}"
     made.shutdown()
 

@@ -57,13 +57,13 @@ def test_preprocess_runs_on_this_machines_spark(run, settings, tiny_model, tmp_p
         return json.loads(run("pipeline.py", "status", execution, *state, "--json").stdout)
 
     deadline = time.monotonic() + SECONDS
-    first = None
-    while time.monotonic() < deadline and (first is None or first["status"] in ("Starting", "Executing")):
+    step = None
+    while time.monotonic() < deadline and (step is None or step["status"] in ("Starting", "Executing")):
         time.sleep(1)
-        first = next(iter(status()["steps"]), None)
+        step = next((one for one in status()["steps"] if one["name"] == "Preprocess"), None)
     run("pipeline.py", "stop", execution, *state)
     log = run("pipeline.py", "logs", execution, "--step", "Preprocess", *state).stdout
-    assert first is not None and first["status"] == "Succeeded", log
+    assert step is not None and step["status"] == "Succeeded", log
     assert "Spark 3.5" in log and "on local[*]" in log
 
     bucket = tmp_path / "state" / "s3" / "dpo-pipeline-111122223333" / "dpo" / "dpo-quickstart" / "runs" / execution

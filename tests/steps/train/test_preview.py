@@ -138,5 +138,5 @@ def test_the_command_needs_neither_torchrun_nor_weights(run, tiny_model: Path, p
     done = run("-X", "importtime", "steps/train/train.py", "--config", "configs/recipes/quickstart.yaml", *words)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\nrow ") + done.stdout.startswith("row ") == 2
-    assert done.stdout.splitlines()[-1] == "train: 706 of 706 rows used, 0 of them with their prompt cut; 0 left out"
+    assert done.stdout.splitlines()[-1] == "train: 210 of 210 rows used, 0 of them with their prompt cut; 0 left out"
     assert not re.search(r"\| +trl$", done.stderr, re.MULTILINE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 
 from pipeline import pipelines, settings
 from pipeline.checks.api_model import check_definition
+from pipeline.definition_diff import steps_of
 from pipeline.parameters import range_problems
 from pipeline.rendering import render
 from pipeline.security import Secrets, Security, has_local_disks, upload
@@ -37,13 +38,9 @@ def secured(workflow: Workflow, security: Security = CLOSED) -> Workflow:
     return dataclasses.replace(workflow, account=workflow.account.model_copy(update={"security": security}))
 
 
-def jobs(steps: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def jobs(steps: list[dict[str, Any]]) -> list[Mapping[str, Any]]:
     """Every Processing and Training step, those inside of conditions too."""
-    for step in steps:
-        if step["Type"] == "Condition":
-            yield from jobs([*step["Arguments"]["IfSteps"], *step["Arguments"]["ElseSteps"]])
-        elif step["Type"] in ("Processing", "Training"):
-            yield step
+    return [step for step in steps_of(steps) if step["Type"] in ("Processing", "Training")]
 
 
 @pytest.mark.parametrize("path", [*WORKFLOWS, SPARK], ids=lambda path: path.stem)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,17 @@ def training(model: Path, pairs: Path, output: Path, processes: int, **arguments
     words = [str(word) for key, value in (given | arguments).items() for word in (f"--{key}", value)]
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes else []
     return [*launcher, "steps/train/train.py", "--config", RECIPE, *words]
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As the processes of the other tests: more would wait for each other where several tests share the cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -20,18 +20,8 @@ from tests.steps.train.trainers import RECIPE_HERE, ROWS, randomise, trainer_her
 # trained. Measured: 2e-6, and 9e-6 after 6 steps of AdamW, which divides by small gradients.
 SUM_TOLERANCE, ADAPTER_TOLERANCE = 1e-4, 1e-4
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 Make = Callable[..., Any]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As the processes of the other tests: more would wait for each other where several tests share the cores."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ other's. Imports no boto3.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from pipeline.schema import Automation
 from pipeline.settings import Workflow
 
@@ -49,6 +49,27 @@ def short_hash(text: str) -> str:
 def with_skip(overrides: Mapping[str, str]) -> dict[str, str]:
     """The parameters of an unattended start: it ends early where there is no new data, unless told not to."""
     return {SKIP: "true"} | dict(overrides)
+
+
+def full_name(
+    kind: Literal["schedule", "trigger"], pipeline: str, name: str, names: Iterable[str], options: str
+) -> str:
+    """AWS's name of a pipeline's schedule or trigger, which a command lists without what the names start with.
+
+    Args:
+        names: AWS's, of those that there are.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    start = prefix(pipeline)
+    known = [entry.removeprefix(start) for entry in names]
+    if name not in known:
+        raise UserError(
+            f"{name}: {pipeline} has no such {kind}{did_you_mean(name, known)}; see which there are: "
+            f"python pipeline.py {kind}s{options}"
+        )
+    return f"{start}{name}"
 
 
 def start_target(pipeline_arn: str, parameters: Mapping[str, str], automation: Automation) -> dict[str, Any]:

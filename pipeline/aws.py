@@ -33,7 +33,11 @@ THROTTLED = {
     "RequestLimitExceeded",
     "SlowDown",
 }
-MISSING = {"ResourceNotFound", "ResourceNotFoundException", "NoSuchBucket", "NoSuchKey", "NotFound", "404"}
+MISSING = {
+    "ResourceNotFound", "ResourceNotFoundException", "RepositoryNotFoundException", "NoSuchBucket", "NoSuchKey",
+    "NotFound", "404",
+}  # fmt: skip
+VALIDATION = {"ValidationException", "ValidationError"}  # the second is CloudFormation's
 # A refused HEAD request has no body: what would have been needed is all that can be told.
 NEEDED = {"HeadObject": "s3:GetObject and s3:ListBucket"}
 QUOTA = {"ResourceLimitExceeded", "LimitExceededException", "ServiceQuotaExceededException"}
@@ -84,10 +88,10 @@ def check_account(sts: Any, expected_account: str, command: str) -> None:
 
 
 def is_missing(error: Exception) -> bool:
-    """Whether an AWS error says that something does not exist; SageMaker often calls that a validation error."""
+    """Whether an AWS error says that something does not exist; some services call that a validation error."""
     code, message = _code_and_message(error)
     said = re.search(r"does not exist|could not find|not found", message, re.IGNORECASE)
-    return code in MISSING or (code == "ValidationException" and said is not None)
+    return code in MISSING or (code in VALIDATION and said is not None)
 
 
 def described(describe: Callable[[], Any]) -> Any:

@@ -112,7 +112,7 @@ def push(image: Image, client: Client, command: str) -> str:
         )
     ecr = client("ecr", found["region"])
     where = {"registryId": found["account"], "repositoryNames": [name]}
-    if _repository(ecr, where) is None:
+    if described(lambda: ecr.describe_repositories(**where)) is None:
         raise UserError(
             f"images.{image.name}: account {found['account']} has no repository {name} in {found['region']}; make it: "
             "python pipeline.py bootstrap, or without its stack: "
@@ -153,17 +153,6 @@ def pin(path: Path, name: str, uri: str) -> tuple[int, str] | None:
         return None
     write_text(path, text[: node.start_mark.index] + uri + text[node.end_mark.index :])
     return node.start_mark.line + 1, node.value
-
-
-def _repository(ecr: Any, where: Mapping[str, Any]) -> Any:
-    from botocore.exceptions import ClientError
-
-    try:
-        return described(lambda: ecr.describe_repositories(**where))
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "RepositoryNotFoundException":
-            return None
-        raise
 
 
 def _image_node(text: str, name: str) -> yaml.ScalarNode:

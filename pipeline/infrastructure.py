@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.aws import described
 from pipeline.errors import UserError
 
 POLL_SECONDS = 5
@@ -170,15 +171,8 @@ def delete(
 
 
 def _described(cloudformation: Any, stack: str) -> dict[str, Any] | None:
-    from botocore.exceptions import ClientError
-
-    try:
-        (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-    except ClientError as error:
-        if "does not exist" in str(error):
-            return None
-        raise
-    return found
+    found = described(lambda: cloudformation.describe_stacks(StackName=stack))
+    return found and found["Stacks"][0]
 
 
 def _changes(cloudformation: Any, stack: str, name: str) -> list[Change]:
@@ -214,8 +208,6 @@ def _wait(
 
 
 def _events(cloudformation: Any, stack: str) -> list[dict[str, Any]]:
-    from pipeline.aws import described
-
     pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
     return described(lambda: [event for page in pages for event in page["StackEvents"]]) or []
 

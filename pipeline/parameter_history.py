@@ -34,11 +34,16 @@ class ParameterUse:
         return self.value != self.default_today
 
 
+def defaults(definition: Mapping[str, Any]) -> dict[str, Value | None]:
+    """What a start without values takes, by a definition's parameters."""
+    return {entry["Name"]: entry.get("DefaultValue") for entry in definition.get("Parameters", [])}
+
+
 def uses(
     definition: Mapping[str, Any], given: Mapping[str, str], defaults_today: Mapping[str, Value | None]
 ) -> list[ParameterUse]:
     """Every parameter of an execution, in the form's order, and then those that have been added since."""
-    then = {entry["Name"]: entry.get("DefaultValue") for entry in definition.get("Parameters", [])}
+    then = defaults(definition)
     values = resolve_parameters(definition, given)
     found = [ParameterUse(name, values[name], then[name], defaults_today.get(name)) for name in then]
     return found + [ParameterUse(name, None, None, today) for name, today in defaults_today.items() if name not in then]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pipeline.automation import parameters_of, prefix, start_target
+from pipeline.automation import full_name, parameters_of, prefix, start_target
 from pipeline.aws import described
-from pipeline.errors import UserError, did_you_mean
+from pipeline.errors import UserError
 from pipeline.schedule_expressions import next_run
 from pipeline.schema import Automation
 
@@ -109,13 +109,8 @@ def remove(scheduler: Any, pipeline: str, group: str, name: str, options: str) -
     Raises:
         UserError: there is none of that name.
     """
-    known = [entry.removeprefix(prefix(pipeline)) for entry in names(scheduler, group, prefix(pipeline))]
-    if name not in known:
-        raise UserError(
-            f"{name}: {pipeline} has no such schedule{did_you_mean(name, known)}; see which there are: "
-            f"python pipeline.py schedules{options}"
-        )
-    scheduler.delete_schedule(Name=f"{prefix(pipeline)}{name}", GroupName=group)
+    known = names(scheduler, group, prefix(pipeline))
+    scheduler.delete_schedule(Name=full_name("schedule", pipeline, name, known, options), GroupName=group)
 
 
 def names(scheduler: Any, group: str, start: str = "") -> list[str]:

@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline.automation import RETRIES, parameters_of, prefix, short_hash, start_target
+from pipeline.automation import RETRIES, full_name, parameters_of, prefix, short_hash, start_target
 from pipeline.aws import described
-from pipeline.errors import UserError, did_you_mean
+from pipeline.errors import UserError
 from pipeline.schema import Automation
 from pipeline.settings import Workflow
 
@@ -218,13 +218,8 @@ def remove(events: Any, scheduler: Any, pipeline: str, group: str, name: str, op
     Raises:
         UserError: there is none of that name.
     """
-    known = [rule["Name"].removeprefix(prefix(pipeline)) for rule in _rules(events, pipeline)]
-    if name not in known:
-        raise UserError(
-            f"{name}: {pipeline} has no such trigger{did_you_mean(name, known)}; see which there are: "
-            f"python pipeline.py triggers{options}"
-        )
-    rule = f"{prefix(pipeline)}{name}"
+    known = [entry["Name"] for entry in _rules(events, pipeline)]
+    rule = full_name("trigger", pipeline, name, known, options)
     ids = [target["Id"] for target in _targets(events, rule)]
     if ids:
         events.remove_targets(Rule=rule, Ids=ids)

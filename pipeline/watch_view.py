@@ -15,6 +15,7 @@ from rich.text import Text
 
 from pipeline import aws
 from pipeline.executions import ExecutionSummary, StepSummary
+from pipeline.job_logs import RUNNING
 from pipeline.local.executions import now
 from pipeline.local.progress import duration, metrics_text
 from pipeline.watching import Event, Logged, Notice, Progress, State, Tell
@@ -78,7 +79,7 @@ class _View:
         table.add_column(overflow="fold")
         for step in self._steps:
             style = STYLES.get(step.status, "")
-            running = step.status in ("Starting", "Executing", "Stopping")
+            running = step.status in RUNNING
             progress = self._progress.get(step.name)
             detail = _doing(progress) if running and progress else outcome(step)
             table.add_row(Text(step.name, style=style), _took(step), Text(detail, style=style))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
@@ -54,7 +54,8 @@ def describe(
             arn = there.find(execution)
             summary, _ = aws_executions.status(there.sagemaker, arn)
             given, definition = aws_executions.parameters(there.sagemaker, arn)
-            today = _defaults(there.sagemaker.describe_pipeline(PipelineName=there.name))
+            deployed = there.sagemaker.describe_pipeline(PipelineName=there.name)
+            today = parameter_history.defaults(json.loads(deployed["PipelineDefinition"]))
     found = parameter_history.uses(definition, given, today)
     if as_json:
         print_json({**dataclasses.asdict(summary), "parameters": [_document(use) for use in found]})
@@ -62,12 +63,6 @@ def describe(
         _draw(summary, found)
         again = f"{parameter_history.assignments(found)}{where(local, settings, local_root)}"
         print(f"the same again: python pipeline.py start{again}")
-
-
-def _defaults(described: Mapping[str, Any]) -> dict[str, Value | None]:
-    """The defaults of the deployed pipeline: what a start without values takes today."""
-    definition = json.loads(described["PipelineDefinition"])
-    return {entry["Name"]: entry.get("DefaultValue") for entry in definition["Parameters"]}
 
 
 def _document(use: ParameterUse) -> dict[str, Any]:

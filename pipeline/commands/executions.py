@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,12 +20,11 @@ from pipeline.commands.options import (
     Settings,
     moment,
     print_json,
-    stderr,
     stdout,
     where,
 )
 from pipeline.commands.remote import remote
-from pipeline.commands.watch import watch_here, watch_on_aws
+from pipeline.commands.watch import run_here, watch_here, watch_on_aws
 from pipeline.executions import ExecutionSummary, StepSummary
 from pipeline.watch_view import mending
 
@@ -131,7 +129,10 @@ def retry(
 ) -> None:
     """Go on with a failed or stopped execution from the step that failed, with the same parameters."""
     if local:
-        raise typer.Exit(_retry_here(execution, local_root, as_json))
+        from pipeline.local import runs
+
+        ended = run_here(local_root, runs.find(local_root, execution).id, as_json)
+        raise typer.Exit(aws_executions.exit_code(ended.status))
     with remote(f"retry {execution}" if execution else "retry", settings, changes=True) as there:
         arn = there.find(execution)
         aws_executions.retry(there.sagemaker, arn)
@@ -141,23 +142,6 @@ def retry(
     else:
         options = where(False, settings)
         print(f"execution {found} goes on; watch it: python pipeline.py status{options} {found} --wait")
-
-
-def _retry_here(execution: str | None, local_root: Path, as_json: bool) -> int:
-    """Run an execution of this machine again, to its end; the exit code."""
-    from pipeline.local import runs, summary
-    from pipeline.local.executor import run_execution
-    from pipeline.local.progress import watch
-
-    record = runs.find(local_root, execution)
-    with watch(stderr) as listen:
-        record = run_execution(local_root, record.id, listen)
-    result = summary.summarise(local_root, record)
-    if as_json:
-        print_json(result)
-    else:
-        print(summary.text(result))
-    return aws_executions.exit_code(record.status)
 
 
 def _draw(summary: ExecutionSummary, steps: list[StepSummary]) -> None:

@@ -30,7 +30,7 @@ from pipeline.commands.options import (
 )
 from pipeline.commands.remote import remote
 from pipeline.commands.upsert import upload
-from pipeline.commands.watch import ending, watch_on_aws
+from pipeline.commands.watch import ending, run_here, watch_on_aws
 from pipeline.errors import UserError, problems_error
 from pipeline.executions import ExecutionSummary
 from pipeline.parameter_values import parse_assignments, resolve_parameters
@@ -110,10 +110,9 @@ def _start_local(
     as_json: bool,
     options: str,
 ) -> int:
-    from pipeline.local import docker, run, runs, summary
-    from pipeline.local.executor import create_execution, run_execution
+    from pipeline.local import docker, run, runs
+    from pipeline.local.executor import create_execution
     from pipeline.local.plan import build_plan
-    from pipeline.local.progress import watch
     from pipeline.local.store import Store
     from pipeline.rendering import render
 
@@ -136,19 +135,13 @@ def _start_local(
                 f"execution {execution.id} started; watch it: python pipeline.py status{options} {execution.id} --wait"
             )
         return 0
-    with watch(stderr) as listen:
-        execution = run_execution(root, execution.id, listen)
-    result = summary.summarise(root, execution)
-    if as_json:
-        print_json(result)
-    else:
-        print(summary.text(result))
-        if execution.status != "Succeeded":
-            stderr.print(
-                f"See why: python pipeline.py logs{options} {execution.id}\n"
-                f"Mend it and go on: python pipeline.py retry{options} {execution.id}",
-                soft_wrap=True,
-            )
+    execution = run_here(root, execution.id, as_json)
+    if execution.status != "Succeeded" and not as_json:
+        stderr.print(
+            f"See why: python pipeline.py logs{options} {execution.id}\n"
+            f"Mend it and go on: python pipeline.py retry{options} {execution.id}",
+            soft_wrap=True,
+        )
     return aws_executions.exit_code(execution.status)
 
 

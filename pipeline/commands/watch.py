@@ -1,14 +1,18 @@
-"""Watch an execution to its end and tell how it ended; for `start --wait` and `status --wait`."""
+"""Watch an execution to its end, or run one of this machine to its end, and tell how it ended."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline import aws, watch_view, watching
 from pipeline import executions as aws_executions
-from pipeline.commands.options import stderr
+from pipeline.commands.options import print_json, stderr
 from pipeline.commands.remote import Remote
 from pipeline.executions import ExecutionSummary, StepSummary
+
+if TYPE_CHECKING:
+    from pipeline.local.executions import Execution
 
 
 def watch_on_aws(there: Remote, arn: str, options: str) -> ExecutionSummary:
@@ -44,6 +48,22 @@ def watch_here(root: Path, execution_id: str) -> ExecutionSummary:
     with watch_view.shown(stderr) as tell:
         reports = runs.reports(root, execution_id)
         return watching.wait(look, tell, reports, poll_seconds=runs.POLL_SECONDS, settle_seconds=0)
+
+
+def run_here(root: Path, execution_id: str, as_json: bool) -> Execution:
+    """Run an execution of this machine to its end, and print what came of it."""
+    from pipeline.local import summary
+    from pipeline.local.executor import run_execution
+    from pipeline.local.progress import watch
+
+    with watch(stderr) as listen:
+        execution = run_execution(root, execution_id, listen)
+    result = summary.summarise(root, execution)
+    if as_json:
+        print_json(result)
+    else:
+        print(summary.text(result))
+    return execution
 
 
 def ending(ended: ExecutionSummary, options: str) -> str:

@@ -12,23 +12,23 @@ import sys
 import typer
 
 from pipeline.commands import (
+    bootstrap,
+    check_show,
     compare,
-    definition,
     deploy,
     describe,
-    executions,
     images,
-    infrastructure,
     logs,
     models,
     schedules,
     start,
+    status_stop_retry,
     triggers,
     try_version,
     upsert,
 )
 from pipeline.errors import UserError
-from steps.contract import StepError
+from steps.shared.contract import StepError
 
 DEBUG = "--debug"
 
@@ -39,18 +39,18 @@ app = typer.Typer(
     help="Preference-tune a language model with DPO on Amazon SageMaker, or with --local on this machine.",
     epilog="Add --debug to any command to see the traceback behind an error.",
 )
-app.command()(definition.check)
-app.command("definition")(definition.print_definition)
-app.command()(definition.show)
+app.command()(check_show.check)
+app.command("definition")(check_show.print_definition)
+app.command()(check_show.show)
 app.command()(images.images)
 app.command()(upsert.upsert)
 app.command()(start.start)
-app.command()(executions.status)
-app.command("list")(executions.list_executions)
+app.command()(status_stop_retry.status)
+app.command("list")(status_stop_retry.list_executions)
 app.command()(describe.describe)
 app.command()(logs.logs)
-app.command()(executions.stop)
-app.command()(executions.retry)
+app.command()(status_stop_retry.stop)
+app.command()(status_stop_retry.retry)
 app.command()(upsert.delete)
 app.command()(models.models)
 app.command()(models.approve)
@@ -65,8 +65,8 @@ app.command()(schedules.unschedule)
 app.command()(triggers.trigger)
 app.command()(triggers.triggers)
 app.command()(triggers.untrigger)
-app.command()(infrastructure.bootstrap)
-app.command()(infrastructure.teardown)
+app.command()(bootstrap.bootstrap)
+app.command()(bootstrap.teardown)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -13,10 +13,11 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
+from tests.paths import ROOT
+
 settings.register_profile("any machine", deadline=None)  # the machine may be busy
 settings.load_profile("any machine")
 
-ROOT = Path(__file__).resolve().parents[1]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

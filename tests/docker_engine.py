@@ -19,7 +19,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.paths import ROOT
+
 PACKAGES = ("docker.io", "iptables", "debootstrap")
 SUITE = "bookworm"
 CERTIFICATES = Path("/usr/local/share/ca-certificates")

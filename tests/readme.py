@@ -9,22 +9,21 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import typer
 
-from pipeline import settings
 from pipeline.cli import app
-from pipeline.parameters import parameters
-from pipeline.schema import Preprocess
-from pipeline.security import Secrets, Security
-from steps.preprocess.formats import FORMATS
-from steps.preprocess.reasons import Reason
+from pipeline.parameters.declared import parameters
+from pipeline.settings import workflow as settings
+from pipeline.settings.schema import Preprocess
+from pipeline.settings.security import Secrets, Security
+from steps.preprocess.layouts.formats import FORMATS
+from steps.preprocess.rows.reasons import Reason
 from steps.train.arguments import FsdpConfig, TrainArguments
+from tests.paths import ROOT
 from tests.pipeline.workflows import NO_WORKFLOWS
 
-ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 
 

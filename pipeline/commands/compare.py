@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.commands.options import (
+from pipeline.commands.shared.model_registry import Group, Version, document, registry_of
+from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
     LOCAL_ROOT,
     AsJson,
@@ -19,10 +20,9 @@ from pipeline.commands.options import (
     stderr,
     stdout,
 )
-from pipeline.commands.registries import Group, Version, document, registry_of
 
 if TYPE_CHECKING:
-    from pipeline.comparison import Comparison
+    from pipeline.versions.comparison import Comparison
 
 Plot = Annotated[
     Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw the comparison too.", show_default=False)
@@ -40,8 +40,8 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Compare two versions: figures side by side, what differs in their making, and a test on their common rows."""
-    from pipeline import comparison, comparison_plot
-    from pipeline.comparison_table import draw
+    from pipeline.versions import comparison, comparison_plot
+    from pipeline.versions.comparison_table import draw
 
     if plot is not None:
         comparison_plot.check(plot)
@@ -58,7 +58,7 @@ def compare(
 
 
 def _document(result: Comparison) -> dict[str, Any]:
-    from pipeline.comparison import verdict
+    from pipeline.versions.comparison import verdict
 
     versions = [
         document(

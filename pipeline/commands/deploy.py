@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from pipeline import deployment, endpoints, registry
-from pipeline.commands.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stderr
-from pipeline.commands.registries import Group, Version, next_options
-from pipeline.commands.remote import remote
-from pipeline.endpoints import Endpoint
+from pipeline.commands.shared.model_registry import Group, Version, next_options
+from pipeline.commands.shared.on_aws import remote
+from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stderr
+from pipeline.versions import deployment, endpoints, registry
+from pipeline.versions.endpoints import Endpoint
 
 InstanceType = Annotated[
     str | None,

@@ -10,10 +10,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import executions as aws_executions
-from pipeline import parameter_history
-from pipeline import settings as workflow_settings
-from pipeline.commands.options import (
+from pipeline.aws import executions as aws_executions
+from pipeline.aws.executions import ExecutionSummary
+from pipeline.commands.shared.on_aws import remote
+from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
     LOCAL_ROOT,
     AsJson,
@@ -26,10 +26,10 @@ from pipeline.commands.options import (
     stdout,
     where,
 )
-from pipeline.commands.remote import remote
-from pipeline.executions import ExecutionSummary
-from pipeline.parameter_history import ParameterUse
-from pipeline.parameter_values import Value
+from pipeline.parameters import history
+from pipeline.parameters.history import ParameterUse
+from pipeline.parameters.values import Value
+from pipeline.settings import workflow as workflow_settings
 
 
 def describe(
@@ -41,13 +41,13 @@ def describe(
 ) -> None:
     """Show an execution's parameters: values, which of them were defaults, and what differs from today's defaults."""
     if local:
-        from pipeline.local import executions, runs
-        from pipeline.parameters import parameters
+        from pipeline.local.state import as_on_aws, records
+        from pipeline.parameters.declared import parameters
 
-        record = runs.find(local_root, execution)
-        summary = runs.summary(record)
+        record = as_on_aws.find(local_root, execution)
+        summary = as_on_aws.summary(record)
         given = {name: _text(value) for name, value in record.parameters.items()}
-        definition = executions.load_definition(local_root, record.id)
+        definition = records.load_definition(local_root, record.id)
         today = {entry.name: entry.default for entry in parameters(workflow_settings.load(settings))}
     else:
         with remote("describe", settings) as there:
@@ -55,13 +55,13 @@ def describe(
             summary, _ = aws_executions.status(there.sagemaker, arn)
             given, definition = aws_executions.parameters(there.sagemaker, arn)
             deployed = there.sagemaker.describe_pipeline(PipelineName=there.name)
-            today = parameter_history.defaults(json.loads(deployed["PipelineDefinition"]))
-    found = parameter_history.uses(definition, given, today)
+            today = history.defaults(json.loads(deployed["PipelineDefinition"]))
+    found = history.uses(definition, given, today)
     if as_json:
         print_json({**dataclasses.asdict(summary), "parameters": [_document(use) for use in found]})
     else:
         _draw(summary, found)
-        again = f"{parameter_history.assignments(found)}{where(local, settings, local_root)}"
+        again = f"{history.assignments(found)}{where(local, settings, local_root)}"
         print(f"the same again: python pipeline.py start{again}")
 
 

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline import aws, docker
-from pipeline import images as project_images
-from pipeline import settings as workflow_settings
-from pipeline.commands.options import DEFAULT_SETTINGS, Settings, stderr, where
+from pipeline.account import docker_command
+from pipeline.account import images as project_images
+from pipeline.aws import errors as aws
+from pipeline.commands.shared.options import DEFAULT_SETTINGS, Settings, stderr, where
 from pipeline.errors import UserError
+from pipeline.settings import workflow as workflow_settings
 
 
 class Action(StrEnum):
@@ -43,7 +44,7 @@ def images(
     workflow = workflow_settings.load(settings)
     account, on_spark = workflow.account, workflow.settings.preprocess.engine == "spark"
     chosen = project_images.chosen(names or [], account.images.model_dump(), workflow.code_version, on_spark)
-    docker.require_engine(command)
+    docker_command.require_engine(command)
     given = dict(_pair(text) for text in build_args)
     with aws.translated(command):
         if action == Action.build:

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline import executions as aws_executions
-from pipeline import job_logs
-from pipeline.commands.options import (
+from pipeline.aws import executions as aws_executions
+from pipeline.aws.executions import StepSummary
+from pipeline.commands.shared.on_aws import Remote, remote
+from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
     LOCAL_ROOT,
     AsJson,
@@ -21,10 +22,9 @@ from pipeline.commands.options import (
     Settings,
     stderr,
 )
-from pipeline.commands.remote import Remote, remote
 from pipeline.errors import UserError
-from pipeline.executions import StepSummary
-from pipeline.job_logs import LogLine
+from pipeline.watching import job_logs
+from pipeline.watching.job_logs import LogLine
 
 StepName = Annotated[str | None, typer.Option("--step", help="Step name; without it the failed or the last one.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the step's job has ended.")]
@@ -41,9 +41,9 @@ def logs(
 ) -> None:
     """Print the log of a step's job."""
     if local:
-        from pipeline.local import runs
+        from pipeline.local.state import as_on_aws
 
-        lines = runs.log_lines(local_root, runs.find(local_root, execution), step, follow=follow)
+        lines = as_on_aws.log_lines(local_root, as_on_aws.find(local_root, execution), step, follow=follow)
         _print(({"message": line} for line in lines), as_json)
         return
     words = "".join(

@@ -9,8 +9,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline import registry
-from pipeline.commands.options import (
+from pipeline.commands.shared.model_registry import Group, Registry, Version, document, registry_of
+from pipeline.commands.shared.on_aws import remote
+from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
     LOCAL_ROOT,
     AsJson,
@@ -22,10 +23,9 @@ from pipeline.commands.options import (
     stdout,
     where,
 )
-from pipeline.commands.registries import Group, Registry, Version, document, registry_of
-from pipeline.commands.remote import remote
 from pipeline.errors import UserError
-from pipeline.registry import APPROVED, Decision, ModelVersion
+from pipeline.versions import registry
+from pipeline.versions.registry import APPROVED, Decision, ModelVersion
 
 Note = Annotated[
     str | None, typer.Option("--note", help="Why, in one line; kept with the version.", show_default=False)
@@ -41,9 +41,9 @@ def models(
 ) -> None:
     """List the registered model versions, newest first; locally those of all groups."""
     if local:
-        from pipeline.local import runs
+        from pipeline.local.state import as_on_aws
 
-        found = runs.models(local_root, group)
+        found = as_on_aws.models(local_root, group)
     else:
         with remote("models", settings) as there:
             name = group or there.workflow.settings.register_model.package_group

@@ -8,22 +8,15 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from pipeline import automation, schedule_expressions
-from pipeline import schedules as aws_schedules
-from pipeline.commands.options import (
-    DEFAULT_SETTINGS,
-    AsJson,
-    Settings,
-    moment,
-    print_json,
-    stdout,
-    where,
-)
-from pipeline.commands.remote import Remote, remote
+from pipeline.automation import expressions
+from pipeline.automation import schedules as aws_schedules
+from pipeline.automation import start as automation
+from pipeline.commands.shared.on_aws import Remote, remote
+from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, moment, print_json, stdout, where
 from pipeline.commands.start import Assignments, checked
 from pipeline.commands.upsert import upload
 from pipeline.errors import UserError
-from pipeline.parameter_values import parse_assignments
+from pipeline.parameters.values import parse_assignments
 
 Cron = Annotated[
     str | None,
@@ -49,8 +42,8 @@ def schedule(
     """Start the pipeline by the clock; an execution without new data ends before training."""
     if (cron is None) == (rate is None):
         raise UserError("give either --cron or --rate, such as --cron '0 6 ? * MON *' or --rate '7 days'")
-    expression = schedule_expressions.rate(rate) if cron is None else schedule_expressions.cron(cron)
-    schedule_expressions.zone(timezone)
+    expression = expressions.rate(rate) if cron is None else expressions.cron(cron)
+    expressions.zone(timezone)
     overrides = automation.with_skip(parse_assignments(assignments))
     options = where(False, settings)
     with remote("schedule", settings, changes=True) as there:

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline import costs, inputs
-from pipeline import executions as aws_executions
-from pipeline import settings as workflow_settings
-from pipeline.assets import Asset
-from pipeline.commands.cost import MaxCost, PricesFile, prices_of, require_below, sentence
-from pipeline.commands.options import (
+from pipeline.aws import executions as aws_executions
+from pipeline.aws.executions import ExecutionSummary
+from pipeline.commands.shared.cost import MaxCost, PricesFile, prices_of, require_below, sentence
+from pipeline.commands.shared.on_aws import remote
+from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
     LOCAL_ROOT,
     AsJson,
@@ -28,17 +27,18 @@ from pipeline.commands.options import (
     stderr,
     where,
 )
-from pipeline.commands.remote import remote
+from pipeline.commands.shared.watch import ending, run_here, watch_on_aws
 from pipeline.commands.upsert import upload
-from pipeline.commands.watch import ending, run_here, watch_on_aws
 from pipeline.errors import UserError, problems_error
-from pipeline.executions import ExecutionSummary
-from pipeline.parameter_values import parse_assignments, resolve_parameters
-from pipeline.parameters import range_problems
-from pipeline.settings import ROOT, Workflow
+from pipeline.parameters.declared import range_problems
+from pipeline.parameters.values import parse_assignments, resolve_parameters
+from pipeline.preflight import costs, inputs
+from pipeline.settings import workflow as workflow_settings
+from pipeline.settings.assets import Asset
+from pipeline.settings.workflow import ROOT, Workflow
 
 if TYPE_CHECKING:
-    from pipeline.local.engines import EngineName
+    from pipeline.local.jobs.engine import EngineName
 
 Assignments = Annotated[
     list[str], typer.Option("--set", metavar="Name=Value", help="Set a pipeline parameter; may stand several times.")
@@ -61,7 +61,7 @@ class EngineChoice(StrEnum):
     """What runs a local execution's jobs."""
 
     processes = "processes"
-    docker = "docker"
+    docker_engine = "docker"
 
 
 Engine = Annotated[EngineChoice, typer.Option("--engine", help="With --local: what runs the jobs.")]
@@ -110,26 +110,28 @@ def _start_local(
     as_json: bool,
     options: str,
 ) -> int:
-    from pipeline.local import docker, run, runs
+    from pipeline.definition.render import render
+    from pipeline.local import run
     from pipeline.local.executor import create_execution
-    from pipeline.local.plan import build_plan
-    from pipeline.local.store import Store
-    from pipeline.rendering import render
+    from pipeline.local.jobs import docker_engine
+    from pipeline.local.plan.order import build_plan
+    from pipeline.local.state import as_on_aws
+    from pipeline.local.state.store import Store
 
     definition = json.loads(render(workflow))
     overrides, assets = checked(workflow, definition, overrides)
     values = resolve_parameters(definition, overrides)
     plan = build_plan(definition, values)  # what cannot run here is said before anything is copied
     if engine == "docker":
-        docker.require(plan, ROOT, f"python pipeline.py start{options} --engine docker")
-    root = runs.root_in_use(local_root)
+        docker_engine.require(plan, ROOT, f"python pipeline.py start{options} --engine docker")
+    root = as_on_aws.root_in_use(local_root)
     store = Store(root)
     inputs.provide(assets, store.exists, store.upload)
     execution = create_execution(root, workflow.settings.pipeline_name, definition, values, name, engine)
     if not wait:
         run.start_detached(root, execution.id)
         if as_json:
-            print_json(runs.summary(execution))
+            print_json(as_on_aws.summary(execution))
         else:
             print(
                 f"execution {execution.id} started; watch it: python pipeline.py status{options} {execution.id} --wait"

@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from pipeline import automation
-from pipeline import triggers as aws_triggers
-from pipeline.commands.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stderr, stdout, where
-from pipeline.commands.remote import remote
+from pipeline.automation import start as automation
+from pipeline.automation import triggers as aws_triggers
 from pipeline.commands.schedules import deployed, shown
+from pipeline.commands.shared.on_aws import remote
+from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stderr, stdout, where
 from pipeline.commands.start import Assignments
 from pipeline.errors import UserError
-from pipeline.parameter_values import parse_assignments
+from pipeline.parameters.values import parse_assignments
 
 OnNewData = Annotated[
     str | None, typer.Option("--on-new-data", metavar="S3URI", help="Start the pipeline when objects come here.")

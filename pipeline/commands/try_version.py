@@ -10,13 +10,21 @@ from typing import Annotated
 
 import typer
 
-from pipeline.commands.options import DEFAULT_SETTINGS, LOCAL_ROOT, AsJson, Local, LocalRoot, Settings, print_json
-from pipeline.commands.registries import Group, Registry, Version, document, registry_of
+from pipeline.commands.shared.model_registry import Group, Registry, Version, document, registry_of
+from pipeline.commands.shared.options import (
+    DEFAULT_SETTINGS,
+    LOCAL_ROOT,
+    AsJson,
+    Local,
+    LocalRoot,
+    Settings,
+    print_json,
+)
 from pipeline.errors import UserError
-from pipeline.registry import ModelVersion
-from pipeline.settings import ROOT
+from pipeline.settings.workflow import ROOT
+from pipeline.versions.registry import ModelVersion
 from steps.answer import MAX_NEW_TOKENS
-from steps.serving import ADAPTER_FOLDER
+from steps.shared.serving import ADAPTER_FOLDER
 
 MODULE = "steps.answer"
 

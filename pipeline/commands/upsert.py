@@ -9,17 +9,20 @@ from pathlib import Path
 
 from rich.text import Text
 
-from pipeline import executions, inputs, pipelines, registry, security
-from pipeline.assets import Asset
-from pipeline.aws import described
-from pipeline.commands.confirm import Yes, confirm
-from pipeline.commands.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stderr, where
-from pipeline.commands.remote import Remote, remote
-from pipeline.definition_diff import Change, counted
+from pipeline.aws import executions, pipelines
+from pipeline.aws.errors import described
+from pipeline.aws.pipelines import Wanted
+from pipeline.commands.shared.confirm import Yes, confirm
+from pipeline.commands.shared.on_aws import Remote, remote
+from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stderr, where
+from pipeline.definition.diff import Change, counted
 from pipeline.errors import UserError, problems_error
-from pipeline.pipelines import Wanted
-from pipeline.preflight import initial_adapter_problems
-from pipeline.settings import Workflow
+from pipeline.preflight import inputs
+from pipeline.preflight.recipe import initial_adapter_problems
+from pipeline.settings import security
+from pipeline.settings.assets import Asset
+from pipeline.settings.workflow import Workflow
+from pipeline.versions import registry
 
 STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
@@ -95,7 +98,7 @@ def _checked(workflow: Workflow, settings: Path, options: str) -> str:
         UserError: it has problems; all of them are named.
     """
     from pipeline.checks.api_model import check_definition
-    from pipeline.rendering import render
+    from pipeline.definition.render import render
 
     definition = render(workflow)
     adapter = [f"train.initial_adapter: {text}" for text in initial_adapter_problems(workflow, {}, workflow.assets)]

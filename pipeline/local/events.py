@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from pipeline.local.executions import Execution, StepRecord
+from pipeline.local.state.records import Execution, StepRecord
 
 
 @dataclass(frozen=True)

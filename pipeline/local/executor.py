@@ -13,19 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.local import cache, conditions, executions, registry
-from pipeline.local.container import REPOSITORY, unset_secrets
-from pipeline.local.engines import EngineName, engine
+from pipeline.files import write_json
 from pipeline.local.events import Event, ExecutionChanged, Listener, MetricsReported, StepChanged, ignore
-from pipeline.local.executions import Execution, StepRecord, now
-from pipeline.local.expressions import Scope, evaluate
-from pipeline.local.files import write_json
-from pipeline.local.jobs import Job, JobFailed, JobStopped, job_name
-from pipeline.local.plan import Step, build_plan
-from pipeline.local.processes import StopRequest, stop_on_signals
-from pipeline.local.processing import run_processing
-from pipeline.local.store import Store
-from pipeline.local.training import run_training
+from pipeline.local.jobs import cache
+from pipeline.local.jobs.engine import EngineName, engine
+from pipeline.local.jobs.job import Job, JobFailed, JobStopped, job_name
+from pipeline.local.jobs.nodes import StopRequest, stop_on_signals
+from pipeline.local.jobs.processes_engine import REPOSITORY, unset_secrets
+from pipeline.local.jobs.processing import run_processing
+from pipeline.local.jobs.training import run_training
+from pipeline.local.plan import conditions
+from pipeline.local.plan.expressions import Scope, evaluate
+from pipeline.local.plan.order import Step, build_plan
+from pipeline.local.state import model_packages, records
+from pipeline.local.state.records import Execution, StepRecord, now
+from pipeline.local.state.store import Store
 
 _SAVE_SECONDS = 1.0  # how far a record may lag behind the metrics in the log
 _JOBS = {"Processing": run_processing, "Training": run_training}
@@ -50,7 +52,7 @@ def create_execution(
     """
     steps = build_plan(definition, parameters)
     execution = Execution(
-        id=executions.new_id(),
+        id=records.new_id(),
         pipeline_name=pipeline_name,
         display_name=display_name,
         parameters=dict(parameters),
@@ -58,7 +60,7 @@ def create_execution(
         created=now(),
         steps=[StepRecord(name=step.name, type=step.type) for step in steps],
     )
-    executions.create(root, execution, definition)
+    records.create(root, execution, definition)
     return execution
 
 
@@ -70,9 +72,9 @@ def run_execution(root: Path, execution_id: str, listen: Listener = ignore, repo
     Raises:
         UserError: there is no such execution, or another process is running it.
     """
-    executions.read(root, execution_id)
-    with executions.running(root, execution_id), stop_on_signals() as stop:
-        execution = executions.read(root, execution_id)
+    records.read(root, execution_id)
+    with records.running(root, execution_id), stop_on_signals() as stop:
+        execution = records.read(root, execution_id)
         if execution.status != "Succeeded":
             _Run(root.resolve(), execution, listen, repository, stop).run()
     return execution
@@ -88,7 +90,7 @@ class _Run:
         self.repository = repository
         self.stop = stop
         self.store = Store(root)
-        self.plan = build_plan(executions.load_definition(root, execution.id), execution.parameters)
+        self.plan = build_plan(records.load_definition(root, execution.id), execution.parameters)
         self._saved = now()
 
     def run(self) -> None:
@@ -129,7 +131,7 @@ class _Run:
         ]
         self._report(ExecutionChanged(execution))
 
-    def _end(self, status: executions.ExecutionStatus, reason: str | None) -> None:
+    def _end(self, status: records.ExecutionStatus, reason: str | None) -> None:
         self.execution.status, self.execution.failure_reason, self.execution.ended = status, reason, now()
         for record in self.execution.steps:
             if record.status in ("Starting", "Executing"):
@@ -137,11 +139,11 @@ class _Run:
         self._report(ExecutionChanged(self.execution))
 
     def _report(self, event: Event) -> None:
-        executions.save(self.root, self.execution)
+        records.save(self.root, self.execution)
         self._saved = now()
         self.listen(event)
 
-    def _change(self, record: StepRecord, status: executions.StepStatus) -> None:
+    def _change(self, record: StepRecord, status: records.StepStatus) -> None:
         record.status = status
         self._report(StepChanged(record))
 
@@ -173,7 +175,7 @@ class _Run:
         record.started = now()
         record.attempts += 1
         self._change(record, "Starting")
-        status: executions.StepStatus = "Succeeded"
+        status: records.StepStatus = "Succeeded"
         try:
             record.properties = self._result(step, record)
         except JobStopped:
@@ -195,7 +197,7 @@ class _Run:
         if step.type == "Fail":
             raise ExecutionFailed(arguments.get("ErrorMessage") or f"the Fail step {step.name} was reached")
         if step.type == "RegisterModel":
-            return registry.register(self.root, arguments)
+            return model_packages.register(self.root, arguments)
         return self._cached_or_run(step, record, arguments)
 
     def _cached_or_run(self, step: Step, record: StepRecord, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -222,7 +224,7 @@ class _Run:
             record.metrics.update(values)
             self.listen(MetricsReported(step.name, values))
             if (now() - self._saved).total_seconds() > _SAVE_SECONDS:
-                executions.save(self.root, self.execution)
+                records.save(self.root, self.execution)
                 self._saved = now()
 
         def stopping() -> None:
@@ -231,10 +233,10 @@ class _Run:
 
         job = Job(
             name=job_name(self.execution.id, step.name),
-            folder=executions.job_folder(self.root, self.execution.id, step.name),
+            folder=records.job_folder(self.root, self.execution.id, step.name),
             store=self.store,
-            registry=registry.home(self.root),
-            mlflow=executions.mlflow_uri(self.root),
+            registry=model_packages.home(self.root),
+            mlflow=records.mlflow_uri(self.root),
             repository=self.repository,
             engine=engine(self.execution.engine),
             stop=self.stop,

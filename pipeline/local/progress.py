@@ -17,9 +17,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.files import last_lines
 from pipeline.local.events import Event, ExecutionChanged, Listener, MetricsReported, StepChanged
-from pipeline.local.executions import Execution, StepRecord
-from pipeline.local.files import last_lines
+from pipeline.local.state.records import Execution, StepRecord
 
 TAIL_LINES = 20
 _LINE_SECONDS = 10.0  # between two lines about the same training, where lines cannot be redrawn

@@ -12,12 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pipeline.aws.executions import exit_code
 from pipeline.errors import UserError
-from pipeline.executions import exit_code
-from pipeline.local.container import REPOSITORY
-from pipeline.local.executions import folder
 from pipeline.local.executor import run_execution
+from pipeline.local.jobs.processes_engine import REPOSITORY
 from pipeline.local.progress import watch
+from pipeline.local.state.records import folder
 
 
 def run_log(root: Path, execution_id: str) -> Path:

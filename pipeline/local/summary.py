@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.local import executions
-from pipeline.local.executions import Execution
-from pipeline.local.store import Store
+from pipeline.local.state import records
+from pipeline.local.state.records import Execution
+from pipeline.local.state.store import Store
 
 USED = ("given", "used")
 
@@ -44,9 +44,9 @@ def summarise(root: Path, execution: Execution) -> dict[str, Any]:
             "approval_status": step.properties["ModelApprovalStatus"],
             "model": str(store.path(uri)),
         }
-    if (root / executions.MLFLOW).is_file():
-        found["mlflow"] = executions.mlflow_uri(root)
-    found["logs"] = str(executions.folder(root, execution.id) / "jobs")
+    if (root / records.MLFLOW).is_file():
+        found["mlflow"] = records.mlflow_uri(root)
+    found["logs"] = str(records.folder(root, execution.id) / "jobs")
     return found
 
 

@@ -18,9 +18,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from steps import contract
 from steps.answer import MAX_NEW_TOKENS, conversation
 from steps.answer.weights import find_weights
+from steps.shared import contract
 
 
 def main(argv: list[str]) -> None:

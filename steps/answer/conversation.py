@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from steps import contract
-from steps.contract import StepError
-from steps.records import Messages, Tools
+from steps.shared import contract
+from steps.shared.contract import StepError
+from steps.shared.records import Messages, Tools
 
 
 def messages(prompt: str, system: str | None) -> Messages:
@@ -23,15 +23,15 @@ def messages(prompt: str, system: str | None) -> Messages:
 
 
 def read_tools(path: Path) -> Tools:
-    """The tools of a JSON file, in the one form that training saw (steps/preprocess/tools.py).
+    """The tools of a JSON file, in the one form that training saw (steps/preprocess/rows/tools.py).
 
     Raises:
         StepError: the file is missing, is not JSON or declares no tools.
     """
     import orjson
 
-    from steps.preprocess.reasons import InvalidRow
-    from steps.preprocess.tools import declare
+    from steps.preprocess.rows.reasons import InvalidRow
+    from steps.preprocess.rows.tools import declare
 
     given: Any = contract.read_json(path, "the list of tools")
     if not isinstance(given, list):

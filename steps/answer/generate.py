@@ -14,12 +14,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, TextStreamer
 from transformers.utils import logging as transformers_logging
 
-from steps import contract
 from steps.answer.weights import Weights, free_memory, require_memory
-from steps.contract import StepError
-from steps.records import Messages, Tools
-from steps.train.data import TemplateRefused, render
-from steps.train.model import NO_TEMPLATE
+from steps.shared import contract
+from steps.shared.contract import StepError
+from steps.shared.records import Messages, Tools
+from steps.train.model.load import NO_TEMPLATE
+from steps.train.rows.tokenise import TemplateRefused, render
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from steps.contract import StepError
-from steps.hub import is_hub_name
-from steps.merge.adapter import read_adapter
-from steps.merge.base import Base, open_base
-from steps.merge.fit import fit
-from steps.train.model import check_folder
+from steps.merge.fit.adapter import read_adapter
+from steps.merge.fit.base import Base, open_base
+from steps.merge.fit.fit import fit
+from steps.shared.contract import StepError
+from steps.shared.hub import is_hub_name
+from steps.train.model.load import check_folder
 
 BESIDE_WEIGHTS = 2**30  # bytes: the libraries (0.5 GB measured), the cache of keys and values, activations
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")

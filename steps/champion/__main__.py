@@ -18,8 +18,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from steps import contract
-from steps.champion import objects, registry
+from steps.champion import approved as registry
+from steps.champion import objects
+from steps.shared import contract
 
 NONE = "none"
 

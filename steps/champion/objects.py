@@ -13,8 +13,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from steps.champion.registry import client, translated
-from steps.contract import StepError
+from steps.champion.approved import client, translated
+from steps.shared.contract import StepError
 
 VARIABLE = "LOCAL_STORE"  # set by the local executor: the folder that stands for S3
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from sagemaker.core.workflow.functions import JsonGet
 
-from pipeline.processing import module, processing_step
+from pipeline.step_kit.processing_step import module, processing_step
 
 if TYPE_CHECKING:
-    from pipeline.definition import Scope
-    from pipeline.request_step import RequestStep
+    from pipeline.definition.build import Scope
+    from pipeline.step_kit.request_step import RequestStep
 
 OUTPUT = "/opt/ml/processing/output/champion"
 DATA = ("InputDataUri", "ValidationDataUri")

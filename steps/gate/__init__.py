@@ -1,0 +1,1 @@
+"""The Gate step: is the trained model good enough to be registered."""

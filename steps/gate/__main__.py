@@ -20,10 +20,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from steps import contract
-from steps.contract import StepError
 from steps.gate.decision import decide
-from steps.serving import ADAPTER_FOLDER, PROPERTIES, PROPERTIES_TEXT, max_lora_rank
+from steps.shared import contract
+from steps.shared.contract import StepError
+from steps.shared.serving import ADAPTER_FOLDER, PROPERTIES, PROPERTIES_TEXT, max_lora_rank
 
 MANIFEST, CARD = "manifest.json", "model_card.json"
 REPORTS = ("history.json", "left_out.jsonl", "report.html", "tracking.json", "training.png")

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from steps.contract import StepError
+from steps.shared.contract import StepError
 
 NONE = "none"
 ROUNDING = 1e-9  # a difference of accuracies that is the tolerance on paper may exceed it in floating point

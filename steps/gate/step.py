@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from sagemaker.core.workflow.functions import Join
 
-from pipeline.processing import module, output_uri, processing_step
+from pipeline.step_kit.processing_step import module, output_uri, processing_step
 from steps.champion import step as champion_step
-from steps.serving import ADAPTER_FOLDER
+from steps.shared.serving import ADAPTER_FOLDER
 
 if TYPE_CHECKING:
-    from pipeline.definition import Scope
-    from pipeline.request_step import RequestStep
+    from pipeline.definition.build import Scope
+    from pipeline.step_kit.request_step import RequestStep
 
 INPUT = "/opt/ml/processing/input/adapter"
 OUTPUT = "/opt/ml/processing/output"

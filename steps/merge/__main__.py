@@ -16,11 +16,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from steps import contract, secrets
-from steps.merge import output
-from steps.merge.adapter import read_adapter
-from steps.merge.base import open_base
+from steps.merge.fit.adapter import read_adapter
+from steps.merge.fit.base import open_base
 from steps.merge.merge import merge
+from steps.merge.write import output_folder
+from steps.shared import contract, secrets
 
 
 def main(argv: list[str]) -> None:
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> None:
         help="compare the merged model with base + adapter on a few prompts (default: where the model fits in memory)",
     )  # fmt: skip
     options = parser.parse_args(argv)
-    output.check(options.output)
+    output_folder.check(options.output)
     adapter = read_adapter(options.adapter)  # before the base, which may be a long download
     secrets.load()
     merge(open_base(options.base, options.revision), adapter, options.output, options.check_logits)

@@ -15,10 +15,10 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from steps import contract
-from steps.contract import StepError
-from steps.merge.adapter import Adapter
-from steps.merge.base import Base
+from steps.merge.fit.adapter import Adapter
+from steps.merge.fit.base import Base
+from steps.shared import contract
+from steps.shared.contract import StepError
 
 if TYPE_CHECKING:
     import torch

@@ -11,18 +11,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from steps import contract
-from steps.merge import journal, logits, output
-from steps.merge.adapter import Adapter
-from steps.merge.arithmetic import Arithmetic
-from steps.merge.base import Base
-from steps.merge.changes import Change
-from steps.merge.extras import extra_files
-from steps.merge.fit import fit
-from steps.merge.journal import Journal
-from steps.merge.progress import Progress
-from steps.merge.shards import ShardWriter
-from steps.merge.weights import TensorFile
+from steps.merge import logits
+from steps.merge.fit.adapter import Adapter
+from steps.merge.fit.base import Base
+from steps.merge.fit.fit import fit
+from steps.merge.fit.tensor_changes import Change
+from steps.merge.write import journal, output_folder
+from steps.merge.write.arithmetic import Arithmetic
+from steps.merge.write.journal import Journal
+from steps.merge.write.other_files import extra_files
+from steps.merge.write.progress import Progress
+from steps.merge.write.shards import ShardWriter
+from steps.shared import contract
+from steps.shared.safetensors_file import TensorFile
 
 
 def merge(base: Base, adapter: Adapter, folder: Path, check_logits: logits.When) -> None:
@@ -36,21 +37,21 @@ def merge(base: Base, adapter: Adapter, folder: Path, check_logits: logits.When)
     extras = extra_files(base, adapter)
     sizes = {shard.path.name: shard.path.stat().st_size for shard in base.shards}
     begin = time.monotonic()
-    record = Journal(output.reopen(folder), journal.identity(base, adapter))
+    record = Journal(output_folder.reopen(folder), journal.identity(base, adapter))
     if record.recall():
         print(f"starting over: the interrupted merge in {folder} finished nothing of this base and adapter", flush=True)
-        output.clear(folder)
+        output_folder.clear(folder)
     if record.finished:
         print(f"continuing: {len(record.finished)} of {len(sizes)} weight files are finished, and verified", flush=True)
     written = sum(size for name, size in sizes.items() if name not in record.finished)
-    output.check_space(folder, written + sum(path.stat().st_size for path in extras.values()))
-    with output.staged(folder) as staging:
+    output_folder.check_space(folder, written + sum(path.stat().st_size for path in extras.values()))
+    with output_folder.staged(folder) as staging:
         merge_shards(base, adapter, changes, staging, record, written)
         seconds = time.monotonic() - begin
         copy_extras(extras, staging)
         manifest = make_manifest(base, adapter, changes, staging, record)
         manifest["logits"] = logits.check(base, adapter, staging, check_logits)
-        contract.write_json(staging / output.MANIFEST, manifest)
+        contract.write_json(staging / output_folder.MANIFEST, manifest)
     print(
         f"merged {len(changes)} of {len(base.tensors)} tensors into {folder}: {len(sizes)} weight file(s), "
         f"{written / 1e6:.1f} MB in {seconds:.1f} s ({written / 1e6 / seconds:.0f} MB/s)",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.processing import module, processing_step
-from steps.secrets import HUB
+from pipeline.step_kit.processing_step import module, processing_step
+from steps.shared.secrets import HUB
 
 if TYPE_CHECKING:
-    from pipeline.definition import Scope
-    from pipeline.request_step import RequestStep
+    from pipeline.definition.build import Scope
+    from pipeline.step_kit.request_step import RequestStep
 
 INPUT = "/opt/ml/processing/input"
 OUTPUT = "/opt/ml/processing/output"

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import sys
 
-from steps import contract
 from steps.preprocess.options import parse
 from steps.preprocess.preprocess import preprocess
+from steps.shared import contract
 
 
 def main() -> None:

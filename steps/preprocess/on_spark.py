@@ -23,10 +23,10 @@ if __name__ == "__main__":
 from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
 
-from steps import contract
-from steps.contract import StepError
 from steps.preprocess.options import Options, parse
 from steps.preprocess.spark.run import preprocess
+from steps.shared import contract
+from steps.shared.contract import StepError
 
 CONFIGURATION = [
     ("spark.executorEnv.PYTHONPATH", str(ROOT)),  # YARN starts executors without this process's environment

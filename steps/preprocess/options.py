@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from steps.contract import StepError
-from steps.preprocess.formats import FORMATS, by_name
-from steps.preprocess.rules import Rules, ToolCalls
-from steps.preprocess.sources import BLOCK_BYTES
+from steps.preprocess.layouts.formats import FORMATS, by_name
+from steps.preprocess.read.sources import BLOCK_BYTES
+from steps.preprocess.rows.row_options import Rules, ToolCalls
+from steps.shared.contract import StepError
 
 FIELDS = ("prompt", "chosen", "rejected", "tools", "system", "messages", "conversations", "chosen_response",
           "rejected_response")  # fmt: skip

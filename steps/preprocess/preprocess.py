@@ -14,23 +14,23 @@ from pathlib import Path
 
 import numpy as np
 
-from steps.contract import StepError
-from steps.preprocess import output
-from steps.preprocess.baseline import Baseline
-from steps.preprocess.figures import Figures
-from steps.preprocess.ids import FOLDER, ID, write_ids
-from steps.preprocess.inputs import find_data
-from steps.preprocess.near import near_duplicates
+from steps.preprocess.duplicates.ids import FOLDER, ID, write_ids
+from steps.preprocess.duplicates.near import near_duplicates
+from steps.preprocess.duplicates.seen import Seen
+from steps.preprocess.duplicates.settle import BUCKETS, DUPLICATE, KEEP, bucket_of, data_hash, settle
 from steps.preprocess.options import Options
-from steps.preprocess.packing import Files, local_shards, total_size
-from steps.preprocess.report import Report
-from steps.preprocess.seen import Seen
-from steps.preprocess.settle import BUCKETS, DUPLICATE, KEEP, bucket_of, data_hash, settle
-from steps.preprocess.shards import QUARANTINE, Shard, Verdicts, convert_shard, prompt_keys, write_parts
-from steps.preprocess.sources import BLOCK_BYTES
-from steps.preprocess.tally import Tally
-from steps.preprocess.workers import Workers, cores
-from steps.records import part_name
+from steps.preprocess.read.inputs import find_data
+from steps.preprocess.read.sources import BLOCK_BYTES
+from steps.preprocess.report.baseline import Baseline
+from steps.preprocess.report.figures import Figures
+from steps.preprocess.report.write import Report
+from steps.preprocess.shards import output
+from steps.preprocess.shards.cut import Files, local_shards, total_size
+from steps.preprocess.shards.tally import Tally
+from steps.preprocess.shards.work import QUARANTINE, Shard, Verdicts, convert_shard, prompt_keys, write_parts
+from steps.preprocess.shards.workers import Workers, cores
+from steps.shared.contract import StepError
+from steps.shared.records import part_name
 
 PARALLEL_FROM = 2 * BLOCK_BYTES  # less is done before worker processes have started
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipeline.processing import module, processing_step
-from pipeline.schema import Preprocess
+from pipeline.settings.schema import Preprocess
+from pipeline.step_kit.processing_step import module, processing_step
 from steps.champion import step as champion_step
 
 if TYPE_CHECKING:
-    from pipeline.definition import Scope
-    from pipeline.request_step import RequestStep
+    from pipeline.definition.build import Scope
+    from pipeline.step_kit.request_step import RequestStep
 
 INPUT = "/opt/ml/processing/input"
 OUTPUT = "/opt/ml/processing/output"

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 
-from steps import contract
+from steps.shared import contract
 
 
 def main(command: list[str]) -> int:

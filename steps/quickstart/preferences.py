@@ -25,8 +25,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from steps import contract
 from steps.quickstart.catalogue import TOOLS, UNSERVED, Slot, Tool, Value
+from steps.shared import contract
 
 ROWS_PER_PAIR = 132
 SEED = 20

@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from steps import contract
+from steps.shared import contract
 
 DATA = Path(__file__).with_name("preferences.jsonl")
 MANIFEST = "manifest.json"

@@ -1,0 +1,1 @@
+"""The Register step: a version in the model package group, with its evidence."""

@@ -1,6 +1,6 @@
 """Definition of registration: the CreateModelPackage request of the merged model or of the adapter.
 
-The container is AWS's LMI (vLLM); `steps/serving.py` says what it reads. The model card comes from the gate,
+The container is AWS's LMI (vLLM); `steps/shared/serving.py` says what it reads. The model card comes from the gate,
 whose property file has it as one text. Pipelines took up `ModelCard` in RegisterModel steps in 2024
 (aws/sagemaker-python-sdk, pull request 4726). Limits: neither the card by way of a property file nor the environment
 has run on AWS.
@@ -14,14 +14,14 @@ from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join, JsonGet
 from sagemaker.mlops.workflow.steps import StepTypeEnum
 
-from pipeline.processing import output_uri
-from pipeline.request_step import RequestStep
+from pipeline.step_kit.processing_step import output_uri
+from pipeline.step_kit.request_step import RequestStep
 from steps.gate import step as gate_step
-from steps.serving import tool_call_parser
+from steps.shared.serving import tool_call_parser
 
 if TYPE_CHECKING:
-    from pipeline.definition import Scope
-    from pipeline.settings import Workflow
+    from pipeline.definition.build import Scope
+    from pipeline.settings.workflow import Workflow
 
 
 def build(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep, gate: RequestStep) -> RequestStep:

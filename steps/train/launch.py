@@ -17,8 +17,8 @@ import sys
 import zlib
 from pathlib import Path
 
-from steps import contract
-from steps.contract import StepError
+from steps.shared import contract
+from steps.shared.contract import StepError
 from steps.train import arguments as train_arguments
 
 NOTICE_SECONDS = 115  # that a SIGTERM leaves the processes to write a checkpoint; SageMaker gives a spot job 120

@@ -12,10 +12,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from steps import contract
-from steps.contract import StepError
-from steps.train.delivery import Delivery, Status
-from steps.train.trackers import load_state, open_trackers
+from steps.shared import contract
+from steps.shared.contract import StepError
+from steps.train.tracking.callback import load_state, open_trackers
+from steps.train.tracking.outbox import Delivery, Status
 
 SECONDS = 120.0
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 from sagemaker.core.workflow.functions import Join, JsonGet
 from sagemaker.mlops.workflow.steps import StepTypeEnum
 
-from pipeline import security
-from pipeline.parameters import TRAINING
-from pipeline.processing import output_uri
-from pipeline.request_step import RequestStep
+from pipeline.parameters.declared import TRAINING
+from pipeline.settings import security
+from pipeline.step_kit.processing_step import output_uri
+from pipeline.step_kit.request_step import RequestStep
 from steps.champion import step as champion_step
-from steps.train.metrics import DEFINITIONS
+from steps.train.metrics.lines import DEFINITIONS
 
 if TYPE_CHECKING:
-    from pipeline.definition import Scope
+    from pipeline.definition.build import Scope
 
 CHANNELS = "/opt/ml/input/data"
 ORIGINS = {"model": "ModelUri", "initial_adapter": "InitialAdapterUri"}  # channels that only some workflows have

@@ -26,33 +26,27 @@ from typing import TYPE_CHECKING, Any
 if not __package__:
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from steps import contract, secrets
-from steps.contract import StepError
-from steps.records import read_records
-from steps.train import (
-    adapter,
-    champion,
-    checkpoints,
-    fingerprint,
-    fsdp_cpu,
-    preview,
-    report,
-    results,
-    splits,
-    tracker_settings,
-)
+from steps.shared import contract, secrets
+from steps.shared.contract import StepError
+from steps.shared.records import read_records
 from steps.train import arguments as train_arguments
 from steps.train.arguments import TrainArguments
-from steps.train.report import Sources
+from steps.train.evaluation import champion
+from steps.train.loop import checkpoints, fingerprint
+from steps.train.model import adapter, fsdp_cpu
+from steps.train.results import picture_and_page, save
+from steps.train.results.picture_and_page import Sources
+from steps.train.rows import preview, splits
+from steps.train.tracking import settings
 
 if TYPE_CHECKING:
     from trl import DPOConfig
 
-    from steps.train.callbacks import HeldOutEvaluation, MetricLines
-    from steps.train.data import Pair
-    from steps.train.reference_cache import Cache
-    from steps.train.trackers import Tracking
-    from steps.train.trainer import PairTrainer
+    from steps.train.loop.callbacks import HeldOutEvaluation, MetricLines
+    from steps.train.loop.reference_cache import Cache
+    from steps.train.loop.trainer import PairTrainer
+    from steps.train.rows.tokenise import Pair
+    from steps.train.tracking.callback import Tracking
 
 log = logging.getLogger("train")
 
@@ -61,20 +55,20 @@ def main(argv: list[str]) -> None:
     argv, preview_rows = preview.take(argv)
     path, overrides = train_arguments.parse(argv)
     overrides = {key: contract.resolve(value) for key, value in overrides.items()}
-    arguments = tracker_settings.with_default(train_arguments.load(path, overrides), os.environ)
+    arguments = settings.with_default(train_arguments.load(path, overrides), os.environ)
     secrets.load()
     if preview_rows:
         return show_preview(arguments, preview_rows)
     check_launch(arguments)
-    tracker_settings.check(arguments)
+    settings.check(arguments)
     prepare_environment(arguments)
 
     output = Path(arguments.output_dir) if arguments.output_dir else contract.root() / "model"
     records = splits.read(arguments)
-    data_report = report.of_data(splits.folder(arguments.train_data, "train"))
-    from steps.train import initial_adapter
-    from steps.train.model import load_base, load_tokenizer, lora_config
-    from steps.train.this_machine import run_preflight
+    data_report = picture_and_page.of_data(splits.folder(arguments.train_data, "train"))
+    from steps.train.model import initial_adapter
+    from steps.train.model.load import load_base, load_tokenizer, lora_config
+    from steps.train.preflight.this_job import run_preflight
 
     arguments = champion.continued(arguments)
     initial = initial_adapter.check(arguments)
@@ -97,8 +91,8 @@ def main(argv: list[str]) -> None:
 
     if not torch.cuda.is_available():
         fsdp_cpu.apply(arguments.fsdp)
-    from steps.train import reference
-    from steps.train.trainer import PairTrainer
+    from steps.train.loop import reference
+    from steps.train.loop.trainer import PairTrainer
 
     trainer = PairTrainer(
         arguments, load_base(arguments), tokenizer, train.pairs, config, marker, peft_config=lora_config(arguments)
@@ -120,7 +114,7 @@ def main(argv: list[str]) -> None:
             raise trainer.interruption.ended(trainer.state.global_step)
         take_best(trainer, held_out)
         compared = champion.compare(rival, trainer, validation.pairs, held_out.margins) if rival else None
-        results.save(output, trainer, tokenizer, lines, held_out, rows, sources, tracking, compared)
+        save.save(output, trainer, tokenizer, lines, held_out, rows, sources, tracking, compared)
     # A rank that leaves while another works can abort in the threads of its process group.
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
@@ -128,7 +122,7 @@ def main(argv: list[str]) -> None:
 
 def show_preview(arguments: TrainArguments, rows: int) -> None:
     """Print what the model would be trained on; reads the tokenizer and the training rows, and no weight."""
-    from steps.train.model import load_tokenizer
+    from steps.train.model.load import load_tokenizer
 
     prepare_environment(arguments)
     records = read_records(splits.folder(arguments.train_data, "train"))
@@ -201,7 +195,7 @@ def trainer_config(arguments: TrainArguments, checkpoints_at: Path) -> DPOConfig
 
 def find_checkpoint(config: DPOConfig, run: str) -> checkpoints.Checkpoint | None:
     """What the first process may continue from, the same for all; on every node, leftovers are removed."""
-    from steps.train import ranks
+    from steps.train.runtime import ranks
 
     folder = Path(config.output_dir)
     if config.local_process_index == 0:
@@ -219,12 +213,12 @@ def add_callbacks(
     """What happens beside the steps; `cache`: of reference log-probs, on the first rank."""
     from transformers import PrinterCallback
 
-    from steps.train.callbacks import FirstStepChecks, HeldOutEvaluation, MetricLines
-    from steps.train.evaluation import HeldOut
-    from steps.train.figures import Evaluation
-    from steps.train.reference import ReferenceLogProbs
-    from steps.train.stopping import StopOnBadFigures, StopOnSignal, StopWithoutGain
-    from steps.train.system import SystemFigures
+    from steps.train.evaluation.figures import Evaluation
+    from steps.train.evaluation.held_out import HeldOut
+    from steps.train.loop.callbacks import FirstStepChecks, HeldOutEvaluation, MetricLines
+    from steps.train.loop.early_end import StopOnBadFigures, StopOnSignal, StopWithoutGain
+    from steps.train.loop.reference import ReferenceLogProbs
+    from steps.train.loop.system_figures import SystemFigures
 
     before = trainer.marker.facts.get("before")
     lines = MetricLines(trainer.marker.facts.setdefault("history", []))
@@ -265,7 +259,7 @@ def track(
     trainer: PairTrainer, arguments: TrainArguments, facts: dict[str, Any], data_report: dict[str, Any] | None
 ) -> Tracking:
     """Let the trackers that the arguments name follow this run; added last, it sees what other callbacks log."""
-    from steps.train import trackers
+    from steps.train.tracking import callback as trackers
 
     if data_report:
         facts |= {"data_hash": data_report["data_hash"]}

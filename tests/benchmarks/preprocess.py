@@ -30,8 +30,8 @@ import orjson
 import pyarrow.parquet as pq
 
 from tests.benchmarks.processes import measure
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 DEFAULT_ROWS = ROOT / "steps" / "quickstart" / "preferences.jsonl"
 PARSE = """
 import sys, orjson

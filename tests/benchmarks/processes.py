@@ -8,11 +8,11 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
+
 POLL_SECONDS = 0.1
 
 

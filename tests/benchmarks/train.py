@@ -35,7 +35,7 @@ from pathlib import Path
 import psutil
 
 from steps.quickstart import tiny_model
-from steps.records import read_records
+from steps.shared.records import read_records
 from tests.benchmarks.processes import ROOT, watch
 
 DEFAULT_ROWS = ROOT / "steps" / "quickstart" / "preferences.jsonl"

@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from steps.serving import ADAPTER_FOLDER
+from steps.shared.serving import ADAPTER_FOLDER
 from tests.model_card_schema import SCHEMA
 
 pytestmark = pytest.mark.slow

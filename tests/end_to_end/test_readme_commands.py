@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.paths import ROOT
+
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_steps_run_one_by_one_as_the_readme_says(clean_environment: dict[str, str], tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.local import registry
-from pipeline.local.store import Store
-from steps.serving import ADAPTER_FOLDER
+from pipeline.local.state import model_packages
+from pipeline.local.state.store import Store
+from steps.shared.serving import ADAPTER_FOLDER
 
 GROUP = "dpo-quickstart"
 BUCKET = "s3://dpo-bucket/runs"
@@ -18,7 +18,7 @@ BASE = "s3://dpo-bucket/models/base/"
 
 def evaluation(margins: Mapping[str, float], beta: float = 0.1) -> dict[str, Any]:
     """An evaluation.json of these margins, its figures computed as training computes them."""
-    from steps.train.figures import RowMargin, summarise
+    from steps.train.evaluation.figures import RowMargin, summarise
 
     rows = [RowMargin(id, margin, 0.0, 0.0, 0.0, 9, 7, "plain", id < "m") for id, margin in margins.items()]
     before = [RowMargin(row.id, 0.0, 0.0, 0.0, 0.0, 9, 7, row.format, row.with_tools) for row in rows]
@@ -42,7 +42,7 @@ def register(
 ) -> dict[str, Any]:
     """Register a version whose evaluation has these margins, and return its package."""
     store = Store(root)
-    run = f"{BUCKET}/run-{group}-{len(registry.list_models(root)) + 1}"
+    run = f"{BUCKET}/run-{group}-{len(model_packages.list_models(root)) + 1}"
     files = {
         f"serving/{ADAPTER_FOLDER}/adapter_model.safetensors": "weights",
         "decision/evaluation.json": json.dumps(evaluation(margins)),
@@ -53,7 +53,7 @@ def register(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     source = {"S3Uri": f"{run}/serving/", "S3DataType": "S3Prefix", "CompressionType": "None"}
-    return registry.register(
+    return model_packages.register(
         root,
         {
             "ModelPackageGroupName": group,

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
 import botocore.session
 import pytest
 from botocore.validate import ParamValidator
 
-from pipeline import settings
 from pipeline.checks.api_model import check_definition, values_problems
 from pipeline.checks.outline import Outline
-from pipeline.local.expressions import Scope, evaluate
-from pipeline.local.store import Store
-from pipeline.rendering import render
+from pipeline.definition.render import render
+from pipeline.local.plan.expressions import Scope, evaluate
+from pipeline.local.state.store import Store
+from pipeline.settings import workflow as settings
 from steps.gate.__main__ import card_content
 from steps.gate.decision import decide
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 RUN = "s3://bucket/runs/abcdefghijkl"
 FIGURES = {"rows": 40, "reward_accuracy": 0.85, "ties": 2}
 CARD = {"evaluation_details": [{"name": "Held-out", "evaluation_observation": "Ties before."}]}

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from steps.preprocess.near import PERMUTATIONS, near_duplicates, rows_per_band
-from steps.preprocess.shards import Sorted, prompt_keys
+from steps.preprocess.duplicates.near import PERMUTATIONS, near_duplicates, rows_per_band
+from steps.preprocess.shards.work import Sorted, prompt_keys
 
 PARTS = 256  # of the bands' hashes, by their last byte
 FACTOR = np.uint64(0x9E3779B97F4A7C15)

@@ -22,18 +22,19 @@ from typing import Any, Literal
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import RDD, SparkContext, StorageLevel
 
-from steps.contract import StepError
-from steps.preprocess import ids, output
-from steps.preprocess.baseline import read_report
-from steps.preprocess.drift import compare
-from steps.preprocess.figures import Figures
-from steps.preprocess.inputs import find_data
+from steps.preprocess.duplicates import ids
+from steps.preprocess.duplicates.settle import BUCKETS, data_hash
 from steps.preprocess.options import Options
-from steps.preprocess.packing import Files, shards
-from steps.preprocess.report import Report
-from steps.preprocess.settle import BUCKETS, data_hash
-from steps.preprocess.shards import QUARANTINE, prompt_keys
-from steps.preprocess.sources import Stream, count_lines, needs_lines, numbered, plan
+from steps.preprocess.read.inputs import find_data
+from steps.preprocess.read.sources import Stream, count_lines, needs_lines, numbered, plan
+from steps.preprocess.report.baseline import read_report
+from steps.preprocess.report.drift import compare
+from steps.preprocess.report.figures import Figures
+from steps.preprocess.report.write import Report
+from steps.preprocess.shards import output
+from steps.preprocess.shards.cut import Files, shards
+from steps.preprocess.shards.tally import Tally
+from steps.preprocess.shards.work import QUARANTINE, prompt_keys
 from steps.preprocess.spark import near as near_prompts
 from steps.preprocess.spark.tasks import (
     Chunk,
@@ -53,7 +54,7 @@ from steps.preprocess.spark.tasks import (
     tasks_of,
     write_tasks,
 )
-from steps.preprocess.tally import Tally
+from steps.shared.contract import StepError
 
 TOLD = re.compile(r"^steps\.contract\.StepError: (.*?)\s*^\s*at org\.apache\.spark", re.DOTALL | re.MULTILINE)
 PARTITIONS = 8  # of the rows, for each task that runs at a time; each of them brings its counts here

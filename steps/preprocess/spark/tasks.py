@@ -18,17 +18,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from steps.contract import StepError
-from steps.preprocess.figures import Figures
-from steps.preprocess.ids import FOLDER, ID, compare, write_ids
-from steps.preprocess.output import STAGING
-from steps.preprocess.packing import Rows, read_stream
-from steps.preprocess.rules import Rules
-from steps.preprocess.settle import KEEP, bucket_of, settle
-from steps.preprocess.shards import QUARANTINE, SIDES, Shard, Sorted, Verdicts, convert_shard, prompt_keys, write_parts
-from steps.preprocess.sources import Stream
-from steps.preprocess.tally import Tally
-from steps.records import part_name
+from steps.preprocess.duplicates.ids import FOLDER, ID, compare, write_ids
+from steps.preprocess.duplicates.settle import KEEP, bucket_of, settle
+from steps.preprocess.read.sources import Stream
+from steps.preprocess.report.figures import Figures
+from steps.preprocess.rows.row_options import Rules
+from steps.preprocess.shards.cut import Rows, read_stream
+from steps.preprocess.shards.output import STAGING
+from steps.preprocess.shards.tally import Tally
+from steps.preprocess.shards.work import (
+    QUARANTINE,
+    SIDES,
+    Shard,
+    Sorted,
+    Verdicts,
+    convert_shard,
+    prompt_keys,
+    write_parts,
+)
+from steps.shared.contract import StepError
+from steps.shared.records import part_name
 
 PLACE = np.dtype("<u4")
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pipeline.checks.api_model import check_definition, values_problems
 from pipeline.checks.outline import Outline, evaluate, is_expression
 from pipeline.checks.service_model import request_shape
+from tests.paths import ROOT
 
 DATA = Path(__file__).parent / "data"
 SOUND = json.loads((DATA / "definition.json").read_text())
@@ -227,7 +228,7 @@ def test_importing_the_check_does_not_import_botocore():
         "import sys, pipeline.checks.api_model\n"
         "sys.exit(any(name.startswith(('boto', 'sagemaker')) for name in sys.modules))"
     )
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3]).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.local.executor import create_execution, run_execution
-from pipeline.parameter_values import resolve_parameters
+from pipeline.parameters.values import resolve_parameters
 
 BUCKET = "s3://bucket"
 

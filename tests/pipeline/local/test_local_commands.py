@@ -5,8 +5,9 @@ import json
 import pytest
 
 from pipeline.cli import main
-from pipeline.local import executions, run
+from pipeline.local import run
 from pipeline.local.executor import create_execution
+from pipeline.local.state import records
 
 SLOW = "import time\nfor step in range(1, 4): print(f'step={step} of 3', flush=True); time.sleep(0.4)"
 METRICS = {"train:step": r"step=(\d+)", "train:max_steps": r"of (\d+)"}
@@ -38,7 +39,7 @@ def test_status_with_wait_watches_another_process_and_ends_as_its_execution(runn
 
 
 def test_a_log_is_followed_to_the_end_of_its_job(running, root, capsys):
-    while not executions.load(root, running).step("Train").log:
+    while not records.load(root, running).step("Train").log:
         pass
     code, out, _ = call(root, capsys, "logs", running, "--step", "Train", "--follow", "--json")
     assert code == 0

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.local import executions, registry
 from pipeline.local.events import MetricsReported, StepChanged
 from pipeline.local.executor import create_execution, run_execution
-from pipeline.local.store import Store
+from pipeline.local.state import model_packages, records
+from pipeline.local.state.store import Store
 
 # Each job's code finds its tree as a container's does, through OPT_ML.
 WORLD = "import json, os, pathlib, sys; ml = pathlib.Path(os.environ['OPT_ML'])\n"
@@ -69,7 +69,7 @@ def test_the_merge_branch_registers_the_merged_model(build, start, states, root)
         "RegisterAdapter": "Skipped",
         "RejectModel": "Skipped",
     }
-    (package,) = registry.list_models(root)
+    (package,) = model_packages.list_models(root)
     model = package["InferenceSpecification"]["Containers"][0]["ModelDataSource"]["S3DataSource"]["S3Uri"]
     assert (Store(root).path(model) / "m.bin").read_text() == "w!"
     assert package["ModelPackageArn"] == "arn:aws:sagemaker:local:000000000000:model-package/merged/1"
@@ -78,7 +78,7 @@ def test_the_merge_branch_registers_the_merged_model(build, start, states, root)
 def test_the_other_branch_registers_the_adapter(build, start, states, root):
     execution = start(gated(build, "pass"), Merge="false")
     assert states(execution)["Merge"] == states(execution)["RegisterMerged"] == "Skipped"
-    assert [package["ModelPackageGroupName"] for package in registry.list_models(root)] == ["adapters"]
+    assert [package["ModelPackageGroupName"] for package in model_packages.list_models(root)] == ["adapters"]
     assert execution.step("ChooseModel").properties == {"Outcome": "False"}
 
 
@@ -86,7 +86,7 @@ def test_a_fail_step_fails_the_execution_with_its_message(build, start, states, 
     execution = start(gated(build, "fail"))
     assert (execution.status, execution.failure_reason) == ("Failed", "the gate says fail")
     assert states(execution)["RejectModel"] == "Failed" and states(execution)["ChooseModel"] == "Skipped"
-    assert registry.list_models(root) == []
+    assert model_packages.list_models(root) == []
 
 
 def test_a_failing_job_tells_its_reason_and_keeps_its_log(build, start, states):
@@ -136,7 +136,7 @@ def test_a_training_job_finds_the_sagemaker_contract(build, start, root, tmp_pat
     assert Store(root).path(model).parent.joinpath("data/extra.txt").read_text() == "extra"
 
     seen = json.loads((Store(root).path(model) / "out.json").read_text())
-    ml = executions.job_folder(root, execution.id, "T") / "ml"
+    ml = records.job_folder(root, execution.id, "T") / "ml"
     environment = seen["environment"]
     assert seen["hps"] == json.loads(environment["SM_HPS"]) == {"beta": "0.1"}
     assert seen["rows"] == "rows" and seen["channels"]["train"]["TrainingInputMode"] == "File"
@@ -150,7 +150,7 @@ def test_a_training_job_finds_the_sagemaker_contract(build, start, root, tmp_pat
 
 def test_a_processing_job_finds_the_registry_of_this_root(build, start, root):
     code = "import os, sys; assert os.path.realpath(os.environ['LOCAL_REGISTRY']) == sys.argv[1]"
-    done = start(build.definition(build.processing("P", code, str(registry.home(root)))))
+    done = start(build.definition(build.processing("P", code, str(model_packages.home(root)))))
     assert done.status == "Succeeded", done.failure_reason
 
 
@@ -292,11 +292,11 @@ def test_a_checkpoint_prefix_that_would_take_its_siblings_is_refused(build, star
 
 def test_an_execution_runs_in_one_process_only(build, root):
     execution = create_execution(root, "pipe", build.definition(build.fail("F", "x")), {})
-    with executions.running(root, execution.id), pytest.raises(UserError, match="is already running"):
+    with records.running(root, execution.id), pytest.raises(UserError, match="is already running"):
         run_execution(root, execution.id)
 
 
 def test_a_succeeded_execution_is_not_run_again(build, start, root):
     execution = start(build.definition(build.processing("P", "")))
-    assert run_execution(root, execution.id) == executions.load(root, execution.id)
-    assert executions.load(root, execution.id).step("P").attempts == 1
+    assert run_execution(root, execution.id) == records.load(root, execution.id)
+    assert records.load(root, execution.id).step("P").attempts == 1

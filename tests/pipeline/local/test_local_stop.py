@@ -10,12 +10,12 @@ import time
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.local import executions
-from pipeline.local.container import REPOSITORY
 from pipeline.local.executor import create_execution, run_execution
-from pipeline.local.processes import Node, StopRequest, run_nodes
+from pipeline.local.jobs.nodes import Node, StopRequest, run_nodes
+from pipeline.local.jobs.processes_engine import REPOSITORY
 from pipeline.local.run import run_log, start_detached
-from pipeline.local.store import Store
+from pipeline.local.state import records
+from pipeline.local.state.store import Store
 
 # A training that starts a process of its own, tells both ids, and saves a checkpoint when it is told to end.
 TRAIN = """
@@ -77,7 +77,7 @@ def test_a_signal_ends_the_children_and_leaves_the_execution_stopped(number, run
     process.send_signal(number)
     assert process.wait(timeout=20) == 130
     assert all(gone(pid) for pid in pids)
-    record = executions.load(root, execution.id)
+    record = records.load(root, execution.id)
     assert record.status == "Stopped" and states(record) == {"T": "Stopped", "P": "Pending"}
     assert (Store(root).path(CHECKPOINTS) / "saved").read_text() == "yes"
     assert run_execution(root, execution.id).status == "Succeeded"
@@ -85,12 +85,12 @@ def test_a_signal_ends_the_children_and_leaves_the_execution_stopped(number, run
 
 def test_a_detached_execution_can_be_stopped_by_its_id(run_process, execution, root):
     process, _ = run_process
-    assert executions.load(root, execution.id).status == "Executing"
-    executions.stop(root, execution.id)
+    assert records.load(root, execution.id).status == "Executing"
+    records.stop(root, execution.id)
     assert process.wait(timeout=20) == 130
     assert "T: Stopped" in run_log(root, execution.id).read_text()
     with pytest.raises(UserError, match="is not running, it is Stopped"):
-        executions.stop(root, execution.id)
+        records.stop(root, execution.id)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends the children of a killed process")
@@ -99,7 +99,7 @@ def test_a_killed_executor_leaves_no_training_behind_and_does_not_look_alive(run
     process.kill()
     process.wait()
     wait_for(lambda: gone(pids[0]))
-    record = executions.load(root, execution.id)
+    record = records.load(root, execution.id)
     assert record.status == "Failed" and states(record)["T"] == "Failed"
     assert record.failure_reason == "the process that ran it is gone (killed, or the machine restarted)"
     assert run_execution(root, execution.id).status == "Succeeded"

@@ -18,8 +18,8 @@ from steps.answer.__main__ import main
 from steps.answer.conversation import messages, read_tools
 from steps.answer.generate import _Stream
 from steps.answer.weights import find_weights, free_memory, require_memory
-from steps.contract import StepError
 from steps.merge.__main__ import main as merge
+from steps.shared.contract import StepError
 
 END, CALL = 1, 2
 WORDS = ["<unk>", "<end>", "<call>", "user", "system", "tools", *(f"w{n}" for n in range(58))]

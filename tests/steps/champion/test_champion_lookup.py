@@ -12,10 +12,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
-from pipeline.local import registry as local_registry
-from steps.champion import objects, registry
+from pipeline.local.state import model_packages as local_registry
+from steps.champion import approved, objects
 from steps.champion.__main__ import look_up
-from steps.contract import StepError
+from steps.shared.contract import StepError
 from tests.pipeline.registered import register
 
 GROUP, PLACEHOLDER = "dpo-quickstart", "s3://bucket/inputs/recipes/KEY/"
@@ -49,7 +49,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 @pytest.fixture
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A local root; the adapter of run 1 is there."""
-    monkeypatch.setenv(registry.VARIABLE, str(local_registry.home(tmp_path)))
+    monkeypatch.setenv(approved.VARIABLE, str(local_registry.home(tmp_path)))
     monkeypatch.setenv(objects.VARIABLE, str(tmp_path / "s3"))
     adapter = tmp_path / "s3" / "bucket" / "runs" / "1" / "Gate" / "adapter"
     adapter.mkdir(parents=True)
@@ -105,14 +105,14 @@ def test_an_error_of_the_service_is_one_line_with_action_and_group(monkeypatch, 
         def get_paginator(self, _: str) -> Any:
             raise error
 
-    monkeypatch.setattr(registry, "client", lambda _: Refusing())
+    monkeypatch.setattr(approved, "client", lambda _: Refusing())
     with pytest.raises(StepError) as caught:
         look_up(GROUP, PLACEHOLDER)
     assert str(caught.value) == f"sagemaker:ListModelPackages on the model package group {GROUP}: {said}"
 
 
 def test_throttled_calls_are_tried_again_by_botocore(client) -> None:
-    retries = registry.client("sagemaker").meta.config.retries
+    retries = approved.client("sagemaker").meta.config.retries
     assert (retries["mode"], retries["total_max_attempts"]) == ("standard", 6)
 
 
@@ -126,7 +126,7 @@ def test_a_local_registry_gives_the_same_facts(run, local: Path) -> None:
     (local / "s3" / "bucket" / "data").mkdir(parents=True)
     (local / "s3" / "bucket" / "data" / "a.jsonl").write_text("{}")
     words = ["--group", GROUP, "--placeholder", PLACEHOLDER, "--data", "s3://bucket/data/", "--output", local / "out"]
-    variables = {registry.VARIABLE: str(local / "registry"), objects.VARIABLE: str(local / "s3")}
+    variables = {approved.VARIABLE: str(local / "registry"), objects.VARIABLE: str(local / "s3")}
     done = run("-m", "steps.champion", *words, **variables)
     assert (done.returncode, done.stdout) == (0, f"version 1 is the newest approved one of {GROUP}\n"), done.stderr
     found = json.loads((local / "out" / "champion.json").read_text())

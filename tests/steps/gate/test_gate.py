@@ -14,7 +14,8 @@ from pipeline.checks.service_model import service, value_problem
 from steps.gate.__main__ import CARD as CARD_FILE
 from steps.gate.__main__ import REPORTS
 from steps.gate.decision import decide
-from steps.train import data, registry_card, report
+from steps.train.results import picture_and_page, registry_card
+from steps.train.rows import tokenise
 
 CARD = {
     "intended_uses": {"risk_rating": "Unknown"},
@@ -144,7 +145,7 @@ def test_what_is_served_is_the_adapter_and_what_people_read_stands_beside_the_de
 
 
 def test_the_gate_knows_trainings_files_by_their_names() -> None:
-    assert {report.PAGE, report.PICTURE, data.LEFT_OUT} < set(REPORTS)
+    assert {picture_and_page.PAGE, picture_and_page.PICTURE, tokenise.LEFT_OUT} < set(REPORTS)
     assert registry_card.CARD == CARD_FILE
 
 

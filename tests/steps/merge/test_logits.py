@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from steps.contract import StepError
 from steps.merge import logits
 from steps.merge.__main__ import main
-from steps.merge.adapter import read_adapter
-from steps.merge.base import open_base
+from steps.merge.fit.adapter import read_adapter
+from steps.merge.fit.base import open_base
+from steps.shared.contract import StepError
 
 
 @pytest.fixture

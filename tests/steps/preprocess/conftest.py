@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from steps.preprocess.preprocess import Options, preprocess
-from steps.records import Record, read_records
-
-ROOT = Path(__file__).parents[3]
+from steps.shared.records import Record, read_records
+from tests.paths import ROOT
 
 
 @pytest.fixture

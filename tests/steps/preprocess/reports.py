@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from steps.preprocess.distribution import distribution, recommended_max_length
-from steps.preprocess.drift import compare
+from steps.preprocess.report.distribution import distribution, recommended_max_length
+from steps.preprocess.report.drift import compare
 
 PARTS = ("prompt", "chosen", "rejected")
 EVIL = (

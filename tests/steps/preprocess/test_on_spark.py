@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.local import spark as local_spark
-from steps.contract import StepError
+from pipeline.local.plan import spark as local_spark
 from steps.preprocess import preprocess as python_engine
-from steps.preprocess.ids import read_ids
+from steps.preprocess.duplicates.ids import read_ids
 from steps.preprocess.options import Options
+from steps.shared.contract import StepError
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 SAMPLES = ROOT / "tests" / "data" / "formats"
 MISSING = next(iter(local_spark.problems()), None)
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(MISSING is not None, reason=str(MISSING))]

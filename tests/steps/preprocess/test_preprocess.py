@@ -11,15 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.contract import StepError
-from steps.preprocess.convert import prompt_key, validation_limit
-from steps.preprocess.formats import FORMATS
+from steps.preprocess.layouts.formats import FORMATS
 from steps.preprocess.preprocess import Options, preprocess
-from steps.preprocess.sources import BLOCK_BYTES
-from steps.records import read_records
-
-SHARED = Path(__file__).parents[4] / "shared" / "data"
-SAMPLES = Path(__file__).parents[2] / "data" / "formats"
+from steps.preprocess.read.sources import BLOCK_BYTES
+from steps.preprocess.shards.convert import prompt_key, validation_limit
+from steps.shared.contract import StepError
+from steps.shared.records import read_records
+from tests.paths import SAMPLES, SHARED
 
 
 def plain(prompt: object, chosen: object = "yes", rejected: object = "no") -> dict:

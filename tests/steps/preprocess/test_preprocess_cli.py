@@ -7,13 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from steps.records import read_records
+from steps.shared.records import read_records
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 SAMPLES = ROOT / "tests" / "data" / "formats"
 
 

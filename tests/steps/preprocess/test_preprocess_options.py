@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from steps.contract import StepError
 from steps.preprocess.options import parse
 from steps.preprocess.preprocess import Options, preprocess
-from steps.records import read_records
+from steps.shared.contract import StepError
+from steps.shared.records import read_records
 
 TOOL = {"name": "add", "parameters": {"type": "dict", "properties": {"a": {"type": "int"}}, "required": ["a"]}}
 

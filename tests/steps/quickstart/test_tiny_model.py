@@ -10,8 +10,8 @@ import pytest
 from safetensors import safe_open
 from transformers import AutoTokenizer, Qwen2Tokenizer
 
-from steps.contract import StepError
 from steps.quickstart import tiny_model as maker
+from steps.shared.contract import StepError
 
 TOOL = {"type": "function", "function": {"name": "add", "description": "Add.", "parameters": {"properties": {"a": {}}}}}
 CALL = {"type": "function", "function": {"name": "add", "arguments": {"a": "é", "b": [1, None]}}}

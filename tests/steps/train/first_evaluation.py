@@ -12,10 +12,10 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[3])
 
-from steps import contract  # noqa: E402
-from steps.train import train  # noqa: E402
-from steps.train.evaluation import HeldOut, RowMargin  # noqa: E402
-from steps.train.trainer import PairTrainer  # noqa: E402
+from steps.shared import contract
+from steps.train import train
+from steps.train.evaluation.held_out import HeldOut, RowMargin
+from steps.train.loop.trainer import PairTrainer
 
 evaluate = HeldOut.evaluate
 

@@ -62,7 +62,7 @@ def trainable(config: dict[str, Any], folder: Path) -> Any:
     from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
     from trl.trainer.utils import add_fused_lm_head
 
-    from steps.train import fsdp_cpu
+    from steps.train.model import fsdp_cpu
 
     fsdp_cpu.apply(sharded=False)
     if not (folder / "config.json").is_file():

@@ -6,8 +6,8 @@ import math
 import random
 from typing import Any
 
-from steps.records import Record
-from steps.train.figures import RowMargin, model_quality, summarise
+from steps.shared.records import Record
+from steps.train.evaluation.figures import RowMargin, model_quality, summarise
 from tests.steps.preprocess.reports import EVIL
 
 BETA = 0.1

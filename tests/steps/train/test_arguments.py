@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps import typed_yaml
-from steps.contract import StepError
+from steps.shared import typed_yaml
+from steps.shared.contract import StepError
 from steps.train import arguments
 from steps.train.arguments import SUCCESSORS, FsdpConfig, TrainArguments
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 RECIPES = sorted((ROOT / "configs" / "recipes").glob("*.yaml"))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.contract import StepError
+from steps.shared.contract import StepError
 from steps.train import launch
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from steps.records import read_records
-from steps.train import metrics
-from steps.train.figures import RowMargin, summarise
+from steps.shared.records import read_records
+from steps.train.evaluation.figures import RowMargin, summarise
+from steps.train.metrics import lines as metrics
 from tests.browser import Picture
 from tests.document import require_whole
 

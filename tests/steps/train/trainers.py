@@ -19,14 +19,16 @@ def trainer_here(model: Path, pairs: Path, checkpoints_at: Path, rows: int = ROW
     """A PairTrainer; its rows are `pairs_here`."""
     import torch
 
-    from steps.records import read_records
-    from steps.train import checkpoints, data, train
-    from steps.train.model import load_base, load_tokenizer, lora_config
-    from steps.train.trainer import PairTrainer
+    from steps.shared.records import read_records
+    from steps.train import train
+    from steps.train.loop import checkpoints
+    from steps.train.loop.trainer import PairTrainer
+    from steps.train.model.load import load_base, load_tokenizer, lora_config
+    from steps.train.rows import tokenise
 
     arguments = TrainArguments(model_id=str(model), **RECIPE_HERE | changes)
     tokenizer = load_tokenizer(arguments)
-    made, _ = data.tokenise(read_records(pairs / "train")[:rows], tokenizer, 1024, "drop")
+    made, _ = tokenise.tokenise(read_records(pairs / "train")[:rows], tokenizer, 1024, "drop")
     torch.manual_seed(0)
     marker = checkpoints.Marker("test", checkpoints.World(1, arguments.gradient_accumulation_steps))
     trainer = PairTrainer(

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.contract import StepError
-from steps.preprocess.near import near_duplicates, signature
-from steps.preprocess.rules import Rules
-from steps.preprocess.settle import DUPLICATE
-from steps.preprocess.shards import INDEX, Shard, Sorted
-from steps.preprocess.sources import Segment, Stream
+from steps.preprocess.duplicates.near import near_duplicates, signature
+from steps.preprocess.duplicates.settle import DUPLICATE
+from steps.preprocess.read.sources import Segment, Stream
+from steps.preprocess.rows.row_options import Rules
+from steps.preprocess.shards.tally import Tally
+from steps.preprocess.shards.work import INDEX, Shard, Sorted
 from steps.preprocess.spark import near
 from steps.preprocess.spark.tasks import (
     Chunk,
@@ -30,7 +30,7 @@ from steps.preprocess.spark.tasks import (
     write_task,
     write_tasks,
 )
-from steps.preprocess.tally import Tally
+from steps.shared.contract import StepError
 
 
 def stream(folder: Path, rows: int, chosen: str = "a") -> Stream:

@@ -1,0 +1,1 @@
+"""What starts an execution without a person: schedules and triggers, with EventBridge."""

@@ -1,0 +1,173 @@
+"""The model registry of a command, on AWS or on this machine, behind the same few questions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+import typer
+
+from pipeline.aws import downloads
+from pipeline.commands.shared.on_aws import Remote, remote
+from pipeline.commands.shared.options import LOCAL_ROOT, stderr, where
+from pipeline.errors import UserError
+from pipeline.settings.schema import WorkflowFile
+from pipeline.versions import registry
+from pipeline.versions.registry import Decision, ModelVersion, Options
+from steps.shared import typed_yaml
+
+Version = Annotated[str, typer.Argument(help="A number, latest, or approved: the newest approved one.")]
+Group = Annotated[
+    str | None,
+    typer.Option("--group", help="Model package group; without it the workflow's.", show_default=False),
+]
+
+
+class Registry(Protocol):
+    """The versions of one model package group, and the files that they name."""
+
+    group: str
+    options: Options
+
+    def find(self, name: str) -> ModelVersion:
+        """The version that a name means. Raises UserError where there is none."""
+
+    def statuses(self) -> dict[int, str]:
+        """The approval status of each version, by its number."""
+
+    def decide(self, version: ModelVersion, decision: Decision, note: str) -> None:
+        """Approve or reject a version."""
+
+    def exists(self, uri: str) -> bool:
+        """Whether anything lies at an S3 URI."""
+
+    def read(self, uri: str) -> bytes | None:
+        """The content of an S3 object; None where there is none."""
+
+    def folder(self, uri: str) -> Path:
+        """The objects of a prefix as a folder of this machine, to read. Raises UserError where there are none."""
+
+
+@dataclass(frozen=True)
+class LocalRegistry:
+    """The registry under a local root."""
+
+    root: Path
+    group: str
+    options: Options
+
+    def find(self, name: str) -> ModelVersion:
+        from pipeline.local.state import as_on_aws
+
+        versions = {version.version: version for version in as_on_aws.models(self.root, self.group)}
+        others = {version.group for version in as_on_aws.models(self.root)}
+        if not versions and others:
+            named = ", ".join(sorted(others))
+            raise UserError(f"{self.group}: no version is registered in {self.root}; name one of {named} with --group")
+        statuses = {number: version.approval_status for number, version in versions.items()}
+        return versions[registry.choose(name, statuses, self.group, self.options)]
+
+    def statuses(self) -> dict[int, str]:
+        from pipeline.local.state import as_on_aws
+
+        return {version.version: version.approval_status for version in as_on_aws.models(self.root, self.group)}
+
+    def decide(self, version: ModelVersion, decision: Decision, note: str) -> None:
+        from pipeline.local.state import model_packages as local_registry
+
+        local_registry.decide(self.root, version.arn, decision, note)
+
+    def exists(self, uri: str) -> bool:
+        return self._store.exists(uri)
+
+    def read(self, uri: str) -> bytes | None:
+        path = self._store.path(uri)
+        return path.read_bytes() if path.is_file() else None
+
+    def folder(self, uri: str) -> Path:
+        path = self._store.path(uri)
+        if not path.is_dir():
+            raise UserError(
+                f"{uri}: nothing is there any more ({path}); "
+                f"see the other versions: python pipeline.py models{self.options}"
+            )
+        return path
+
+    @property
+    def _store(self) -> Any:
+        from pipeline.local.state.store import Store
+
+        return Store(self.root)
+
+
+@dataclass(frozen=True)
+class AwsRegistry:
+    """SageMaker's registry; what is fetched from S3 is kept under the local root."""
+
+    there: Remote
+    root: Path
+    group: str
+    options: Options
+
+    def find(self, name: str) -> ModelVersion:
+        return registry.find(self.there.sagemaker, self.group, name, self.options)
+
+    def statuses(self) -> dict[int, str]:
+        return registry.statuses(self.there.sagemaker, self.group)
+
+    def decide(self, version: ModelVersion, decision: Decision, note: str) -> None:
+        registry.decide(self.there.sagemaker, version, decision, note)
+
+    def exists(self, uri: str) -> bool:
+        return downloads.exists(self._s3, uri)
+
+    def read(self, uri: str) -> bytes | None:
+        return downloads.read(self._s3, uri)
+
+    def folder(self, uri: str) -> Path:
+        def say(text: str) -> None:
+            stderr.print(text, highlight=False, soft_wrap=True)
+
+        return downloads.folder(self._s3, uri, self.root / "downloads", say)
+
+    @cached_property
+    def _s3(self) -> Any:
+        return self.there.client("s3")
+
+
+@contextmanager
+def registry_of(
+    command: str, local: bool, root: Path, settings: Path, group: str | None, *, changes: bool = False
+) -> Iterator[Registry]:
+    """The registry that a command means; AWS's errors end with the command to run again.
+
+    Args:
+        command: the verb and its arguments.
+        changes: it changes something, so the credentials must be the settings' account's.
+    """
+    options = next_options(local, settings, group, root)
+    if local:
+        yield LocalRegistry(root, group or _package_group(settings), options)
+        return
+    with remote(command, settings, changes=changes) as there:
+        yield AwsRegistry(there, root, group or there.workflow.settings.register_model.package_group, options)
+
+
+def next_options(local: bool, settings: Path, group: str | None, root: Path = LOCAL_ROOT) -> Options:
+    """What a next command needs to mean the same versions."""
+    return Options(where(local, settings, root), f" --group {group}" if group else "")
+
+
+def _package_group(settings: Path) -> str:
+    """The workflow's group, from its file alone: what that names need not be there."""
+    return typed_yaml.load(settings, WorkflowFile).register_model.package_group
+
+
+def document(version: ModelVersion, **more: Any) -> dict[str, Any]:
+    """A version as a command's JSON has it."""
+    return {**dataclasses.asdict(version), **more}

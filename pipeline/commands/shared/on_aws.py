@@ -1,0 +1,52 @@
+"""The AWS side of a command: the workflow, a client of its region, and AWS's errors as messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.aws import errors as aws
+from pipeline.aws import executions
+from pipeline.commands.shared.options import where
+from pipeline.settings import workflow as workflow_settings
+from pipeline.settings.workflow import Workflow
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A workflow's pipeline in its account."""
+
+    workflow: Workflow
+    sagemaker: Any
+    options: str = ""  # that a next command needs to mean the same place
+
+    @property
+    def name(self) -> str:
+        return self.workflow.settings.pipeline_name
+
+    def client(self, service: str) -> Any:
+        return aws.client(service, self.workflow.account.region)
+
+    def find(self, execution: str | None) -> str:
+        """The ARN of an execution by its id, or of the newest one."""
+        return executions.find(self.sagemaker, self.name, execution, self.options)
+
+
+@contextmanager
+def remote(verb: str, settings: Path, *, changes: bool = False) -> Iterator[Remote]:
+    """Where `verb` acts on AWS; errors end with the command to run again.
+
+    Args:
+        changes: the verb creates or starts something, so the credentials must be the settings' account's.
+    """
+    workflow = workflow_settings.load(settings)
+    options = where(False, settings)
+    command = f"python pipeline.py {verb}{options}"
+    with aws.translated(command):
+        there = Remote(workflow, aws.client("sagemaker", workflow.account.region), options)
+        if changes:
+            aws.check_account(there.client("sts"), workflow.account.account_id, command)
+        yield there

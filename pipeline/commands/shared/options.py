@@ -1,0 +1,61 @@
+"""Options that several commands share, and how they print."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pipeline.settings.workflow import DEFAULT_SETTINGS, ROOT
+
+LOCAL_ROOT = ROOT / ".local"
+
+Settings = Annotated[
+    Path, typer.Option("--settings", help="Workflow settings.", show_default="configs/quickstart.yaml")
+]
+Local = Annotated[bool, typer.Option("--local", help="On this machine instead of AWS.")]
+LocalRoot = Annotated[Path, typer.Option("--local-root", help="Folder of the local state.", show_default=".local")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, everything else on stderr.")]
+Execution = Annotated[str | None, typer.Argument(help="Execution id; the newest one without it.", show_default=False)]
+
+stderr = Console(stderr=True)
+
+
+def stdout() -> Console:
+    """A console on stdout, wide enough to cut nothing where stdout is no terminal."""
+    return Console() if sys.stdout.isatty() else Console(width=160)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document; dataclasses as objects, times in ISO 8601."""
+    json.dump(value, sys.stdout, indent=2, default=_plain, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value)
+
+
+def where(local: bool, settings: Path, root: Path = LOCAL_ROOT) -> str:
+    """The options that a next command needs to mean the same place, with a space before."""
+    words = ""
+    if local:
+        words += " --local" + (f" --local-root {root}" if root != LOCAL_ROOT else "")
+    if settings != DEFAULT_SETTINGS:
+        words += f" --settings {settings}"
+    return words
+
+
+def moment(value: datetime | None) -> str:
+    """A time in the reader's zone, to the second."""
+    return value.astimezone().strftime("%Y-%m-%d %H:%M:%S") if value else ""

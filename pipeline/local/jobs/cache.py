@@ -1,0 +1,111 @@
+"""Step caching: a step with the same arguments as one that succeeded before takes that one's result.
+
+The key takes in what AWS's takes in, which for S3 inputs is their URI and not their content, and, because code here is
+the working tree and not an image, the content of `steps/` too. Unlike on AWS, a result whose objects are gone from the
+store is no hit. Limits: the versions of installed packages are not in the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from pipeline.errors import UserError
+from pipeline.files import write_text
+from pipeline.local.plan.order import Step
+from pipeline.local.state.records import Execution, now
+from pipeline.local.state.store import Store
+from pipeline.settings.content import content_key
+
+_KEY_MEMBERS = {
+    "Training": (
+        "AlgorithmSpecification",
+        "CheckpointConfig",
+        "DebugHookConfig",
+        "DebugRuleConfigurations",
+        "Environment",
+        "HyperParameters",
+        "InputDataConfig",
+    ),
+    "Processing": ("AppSpecification", "Environment", "ProcessingInputs"),
+}
+_DURATION = re.compile(
+    r"P?(?:(?P<years>\d+)Y)?(?:(?P<months>\d+)M)?(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
+    r"(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?",
+    re.IGNORECASE,
+)
+
+
+class Entry(BaseModel):
+    """A result to use again."""
+
+    execution_id: str
+    succeeded: datetime
+    log: str | None
+    metrics: dict[str, float]
+    properties: dict[str, Any]
+
+
+def enabled(step: Step) -> bool:
+    """Whether the definition turned caching on for a step that can be cached."""
+    return step.type in _KEY_MEMBERS and bool((step.cache or {}).get("Enabled"))
+
+
+def cache_key(execution: Execution, step: Step, arguments: Mapping[str, Any], repository: Path) -> str:
+    """What must be equal for two runs of a step to be the same; `arguments` are the evaluated ones.
+
+    The engine is: whoever asks for containers wants to know whether they work.
+    """
+    request = {member: arguments.get(member) for member in _KEY_MEMBERS[step.type]}
+    where = [execution.pipeline_name, execution.engine]
+    content = [*where, step.name, step.type, request, content_key(repository / "steps")]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def find(root: Path, key: str, step: Step, store: Store) -> Entry | None:
+    """The latest result under a key, unless it is too old or its objects are gone."""
+    file = _file(root, key)
+    if not file.is_file():
+        return None
+    entry = Entry.model_validate_json(file.read_text(encoding="utf-8"))
+    limit = (step.cache or {}).get("ExpireAfter")
+    if limit and now() - entry.succeeded > parse_duration(limit):
+        return None
+    return entry if all(store.exists(uri) for uri in _results(entry.properties)) else None
+
+
+def remember(root: Path, key: str, entry: Entry) -> None:
+    """Keep a result for later executions."""
+    write_text(_file(root, key), entry.model_dump_json(indent=2) + "\n")
+
+
+def parse_duration(text: str) -> timedelta:
+    """An ISO 8601 duration as SageMaker takes it: `P30D`, `30d`, `T12H`, `P4DT12H`. A month is 30 days, a year 365.
+
+    Raises:
+        UserError: it is none.
+    """
+    match = _DURATION.fullmatch(text)
+    parts = {name: int(value) for name, value in match.groupdict().items() if value} if match else {}
+    if not parts:
+        raise UserError(f"CacheConfig.ExpireAfter {text!r}: not a duration such as P30D, T12H or P4DT12H")
+    days = parts.pop("years", 0) * 365 + parts.pop("months", 0) * 30 + parts.pop("days", 0)
+    return timedelta(days=days, **parts)
+
+
+def _results(properties: Mapping[str, Any]) -> Iterator[str]:
+    if "ModelArtifacts" in properties:
+        yield properties["ModelArtifacts"]["S3ModelArtifacts"]
+    for output in properties.get("ProcessingOutputConfig", {}).get("Outputs", []):
+        yield output["S3Output"]["S3Uri"]
+
+
+def _file(root: Path, key: str) -> Path:
+    return root.resolve() / "cache" / f"{key}.json"

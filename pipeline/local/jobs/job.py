@@ -1,0 +1,153 @@
+"""What Processing and Training jobs have in common: a tree for each node, a run, a reason when it fails."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+import shutil
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.files import last_lines
+from pipeline.local.jobs.engine import Engine
+from pipeline.local.jobs.nodes import Node, Outcome, StopRequest, run_nodes
+from pipeline.local.state.records import ACCOUNT, new_id, now
+from pipeline.local.state.store import Store
+
+_FAILURE_FILES = ("output/failure", "output/message")
+
+
+class JobFailed(Exception):
+    """The job's own failure; `str(error)` is its reason."""
+
+
+class JobStopped(Exception):
+    """The job was ended because someone asked to stop."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job about to run, and whom to tell about it."""
+
+    name: str  # as AWS would name the job
+    folder: Path
+    store: Store
+    registry: Path  # the folder of the model packages
+    mlflow: str  # where trainings are tracked that name no MLflow themselves
+    repository: Path
+    engine: Engine
+    stop: StopRequest
+    on_start: Callable[[], None]  # its inputs are in place and its processes begin
+    on_stop: Callable[[], None]  # its processes were asked to end
+    on_metrics: Callable[[Mapping[str, float]], None]
+
+    @property
+    def log(self) -> Path:
+        """Everything that the job's processes print."""
+        return self.folder / "log.txt"
+
+    def root(self, node: int) -> Path:
+        """What /opt/ml is to a node."""
+        return self.folder / ("ml" if node == 0 else f"ml-{node + 1}")
+
+    def arn(self, kind: str) -> str:
+        """As AWS names the job."""
+        return f"{ACCOUNT}:{kind}/{self.name}"
+
+    def clear(self) -> None:
+        """Remove the nodes' trees, as AWS gives a job's disk back. A failed job's stay, for a look inside."""
+        for tree in self.folder.glob("ml*"):
+            shutil.rmtree(tree)
+
+
+def job_name(execution_id: str, step: str) -> str:
+    """As a pipeline on AWS names its jobs, within the 63 characters that a job's name may have."""
+    start = f"pipelines-{execution_id}-{step.replace('_', '-')}"[:52].rstrip("-")
+    return f"{start}-{new_id()[:10]}"
+
+
+def run_job(
+    job: Job,
+    nodes: list[Node],
+    limit_seconds: float | None,
+    metrics: Mapping[str, re.Pattern[str]] | None = None,
+) -> dict[str, float]:
+    """Run the job's processes to the end and return each metric's last value.
+
+    Raises:
+        JobFailed: a node failed, or the time limit passed.
+        JobStopped: someone asked to stop.
+    """
+    last: dict[str, float] = {}
+
+    def read(line: str) -> None:
+        values = _values(line, metrics or {})
+        if values:
+            last.update(values)
+            job.on_metrics(values)
+
+    job.on_start()
+    outcome = run_nodes(
+        nodes,
+        cwd=job.repository,
+        log=job.log,
+        stop=job.stop,
+        on_line=read,
+        on_stop=job.on_stop,
+        limit_seconds=limit_seconds,
+    )
+    if outcome.ending == "stopped":
+        raise JobStopped
+    if outcome.ending == "timeout":
+        raise JobFailed(f"it ran longer than its MaxRuntimeInSeconds ({limit_seconds:g}) and was ended")
+    if outcome.ending == "failed":
+        raise JobFailed(_reason(job, nodes, outcome))
+    return last
+
+
+def runtime_limit(arguments: Mapping[str, Any]) -> float | None:
+    """The request's MaxRuntimeInSeconds."""
+    return arguments.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
+
+
+def times(started: str, kind: str) -> dict[str, str]:
+    """The times in a Describe answer; `kind` is Training or Processing."""
+    ended = now().isoformat()
+    return {"CreationTime": started, f"{kind}StartTime": started, f"{kind}EndTime": ended, "LastModifiedTime": ended}
+
+
+def _values(line: str, metrics: Mapping[str, re.Pattern[str]]) -> dict[str, float]:
+    values = {}
+    for name, pattern in metrics.items():
+        match = pattern.search(line)
+        # A group that took no part in the match, or text that is no number, is no value.
+        with contextlib.suppress(TypeError, ValueError):
+            if match and math.isfinite(value := float(match[1])):  # AWS's metrics take no NaN either
+                values[name] = value
+    return values
+
+
+def _reason(job: Job, nodes: list[Node], outcome: Outcome) -> str:
+    """Why the job failed: what it wrote as its reason; of several, the first written is the cause of the others."""
+    written = []
+    for node in range(len(nodes)):
+        for name in _FAILURE_FILES:
+            file = job.root(node) / name
+            if file.is_file() and (text := file.read_text(encoding="utf-8", errors="replace").strip()):
+                written.append((file.stat().st_mtime_ns, text))
+    if written:
+        return min(written)[1]
+    code = outcome.codes[outcome.first_failed or 0]
+    node = f"node {nodes[outcome.first_failed or 0].host}: " if len(nodes) > 1 else ""
+    return f"{node}{_ended(code)}" + "".join(f": {line}" for line in last_lines(job.log, 1))
+
+
+def _ended(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+    return f"ended by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")

@@ -1,0 +1,143 @@
+"""What a container finds on AWS, given to a plain process: its /opt/ml tree, command line, environment and hosts.
+
+A step's code takes the root of its tree from OPT_ML; strings that are or start with `/opt/ml/` in the entrypoint, the
+arguments and the environment are rewritten to the job's own root. Limits: the process sees this machine's files and
+Python; only its environment is made to order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.local.jobs.engine import EngineName, Group, Request
+from pipeline.local.jobs.nodes import Node
+from pipeline.local.plan import spark
+from pipeline.local.plan.expressions import to_text
+from pipeline.local.plan.support import ML_ROOT
+from steps.shared import secrets
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+INTERFACE = "lo" if sys.platform == "linux" else "lo0"
+_PYTHON = ("python3", "python")
+
+# What a job inherits from this shell: what it takes to find programs, files, proxies, GPUs and downloaded models. Cloud
+# credentials and everything else stay out, so that a job cannot come to depend on what the container will not have.
+_INHERITED = {
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "XDG_CACHE_HOME", "LD_LIBRARY_PATH",
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "TORCH_HOME", "TRITON_CACHE_DIR",
+    *secrets.NAMES,  # in place of AWS's: a local run asks nobody
+}  # fmt: skip
+_INHERITED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "HF_")
+
+
+class Processes:
+    """Implements engines.Engine: every node is a process of this machine."""
+
+    name: EngineName = "processes"
+
+    @contextlib.contextmanager
+    def group(self, job_name: str, nodes: int, isolated: bool) -> Iterator[Group]:
+        """Loopback addresses as names. A process keeps this machine's network, isolated or not."""
+        yield Group(hosts(nodes), INTERFACE, isolated)
+
+    def root(self, ml: Path) -> Path:
+        return ml
+
+    def node(self, job_name: str, ml: Path, group: Group, host: str, request: Request, repository: Path) -> Node:
+        for path, folder in request.shared.items():
+            folder.mkdir(parents=True, exist_ok=True)
+            link = local_path(path, ml)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(folder, target_is_directory=True)
+        words = command(request.entrypoint, request.arguments, ml)
+        return Node(host, words, environment(request.environment, request.platform, ml, repository))
+
+
+def localize(text: Any, ml: Path) -> str:
+    """A string of the request as the process should see it."""
+    text = to_text(text)
+    return f"{ml}{text[len(ML_ROOT) :]}" if text == ML_ROOT or text.startswith(f"{ML_ROOT}/") else text
+
+
+def local_path(path: str, ml: Path) -> Path:
+    """A LocalPath of the request, below the job's own root."""
+    return ml / Path(path).relative_to(ML_ROOT)
+
+
+def command(entrypoint: Sequence[Any], arguments: Sequence[Any], ml: Path) -> list[str]:
+    """The command line, with this Python, and this machine's Spark, in place of the image's."""
+    words = [localize(word, ml) for word in entrypoint]
+    if words[0] in _PYTHON:
+        words[0] = sys.executable
+    if spark.SUBMIT in words:
+        at = words.index(spark.SUBMIT)
+        words[at : at + 1] = spark.submit()
+    return [*words, *(localize(word, ml) for word in arguments)]
+
+
+def environment(request: Mapping[str, Any], platform: Mapping[str, str], ml: Path, repository: Path) -> dict[str, str]:
+    """What the process inherits, then what the platform sets, then the step's own Environment."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() in _INHERITED or name.startswith(_INHERITED_PREFIXES)
+    }
+    own = {name: localize(value, ml) for name, value in request.items() if not name.endswith(secrets.SUFFIX)}
+    return {
+        **inherited,
+        "PYTHONUNBUFFERED": "1",  # else the log and the progress lag behind by a buffer
+        "PYTHONPATH": str(repository),
+        **platform,
+        **own,
+        "OPT_ML": str(ml),
+    }
+
+
+def unset_secrets(request: Mapping[str, Any]) -> list[str]:
+    """The variables whose secrets a job would get on AWS and that this shell has no value for."""
+    named = [name.removesuffix(secrets.SUFFIX) for name in request if name.endswith(secrets.SUFFIX)]
+    return [name for name in named if name not in os.environ]
+
+
+def hosts(count: int) -> list[str]:
+    """Names for the nodes: loopback addresses, which resolve anywhere, so that nodes really find each other."""
+    return [f"127.0.0.{number}" for number in range(1, count + 1)]
+
+
+def resource_config(group: Group, current: str, instance_type: str) -> dict[str, Any]:
+    """resourceconfig.json of one node."""
+    instances = {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": group.hosts}
+    return {
+        "current_host": current,
+        "current_instance_type": instance_type,
+        "current_group_name": "homogeneousCluster",
+        "hosts": group.hosts,
+        "instance_groups": [instances],
+        "network_interface_name": group.interface,
+    }
+
+
+def gpus() -> list[str]:
+    """The GPUs of this machine that a job may use, as CUDA_VISIBLE_DEVICES names them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [device.strip() for device in visible.split(",") if device.strip() not in ("", "-1")]
+    query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return answer.stdout.split()
+
+
+def shares(devices: list[str], nodes: int) -> list[list[str]]:
+    """Each node's GPUs. Two nodes never share one: NCCL refuses that, so too few GPUs means none for anyone."""
+    each = len(devices) // nodes
+    return [devices[each * node : each * (node + 1)] for node in range(nodes)]

@@ -1,0 +1,1 @@
+"""A rendered definition as steps in running order: references, conditions, and what is supported."""

@@ -1,0 +1,224 @@
+"""The definition's expression language: Get, Std:Join and Std:JsonGet, wherever they stand in a step's arguments.
+
+What an expression may refer to is a `Scope`; `references` finds the steps it needs without evaluating it. Limits: an
+unknown function or reference is an error and never an empty string.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.errors import UserError, did_you_mean
+from pipeline.local.state.store import Store
+
+FUNCTIONS = ("Get", "Std:Join", "Std:JsonGet")
+
+# The members by which AWS names a list's items in a Describe answer: Outputs['train'], FinalMetricDataList['loss'].
+_ITEM_NAMES = ("OutputName", "MetricName", "InputName", "ChannelName", "PropertyFileName", "Name", "Key")
+_TOKEN = re.compile(r"""\.?([^.\[\]]+)|\[(\d+)\]|\['([^']*)'\]|\["([^"]*)"\]""")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What expressions can see while an execution runs."""
+
+    parameters: Mapping[str, Any]
+    execution: Mapping[str, Any]
+    store: Store
+    steps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # properties of the steps that succeeded
+    property_files: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)  # by step, then name
+
+
+def function_of(value: Any) -> str | None:
+    """The function's name when a value is an expression, else None."""
+    if isinstance(value, dict) and len(value) == 1:
+        (name,) = value
+        if name == "Get" or name.startswith("Std:"):
+            return name
+    return None
+
+
+def expressions(value: Any) -> Iterator[dict[str, Any]]:
+    """Every expression in a value, outermost first."""
+    if function_of(value):
+        yield value
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from expressions(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from expressions(item)
+
+
+def paths(value: Any) -> Iterator[str]:
+    """The path of every Get in a value, those inside other functions too."""
+    for expression in expressions(value):
+        if function_of(expression) == "Get":
+            yield expression["Get"]
+
+
+def references(value: Any) -> set[str]:
+    """The names of the steps that a value refers to."""
+    return {step_of(path) for path in paths(value) if path.startswith("Steps.")}
+
+
+def step_of(path: str) -> str:
+    """`Train` of `Steps.Train.ModelArtifacts.S3ModelArtifacts`."""
+    return re.split(r"[.\[]", path, maxsplit=2)[1]
+
+
+def property_file_of(path: str) -> tuple[str, str] | None:
+    """(step, name) of `Steps.Gate.PropertyFiles.gate`, None for any other path."""
+    parts = path.split(".", 3)
+    return (parts[1], parts[3]) if len(parts) == 4 and parts[2] == "PropertyFiles" else None
+
+
+def evaluate(value: Any, scope: Scope, where: str) -> Any:
+    """The value with every expression replaced by what it stands for; `where` names the step in an error.
+
+    Raises:
+        UserError: a reference to something that is not there, or an unknown function.
+    """
+    name = function_of(value)
+    if name == "Get":
+        return _get(value["Get"], scope, where)
+    if name == "Std:Join":
+        parts = [evaluate(part, scope, where) for part in value[name]["Values"]]
+        return str(value[name].get("On", "")).join(_joinable(part, value, where) for part in parts)
+    if name == "Std:JsonGet":
+        return _json_get(value, scope, where)
+    if name:
+        raise _error(where, value, f"unknown function; known are {', '.join(FUNCTIONS)}")
+    if isinstance(value, dict):
+        return {key: evaluate(item, scope, where) for key, item in value.items()}
+    if isinstance(value, list):
+        return [evaluate(item, scope, where) for item in value]
+    return value
+
+
+def evaluate_known(value: Any, scope: Scope, where: str) -> Any:
+    """As `evaluate`, but what depends on a step stays an expression: what can be known before anything runs."""
+    if function_of(value):
+        later = references(value) or any(function_of(part) == "Std:JsonGet" for part in expressions(value))
+        return value if later else evaluate(value, scope, where)
+    if isinstance(value, dict):
+        return {key: evaluate_known(item, scope, where) for key, item in value.items()}
+    if isinstance(value, list):
+        return [evaluate_known(item, scope, where) for item in value]
+    return value
+
+
+def to_text(value: Any) -> str:
+    """How a value looks inside a string: as in JSON, strings bare."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def lookup(data: Any, path: str) -> Any:
+    """Follow `a.b['c'][0]` into nested data; an item of a list also answers to its name.
+
+    Raises:
+        KeyError: with a message that says which part is missing and what there is instead.
+    """
+    position = 0
+    while position < len(path):
+        token = _TOKEN.match(path, position)
+        if token is None:
+            raise KeyError(f"{path!r} is not a path such as a.b['c'][0]")
+        name, index, single, double = token.groups()
+        key = next((part for part in (name, single, double) if part is not None), None)
+        data = _item(data, key if index is None else int(index))
+        position = token.end()
+    return data
+
+
+def _item(data: Any, key: str | int) -> Any:
+    if isinstance(data, list):
+        if isinstance(key, int) and key < len(data):
+            return data[key]
+        named = [item for item in data if isinstance(item, dict)]
+        for item in named:
+            if any(item.get(member) == key for member in _ITEM_NAMES):
+                return item
+        names = [next((item[m] for m in _ITEM_NAMES if m in item), "?") for item in named]
+        raise KeyError(f"no item {key!r} in a list of {len(data)}{_there_is(names)}")
+    if isinstance(data, dict):
+        # [0] of an object is its member "0": JSON has no other keys than strings.
+        if str(key) in data:
+            return data[str(key)]
+        raise KeyError(f"no {str(key)!r}{did_you_mean(str(key), data) or _there_is(list(data))}")
+    raise KeyError(f"no {key!r} inside {json.dumps(data)}")
+
+
+def _there_is(names: list[str]) -> str:
+    return f"; there is {', '.join(names)}" if names else ""
+
+
+def _get(path: str, scope: Scope, where: str) -> Any:
+    root, _, rest = path.partition(".")
+    try:
+        if root == "Parameters":
+            return _member(scope.parameters, rest, "parameter")
+        if root == "Execution":
+            return _member(scope.execution, rest, "execution variable")
+        if root == "Steps" and property_file_of(path):
+            raise KeyError("a property file is read with Std:JsonGet")
+        if root == "Steps":
+            step = step_of(path)
+            if step not in scope.steps:
+                raise KeyError(f"step {step} has not succeeded")
+            return lookup(scope.steps[step], rest[len(step) :])
+        raise KeyError("must start with Parameters., Execution. or Steps.")
+    except KeyError as error:
+        raise _error(where, {"Get": path}, error.args[0]) from None
+
+
+def _member(known: Mapping[str, Any], name: str, what: str) -> Any:
+    if name not in known:
+        raise KeyError(f"no such {what}{did_you_mean(name, known) or _there_is(list(known))}")
+    return known[name]
+
+
+def _joinable(part: Any, expression: dict[str, Any], where: str) -> str:
+    if isinstance(part, dict | list) or part is None:
+        raise _error(where, expression, f"cannot join {json.dumps(part)}; only strings, numbers and booleans")
+    return to_text(part)
+
+
+def _json_get(expression: dict[str, Any], scope: Scope, where: str) -> Any:
+    request = expression["Std:JsonGet"]
+    try:
+        uri = _json_uri(request, scope, where)
+        file = scope.store.path(uri)
+        if not file.is_file():
+            raise KeyError(f"{uri} was not written (looked for {file})")
+        path = request.get("Path", "").removeprefix("$").removeprefix(".")
+        found = lookup(json.loads(file.read_text(encoding="utf-8")), path)
+    except KeyError as error:
+        raise _error(where, expression, error.args[0]) from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise _error(where, expression, f"{uri} is not valid JSON: {error}") from None
+    if isinstance(found, dict | list) or found is None:
+        raise _error(where, expression, f"is {json.dumps(found)[:80]}; must be a string, number or boolean")
+    return found
+
+
+def _json_uri(request: Mapping[str, Any], scope: Scope, where: str) -> str:
+    if "S3Uri" in request:
+        return evaluate(request["S3Uri"], scope, where)
+    target = property_file_of(request["PropertyFile"]["Get"])
+    if target is None:
+        raise KeyError("must name a property file as Steps.<step>.PropertyFiles.<name>")
+    step, name = target
+    if step not in scope.steps:
+        raise KeyError(f"step {step} has not succeeded")
+    file = _member(scope.property_files.get(step, {}), name, f"property file of step {step}")
+    output = lookup(scope.steps[step], f"ProcessingOutputConfig.Outputs['{file['OutputName']}'].S3Output.S3Uri")
+    return f"{output.rstrip('/')}/{file['FilePath']}"
+
+
+def _error(where: str, expression: dict[str, Any], reason: str) -> UserError:
+    return UserError(f"{where}: {json.dumps(expression)}: {reason}")

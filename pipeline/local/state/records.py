@@ -1,0 +1,259 @@
+"""Records of executions: what ran, how it stands, what came of it. One folder each, ROOT/executions/ID.
+
+Only the process that runs an execution writes its record, and holds its lock while it runs; everyone else reads. A lock
+ends with its process, whatever ended it: that is how a reader tells a running execution from one whose process died.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import string
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from pipeline.errors import UserError, did_you_mean
+from pipeline.files import write_json, write_text
+from pipeline.local.jobs.engine import EngineName
+
+ACCOUNT = "arn:aws:sagemaker:local:000000000000"
+MLFLOW = "mlflow.db"
+DIED = "the process that ran it is gone (killed, or the machine restarted)"
+START_SECONDS = 60  # a created execution that nobody began to run after this long is not going to start
+
+ExecutionStatus = Literal["Executing", "Stopping", "Stopped", "Failed", "Succeeded"]
+StepStatus = Literal["Pending", "Starting", "Executing", "Stopped", "Failed", "Succeeded", "Skipped"]
+
+
+class StepRecord(BaseModel):
+    """One step. Pending: not reached. Skipped: in the branch not taken, or it needed a step that was."""
+
+    name: str
+    type: str
+    status: StepStatus = "Pending"
+    started: datetime | None = None
+    ended: datetime | None = None
+    attempts: int = 0
+    cached: bool = False  # its result is an earlier execution's
+    failure_reason: str | None = None
+    log: str | None = None  # the job's log; a cached step's is that of the job that once ran
+    metrics: dict[str, float] = Field(default_factory=dict)  # the last value of each, while it runs too
+    properties: dict[str, Any] = Field(default_factory=dict)  # as AWS's Describe answer has them
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, or has taken so far; None when it has not begun."""
+        return None if self.started is None else ((self.ended or now()) - self.started).total_seconds()
+
+
+class Execution(BaseModel):
+    """One execution, its steps in running order."""
+
+    id: str
+    pipeline_name: str
+    display_name: str | None = None
+    parameters: dict[str, str | int | float | bool]
+    engine: EngineName = "processes"
+    status: ExecutionStatus = "Executing"
+    failure_reason: str | None = None
+    created: datetime
+    ended: datetime | None = None
+    pid: int | None = None  # of the process that runs it, or ran it last
+    steps: list[StepRecord]
+
+    @property
+    def arn(self) -> str:
+        """As AWS names an execution."""
+        return f"{self.pipeline_arn}/execution/{self.id}"
+
+    @property
+    def pipeline_arn(self) -> str:
+        """As AWS names a pipeline."""
+        return f"{ACCOUNT}:pipeline/{self.pipeline_name}"
+
+    def step(self, name: str) -> StepRecord:
+        """A step by its name.
+
+        Raises:
+            UserError: there is none of that name.
+        """
+        for step in self.steps:
+            if step.name == name:
+                return step
+        names = [step.name for step in self.steps]
+        hint = did_you_mean(name, names) or f"; there are {', '.join(names)}"
+        raise UserError(f"execution {self.id} has no step {name}{hint}")
+
+
+def now() -> datetime:
+    """The current time, with its zone."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """12 lowercase letters and digits, as AWS makes them."""
+    return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(12))
+
+
+def folder(root: Path, execution_id: str) -> Path:
+    """The folder of an execution."""
+    return root.resolve() / "executions" / execution_id
+
+
+def job_folder(root: Path, execution_id: str, step: str) -> Path:
+    """The folder of a step's job: log.txt, request.json, and the job's own tree while it lives or after it failed."""
+    return folder(root, execution_id) / "jobs" / step
+
+
+def mlflow_uri(root: Path) -> str:
+    """Where trainings are tracked whose recipe names no MLflow."""
+    return f"sqlite:///{root.resolve()}/{MLFLOW}"
+
+
+def create(root: Path, execution: Execution, definition: dict[str, Any]) -> None:
+    """Write a new execution with the definition that it will run, all at once."""
+    beside = folder(root, f".{execution.id}")
+    final = folder(root, execution.id)
+    try:
+        write_json(beside / "definition.json", definition)
+        write_text(beside / "execution.json", execution.model_dump_json(indent=2) + "\n")
+        os.rename(beside, final)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+
+
+def save(root: Path, execution: Execution) -> None:
+    """Write the record; for the process that holds the lock."""
+    write_text(folder(root, execution.id) / "execution.json", execution.model_dump_json(indent=2) + "\n")
+
+
+def load(root: Path, execution_id: str) -> Execution:
+    """An execution as it stands, one whose process died included: that one is Failed.
+
+    Raises:
+        UserError: there is no such execution.
+    """
+    running = is_running(root, execution_id)  # before reading: whoever ends in between has written its last word
+    execution = read(root, execution_id)
+    if execution.status not in ("Executing", "Stopping") or running:
+        return execution
+    waiting = execution.pid is None and (now() - execution.created).total_seconds() < START_SECONDS
+    return execution if waiting else _buried(execution)
+
+
+def read(root: Path, execution_id: str) -> Execution:
+    """The record as it was last written, whether or not its process still lives.
+
+    Raises:
+        UserError: there is no such execution.
+    """
+    try:
+        text = (folder(root, execution_id) / "execution.json").read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        known = _ids(root)
+        there = f"; the newest is {known[0]}" if known else "; there are none yet"
+        hint = did_you_mean(execution_id, known) or there
+        raise UserError(f"{root}: there is no execution {execution_id!r}{hint}") from None
+    return Execution.model_validate_json(text)
+
+
+def load_definition(root: Path, execution_id: str) -> dict[str, Any]:
+    """The definition that an execution runs: the one it was created with, whatever has changed since."""
+    return json.loads((folder(root, execution_id) / "definition.json").read_text(encoding="utf-8"))
+
+
+def load_all(root: Path) -> list[Execution]:
+    """Every execution, newest first."""
+    return [load(root, execution_id) for execution_id in _ids(root)]
+
+
+def newest(root: Path) -> Execution:
+    """The execution created last.
+
+    Raises:
+        UserError: there is none.
+    """
+    ids = _ids(root)
+    if not ids:
+        raise UserError(f"{root}: there are no executions yet")
+    return load(root, ids[0])
+
+
+@contextlib.contextmanager
+def running(root: Path, execution_id: str) -> Iterator[None]:
+    """Hold an execution's lock: for the one process that runs it.
+
+    Raises:
+        UserError: another process runs it.
+    """
+    with open(_lock(root, execution_id), "w") as lock:
+        for _ in range(20):  # a reader holds the lock for an instant while it looks
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            time.sleep(0.05)
+        else:
+            pid = read(root, execution_id).pid
+            raise UserError(f"execution {execution_id} is already running, in process {pid}")
+        yield
+
+
+def is_running(root: Path, execution_id: str) -> bool:
+    """Whether a living process runs it."""
+    try:
+        with open(_lock(root, execution_id)) as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def stop(root: Path, execution_id: str) -> None:
+    """Ask the process that runs an execution to end its job and mark it Stopped; does not wait for that.
+
+    Raises:
+        UserError: it is not running.
+    """
+    execution = load(root, execution_id)
+    if execution.pid is None or not is_running(root, execution_id):
+        raise UserError(f"execution {execution_id} is not running, it is {execution.status}")
+    os.kill(execution.pid, signal.SIGTERM)
+
+
+def _lock(root: Path, execution_id: str) -> Path:
+    return folder(root, execution_id) / "lock"
+
+
+def _ids(root: Path) -> list[str]:
+    home = root.resolve() / "executions"
+    found = [path.parent for path in home.glob("[!.]*/execution.json")]
+    # definition.json is written once, at creation: its time is the execution's age without reading the record.
+    return [path.name for path in sorted(found, key=lambda path: _created(path), reverse=True)]
+
+
+def _created(path: Path) -> tuple[int, str]:
+    return (path / "definition.json").stat().st_mtime_ns, path.name
+
+
+def _buried(execution: Execution) -> Execution:
+    execution.status = "Failed"
+    execution.failure_reason = DIED
+    execution.ended = execution.created
+    for step in execution.steps:
+        if step.status in ("Starting", "Executing"):
+            step.status, step.failure_reason, step.ended = "Failed", DIED, step.started
+        execution.ended = max(filter(None, (execution.ended, step.ended)))
+    return execution

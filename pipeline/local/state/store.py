@@ -1,0 +1,178 @@
+"""S3 on a folder: `s3://bucket/key` is ROOT/s3/bucket/key.
+
+Listing by prefix is S3's: a prefix without a trailing `/` also matches its siblings (`run-1` takes `run-10`), because a
+definition that suffers from that on AWS must suffer from it here. Limits: an object and a "folder" cannot share a name
+(`a` and `a/b`), no versions, no metadata, one machine.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+from pipeline.errors import UserError
+from pipeline.settings.content import input_files, relative_files
+
+_NO_COPY_RANGE = (  # from one file system to another, or one that cannot
+    errno.EXDEV,
+    errno.EINVAL,
+    errno.ENOSYS,
+    errno.EOPNOTSUPP,
+    errno.EPERM,
+)
+
+
+class Store:
+    """The objects of one local root. Every object appears whole: written in `staging`, then renamed."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root.resolve() / "s3"
+        self._staging = root.resolve() / "staging"
+
+    def path(self, uri: str) -> Path:
+        """Where an object, or the folder of a prefix, lies on disk.
+
+        Raises:
+            UserError: not an S3 URI, or a key that leaves its bucket.
+        """
+        bucket, key = split_uri(uri)
+        return self.folder / bucket / key
+
+    def objects(self, uri: str) -> list[tuple[str, Path]]:
+        """(name below the prefix, file) of every object whose key starts with the URI's key, in the order of keys."""
+        bucket, key = split_uri(uri)
+        exact = self.folder / bucket / key
+        if key and not key.endswith("/") and exact.is_file():
+            return [(exact.name, exact), *self._below(bucket, key, without=exact)]
+        return self._below(bucket, key)
+
+    def exists(self, uri: str) -> bool:
+        """Whether there is an object of that key, or any object below that prefix."""
+        return bool(self.objects(uri))
+
+    def upload(self, source: Path, uri: str) -> None:
+        """Copy a file to that key, or a folder's files below that prefix. The source stays untouched.
+
+        A folder that is new to the store appears whole: a key that exists is a key whose content is complete.
+        """
+        files = input_files(source)
+        final = self.path(uri)
+        if source.is_file() or final.exists():
+            for name, file in files.items():
+                self._put(file, self._target(uri, name, source), move=False)
+            return
+        beside = self._staging / uuid.uuid4().hex
+        try:
+            for name, file in files.items():
+                _copy(file, beside / name)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(beside, final)
+        except OSError:
+            if not final.exists():  # otherwise another process stored the same content first
+                raise
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+    def take(self, source: Path, uri: str) -> None:
+        """As `upload`, for what a job leaves behind: the files move, so that a large model needs its space once."""
+        home = source.resolve()
+        files = {source.name: source} if source.is_file() else relative_files(source)
+        for name, file in files.items():
+            own = file.resolve().is_relative_to(home)  # what a link points to elsewhere is not the job's to move
+            self._put(file, self._target(uri, name, source), move=own and not file.is_symlink())
+
+    def download(self, uri: str, folder: Path) -> int:
+        """Place every object of the prefix below a folder, and say how many there were.
+
+        Raises:
+            UserError: nothing matches.
+        """
+        objects = self.objects(uri)
+        if not objects:
+            raise UserError(f"{uri}: nothing there (looked in {self.path(uri)})")
+        for name, file in objects:
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _place(file, target)
+        return len(objects)
+
+    def _below(self, bucket: str, key: str, without: Path | None = None) -> list[tuple[str, Path]]:
+        parent, _, start = key.rpartition("/")
+        base = self.folder / bucket / parent
+        if not base.is_dir():
+            return []
+        found = []
+        for child in base.iterdir():
+            if child.name.startswith(start) and child != without:
+                found += [child] if child.is_file() else relative_files(child).values()
+        relative = sorted(path.relative_to(base).as_posix() for path in found)
+        return [(name[len(start) :].lstrip("/"), base / name) for name in relative]
+
+    def _target(self, uri: str, name: str, source: Path) -> Path:
+        return self.path(uri if source.is_file() else f"{uri.rstrip('/')}/{name}")
+
+    def _put(self, file: Path, target: Path, *, move: bool) -> None:
+        if target.is_dir():
+            raise UserError(f"{target}: a folder of objects lies where the object {file.name} should go")
+        beside = self._staging / uuid.uuid4().hex
+        if move:
+            beside = file
+        else:
+            _copy(file, beside)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.chmod(beside, 0o444)  # an object is replaced, never modified
+            os.replace(beside, target)
+        except OSError as error:
+            raise UserError(f"{target}: cannot store the object: {error.strerror}") from error
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """(bucket, key) of an S3 URI.
+
+    Raises:
+        UserError: not an S3 URI, or a key that would leave its bucket (`..`).
+    """
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket:
+        raise UserError(f"{uri}: not an S3 URI; it must look like s3://bucket/key")
+    if bucket in (".", "..") or ".." in key.split("/") or "\0" in uri:
+        raise UserError(f"{uri}: '..' is not allowed, it would leave the bucket")
+    return bucket, key
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file; where the file system can, the copy shares the source's blocks until one of them is changed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(source, "rb") as read, open(target, "wb") as write:
+        left = os.fstat(read.fileno()).st_size
+        try:
+            while left and (copied := os.copy_file_range(read.fileno(), write.fileno(), left)):
+                left -= copied
+        except AttributeError:  # only Linux has it
+            pass
+        except OSError as error:
+            if error.errno not in _NO_COPY_RANGE:
+                raise
+    if left:
+        shutil.copyfile(source, target)
+
+
+def _place(source: Path, target: Path) -> None:
+    """Give a job an object of the store that it may read and cannot spoil.
+
+    A hard link costs nothing, however large the model, but shares the bytes: a job that opened its input for writing
+    would rewrite the store. The link is therefore read-only, which holds against everyone but root: root gets a copy.
+    """
+    if os.geteuid() != 0:
+        try:
+            os.chmod(source, 0o444)
+            os.link(source, target)
+            return
+        except OSError:
+            pass  # another file system, or one without links
+    _copy(source, target)

@@ -1,0 +1,1 @@
+"""The pipeline's parameters: declared, checked values of one start, and those of past executions."""

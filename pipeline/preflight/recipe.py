@@ -1,0 +1,121 @@
+"""The preflight of recipes and workflows: finds the model's config, names the machine, asks `steps/train/preflight`.
+
+Contacts nobody: a hub model's config is read only where a local file is named. What is drawn from it is for
+`preflight_table`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.parameters.declared import training_arguments
+from pipeline.settings.assets import Asset
+from pipeline.settings.workflow import ROOT, Workflow
+from steps.shared import typed_yaml
+from steps.shared.contract import StepError
+from steps.shared.hub import is_hub_name
+from steps.train.arguments import TrainArguments
+from steps.train.model import initial_adapter
+from steps.train.model import shape as model_shape
+from steps.train.model.shape import ModelShape, UnknownModel
+from steps.train.preflight import conflicts
+from steps.train.preflight.conflicts import Problem
+from steps.train.preflight.instances import find
+from steps.train.preflight.preflight import Machine, Preflight, on_instances, preflight
+
+
+def of_recipe(
+    recipe: TrainArguments, instance_type: str | None, instance_count: int, model_config: Path | None, rows: int | None
+) -> Preflight:
+    """The preflight of a recipe on a number of instances, or on nothing in particular."""
+    return _judge(recipe, on_instances(instance_type, instance_count), model_config, rows)
+
+
+def of_workflow(workflow: Workflow, model_config: Path | None, rows: int | None) -> Preflight:
+    """The preflight of a workflow's Train step."""
+    train = workflow.settings.train
+    each = None if train.processes_per_node == "auto" else train.processes_per_node
+    machine = on_instances(train.instance_type, train.instance_count, each)
+    result = _judge(workflow.recipe, machine, model_config, rows, made_by=workflow.settings.make_model)
+    adapter = [
+        Problem("train.initial_adapter", text) for text in initial_adapter_problems(workflow, {}, workflow.assets)
+    ]
+    return replace(result, problems=[*_processes(train.instance_type, each), *adapter, *result.problems])
+
+
+def initial_adapter_problems(workflow: Workflow, values: Mapping[str, str], assets: Sequence[Asset]) -> list[str]:
+    """Why training could not continue from the adapter of these parameter values; nothing of one that lies in S3.
+
+    Its values are looked at by the training job, which also compares it with a model that is not at hand here.
+    """
+    paths = {asset.uri: asset.path for asset in assets}
+    folder = paths.get(values.get("InitialAdapterUri", workflow.initial_adapter_uri))
+    if folder is None:
+        return []
+    arguments = training_arguments(workflow, values)
+    model = values.get("ModelUri", workflow.model_uri) or arguments.model_id
+    try:
+        shape, _ = shape_at_hand(str(paths.get(model, model)))
+        return initial_adapter.problems(folder, arguments, shape)
+    except StepError as error:
+        return [str(error)]
+
+
+def _judge(
+    recipe: TrainArguments, machine: Machine, model_config: Path | None, rows: int | None, made_by: str | None = None
+) -> Preflight:
+    shape, unknown = shape_at_hand(recipe.model_id, model_config, made_by)
+    result = preflight(recipe, machine, shape, unknown=unknown, rows=rows)
+    return replace(result, problems=[*result.problems, *conflicts.serving_problems(recipe, shape)])
+
+
+def _processes(instance_type: str, each: int | None) -> list[Problem]:
+    """Two processes cannot share a GPU: NCCL refuses it."""
+    instance = find(instance_type)
+    if each is None or instance is None or not instance.gpus or each <= instance.gpus:
+        return []
+    return [
+        Problem(
+            "train.processes_per_node", f"{each} is above the {instance.gpus} GPU(s) of {instance_type}; write auto"
+        )
+    ]
+
+
+def worded(problems: Sequence[Problem], recipe: Path, *, named: bool = False) -> list[str]:
+    """The problems as text, those of a recipe's key with its line; `named`: and with the recipe's path before it."""
+    lines = typed_yaml.key_lines(recipe)
+    prefix = f"{recipe}: " if named else ""
+    return [
+        f"{prefix}{typed_yaml.placed(str(problem), lines.get(problem.key))}"
+        if problem.key in TrainArguments.model_fields
+        else str(problem)
+        for problem in problems
+    ]
+
+
+def shape_at_hand(
+    model_id: str, model_config: Path | None = None, made_by: str | None = None
+) -> tuple[ModelShape | None, str | None]:
+    """The model's shape, or why it is not known here.
+
+    Raises:
+        StepError: the named config.json is missing or not JSON.
+    """
+    try:
+        if model_config is not None:
+            return model_shape.read(model_config), None
+        for folder in (Path(model_id), ROOT / model_id):
+            if (folder / "config.json").is_file():
+                return model_shape.read(folder), None
+    except UnknownModel as error:
+        return None, str(error)
+    if made_by:
+        return None, f"{model_id} is made when an execution starts (make_model: {made_by})"
+    where = (
+        "lies in S3" if model_id.startswith("s3://") else "is a hub name" if is_hub_name(model_id) else "is no folder"
+    )
+    return None, (
+        f"{model_id} {where} and its config.json is not at hand; copy that one file and name it: --model-config FILE"
+    )

@@ -1,0 +1,1 @@
+"""`configs/*.yaml` as typed settings, and the local files that they name."""

@@ -1,0 +1,65 @@
+"""The files of an input, and their content-addressed key: the same content, the same key, wherever it lies."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from pipeline.errors import UserError
+from steps.shared.contract import sha256
+
+KEY_LENGTH = 16  # hex digits: 64 bits keep accidental collisions out of reach for any number of uploads
+
+
+def content_key(path: Path) -> str:
+    """A hash over the content of a file, or over the relative names and contents of a folder's input files.
+
+    Raises:
+        UserError: nothing is there, or an empty folder.
+    """
+    digest = hashlib.sha256()
+    for name, file in input_files(path).items():
+        digest.update(f"{len(name)}:{name}:{sha256(file)}\n".encode())
+    return digest.hexdigest()[:KEY_LENGTH]
+
+
+def input_files(path: Path) -> dict[str, Path]:
+    """What an upload of `path` takes along, by relative name: the file itself, or a folder's files without hidden ones.
+
+    Links are followed: hub caches keep a model as links to blobs.
+
+    Raises:
+        UserError: nothing is there, or an empty folder.
+    """
+    if path.is_file():
+        return {path.name: path}
+    if not path.is_dir():
+        raise UserError(f"{path}: no such file or folder")
+    found = {name: file for name, file in relative_files(path).items() if not _is_aside(name)}
+    if not found:
+        raise UserError(f"{path}: an empty folder, there is nothing to use as input")
+    return found
+
+
+def relative_files(folder: Path) -> dict[str, Path]:
+    """Every file below a folder by its relative name, in the order of names; links are followed."""
+    return {name: folder / name for name in sorted(_names(folder))}
+
+
+def _is_aside(name: str) -> bool:
+    """Hidden files and Python's caches lie beside an input and are not part of it."""
+    return any(part.startswith(".") or part == "__pycache__" for part in name.split("/"))
+
+
+def _names(path: Path) -> Iterator[str]:
+    seen = set()
+    for folder, folders, files in os.walk(path, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link to a parent folder would never end
+            folders.clear()
+            continue
+        seen.add(real)
+        for name in files:
+            yield PurePosixPath(os.path.relpath(os.path.join(folder, name), path)).as_posix()

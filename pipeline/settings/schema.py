@@ -1,0 +1,221 @@
+"""The types of `configs/*.yaml`: the workflow's sections and the account, with the rules for each value.
+
+What several files must agree on, and whether what they name exists, is for `settings`; a recipe's arguments are
+`steps/train`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from pipeline.settings.security import Security
+
+InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$", description="SageMaker instance type.")]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Hours = Annotated[float, Field(gt=0, le=28 * 24, description="Longest run; the job is stopped after it.")]
+VolumeGb = Annotated[int, Field(ge=1, le=16384, description="EBS volume; ignored where the instance has NVMe.")]
+Layout = Literal[  # the names in steps/preprocess/layouts/formats.py, which imports what only containers have
+    "plain", "chat", "implicit-prompt", "ultrafeedback", "hh-rlhf", "sharegpt", "when2call", "openai", "converse",
+    "json-columns",
+]  # fmt: skip
+Column = Annotated[str | None, Field(min_length=1, max_length=200)]
+_TAG_TEXT = r"^[\w .:/=+@-]*$"
+TagKey = Annotated[str, Field(min_length=1, max_length=128, pattern=_TAG_TEXT)]
+TagValue = Annotated[str, Field(max_length=256, pattern=_TAG_TEXT)]
+Tags = Annotated[  # a resource has at most 50; the account's and the workflow's come together
+    dict[TagKey, TagValue],
+    Field(max_length=25, description="On the pipeline, its jobs and the model package group; a workflow's go first."),
+]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Images(Section):
+    """Container images, by URI; a digest is better than a tag, since step caching looks at this text alone."""
+
+    training: str = Field(min_length=1, max_length=255)
+    processing: str = Field(min_length=1, max_length=255)
+    inference: str = Field(min_length=1, max_length=255)
+    spark: str | None = Field(None, min_length=1, max_length=255, description="Only for preprocess.engine: spark.")
+
+
+ARN = r"^arn:aws[a-z-]*:{service}:[a-z0-9-]*:\d{{12}}:{name}$"
+
+
+class Automation(Section):
+    """What schedules and triggers stand on, as `bootstrap` prints it."""
+
+    schedule_group: str = Field(pattern=r"^[0-9a-zA-Z_.-]{1,64}$", description="EventBridge Scheduler's group.")
+    scheduler_role_arn: str = Field(pattern=ARN.format(service="iam", name="role/.+"), description="Starts pipelines.")
+    events_role_arn: str = Field(pattern=ARN.format(service="iam", name="role/.+"), description="Runs builds.")
+    dead_letter_queue_arn: str = Field(pattern=ARN.format(service="sqs", name=".+"), description="Failed starts.")
+    debounce_function_arn: str = Field(
+        pattern=ARN.format(service="lambda", name="function:.+"), description="Waits until uploads have ended."
+    )
+
+
+class Account(Section):
+    """Where the pipeline lives."""
+
+    account_id: str = Field(pattern=r"^\d{12}$", description="AWS account; credentials of another one are refused.")
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    role_arn: str = Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$", description="Execution role of all jobs.")
+    bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    prefix: str = Field("dpo", pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]*[A-Za-z0-9]$", description="Key prefix in it.")
+    images: Images
+    security: Security = Security()
+    automation: Automation | None = Field(None, description="Only for schedules and triggers.")
+    tags: Tags = {}
+    prices: str | None = Field(
+        None, description="Table of prices (YAML), beside this file; `check` and `start` use it."
+    )
+
+    @property
+    def inputs_uri(self) -> str:
+        """The prefix of all inputs that are uploaded, each under a content-addressed key."""
+        return f"s3://{self.bucket}/{self.prefix}/inputs"
+
+
+class Columns(Section):
+    """What the data's own names are for the fields that a layout expects."""
+
+    prompt: Column = None
+    chosen: Column = None
+    rejected: Column = None
+    tools: Column = None
+    system: Column = None
+    messages: Column = None
+    conversations: Column = None
+    chosen_response: Column = None
+    rejected_response: Column = None
+
+
+def _prefix(named: str | None) -> str | None:
+    if named and named.startswith("s3://") and not named.endswith("/"):
+        raise ValueError(f'{named}: must end in "/"; without it the prefix also takes in its siblings')
+    return named
+
+
+FolderOrPrefix = Annotated[str | None, AfterValidator(_prefix)]
+
+
+class Preprocess(Section):
+    engine: Literal["python", "spark"] = Field("python", description="spark: over several instances.")
+    instance_type: InstanceType = "ml.m5.xlarge"
+    instance_count: int = Field(1, ge=1, le=100, description="More than one only with spark.")
+    volume_gb: VolumeGb = 30
+    max_runtime_hours: Hours = 2
+    format: Layout | None = Field(None, description="Layout of all files; told from their rows without it.")
+    columns: Columns = Columns()
+    tool_calls: Literal["quarantine", "keep"] = Field("quarantine", description="Rows that call tools wrongly.")
+    near_duplicates: float | None = Field(None, ge=0.5, le=1, description="Similarity from which a prompt is left out.")
+    tokenizer: FolderOrPrefix = Field(None, description="S3 prefix, or a folder; lengths are then counted in tokens.")
+    max_tokens: int | None = Field(None, ge=1, description="Rows longer than this are quarantined.")
+    max_characters: int | None = Field(None, ge=1, description="The same without a tokenizer.")
+    validation_fraction: Fraction = Field(0.1, description="Share of prompts that is held out.")
+    validation_data: str | None = Field(None, description="Held-out data of the user's own, instead of a share.")
+    max_invalid_fraction: float = Field(0.1, ge=0, le=1, description="More invalid rows than this stop the run.")
+    baseline: FolderOrPrefix = Field(None, description="The report/ output of an earlier run, to compare with.")
+
+    @field_validator("instance_count")
+    @classmethod
+    def _several_instances_need_spark(cls, count: int, info: ValidationInfo) -> int:
+        if count > 1 and info.data.get("engine") == "python":
+            raise ValueError(f"{count} instances need engine: spark; the python engine runs on one")
+        return count
+
+    @field_validator("max_tokens")
+    @classmethod
+    def _tokens_need_a_tokenizer(cls, tokens: int | None, info: ValidationInfo) -> int | None:
+        if tokens is not None and "tokenizer" in info.data and info.data["tokenizer"] is None:
+            raise ValueError("needs a tokenizer; name its folder as tokenizer, or give max_characters instead")
+        return tokens
+
+
+class Train(Section):
+    instance_type: InstanceType
+    instance_count: int = Field(1, ge=1, le=64)
+    processes_per_node: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    volume_gb: VolumeGb = 100
+    max_runtime_hours: Hours = 24
+    initial_adapter: FolderOrPrefix = Field(
+        None, description="Earlier adapter that training continues from: an S3 prefix, or a folder."
+    )
+    spot: bool = Field(False, description="Managed spot training; checkpoints make interruptions cheap.")
+    spot_max_wait_hours: Hours = Field(48, description="Longest wait and run together; used with spot only.")
+    keep_alive_minutes: int | None = Field(
+        None, ge=1, le=60, description="Keep the instances warm, and paid, for the next run; not with spot."
+    )
+
+    @field_validator("keep_alive_minutes")
+    @classmethod
+    def _no_warm_pool_of_spot_instances(cls, minutes: int | None, info: ValidationInfo) -> int | None:
+        if minutes is not None and info.data.get("spot"):
+            raise ValueError("a warm pool cannot be of spot instances; leave out one of keep_alive_minutes and spot")
+        return minutes
+
+
+class Gate(Section):
+    instance_type: InstanceType = "ml.t3.medium"
+    reward_accuracy_threshold: float = Field(0.6, ge=0, le=1, description="Least held-out reward accuracy.")
+    champion_tolerance: float = Field(
+        0.02, ge=0, le=1, description="How far below the champion's reward accuracy on the same rows a model may be."
+    )
+
+
+class Merge(Section):
+    instance_type: InstanceType = "ml.m5.large"
+    volume_gb: VolumeGb = 100
+    max_runtime_hours: Hours = 6
+
+
+class Register(Section):
+    package_group: str = Field(
+        pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$", description="Model package group of all versions."
+    )
+    approval_status: Literal["PendingManualApproval", "Approved", "Rejected"] = Field(
+        "PendingManualApproval", description="Of a new version; default of the parameter ModelApprovalStatus."
+    )
+    inference_instance_types: list[InstanceType] = Field(
+        ["ml.g5.2xlarge"], min_length=1, description="What may serve a version; `deploy` takes the first."
+    )
+    tool_call_parser: str = Field(
+        "auto",
+        pattern=r"^[a-z0-9][a-z0-9_-]*$",
+        max_length=64,
+        description="vLLM's parser of tool calls; auto: by the name of the recipe's model, none where it is unknown; "
+        "none: calls stay in the text.",
+    )
+    max_model_len: int | None = Field(
+        None, ge=1, description="Tokens of a request with its answer when served; without it all that the model has."
+    )
+
+
+class Cache(Section):
+    enabled: bool = True
+    expire_after_days: int = Field(30, ge=1, description="Steps older than this run again.")
+
+
+class WorkflowFile(Section):
+    """One file `configs/NAME.yaml`."""
+
+    pipeline_name: str = Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,255}$")
+    description: str = Field("", max_length=3072)
+    account: str = Field("account.yaml", description="Account file, beside this one.")
+    recipe: str = Field(description="Recipe, relative to this file.")
+    data: str = Field(description="Default preference data: an S3 URI, or a file or folder relative to this file.")
+    make_model: str | None = Field(
+        None, description="Module that makes the recipe's model folder (`python -m MODULE --output FOLDER`)."
+    )
+    preprocess: Preprocess = Preprocess()
+    train: Train
+    gate: Gate = Gate()
+    merge: Merge = Merge()
+    register_model: Register = Field(alias="register")
+    cache: Cache = Cache()
+    max_parallel_steps: int | None = Field(None, ge=1, description="Steps of one execution that may run at once.")
+    tags: Tags = {}

@@ -1,0 +1,1 @@
+"""What the steps' definitions are made with: the scope, a Processing step, networks and keys."""

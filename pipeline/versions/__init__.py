@@ -1,0 +1,1 @@
+"""Registered model versions: listed, decided on, compared, and served by an endpoint."""

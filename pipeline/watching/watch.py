@@ -1,0 +1,169 @@
+"""Watching an execution until it has ended: step states, the running jobs' progress, and their logs as they come.
+
+`wait` asks and tells; what is asked is handed in, so that AWS's executions and this machine's are watched alike, and
+what is told is drawn by `watch_view`. A lost connection and throttling are outlasted: the execution runs without us.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.aws import errors as aws
+from pipeline.aws.executions import ENDED, ExecutionSummary, StepSummary
+from pipeline.watching import job_logs, job_metrics
+from pipeline.watching.job_logs import LogLine, Tail
+
+POLL_SECONDS = 10
+SETTLE_SECONDS = 5  # how long a job's last lines take to become visible
+
+
+@dataclass(frozen=True)
+class State:
+    """The execution and the steps that it has reached, at first and after every change."""
+
+    execution: ExecutionSummary
+    steps: list[StepSummary]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a step's job is doing, when that has changed."""
+
+    step: str
+    phase: str
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A line of a step's log."""
+
+    step: str
+    line: LogLine
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something about the watching itself, such as a log that may not be read."""
+
+    text: str
+
+
+Event = State | Progress | Logged | Notice
+Tell = Callable[[Event], None]
+Look = Callable[[], tuple[ExecutionSummary, list[StepSummary]]]
+Reports = Callable[[StepSummary, Tell], None]
+
+
+def wait(
+    look: Look,
+    tell: Tell,
+    reports: Reports,
+    poll_seconds: float = POLL_SECONDS,
+    settle_seconds: float = SETTLE_SECONDS,
+    sleep: Callable[[float], None] = aws.pause,
+) -> ExecutionSummary:
+    """Watch an execution until it has ended.
+
+    Args:
+        look: the execution as it stands.
+        tell: hears of the first state and of every change after it.
+        reports: tells what is new of a step that runs, or ran when it was last looked at.
+    """
+    heard: State | None = None
+    running: set[str] = set()
+    ended_before: set[str] = set()
+    while True:
+        state = State(*aws.patiently(look, lambda text: tell(Notice(text)), sleep))
+        ended = state.execution.status in ENDED
+        still = _running(state)
+        # A job's last lines become visible late: it is asked again when it is seen to have ended, and once more.
+        last = (running - still) | ended_before
+        if ended and last:
+            sleep(settle_seconds)
+        _report(state, last, reports, tell)
+        if state != heard:
+            heard = state
+            tell(state)
+        _report(state, still, reports, tell)
+        if ended:
+            return state.execution
+        ended_before, running = running - still, still
+        sleep(poll_seconds)
+
+
+def _report(state: State, names: set[str], reports: Reports, tell: Tell) -> None:
+    for step in state.steps:
+        if step.name in names:
+            reports(step, tell)
+
+
+def _running(state: State) -> set[str]:
+    return {step.name for step in state.steps if step.status in job_logs.RUNNING}
+
+
+@dataclass
+class JobReports:
+    """Progress and log lines of jobs on AWS. What the caller may not read is said once and then left out."""
+
+    sagemaker: Any
+    logs: Any
+    cloudwatch: Any
+    sleep: Callable[[float], None] = aws.pause
+    clock: Callable[[], float] = time.monotonic
+    _tails: dict[str, Tail] = field(default_factory=dict)
+    _told: dict[str, Progress] = field(default_factory=dict)
+    _values: dict[str, tuple[float, dict[str, float]]] = field(default_factory=dict)  # job -> (when asked, metrics)
+    _refused: set[str] = field(default_factory=set)
+
+    def __call__(self, step: StepSummary, tell: Tell) -> None:
+        """Tell what is new of a step's job, once it has one."""
+        if step.job_name is None:
+            return
+        if step.type == "Training":
+            self._tell("metrics", lambda: self._progress(step), tell)
+        self._tell("logs", lambda: self._lines(step), tell)
+
+    def _tell(self, what: str, read: Callable[[], Sequence[Event]], tell: Tell) -> None:
+        from botocore.exceptions import ClientError
+
+        if what in self._refused:
+            return
+        try:
+            events = aws.patiently(read, lambda text: tell(Notice(text)), self.sleep)
+        except ClientError as error:
+            if not aws.is_denied(error):
+                raise
+            self._refused.add(what)
+            events = [Notice(f"{what} are not shown: {aws.refusal(error)}")]
+        for event in events:
+            tell(event)
+
+    def _progress(self, step: StepSummary) -> Sequence[Event]:
+        name = str(step.job_name)
+        job = job_metrics.describe(self.sagemaker, name)
+        metrics = job.metrics if job.ended else job.metrics | self._last_values(name, job.declared)
+        event = Progress(step.name, job.phase, metrics)
+        if self._told.get(step.name) == event:
+            return []
+        self._told[step.name] = event
+        return [event]
+
+    def _last_values(self, job_name: str, declared: Sequence[str]) -> dict[str, float]:
+        """What CloudWatch has of a running job; asked no more often than it has something new."""
+        asked, values = self._values.get(job_name, (-math.inf, {}))
+        if self.clock() - asked >= job_metrics.PERIOD_SECONDS:
+            values = job_metrics.last_values(self.cloudwatch, job_name, declared)
+            self._values[job_name] = self.clock(), values
+        return values
+
+    def _lines(self, step: StepSummary) -> Sequence[Event]:
+        log = self._tails.get(str(step.job_name)) or job_logs.tail(self.logs, step)
+        if log is None:
+            return []
+        self._tails[log.job_name] = log
+        return [Logged(step.name, line) for line in log.new()]

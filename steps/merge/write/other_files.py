@@ -1,0 +1,54 @@
+"""The files besides weights that make a model folder: configuration, tokenizer, chat template, each from one place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from steps.merge.fit import base as base_model
+from steps.merge.fit.adapter import Adapter
+from steps.merge.fit.base import Base
+from steps.shared.contract import StepError
+
+TOKENIZER = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+    "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
+)  # fmt: skip
+VOCABULARIES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja")
+
+
+def extra_files(base: Base, adapter: Adapter) -> dict[str, Path]:
+    """Everything but the weights: configuration from the base, tokenizer and chat template as they were trained with.
+
+    A tokenizer is taken whole from one folder: two folders' files mixed could load and be wrong. The same holds for
+    templates, which come with the adapter's tokenizer wherever it has one (a template can be inside its config).
+
+    Raises:
+        StepError: neither folder has a tokenizer.
+    """
+    own = _matching(adapter.folder, TOKENIZER)
+    own_tokenizer = any(name in own for name in VOCABULARIES)
+    tokenizer = own if own_tokenizer else _matching(base.folder, TOKENIZER)
+    if not any(name in tokenizer for name in VOCABULARIES):
+        raise StepError(
+            f"{base.folder}: no tokenizer there or in {adapter.folder}: tokenizer.json is missing; "
+            "save the tokenizer beside the base"
+        )
+    templates = _matching(adapter.folder, TEMPLATES)
+    if not templates and not own_tokenizer:
+        templates = _matching(base.folder, TEMPLATES)
+    configs = _matching(base.folder, (base_model.CONFIG, "generation_config.json"))
+    sharded = base.shards[0].path.name != base_model.SINGLE
+    index = {base_model.INDEX: base.folder / base_model.INDEX} if sharded else {}
+    return configs | index | tokenizer | templates
+
+
+def _matching(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:
+    return {path.relative_to(folder).as_posix(): path for pattern in patterns for path in sorted(folder.glob(pattern))}

@@ -1,0 +1,1 @@
+"""Rows that come again or contradict each other, exactly and nearly."""

@@ -1,0 +1,1 @@
+"""Raw files to raw rows: compression, JSON arrays, JSON Lines, Parquet."""

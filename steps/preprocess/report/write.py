@@ -1,0 +1,137 @@
+"""report.json, its page, and the summary that ends the log: the account that a run gives of its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from steps.preprocess.options import Options
+from steps.preprocess.read.inputs import Data
+from steps.preprocess.report.figures import Figures
+from steps.preprocess.report.page import render
+from steps.preprocess.rows.reasons import NOT_INVALID
+from steps.preprocess.shards.tally import Tally
+from steps.shared.contract import write_json
+
+SHOWN_REASONS = 3
+SHOWN_CHARACTERS = 120  # of an example: an error has to fit into what SageMaker keeps of a failure
+
+
+@dataclass
+class Report:
+    """The account of a whole run.
+
+    Attributes:
+        asked: what the command line asked for, as the report says it.
+        units: what lengths were counted in.
+        drift: the comparison with a baseline, where there is one.
+    """
+
+    tally: Tally
+    figures: Figures
+    data_hash: str
+    ignored_files: list[str]
+    asked: dict[str, Any]
+    units: tuple[str, ...]
+    drift: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, tally: Tally, figures: Figures, data_hash: str, data: Data, options: Options) -> Report:
+        """The account of a run's counts, which add up; a file without rows is in it too."""
+        for label, _ in [*data.files, *data.validation]:
+            tally.files[label] += 0
+        report = cls(tally, figures, data_hash, data.ignored, options.as_json(), options.units)
+        report.check_sum()
+        return report
+
+    @property
+    def invalid(self) -> int:
+        """Quarantined rows that something is wrong with, and that were not left out on request."""
+        return self.tally.quarantined - sum(self.tally.reasons[reason] for reason in NOT_INVALID)
+
+    def check_sum(self) -> None:
+        """Hold the promise that no row is lost; a breach is a bug here and never the data's fault."""
+        tally, figures = self.tally, self.figures
+        kept = figures.train + figures.validation
+        if kept != tally.kept or kept + tally.duplicate + tally.quarantined != tally.read:
+            raise RuntimeError(f"rows do not add up: {self.as_json()['rows']}, {tally.kept} kept")
+
+    def as_json(self) -> dict[str, Any]:
+        tally = self.tally
+        return {
+            "rows": {
+                "read": tally.read,
+                "train": self.figures.train,
+                "validation": self.figures.validation,
+                "duplicate": tally.duplicate,
+                "quarantined": tally.quarantined,
+            },
+            "reasons": dict(tally.reasons),
+            "examples": tally.examples,
+            "formats": dict(tally.formats),
+            "samples": tally.samples,
+            "files": dict(tally.files),
+            "ignored_files": self.ignored_files,
+            "chosen_calls": dict(tally.chosen_calls),
+            "rejected_calls": dict(tally.rejected_calls),
+            "scores": {name: tally.scores[name] for name in ("rows", "tied", "inverted")},
+            **self.figures.as_json(tally.called, self.units),
+            "data_hash": self.data_hash,
+            "baseline": self.drift,
+            **self.asked,
+        }
+
+    def write(self, folder: Path) -> None:
+        """The page first: report.json marks a report that is whole."""
+        value = self.as_json()
+        (folder / "report.html").write_text(render(value), encoding="utf-8")
+        write_json(folder / "report.json", value)
+
+    def problem(self) -> str | None:
+        """Why the data cannot be trained on, and how to mend it."""
+        read, quarantined = self.tally.read, self.tally.quarantined
+        if read == 0:
+            return "the data set is empty: no rows in " + ", ".join(self.tally.files)
+        if self.invalid > self.asked["max_invalid_fraction"] * read:
+            share = f"{self.invalid} of {read} rows ({self.invalid / read:.1%}) are invalid"
+            allowed = f"{self.asked['max_invalid_fraction']:.1%} are allowed"
+            mend = "Mend them, or raise --max-invalid-fraction."
+            return "\n".join([f"{share}; {allowed}", *self._top_reasons(), mend])
+        for side, rows in (("train", self.figures.train), ("validation", self.figures.validation)):
+            if rows == 0 and self.asked["validation_fraction"] is None:
+                return f"no row is left for {side} ({read} read, {quarantined} quarantined); add rows"
+            if rows == 0:
+                have = f"no row falls to {side} at --validation-fraction {self.asked['validation_fraction']:g}"
+                change = "lower" if side == "train" else "raise"
+                return f"{have} ({read} read, {quarantined} quarantined); {change} it, or add rows"
+        return None
+
+    def _top_reasons(self) -> list[str]:
+        """The most frequent reasons with an example each, one line a reason."""
+        lines = []
+        reasons = [(code, count) for code, count in self.tally.reasons.items() if code not in NOT_INVALID]
+        for code, count in sorted(reasons, key=lambda item: (-item[1], item[0]))[:SHOWN_REASONS]:
+            example = self.tally.examples[code][0]
+            message = example["message"]
+            if len(message) > SHOWN_CHARACTERS:
+                message = message[: SHOWN_CHARACTERS - 1] + "…"
+            lines.append(f"  {count} {code}, e.g. {example['file']}:{example['line']}: {message}")
+        return lines
+
+    def summary(self) -> str:
+        """A few lines that say what became of the rows."""
+        tally = self.tally
+        kept = f"{self.figures.train:,} train + {self.figures.validation:,} validation"
+        lines = [f"{tally.read:,} rows = {kept} + {tally.duplicate:,} duplicate + {tally.quarantined:,} quarantined"]
+        lines += [f"  {name}: {count:,} rows" for name, count in sorted(tally.formats.items())]
+        lines += [f"  quarantined, {code}: {count:,}" for code, count in sorted(tally.reasons.items())]
+        for part, faults in (("chosen", tally.chosen_calls), ("rejected", tally.rejected_calls)):
+            if faults:
+                counts = ", ".join(f"{count:,} {name}" for name, count in sorted(faults.items()))
+                lines.append(f"  kept, with a faulty tool call in {part}: {counts}")
+        if self.ignored_files:
+            lines.append(f"  files left alone: {len(self.ignored_files)} (see ignored_files in report.json)")
+        if self.drift:
+            lines += [f"  drift: {warning}" for warning in self.drift["warnings"]]
+        return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Rows in shards, worked on by several processes, and the output folder they fill."""

@@ -1,0 +1,100 @@
+"""What became of the rows of one shard, or of many: counts that add up, and the few rows that are shown.
+
+Counts are taken where a row is converted, before duplicates are known, unless a name says otherwise; what depends on
+the rows that stay is in figures.py.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from steps.preprocess.read.sources import RawRow
+from steps.preprocess.rows.reasons import InvalidRow
+from steps.preprocess.shards.convert import Converted
+from steps.shared.records import Record, decode
+
+EXAMPLES = 3  # kept for each reason
+RAW_CHARACTERS = 600  # of an example
+SAMPLE_CHARACTERS = 2000  # of a text in a sample row
+
+
+@dataclass
+class Tally:
+    """Mergeable counts. Every row that is read is in exactly one of kept, duplicate and quarantined."""
+
+    read: int = 0
+    kept: int = 0
+    duplicate: int = 0
+    files: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    formats: Counter[str] = field(default_factory=Counter)
+    samples: dict[str, dict[str, Any]] = field(default_factory=dict)
+    chosen_calls: Counter[str] = field(default_factory=Counter)
+    rejected_calls: Counter[str] = field(default_factory=Counter)
+    called: Counter[str] = field(default_factory=Counter)
+    scores: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def quarantined(self) -> int:
+        return self.reasons.total()
+
+    def count_read(self, label: str, rows: int) -> None:
+        self.read += rows
+        self.files[label] += rows
+
+    def count_converted(self, row: Converted) -> None:
+        name = row.record.format
+        self.formats[name] += 1
+        if name not in self.samples:
+            self.samples[name] = _sample(decode(row.record))
+        if row.called:
+            self.called.update(row.called)
+        if row.chosen_faults:
+            self.chosen_calls.update(row.chosen_faults)
+        if row.rejected_faults:
+            self.rejected_calls.update(row.rejected_faults)
+        if row.scores:
+            chosen, rejected = row.scores
+            self.scores["rows"] += 1
+            self.scores["tied"] += chosen == rejected
+            self.scores["inverted"] += chosen < rejected
+
+    def count_quarantined(self, raw: RawRow, reason: InvalidRow) -> dict[str, Any]:
+        """Count a row, and return its line in quarantine."""
+        self.reasons[str(reason.code)] += 1
+        text = raw.data.decode("utf-8", "backslashreplace")
+        entry = {"file": raw.file, "line": raw.line, "code": str(reason.code), "message": str(reason), "raw": text}
+        examples = self.examples.setdefault(str(reason.code), [])
+        if len(examples) < EXAMPLES:
+            example = {key: entry[key] for key in ("file", "line", "message")}
+            examples.append({**example, "raw": _cut(text, RAW_CHARACTERS)})
+        return entry
+
+    def merge(self, later: Tally) -> None:
+        """Add the counts of rows that come later in the data."""
+        self.read += later.read
+        self.kept += later.kept
+        self.duplicate += later.duplicate
+        for name in ("files", "reasons", "formats", "chosen_calls", "rejected_calls", "called", "scores"):
+            getattr(self, name).update(getattr(later, name))
+        for code, examples in later.examples.items():
+            self.examples[code] = [*self.examples.get(code, []), *examples][:EXAMPLES]
+        self.samples = {**later.samples, **self.samples}
+
+
+def _sample(record: Record) -> dict[str, Any]:
+    """A record as the report shows it, its long texts cut."""
+    parts = {"prompt": record.prompt, "chosen": record.chosen, "rejected": record.rejected}
+    shown = {name: [_shown(message) for message in messages] for name, messages in parts.items()}
+    return {"file": record.source_file, "line": record.source_line, **shown, "tools": record.tools}
+
+
+def _shown(message: dict[str, Any]) -> dict[str, Any]:
+    return {**message, "content": _cut(message["content"], SAMPLE_CHARACTERS)}
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,287 @@
+"""The canonical preference record and its Parquet files: what Preprocess writes, and Train reads.
+
+Messages and tools travel as JSON text, because Arrow unifies struct columns: a row would get the keys of the other
+rows' tool schemas and call arguments, filled with null, and the model would be trained on them. Knows nothing of the
+layouts that people's files have (steps/preprocess/layouts/formats.py does), and judges no content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from steps.shared.contract import StepError
+
+Messages = list[dict[str, Any]]
+Tools = list[dict[str, Any]] | None
+
+SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("prompt", pa.string(), nullable=False),
+        pa.field("chosen", pa.string(), nullable=False),
+        pa.field("rejected", pa.string(), nullable=False),
+        pa.field("tools", pa.string()),
+        pa.field("format", pa.string(), nullable=False),
+        pa.field("source_file", pa.string(), nullable=False),
+        pa.field("source_line", pa.int64(), nullable=False),
+    ]
+)
+ROWS_PER_GROUP = 1000  # what a reader holds in memory, and a fixed number so that the same rows give the same bytes
+BYTES_PER_GROUP = 64 * 2**20  # of huge rows there are fewer in a group
+REPEATING = ["tools", "format", "source_file"]  # columns whose values come again and again
+HELD = pa.schema(
+    [field.with_type(pa.dictionary(pa.int32(), pa.string())) if field.name in REPEATING else field for field in SCHEMA]
+)
+FORM = {
+    "compression": "zstd",
+    "use_dictionary": REPEATING,
+    "dictionary_pagesize_limit": BYTES_PER_GROUP,
+    "write_statistics": False,  # nobody looks for a conversation by its alphabetical place
+    "store_schema": False,  # readers are to see SCHEMA: that the columns come from dictionaries is nothing to them
+}
+
+
+def part_name(number: int) -> str:
+    """The name of a data set's nth Parquet file."""
+    return f"part-{number:05d}.parquet"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One preference pair. `id` comes from the content alone; `source_*` say where the row stood."""
+
+    id: str
+    prompt: Messages
+    chosen: Messages
+    rejected: Messages
+    tools: Tools
+    format: str
+    source_file: str
+    source_line: int
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys: equal values give equal bytes, whatever order their file wrote them in."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def content(messages: Messages) -> Messages:
+    """The messages without the ids of their tool calls, which are drawn at random: what makes two answers the same."""
+    plain = []
+    for message in messages:
+        message = {key: value for key, value in message.items() if key != "tool_call_id"}
+        if "tool_calls" in message:
+            calls = message["tool_calls"]
+            message["tool_calls"] = [{key: call[key] for key in call if key != "id"} for call in calls]
+        plain.append(message)
+    return plain
+
+
+def tool_digest(text: bytes) -> bytes:
+    """What identifies a tool, from its JSON: to the model the order of its keys makes a difference."""
+    return hashlib.sha256(text).digest()
+
+
+def tools_digest(digests: Iterable[bytes]) -> bytes:
+    """What identifies the tools that a row declares, from theirs in order."""
+    return hashlib.sha256(b"".join(digests)).digest()
+
+
+def pair_id(prompt: bytes, chosen: bytes, rejected: bytes, tools: bytes) -> bytes:
+    """A stable hash of a row, 16 bytes, from the canonical JSON of its messages and the digest of its tools.
+
+    A row and its reverse (the same pair with the preference turned round) differ in the last bit alone.
+    """
+    turned = chosen > rejected
+    first, second = (rejected, chosen) if turned else (chosen, rejected)
+    digest = hashlib.sha256(b"\n".join((tools, prompt, first, second))).digest()  # no line breaks in such JSON
+    return digest[:15] + bytes((digest[15] & 0xFE | turned,))
+
+
+def canonical_messages(messages: Messages, text: bytes | None = None) -> bytes:
+    """What makes two conversations the same, as JSON: everything but the ids of calls, which are drawn at random.
+
+    `text` is the messages' own JSON, where it is at hand: with no calls in them it is canonical as it stands, because
+    Preprocess writes the keys of a message in one order.
+    """
+    text = text or orjson.dumps(messages)
+    has_id = b'"tool_call_id":' in text  # a key: in what is said, a quotation mark has a backslash before it
+    if not has_id and b'"tool_calls":' not in text:
+        return text
+    return canonical(content(messages) if has_id or b'"id":' in text else messages)
+
+
+def content_id(prompt: Messages, chosen: Messages, rejected: Messages, tools: Tools) -> str:
+    """What a row says, as 32 hexadecimal digits."""
+    parts = (canonical_messages(messages) for messages in (prompt, chosen, rejected))
+    return pair_id(*parts, tools_digest(tool_digest(orjson.dumps(tool)) for tool in tools or ())).hex()
+
+
+class EncodedRecord(NamedTuple):
+    """A record as Parquet holds it, in the order of SCHEMA; messages and tools are JSON."""
+
+    id: str
+    prompt: bytes
+    chosen: bytes
+    rejected: bytes
+    tools: bytes | None
+    format: str
+    source_file: str
+    source_line: int
+
+
+def encode(record: Record) -> EncodedRecord:
+    messages = (orjson.dumps(value) for value in (record.prompt, record.chosen, record.rejected))
+    tools = None if record.tools is None else orjson.dumps(record.tools)
+    return EncodedRecord(record.id, *messages, tools, record.format, record.source_file, record.source_line)
+
+
+def decode(row: EncodedRecord) -> Record:
+    messages = (orjson.loads(text) for text in (row.prompt, row.chosen, row.rejected))
+    tools = None if row.tools is None else orjson.loads(row.tools)
+    return Record(row.id, *messages, tools, row.format, row.source_file, row.source_line)
+
+
+class RecordGroups:
+    """Rows as Arrow tables, a table for each row group of the file that they become."""
+
+    def __init__(self) -> None:
+        self._rows: list[EncodedRecord] = []
+        self._bytes = 0
+        self._tables: list[pa.Table] = []
+
+    def add(self, row: EncodedRecord) -> None:
+        self._rows.append(row)
+        self._bytes += len(row.prompt) + len(row.chosen) + len(row.rejected)
+        if len(self._rows) == ROWS_PER_GROUP or self._bytes > BYTES_PER_GROUP:
+            self._close()
+
+    def _close(self) -> None:
+        self._tables.append(_table(self._rows))
+        self._rows, self._bytes = [], 0
+
+    def tables(self) -> list[pa.Table]:
+        """All rows added so far; the next one begins a new group."""
+        if self._rows:
+            self._close()
+        return self._tables
+
+
+def _table(rows: list[EncodedRecord]) -> pa.Table:
+    """Rows as Arrow, by way of buffers: building arrays from Python objects is slower, and imports pandas."""
+    columns = EncodedRecord(*zip(*rows, strict=True))
+    lines = np.array(columns.source_line, np.int64)
+    arrays = [
+        _texts([text.encode() for text in columns.id]),
+        *map(_texts, (columns.prompt, columns.chosen, columns.rejected)),
+        *map(_repeating, (columns.tools, columns.format, columns.source_file)),
+        pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(lines)]),
+    ]
+    return pa.table(arrays, schema=HELD)
+
+
+def _texts(texts: Sequence[bytes]) -> pa.Array:
+    """Texts, known to be UTF-8, as one array."""
+    offsets = np.zeros(len(texts) + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, texts), np.int32, len(texts)), out=offsets[1:])
+    return pa.Array.from_buffers(pa.string(), len(texts), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))])
+
+
+def _repeating(values: Sequence[str | bytes | None]) -> pa.Array:
+    """Texts as one array that holds equal ones once."""
+    places: dict[Any, int] = {}
+    numbers = np.fromiter((places.setdefault(value, len(places)) for value in values), np.int32, len(values))
+    there = _bitmap(numbers != places[None]) if None in places else None
+    texts = [value.encode() if isinstance(value, str) else value or b"" for value in places]
+    indices = pa.Array.from_buffers(pa.int32(), len(numbers), [there, pa.py_buffer(numbers)])
+    return pa.DictionaryArray.from_arrays(indices, _texts(texts))
+
+
+def _bitmap(mask: np.ndarray) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(mask, bitorder="little"))
+
+
+def write_part(path: Path, tables: Iterable[pa.Table], keep: np.ndarray) -> list[Record]:
+    """Write tables as a Parquet file, without the rows for which the mask says False; returns these.
+
+    The file appears when it is whole, and may be the one that the tables are read from. Where no row is kept there is
+    no file.
+
+    Args:
+        keep: bool, one for each row of all tables.
+    """
+    out: list[Record] = []
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.tmp")
+    try:
+        with pq.ParquetWriter(beside, HELD, **FORM) as file:
+            start = 0
+            for table in tables:
+                mask = keep[start : start + len(table)]
+                start += len(table)
+                if not mask.all():
+                    stays = pa.Array.from_buffers(pa.bool_(), len(mask), [None, _bitmap(mask)])
+                    gone = table.filter(pc.invert(stays))
+                    out += [decode(EncodedRecord(**row)) for row in gone.to_pylist()]
+                    table = _compact(table.filter(stays))
+                if len(table):
+                    file.write_table(table)
+        if keep.any():
+            os.replace(beside, path)
+        else:
+            path.unlink(missing_ok=True)
+    finally:
+        beside.unlink(missing_ok=True)
+    return out
+
+
+def _compact(table: pa.Table) -> pa.Table:
+    """The table without the repeating texts that only rows had which have left it."""
+    for name in REPEATING:
+        texts = table[name].cast(pa.string()).dictionary_encode()
+        table = table.set_column(table.schema.get_field_index(name), HELD.field(name), texts)
+    return table
+
+
+def read_groups(path: Path) -> Iterator[pa.Table]:
+    """The rows of a file that `write_part` wrote, a group at a time."""
+    with pq.ParquetFile(path, read_dictionary=REPEATING) as file:
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number).cast(HELD)
+
+
+def iter_records(folder: Path) -> Iterator[Record]:
+    """The records of every `*.parquet` of a folder, in the order of the files' names, a group in memory at a time.
+
+    Raises:
+        StepError: there is no such file, or one of them was not written by this module.
+    """
+    paths = sorted(folder.glob("*.parquet"))
+    if not paths:
+        raise StepError(f"{folder}: no *.parquet file in this folder; it must be a data set that Preprocess wrote")
+    for path in paths:
+        try:
+            with pq.ParquetFile(path) as file:
+                missing = [name for name in SCHEMA.names if name not in file.schema_arrow.names]
+                if missing:
+                    raise StepError(f"{path}: not a data set that Preprocess wrote: no column {', '.join(missing)}")
+                for batch in file.iter_batches(ROWS_PER_GROUP, columns=SCHEMA.names):
+                    yield from (decode(EncodedRecord(**row)) for row in batch.to_pylist())
+        except (pa.ArrowException, orjson.JSONDecodeError) as error:
+            raise StepError(f"{path}: this data set is damaged ({error}); run Preprocess again") from None
+
+
+def read_records(folder: Path) -> list[Record]:
+    """All records of a folder; raises as `iter_records` does."""
+    return list(iter_records(folder))

@@ -1,0 +1,181 @@
+"""Read a YAML file into a pydantic model, with every problem named by line, key and mend.
+
+Used by both sides (workflow settings, recipes), so it imports neither torch nor the SageMaker SDK.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from steps.shared.contract import StepError
+
+Model = TypeVar("Model", bound=BaseModel)
+Location = tuple[str | int, ...]
+
+
+class InvalidFile(StepError):
+    """A configuration file that does not say what its reader needs; `problems` names each mistake with its place."""
+
+    def __init__(self, path: Path | str, problems: Iterable[str]):
+        self.path, self.problems = path, list(problems)
+        count = f"{len(self.problems)} problem" + ("s" if len(self.problems) != 1 else "")
+        super().__init__("\n".join([f"{path}: {count}", *(f"  {problem}" for problem in self.problems)]))
+
+
+def load(
+    path: Path,
+    model: type[Model],
+    *,
+    overrides: Mapping[str, str] | None = None,
+    successors: Mapping[str, str] | None = None,
+) -> Model:
+    """Read `path` as `model`; `overrides` (key -> text, as a command line or a hyperparameter gives it) win.
+
+    Args:
+        successors: keys that a library removed, with what to write instead.
+
+    Raises:
+        InvalidFile: the file is missing, is not YAML, or has problems; all of them are named at once.
+    """
+    values, lines = _read_mapping(path)
+    for key, text in (overrides or {}).items():
+        values[key] = decode(text)
+        lines[(key,)] = 0
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise InvalidFile(path, _problems(error, model, lines, successors or {})) from None
+
+
+def decode(text: str) -> Any:
+    """The value behind a hyperparameter's or argument's text.
+
+    SageMaker delivers literals JSON-quoted and pipeline parameters bare; both must mean the same. Text that is a JSON
+    string, list or object is decoded; anything else stays text, and the field's type decides what it means.
+    """
+    if text[:1] in ('"', "[", "{"):
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            return text
+    return None if text.strip().lower() in ("none", "null") else text
+
+
+def key_lines(path: Path) -> dict[str, int]:
+    """The line (from 1) of every top-level key.
+
+    Raises:
+        InvalidFile: the file is missing or is not YAML.
+    """
+    _, lines = _read_mapping(path)
+    return {str(location[0]): line for location, line in lines.items() if len(location) == 1}
+
+
+def placed(problem: str, line: int | None) -> str:
+    """A problem with its line before it, where it has one."""
+    return f"line {line}  {problem}" if line else problem
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`; did you mean x?` for the nearest known key, or an empty string."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _read_mapping(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
+    """The file's top-level mapping and the line (from 1) of every key in it, by its location."""
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
+        if root is None:
+            return {}, {}
+        if not isinstance(root, yaml.MappingNode):
+            raise InvalidFile(path, ["line 1  expected `key: value` lines"])
+        lines: dict[Location, int] = {}
+        _collect_lines(path, root, (), lines, ())
+        return yaml.SafeLoader("").construct_document(root), lines
+    except FileNotFoundError:
+        raise InvalidFile(path, ["the file does not exist"]) from None
+    except IsADirectoryError:
+        raise InvalidFile(path, ["is a folder; name a YAML file"]) from None
+    except UnicodeDecodeError as error:
+        raise InvalidFile(path, [f"is not UTF-8 text: {error}"]) from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that is none, such as 2024-13-01
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}  " if mark else ""
+        raise InvalidFile(path, [f"{where}is not YAML: {getattr(error, 'problem', None) or error}"]) from None
+
+
+def _collect_lines(
+    path: Path, node: yaml.Node, location: Location, lines: dict[Location, int], above: tuple[int, ...]
+) -> None:
+    if id(node) in above:
+        raise InvalidFile(path, [f"line {node.start_mark.line + 1}  an alias refers to what it stands in"])
+    above = (*above, id(node))
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if key.tag != "tag:yaml.org,2002:str":
+                raise InvalidFile(path, [f"line {line}  keys must be plain words"])
+            here = (*location, key.value)
+            if here in lines:
+                raise InvalidFile(path, [f"line {line}  {key.value}: stands twice (first on line {lines[here]})"])
+            lines[here] = line
+            _collect_lines(path, value, here, lines, above)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            lines[(*location, index)] = value.start_mark.line + 1
+            _collect_lines(path, value, (*location, index), lines, above)
+
+
+def _problems(
+    error: ValidationError, model: type[BaseModel], lines: Mapping[Location, int], successors: Mapping[str, str]
+) -> list[str]:
+    found: dict[str, int] = {}
+    for detail in error.errors(include_url=False):
+        location = tuple(part for part in detail["loc"] if not _is_union_tag(part))
+        line = next((lines[location[:end]] for end in range(len(location), 0, -1) if location[:end] in lines), 0)
+        name = ".".join(str(part) for part in location)
+        found.setdefault(placed(f"{name}: {_explain(detail, location, model, successors)}", line), line)
+    return sorted(found, key=lambda problem: found[problem])
+
+
+def _is_union_tag(part: str | int) -> bool:
+    """Pydantic puts the tried member of a union into the location, such as `list[str]`; users did not write it."""
+    return isinstance(part, str) and ("[" in part or part in ("str", "int", "float", "bool", "literal"))
+
+
+def _explain(
+    detail: Mapping[str, Any], location: Location, model: type[BaseModel], successors: Mapping[str, str]
+) -> str:
+    key = str(location[-1]) if location else ""
+    if detail["type"] == "extra_forbidden":
+        if key in successors:
+            return f"was removed; {successors[key]}"
+        return f"unknown key{suggestion(key, _fields_at(model, location[:-1]))}"
+    if detail["type"] == "missing":
+        return "is required and missing"
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    given = detail.get("input")
+    shown = "" if isinstance(given, dict) or not location else f" (given: {json.dumps(given, default=str)})"
+    return f"must be {message}{shown}" if detail["type"] != "value_error" else message
+
+
+def _fields_at(model: type[BaseModel], location: Location) -> list[str]:
+    for part in location:
+        annotation = _keys(model).get(str(part))
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(_keys(model))
+
+
+def _keys(model: type[BaseModel]) -> dict[str, Any]:
+    """The keys that a file may write for this model, with the type behind each."""
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}

@@ -1,0 +1,1 @@
+"""Held-out figures of a model and its champion, from log-probabilities of every row."""

@@ -1,0 +1,162 @@
+"""Checkpoints that are whole or are not there, and which of them a run may continue from.
+
+A checkpoint is written beside its place and renamed into it when its marker stands in it, which names every file by
+its hash and the run by its fingerprint: a torn, damaged or foreign one is recognised, and the newest whole one of the
+very run is taken. Older ones are removed only then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from steps.shared import contract
+from steps.shared.contract import StepError
+
+log = logging.getLogger(__name__)
+
+MARKER = "complete.json"
+STAGING = ".incomplete"
+PREFIX = "checkpoint-"
+
+
+@dataclass(frozen=True)
+class World:
+    """How a run's batches are made: this many processes, with this many forward passes to an optimizer step."""
+
+    processes: int
+    accumulation: int
+
+    def of(self, processes: int) -> World:
+        """The world of another number of processes whose optimizer steps see the same rows.
+
+        Raises:
+            StepError: the passes of a step cannot be shared out evenly.
+        """
+        passes = self.processes * self.accumulation
+        if passes % processes:
+            possible = ", ".join(str(count) for count in range(1, passes + 1) if passes % count == 0)
+            raise StepError(
+                f"the checkpoints are of {self.processes} processes with gradient_accumulation_steps "
+                f"{self.accumulation}; {processes} processes cannot make the same batches: use {possible} processes, "
+                "or start without the checkpoints"
+            )
+        return World(processes, passes // processes)
+
+
+@dataclass
+class Marker:
+    """What is written into a finished checkpoint: the run's fingerprint, its world, and what was found out on the way.
+
+    `facts` are plain data: the held-out figures of the start (`before`), the metrics of the steps (`history`) and,
+    with early stopping, the best evaluation (`best`).
+    """
+
+    fingerprint: str
+    world: World
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, checkpoint: Path) -> None:
+        files = {name: contract.sha256(checkpoint / name) for name in _files(checkpoint)}
+        value = {"fingerprint": self.fingerprint, "world": vars(self.world), "facts": self.facts, "files": files}
+        contract.write_json(checkpoint / MARKER, value)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole checkpoint of the run."""
+
+    path: Path
+    world: World
+    facts: dict[str, Any]
+
+
+def fingerprint(parts: dict[str, Any]) -> str:
+    """A stable hash of everything that decides a run's outcome."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def step_of(path: Path) -> int:
+    return int(path.name.removeprefix(PREFIX))
+
+
+def place_of(folder: Path, step: int) -> Path:
+    return folder / f"{PREFIX}{step}"
+
+
+def newest(folder: Path, wanted: str) -> Checkpoint | None:
+    """The newest whole checkpoint of the run `wanted`; None to start from the beginning.
+
+    What is passed over is logged with the reason.
+    """
+    for path in _newest_first(folder):
+        found = _read(path, wanted)
+        if isinstance(found, Checkpoint):
+            return found
+        log.warning("%s is passed over: %s", path.name, found)
+    return None
+
+
+def _read(path: Path, wanted: str) -> Checkpoint | str:
+    """A checkpoint, or why it is not one that the run `wanted` may continue from."""
+    try:
+        marker = json.loads((path / MARKER).read_text(encoding="utf-8"))
+        own, world, facts, files = (marker[name] for name in ("fingerprint", "world", "facts", "files"))
+        checkpoint = Checkpoint(path, World(**world), facts)
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"it is not whole ({MARKER} is missing or damaged)"
+    if own != wanted:
+        return "it belongs to a run with other data, model or arguments"
+    for name, digest in files.items():
+        if not (path / name).is_file():
+            return f"{name} is missing"
+        if contract.sha256(path / name) != digest:
+            return f"{name} is damaged: it has not the bytes that were written"
+    return checkpoint
+
+
+def publish(staged: Path, place: Path) -> None:
+    """Rename a finished checkpoint into its place, instead of one there that was passed over."""
+    shutil.rmtree(place, ignore_errors=True)
+    os.replace(staged, place)
+
+
+def outdated(folder: Path, own: str, keep: int, best: int | None) -> list[str]:
+    """The names of the run's checkpoints but for the newest `keep` and that of the step `best`, and of torn ones.
+
+    Those of other runs are not among them: they are another's to remove.
+    """
+    names, whole = [], 0
+    for path in _newest_first(folder):
+        try:
+            is_own = json.loads((path / MARKER).read_text(encoding="utf-8"))["fingerprint"] == own
+        except (OSError, ValueError, KeyError, TypeError):
+            names.append(path.name)
+            continue
+        whole += is_own
+        if is_own and whole > keep and step_of(path) != best:
+            names.append(path.name)
+    return names
+
+
+def remove(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    found = [path for path in folder.glob(f"{PREFIX}*") if path.is_dir() and path.name.removeprefix(PREFIX).isdigit()]
+    return sorted(found, key=step_of, reverse=True)
+
+
+def _files(checkpoint: Path) -> Iterator[str]:
+    for path in sorted(checkpoint.rglob("*")):
+        if path.is_file():
+            yield path.relative_to(checkpoint).as_posix()

@@ -1,0 +1,292 @@
+"""TRL's DPO trainer over tokenised pairs: explicit loss masks, adapter-only checkpoints, checks of the first step."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+from accelerate.utils import save_fsdp_optimizer
+from torch.distributed.fsdp import MixedPrecisionPolicy
+from torch.utils.data import DataLoader
+from transformers.data.data_collator import DataCollatorMixin
+from transformers.trainer import SCHEDULER_NAME
+from trl import DPOConfig, DPOTrainer
+from trl.models.utils import disable_gradient_checkpointing
+from trl.trainer.utils import pad, use_adapter
+
+from steps.shared.contract import StepError
+from steps.train.arguments import TrainArguments
+from steps.train.evaluation.log_probs import Weights
+from steps.train.loop import checkpoints
+from steps.train.loop.early_end import Interruption
+from steps.train.metrics import throughput
+from steps.train.model import adapter, initial_adapter
+from steps.train.model.load import compute_dtype, packed_attention_implementation
+from steps.train.rows.tokenise import Pair, as_dataset
+from steps.train.runtime import ranks
+from steps.train.shared_prompts import batches
+from steps.train.shared_prompts import model as packed_model
+from steps.train.shared_prompts.row import pack
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
+    from transformers import PreTrainedTokenizerBase
+
+NON_MODEL_INPUTS = ("completion_mask",)
+LN2_TOLERANCE = 1e-3
+
+
+def rounding(arguments: TrainArguments) -> float:
+    """What a token's log-probability may change by where its row is computed in another batch: three deviations, nats.
+
+    In bfloat16 a logit of 16 to 32 is a multiple of 1/8.
+    """
+    return 0.1 if arguments.bf16 else 1e-4
+
+
+@dataclass
+class PairCollator(DataCollatorMixin):
+    """Pads pairs into one batch, the chosen half first, as TRL's loss expects it: [2 * pairs, longest].
+
+    Attributes:
+        reference: precomputed reference sums of the training rows, [rows, 2] for chosen and rejected; a row's go with
+            it.
+        packs: whether a batch also has the one row, `packed`, that the model computes instead.
+    """
+
+    pad_token_id: int
+    return_tensors: str = "pt"
+    reference: torch.Tensor | None = None
+    packs: bool = False
+
+    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        sides = [(row, side) for side in ("chosen", "rejected") for row in examples]
+        ids = [torch.tensor(row["prompt_ids"] + row[f"{side}_ids"]) for row, side in sides]
+        masks = [torch.tensor([0] * len(row["prompt_ids"]) + row[f"{side}_mask"]) for row, side in sides]
+        batch = {
+            "input_ids": pad(ids, padding_value=self.pad_token_id, padding_side="right"),
+            "attention_mask": pad([torch.ones_like(row) for row in ids], padding_value=0, padding_side="right"),
+            "completion_mask": pad(masks, padding_value=0, padding_side="right"),
+        }
+        if self.reference is not None and "row" in examples[0]:
+            chosen, rejected = self.reference[[row["row"] for row in examples]].unbind(dim=1)
+            batch |= {"ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
+        if self.packs:
+            batch["packed"] = pack(
+                [(row["prompt_ids"], row[f"{side}_ids"], row[f"{side}_mask"]) for row, side in sides]
+            )
+        return batch
+
+
+class PairTrainer(DPOTrainer):
+    """DPO on `Pair`s. Differs from TRL's trainer:
+
+    - rows arrive tokenised, none is dropped or truncated here;
+    - adapter weights train, and their gradients are summed, in float32, whatever the base is stored in;
+    - under FSDP log-probabilities stay float32: accelerate's policy would round the model's outputs to bfloat16, in
+      which ln 2 is 0.6914;
+    - a checkpoint holds the adapter and the optimizer, never the frozen base; it is written beside its place, and older
+      ones are removed when it is whole;
+    - with `precompute_ref_log_probs` the reference comes from the collator's table, which `ReferenceLogProbs` fills in;
+    - with `share_prompts` a batch is computed as one row in which a prompt stands once (`packing`); where packed rows
+      decide which pairs go together (`batches`), an optimizer step is one item of the loader;
+    - SIGTERM ends it between two steps, with a checkpoint;
+    - the first loss must be ln 2 where theory says so: otherwise the reference is not the model training starts from,
+      which is the base, or with `initial_adapter` the base with that adapter.
+    """
+
+    def __init__(
+        self,
+        arguments: TrainArguments,
+        model: torch.nn.Module,
+        tokenizer: PreTrainedTokenizerBase,
+        train_pairs: Sequence[Pair],
+        config: DPOConfig,
+        marker: checkpoints.Marker,
+        peft_config: LoraConfig,
+    ):
+        packs = packed_model.shares_prompts(arguments, model)
+        self.pairs_per_step = (
+            config.world_size * config.per_device_train_batch_size * config.gradient_accumulation_steps
+        )
+        self.steps = self._own_steps(arguments, train_pairs, config)
+        if self.steps:
+            config.gradient_accumulation_steps = 1  # a step's forward passes are in `training_step`
+        if arguments.initial_adapter:
+            model = initial_adapter.wrap(model, peft_config)
+        super().__init__(
+            model=model,
+            args=config,
+            processing_class=tokenizer,
+            train_dataset=as_dataset(train_pairs),
+            data_collator=PairCollator(tokenizer.pad_token_id, packs=packs),
+            peft_config=None if arguments.initial_adapter else peft_config,
+        )
+        if packs:
+            packed_model.take_packed(self.model.get_base_model(), packed_attention_implementation(arguments))
+        self.longest_pair = max(train_pairs, key=lambda pair: pair.tokens)
+        if arguments.precompute_ref_log_probs:
+            # For TRL's loss; its own precomputing is never asked for. NaN until ReferenceLogProbs fills it in.
+            self.precompute_ref_logps = True
+            self.data_collator.reference = torch.full((len(train_pairs), 2), math.nan)
+        self.arguments, self.marker = arguments, marker
+        self.interruption, self.interrupted = Interruption(), False
+        self.first_loss_is_due = True
+        self.counter = throughput.Counter()
+        for parameter in self.model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+        if arguments.initial_adapter:
+            initial_adapter.load(self.model, Path(arguments.initial_adapter))
+        if self.is_fsdp_enabled:
+            self.accelerator.state.fsdp_plugin.mixed_precision_policy = MixedPrecisionPolicy(
+                param_dtype=compute_dtype(arguments), reduce_dtype=torch.float32, output_dtype=None
+            )
+
+    def _own_steps(self, arguments: TrainArguments, pairs: Sequence[Pair], config: DPOConfig) -> batches.Steps | None:
+        if not (arguments.group_by_prompt or arguments.max_tokens_per_batch):
+            return None
+        order = batches.Order(
+            self.pairs_per_step, config.per_device_train_batch_size, arguments.max_tokens_per_batch,
+            arguments.group_by_prompt, arguments.seed, config.world_size,
+        )  # fmt: skip
+        return batches.Steps(pairs, order, config.process_index)
+
+    def get_train_dataloader(self) -> DataLoader:
+        if self.steps is None:
+            return super().get_train_dataloader()
+        return DataLoader(
+            self.steps, collate_fn=batches.StepCollator(self.data_collator),
+            num_workers=self.args.dataloader_num_workers, pin_memory=self.args.dataloader_pin_memory,
+        )  # fmt: skip
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        if self.steps is None:
+            return super().training_step(model, inputs, num_items_in_batch)
+        losses = []
+        for number, batch in enumerate(inputs, 1):
+            # Gradients of the ranks are added up once a step, as transformers does with accumulated ones.
+            with contextlib.nullcontext() if number == len(inputs) else self.accelerator.no_sync(model):
+                losses.append(super().training_step(model, batch, num_items_in_batch))
+        return torch.stack(losses).sum()
+
+    def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
+        return dataset
+
+    def _set_signature_columns_if_needed(self) -> None:
+        self._signature_columns = ["prompt_ids", "chosen_ids", "chosen_mask", "rejected_ids", "rejected_mask", "row"]
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        if self.model.training:
+            self.counter.add(inputs)
+        share = inputs.pop("share", None)
+        result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if self.first_loss_is_due and self.model.training:
+            self.first_loss_is_due = False
+            self._check_first_loss(float((result[0] if return_outputs else result).detach()), inputs)
+        return result if share is None else result * share
+
+    def _check_first_loss(self, loss: float, inputs: Any) -> None:
+        if not math.isfinite(loss):
+            raise StepError(f"the first loss is {loss}; check bf16, the model's weights and max_length")
+        fresh = self.state.global_step == 0
+        standard = self.arguments.loss_type == ["sigmoid"] and self.arguments.label_smoothing == 0
+        tolerance = LN2_TOLERANCE
+        if self.arguments.precompute_ref_log_probs:
+            # The reference was computed in other batches: the roundings of all tokens add up as their root.
+            margin = rounding(self.arguments) * math.sqrt(inputs["completion_mask"].sum())
+            tolerance += self.arguments.beta / 2 * margin / len(inputs["ref_chosen_logps"])
+        if fresh and standard and abs(loss - math.log(2)) > tolerance:
+            raise StepError(
+                f"the first loss is {loss:.4f} and must be ln 2 = 0.6931: before the first step policy and reference "
+                "are the same model, so the reference log-probabilities are wrong; do not trust this run"
+            )
+
+    def interrupt(self, control: Any) -> None:
+        """End the training at the end of this step, with a checkpoint and without results."""
+        self.interrupted = control.should_save = control.should_training_stop = True
+
+    def summed_log_probs(self, batch: Sequence[Pair], weights: Weights) -> tuple[torch.Tensor, torch.Tensor]:
+        """Summed answer log-probabilities of the chosen and of the rejected side, each of shape [pairs].
+
+        `weights`: the reference is the base, or with `initial_adapter` the base with that. Under FSDP all ranks must
+        call it together, with as many batches each.
+        """
+        rows = [vars(pair) for pair in batch]
+        inputs = self._prepare_inputs(self.data_collator(rows))
+        labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
+        model_inputs = {name: value for name, value in inputs.items() if name not in NON_MODEL_INPUTS}
+        model = self.accelerator.unwrap_model(self.model)
+        initial = weights == "reference" and adapter.REFERENCE in model.peft_config
+        with (
+            contextlib.nullcontext()
+            if weights == "trained"
+            else use_adapter(model, adapter_name=adapter.REFERENCE if initial else None),
+            disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs),
+            self.accelerator.autocast(),
+        ):
+            outputs = self.model_wrapped(**model_inputs, use_cache=False, labels=labels, fused_lm_head=True)
+        chosen, rejected = outputs.log_probs.float().sum(dim=1).chunk(2, dim=0)
+        return chosen, rejected
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Write the adapter alone. All ranks must call it together."""
+        state = adapter.gather(self.model)
+        if self.args.should_save:
+            folder = Path(output_dir or self.args.output_dir)
+            model = self.accelerator.unwrap_model(self.model)
+            adapter.save(state, model, folder, self.arguments.base_model_name or self.arguments.model_id)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        # Without the model file that stock FSDP saving adds: with tied embeddings it holds the whole lm_head.
+        if not self.is_fsdp_enabled:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        plugin = self.accelerator.state.fsdp_plugin
+        save_fsdp_optimizer(plugin, self.accelerator, self.optimizer, self.model, output_dir)
+        if self.args.should_save:
+            torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        adapter.load(self.model if model is None else model, Path(resume_from_checkpoint))
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        # Past TRL's own override, which writes a model card on the way.
+        transformers.Trainer._save_checkpoint(self, model, trial)
+        self.accelerator.wait_for_everyone()
+        folder, step, run = Path(self.args.output_dir), self.state.global_step, self.marker.fingerprint
+        staged = checkpoints.place_of(folder / checkpoints.STAGING, step)
+        if self.args.should_save:
+            self.marker.write(staged)
+            checkpoints.publish(staged, checkpoints.place_of(folder, step))
+        self.accelerator.wait_for_everyone()
+        # Another node's random states are in its own folder, unless the nodes share the one that is published already.
+        if self.accelerator.is_local_main_process and staged.exists():
+            checkpoints.publish(staged, checkpoints.place_of(folder, step))
+        old: list[str] = []
+        if self.args.should_save:
+            best = self.marker.facts.get("best", {}).get("step")
+            old = checkpoints.outdated(folder, run, self.arguments.save_total_limit, best)
+        old = ranks.from_first(old)
+        if self.accelerator.is_local_main_process:
+            checkpoints.remove(folder, old)
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        if self.steps:
+            self.steps.set_epoch(kwargs["epoch"])
+        # Continuing from the checkpoint of the last step, transformers would take one more.
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(Path(self.args.output_dir) / checkpoints.STAGING)

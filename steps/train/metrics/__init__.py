@@ -1,0 +1,1 @@
+"""Figures while training: metric lines for CloudWatch, throughput, GPUs."""

@@ -1,0 +1,1 @@
+"""The base model and adapters: loading, identity, shape, FSDP without a GPU."""

@@ -1,0 +1,96 @@
+"""Save the trained adapter and nothing else; load it back into a model that is sharded or not.
+
+Stock FSDP2 saving gathers the whole frozen base, and peft's own save can leave an empty file with exit code 0 when
+blocks are wrapped for activation checkpointing. Here only trainable tensors are gathered, on all ranks; rank 0 writes
+them and checks what it wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steps.shared.contract import StepError
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+
+WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+TRAINED, REFERENCE = "default", "ref"  # peft's name of the one adapter, and TRL's of the frozen one beside it
+
+
+def gather(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The adapter's tensors, whole and on the CPU, under peft's file names. All ranks must call it together."""
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
+    state = get_model_state_dict(model, options=options)
+    # Tied embeddings come along although they are frozen: only what is the trained adapter's is kept.
+    trained = {name: tensor for name, tensor in state.items() if "lora_" in name and f".{TRAINED}." in name}
+    return {_file_name(name): tensor.contiguous() for name, tensor in trained.items()}
+
+
+def save(state: dict[str, torch.Tensor], model: PeftModel, folder: Path, base_model: str) -> None:
+    """Write the gathered adapter and its config; the file appears whole or not at all.
+
+    Raises:
+        StepError: there is nothing to save, or a tensor holds NaN or infinity.
+    """
+    from safetensors.torch import save_file
+
+    if not state:
+        raise StepError("the adapter is empty: no LoRA tensor is trainable; check target_modules")
+    broken = [name for name, tensor in state.items() if not tensor.isfinite().all()]
+    if broken:
+        raise StepError(f"the adapter holds NaN or infinity, first in {broken[0]}; lower learning_rate")
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / (WEIGHTS + ".tmp")
+    save_file(state, beside, metadata={"format": "pt"})
+    beside.chmod(0o644)
+    os.replace(beside, folder / WEIGHTS)
+    config: dict[str, Any] = model.peft_config[TRAINED].to_dict()
+    config["base_model_name_or_path"] = base_model
+    config["inference_mode"] = True
+    text = json.dumps({key: _plain(value) for key, value in config.items()}, indent=2, sort_keys=True)
+    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+
+
+def load(model: torch.nn.Module, folder: Path) -> None:
+    """Put a saved adapter's tensors into `model`. All ranks must call it together.
+
+    Raises:
+        StepError: the file does not hold exactly the adapter that the model has.
+    """
+    from safetensors.torch import load_file
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+
+    saved = load_file(folder / WEIGHTS)
+    parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    wanted = {_file_name(name): name for name in parameters}
+    if saved.keys() != wanted.keys():
+        raise StepError(f"{folder / WEIGHTS}: holds {len(saved)} tensors, the model's adapter has {len(wanted)} others")
+    for name, tensor in saved.items():
+        if tensor.shape != parameters[wanted[name]].shape:
+            sizes = f"{list(tensor.shape)}, the model's adapter has {list(parameters[wanted[name]].shape)}"
+            raise StepError(f"{folder / WEIGHTS}: {name} is {sizes}; it was trained on another model")
+    state = {_clean(wanted[name]): tensor for name, tensor in saved.items()}
+    set_model_state_dict(model, state, options=StateDictOptions(full_state_dict=True, strict=False))
+
+
+def _clean(name: str) -> str:
+    return name.replace("._checkpoint_wrapped_module", "")
+
+
+def _file_name(name: str) -> str:
+    """A parameter's name as peft writes it into a file."""
+    return _clean(name).replace(f".{TRAINED}.", ".")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, set):
+        return sorted(value)
+    return getattr(value, "value", value)  # peft keeps enums in its config

@@ -1,0 +1,171 @@
+"""The base model, its tokenizer and its LoRA adapter.
+
+The tokenizer comes first: what is wrong with a model folder is said before any weight is read. The base is loaded in
+NF4 with its 4-bit blocks stored in the compute dtype, because FSDP2 shards only floating-point storage (with the
+default uint8 every rank silently keeps the whole base).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from steps.shared import contract
+from steps.shared.contract import StepError
+from steps.shared.hub import is_hub_name
+from steps.train.arguments import TrainArguments
+
+if TYPE_CHECKING:
+    import torch
+    from peft import LoraConfig
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+CHAT_TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
+NO_TEMPLATE = (
+    "the tokenizer has no chat template; use an instruct model, or put chat_template.jinja beside tokenizer_config.json"
+)
+
+
+def load_tokenizer(arguments: TrainArguments) -> PreTrainedTokenizerBase:
+    """The tokenizer with its chat template and a pad token.
+
+    Raises:
+        StepError: the folder is not a model, or has no tokenizer or chat template.
+    """
+    if not is_hub_name(arguments.model_id):
+        if not Path(arguments.model_id).is_dir():
+            raise StepError(f"model_id: {arguments.model_id}: there is no such folder; name one, or a hub model")
+        check_folder(Path(arguments.model_id))
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            arguments.model_id, revision=arguments.model_revision, trust_remote_code=arguments.trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        raise StepError(f"{arguments.model_id}: the tokenizer cannot be loaded: {contract.first_line(error)}") from None
+    if not tokenizer.chat_template:
+        raise StepError(f"{arguments.model_id}: {NO_TEMPLATE}")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def check_folder(folder: Path) -> None:
+    """What can be told of a model folder from its file names, before anything reads it.
+
+    Raises:
+        StepError: it is not a model, or has no tokenizer or chat template.
+    """
+    if not (folder / "config.json").is_file():
+        raise StepError(f"{folder}: not a model folder: config.json is missing")
+    if not any(folder.glob("*.safetensors")):
+        raise StepError(f"{folder}: no weights: expected *.safetensors")
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+        raise StepError(f"{folder}: no tokenizer: tokenizer.json is missing; save the tokenizer beside the model")
+    config = folder / "tokenizer_config.json"
+    inline = config.is_file() and "chat_template" in contract.read_json(config, "the tokenizer's configuration")
+    if not inline and not any((folder / name).exists() for name in CHAT_TEMPLATES):
+        raise StepError(f"{folder}: {NO_TEMPLATE}")
+
+
+def attention_implementation(arguments: TrainArguments) -> str:
+    """The attention to use: what was asked for, or under `auto` the fastest that this hardware has.
+
+    Raises:
+        StepError: Flash Attention 2 was asked for and cannot run here.
+    """
+    capable = _flash_capable(arguments)
+    installed = importlib.util.find_spec("flash_attn") is not None
+    if arguments.attn_implementation == "flash_attention_2" and not (capable and installed):
+        missing = "the flash-attn package" if capable else "an Ampere or newer GPU and bf16: true"
+        raise StepError(f"attn_implementation: flash_attention_2 needs {missing}; write auto or sdpa")
+    if arguments.attn_implementation == "auto":
+        return "flash_attention_2" if capable and installed else "sdpa"
+    return arguments.attn_implementation
+
+
+def packed_attention_implementation(arguments: TrainArguments) -> str:
+    """The same for packed rows, by its name in `packed_attention`: torch has its own Flash Attention for them.
+
+    Raises:
+        StepError: Flash Attention 2 was asked for and cannot run here.
+    """
+    asked = attention_implementation(arguments)
+    if arguments.attn_implementation == "auto" and _flash_capable(arguments):
+        return "packed_varlen"
+    return "packed_flash" if asked == "flash_attention_2" else "packed_sdpa"
+
+
+def _flash_capable(arguments: TrainArguments) -> bool:
+    """Flash Attention 2 needs compute capability 8.0 (Ampere) and half precision: the flash-attn package's README."""
+    import torch
+
+    return torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0) and arguments.bf16
+
+
+def load_base(arguments: TrainArguments) -> PreTrainedModel:
+    """The frozen base, in NF4 with `load_in_4bit`, without dropout (the adapter's own stays).
+
+    Raises:
+        StepError: the weights cannot be read.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from trl.trainer.utils import disable_dropout_in_model
+
+    dtype = compute_dtype(arguments)
+    quantization = None
+    if arguments.load_in_4bit:
+        quantization = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_compute_dtype=dtype,
+            bnb_4bit_quant_storage=dtype,
+            bnb_4bit_use_double_quant=arguments.bnb_4bit_use_double_quant,
+        )
+    attention = attention_implementation(arguments)
+    log.info("attention: %s; base: %s in %s", attention, arguments.model_id, "NF4" if quantization else dtype)
+    device = {"": torch.cuda.current_device()} if torch.cuda.is_available() else {"": "cpu"}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            arguments.model_id,
+            revision=arguments.model_revision,
+            trust_remote_code=arguments.trust_remote_code,
+            dtype=dtype,
+            attn_implementation=attention,
+            quantization_config=quantization,
+            device_map=device if quantization else None,
+            use_safetensors=True,
+        )
+    except (OSError, ValueError) as error:
+        raise StepError(f"{arguments.model_id}: the model cannot be loaded: {contract.first_line(error)}") from None
+    model.config.use_cache = False
+    disable_dropout_in_model(model)
+    return model
+
+
+def compute_dtype(arguments: TrainArguments) -> torch.dtype:
+    """The dtype of the computation and of the 4-bit blocks' storage."""
+    import torch
+
+    return torch.bfloat16 if arguments.bf16 else torch.float32
+
+
+def lora_config(arguments: TrainArguments) -> LoraConfig:
+    """The adapter to train."""
+    from peft import LoraConfig
+
+    modules = arguments.target_modules
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=arguments.lora_r,
+        lora_alpha=arguments.lora_alpha,
+        lora_dropout=arguments.lora_dropout,
+        target_modules="all-linear" if modules == ["all-linear"] else modules,
+        use_rslora=arguments.use_rslora,
+    )

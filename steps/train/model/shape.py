@@ -1,0 +1,207 @@
+"""A model's shape from its config.json: layers, weights by kind, the modules that an adapter can sit on.
+
+Knows the dense decoder families Llama, Mistral, Qwen2 and Qwen3. What a config leaves out has the default that
+transformers 5.23 gives it. Reads no weights, and imports neither torch nor transformers; mixtures of experts and models
+that see images have other shapes and are named as unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from steps.shared import contract
+from steps.shared.contract import StepError
+
+ALL_LINEAR = "all-linear"
+EMBEDDINGS = "model.embed_tokens"
+
+# What a family's configuration class fills in (transformers/models/*/configuration_*.py); None: follows from others.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "llama": {"num_key_value_heads": None, "head_dim": None, "max_position_embeddings": 2048},
+    "mistral": {"num_key_value_heads": 8, "head_dim": None, "max_position_embeddings": 131072},
+    "qwen2": {"num_key_value_heads": 32, "head_dim": None, "max_position_embeddings": 32768},
+    "qwen3": {"num_key_value_heads": 32, "head_dim": 128, "max_position_embeddings": 32768},
+}
+SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+
+
+class UnknownModel(StepError):
+    """The shape cannot be told; `str(error)` says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A linear layer of a transformer block; `name` is its path inside the block."""
+
+    name: str
+    inputs: int
+    outputs: int
+    bias: bool = False
+
+    @property
+    def weights(self) -> int:
+        return self.inputs * self.outputs
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What memory depends on. Sizes are in elements, not bytes."""
+
+    family: str
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    tied: bool  # the LM head is the embeddings' own weight
+    attention_bias: bool  # of q, k and v
+    output_bias: bool  # of o
+    mlp_bias: bool
+    positions: int  # tokens that the position encoding reaches
+    quantization: str | None  # the method of a checkpoint that is quantised already
+
+    @property
+    def linears(self) -> tuple[Linear, ...]:
+        """The linear layers of one block; the LM head is none of them."""
+        queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        attention, mlp = self.attention_bias, self.mlp_bias
+        return (
+            Linear("self_attn.q_proj", self.hidden, queries, attention),
+            Linear("self_attn.k_proj", self.hidden, keys, attention),
+            Linear("self_attn.v_proj", self.hidden, keys, attention),
+            Linear("self_attn.o_proj", queries, self.hidden, self.output_bias),
+            Linear("mlp.gate_proj", self.hidden, self.intermediate, mlp),
+            Linear("mlp.up_proj", self.hidden, self.intermediate, mlp),
+            Linear("mlp.down_proj", self.intermediate, self.hidden, mlp),
+        )
+
+    @property
+    def qk_norm(self) -> bool:
+        """Qwen3 normalises every head's queries and keys."""
+        return self.family == "qwen3"
+
+    @property
+    def block_linear(self) -> int:
+        """Weights of one block's linear layers: what NF4 quantises."""
+        return sum(linear.weights for linear in self.linears)
+
+    @property
+    def block_other(self) -> int:
+        """One block's norms and biases: they stay in the compute dtype."""
+        biases = sum(linear.outputs for linear in self.linears if linear.bias)
+        return 2 * self.hidden + biases + (2 * self.head_dim if self.qk_norm else 0)
+
+    @property
+    def embedding(self) -> int:
+        """The input embeddings; an LM head of its own has as many."""
+        return self.vocab * self.hidden
+
+    @property
+    def outside_blocks(self) -> int:
+        """Embeddings, LM head and final norm."""
+        return self.embedding * (1 if self.tied else 2) + self.hidden
+
+    @property
+    def parameters(self) -> int:
+        return self.layers * (self.block_linear + self.block_other) + self.outside_blocks
+
+    def modules(self) -> dict[str, Linear]:
+        """Every module that an adapter can sit on, by its full name."""
+        found = [
+            replace(linear, name=f"model.layers.{layer}.{linear.name}")
+            for layer in range(self.layers)
+            for linear in self.linears
+        ]
+        return {module.name: module for module in (*found, Linear(EMBEDDINGS, self.vocab, self.hidden))}
+
+    def adapted(self, targets: Sequence[str]) -> list[Linear]:
+        """The modules that `target_modules` names: all linear ones of the blocks, or those whose name ends in a target.
+
+        The rule is peft's (peft/tuners/tuners_utils.py, check_target_module_exists).
+        """
+        modules = self.modules()
+        if list(targets) == [ALL_LINEAR]:
+            return [module for name, module in modules.items() if name != EMBEDDINGS]
+        return [module for name, module in modules.items() if any(_ends(name, target) for target in targets)]
+
+    def lora_parameters(self, rank: int, targets: Sequence[str]) -> int:
+        """A is [rank, inputs] and B [outputs, rank] (Hu et al. 2021, arXiv 2106.09685, section 4.1)."""
+        return sum(rank * (module.inputs + module.outputs) for module in self.adapted(targets))
+
+    def unmatched(self, targets: Sequence[str]) -> list[str]:
+        """Targets that name no module; peft passes over them in silence as long as another one matches."""
+        if list(targets) == [ALL_LINEAR]:
+            return []
+        names = list(self.modules())
+        return [target for target in targets if not any(_ends(name, target) for name in names)]
+
+
+def _ends(name: str, target: str) -> bool:
+    return name == target or name.endswith(f".{target}")
+
+
+def read(path: Path) -> ModelShape:
+    """The shape of a model folder, or of a config.json.
+
+    Raises:
+        StepError: there is no config.json, or it is not JSON.
+        UnknownModel: the family is not known here, or a size is missing.
+    """
+    file = path / "config.json" if path.is_dir() else path
+    config = contract.read_json(file, "the model's configuration")
+    if not isinstance(config, dict):
+        raise StepError(f"{file}: must be a JSON object: a model's config.json")
+    try:
+        return shape(config)
+    except UnknownModel as error:
+        raise UnknownModel(f"{file}: {error}") from None
+
+
+def shape(config: Mapping[str, Any]) -> ModelShape:
+    """The shape that a parsed config.json describes.
+
+    Raises:
+        UnknownModel: the family is not known here, or a size is missing.
+    """
+    family = config.get("model_type")
+    if family not in DEFAULTS:
+        raise UnknownModel(f"model_type {family}: the shape is known for {', '.join(DEFAULTS)} only")
+    missing = [name for name in SIZES if not _is_size(config.get(name))]
+    if missing:
+        raise UnknownModel(f"{', '.join(missing)}: must be whole numbers above 0")
+    given = DEFAULTS[family] | {key: value for key, value in config.items() if value is not None}
+    heads = given["num_attention_heads"]
+    return ModelShape(
+        family=family,
+        hidden=given["hidden_size"],
+        intermediate=given["intermediate_size"],
+        layers=given["num_hidden_layers"],
+        heads=heads,
+        kv_heads=given["num_key_value_heads"] or heads,
+        head_dim=given["head_dim"] or given["hidden_size"] // heads,
+        vocab=given["vocab_size"],
+        tied=bool(given.get("tie_word_embeddings", False)),
+        # Llama and Qwen3 read attention_bias for all four; Qwen2 always has q, k and v; Mistral has none.
+        attention_bias=family == "qwen2" or (family in ("llama", "qwen3") and bool(given.get("attention_bias"))),
+        output_bias=family in ("llama", "qwen3") and bool(given.get("attention_bias")),
+        mlp_bias=family == "llama" and bool(given.get("mlp_bias")),
+        positions=_positions(given),
+        quantization=(given.get("quantization_config") or {}).get("quant_method"),
+    )
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _positions(config: Mapping[str, Any]) -> int:
+    """Positions with the scaling that the config asks for (`rope_scaling`, in newer files `rope_parameters`)."""
+    stated = config["max_position_embeddings"]
+    scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    factor, original = scaling.get("factor"), scaling.get("original_max_position_embeddings", stated)
+    return max(stated, int(factor * original)) if factor else stated

@@ -1,0 +1,171 @@
+"""Before the GPU bill starts: does a recipe hang together, what does it add up to, does it fit the GPU's memory.
+
+`preflight` is what `python pipeline.py check` and the training script both call. The estimate is checked against
+simulated allocations and not yet against a GPU's own figures: a run that is refused by a few percent may still fit.
+Imports neither torch nor transformers, and reads no file but a model's config.json (`model_shape.read`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from steps.train.arguments import TrainArguments
+from steps.train.model.shape import ModelShape
+from steps.train.preflight import conflicts, instances, memory
+from steps.train.preflight.activations import Attention
+from steps.train.preflight.conflicts import Problem
+from steps.train.preflight.fixes import changes as changes_that_fit
+from steps.train.preflight.fixes import gib
+from steps.train.preflight.instances import Gpu
+from steps.train.preflight.memory import Estimate
+from steps.train.preflight.totals import Plan, notes, plan
+
+MEMORY = "memory"  # the key of the problem that a run is too large
+TIGHT = 0.05  # a smaller share of free memory is worth a note, and a change that leaves less is not proposed
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run gets: processes, one a GPU, and the GPU; None where there is none, or where it is not known."""
+
+    name: str
+    ranks: int = 1
+    gpu: Gpu | None = None
+    note: str | None = None  # why there is no GPU to compare with
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """The outcome. `memory` is None where `unknown` says why the model's shape is not known."""
+
+    machine: Machine
+    plan: Plan
+    problems: list[Problem]
+    notes: list[str]
+    memory: Estimate | None
+    unknown: str | None
+    changes: list[str]  # changes after which it would fit, each estimated
+    smallest: str | None  # the smallest instance type on which the recipe fits as it is
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the peak is within the GPU's memory; None where one of the two is not known."""
+        if self.memory is None or self.machine.gpu is None:
+            return None
+        return self.memory.peak.bytes <= self.machine.gpu.usable
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        peak = self.memory.peak if self.memory else None
+        return {
+            "machine": asdict(self.machine),
+            "plan": asdict(self.plan),
+            "problems": [str(problem) for problem in self.problems],
+            "notes": self.notes,
+            "memory": None if peak is None else {
+                "peak_bytes": peak.bytes,
+                "usable_bytes": self.machine.gpu.usable if self.machine.gpu else None,
+                "fits": self.fits,
+                "peak_phase": peak.name,
+                "phases": [
+                    {"name": phase.name, "bytes": phase.bytes, "items": {one.name: one.bytes for one in phase.items}}
+                    for phase in self.memory.phases
+                ],
+            },
+            "memory_unknown": self.unknown,
+            "changes": self.changes,
+            "smallest_instance_type": self.smallest,
+        }  # fmt: skip
+
+
+def preflight(
+    arguments: TrainArguments,
+    machine: Machine,
+    shape: ModelShape | None,
+    *,
+    unknown: str | None = None,
+    attention: Attention | None = None,
+    rows: int | None = None,
+    length: int | None = None,
+) -> Preflight:
+    """Judge a recipe.
+
+    Args:
+        unknown: why there is no `shape`.
+        attention: the implementation that runs, where known; `auto` is taken for SDPA, which needs a little more.
+        rows, length: training rows and the tokens of the longest, where known.
+    """
+    runs = attention or assumed(arguments)
+    figures = plan(arguments, machine.ranks, rows)
+    found = conflicts.problems(arguments, shape, machine.gpu)
+    remarks = notes(arguments, figures)
+    if machine.note:
+        remarks.append(machine.note)
+    estimate, changes, smallest = None, [], None
+    if shape is not None:
+        estimate = memory.estimate(arguments, shape, ranks=machine.ranks, attention=runs, length=length)
+        smallest = smallest_instance(arguments, shape, runs, length)
+    if estimate and machine.gpu:
+        share = estimate.peak.bytes / machine.gpu.usable
+        if share > 1:
+            changes = _changes(arguments, shape, machine, runs, length)
+            found.append(_too_large(estimate, machine, changes, smallest))
+        elif share > 1 - TIGHT:
+            remarks.append(f"only {1 - share:.0%} of the GPU's memory is left: the estimate is not that exact")
+    return Preflight(machine, figures, found, remarks, estimate, unknown, changes, smallest)
+
+
+def assumed(arguments: TrainArguments) -> Attention:
+    """The attention to estimate with, before any hardware is asked."""
+    return "sdpa" if arguments.attn_implementation == "auto" else arguments.attn_implementation
+
+
+def on_instances(name: str | None, count: int = 1, processes_per_node: int | None = None) -> Machine:
+    """The machine that `count` instances of a type make, a process a GPU; one process where it has none."""
+    if name is None:
+        return Machine("one process", processes_per_node or 1, None, "no instance type given: nothing to compare with")
+    found = instances.find(name)
+    label = f"{count} x {name}"
+    if found is None:
+        return Machine(label, count * (processes_per_node or 1), None, instances.unknown(name))
+    ranks = count * (processes_per_node or found.gpus or 1)
+    if found.gpu is None:
+        return Machine(label, ranks, None, f"{name} has no GPU: there is no GPU memory to compare with")
+    return Machine(label, ranks, found.gpu)
+
+
+def smallest_instance(
+    arguments: TrainArguments, shape: ModelShape, attention: Attention, length: int | None = None
+) -> str | None:
+    """The smallest instance type, one of it, on which the recipe fits as it is."""
+    for one in instances.by_size():
+        if arguments.bf16 and not one.gpu.has_bf16:
+            continue
+        needed = memory.estimate(arguments, shape, ranks=one.gpus, attention=attention, length=length)
+        if needed.peak.bytes <= one.gpu.usable:
+            return one.name
+    return None
+
+
+def _too_large(estimate: Estimate, machine: Machine, changes: list[str], smallest: str | None) -> Problem:
+    gpu, peak = machine.gpu, estimate.peak
+    mends = [*changes, *([f"1 x {smallest}"] if smallest else [])]
+    if mends:
+        mend = f"each of these would fit: {'; '.join(mends)}"
+    else:
+        mend = "no change of settings is enough: take more GPUs, or GPUs with more memory"
+    needed = f"{gib(peak.bytes)} a GPU are estimated ({peak.name}), {gpu.name} has {gib(gpu.usable)}"
+    return Problem(MEMORY, f"{needed}; {mend}")
+
+
+def _changes(
+    arguments: TrainArguments, shape: ModelShape, machine: Machine, attention: Attention, length: int | None
+) -> list[str]:
+    """Changes after which the run would fit with a little to spare."""
+
+    def peak(changed: TrainArguments, ranks: int) -> int:
+        longest = min(length, changed.max_length) if length else None
+        return memory.estimate(changed, shape, ranks=ranks, attention=attention, length=longest).peak.bytes
+
+    return list(changes_that_fit(arguments, machine.ranks, (1 - TIGHT) * machine.gpu.usable, peak))

@@ -1,0 +1,85 @@
+"""The preflight inside a training job: with this process's own GPU, the rows it has and the length of the longest.
+
+What does not go together stops the run before any weight is loaded. An estimate above the GPU's memory is a warning
+here and not an error: the job is paid for already, and the estimate may be wrong by a little.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from steps.shared import contract
+from steps.shared.contract import StepError
+from steps.shared.hub import is_hub_name
+from steps.train.arguments import TrainArguments
+from steps.train.model import shape as model_shape
+from steps.train.model.load import attention_implementation
+from steps.train.model.shape import ModelShape
+from steps.train.preflight.fixes import gib
+from steps.train.preflight.instances import Gpu
+from steps.train.preflight.memory import GIB, MIB
+from steps.train.preflight.preflight import MEMORY, Machine, Preflight, preflight
+
+log = logging.getLogger(__name__)
+
+
+def run_preflight(arguments: TrainArguments, *, ranks: int, rank: int, rows: int, longest: int) -> None:
+    """Judge the run; rank 0 logs what it adds up to and the estimate.
+
+    Raises:
+        StepError: settings that do not go together, or not with the model or the GPU; all of them.
+    """
+    shape, unknown = known_shape(arguments)
+    result = preflight(
+        arguments, _machine(ranks), shape, unknown=unknown, attention=attention_implementation(arguments),
+        rows=rows, length=longest,
+    )  # fmt: skip
+    broken = [str(problem) for problem in result.problems if problem.key != MEMORY]
+    if broken:
+        raise StepError("\n".join(["the recipe cannot be trained as it is:", *(f"  {line}" for line in broken)]))
+    if rank == 0:
+        _report(result)
+
+
+def _report(result: Preflight) -> None:
+    figures = result.plan
+    log.info(
+        "preflight: %d steps of %d pairs on %d processes, %d rows", figures.steps, figures.pairs_per_step,
+        figures.ranks, figures.rows,
+    )  # fmt: skip
+    if result.memory is None:
+        log.info("preflight: memory not estimated: %s", result.unknown)
+    else:
+        peak, gpu = result.memory.peak, result.machine.gpu
+        there = f"{gpu.name} has {gib(gpu.usable)}" if gpu else "there is no GPU memory to compare with"
+        log.info("preflight: %s a process at the peak (%s); %s", gib(peak.bytes), peak.name, there)
+    for problem in result.problems:
+        log.warning("preflight: %s", problem)
+    for note in result.notes:
+        log.info("preflight: %s", note)
+
+
+def _machine(ranks: int) -> Machine:
+    import torch
+
+    if not torch.cuda.is_available():
+        return Machine("this machine", ranks)
+    properties = torch.cuda.get_device_properties(torch.cuda.current_device())
+    total, capability = properties.total_memory, (properties.major, properties.minor)
+    return Machine("this machine", ranks, Gpu(properties.name, total // MIB, total / GIB, capability))
+
+
+def known_shape(arguments: TrainArguments) -> tuple[ModelShape | None, str | None]:
+    """The shape of the model that is about to be loaded, or why it is not known."""
+    try:
+        folder = Path(arguments.model_id)
+        if is_hub_name(arguments.model_id):
+            from transformers.utils import cached_file
+
+            folder = Path(cached_file(arguments.model_id, "config.json", revision=arguments.model_revision))
+        return model_shape.read(folder), None
+    except model_shape.UnknownModel as error:
+        return None, str(error)
+    except OSError as error:
+        return None, f"{arguments.model_id}: its config.json cannot be read: {contract.first_line(error)}"

@@ -1,0 +1,1 @@
+"""What a finished run leaves to read: files, manifest, report page, curves, model cards."""

@@ -1,0 +1,96 @@
+"""The facts of a training run that its model cards tell, collected once: nothing of them is the text of a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from steps.shared.hub import is_hub_name
+
+if TYPE_CHECKING:
+    from steps.train.results.picture_and_page import Sources
+
+ARGUMENTS = (
+    "loss_type", "loss_weights", "beta", "label_smoothing", "learning_rate", "lr_scheduler_type", "warmup_steps",
+    "num_train_epochs", "max_steps", "max_length", "truncation", "lora_r", "lora_alpha", "lora_dropout", "use_rslora",
+    "target_modules", "load_in_4bit", "bf16", "seed",
+)  # fmt: skip
+NOT_TESTED = (
+    "Text that the model writes: every figure here is of the log-probabilities of given answers.",
+    "Other data, tasks and languages than those of the held-out rows; what the base could do before and may have lost.",
+    "Safety, bias and truthfulness of answers.",
+)
+NOT_TESTED_UNQUANTISED = (
+    "The adapter on the unquantised base, or merged into it: training and evaluation used the base in NF4."
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """
+    Attributes:
+        base: hub name, prefix in S3 or folder of the base model.
+        revision: of a base from the hub, where the recipe names one.
+        initial_adapter: the SHA-256 of the adapter that training continued from.
+        before, after: the figures of all held-out rows, as evaluation.json has them.
+        splits: of each split, rows given, used, and cut or left out by reason.
+        data_hash, layouts: of the data and its rows as they came; None where the Preprocess step's report is not there.
+        arguments: the training arguments that were set, as text.
+        steps, pairs: optimizer steps done, and pairs in each of them.
+        versions: library -> version.
+        not_tested: what no figure here is about, a sentence each.
+    """
+
+    base: str
+    on_hub: bool
+    revision: str | None
+    initial_adapter: str | None
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    splits: Mapping[str, Mapping[str, int]]
+    data_hash: str | None
+    layouts: Mapping[str, int] | None
+    arguments: Mapping[str, str]
+    steps: int
+    pairs: int
+    versions: Mapping[str, str]
+    not_tested: tuple[str, ...]
+
+
+def collect_facts(
+    evaluation: Mapping[str, Any],
+    arguments: Mapping[str, Any],
+    sources: Sources,
+    training: Mapping[str, int],
+    versions: Mapping[str, str],
+) -> Facts:
+    """
+    Args:
+        evaluation: what evaluation.json holds.
+        arguments: all training arguments, as `tracker_settings.shown` gives them.
+        training: optimizer steps done (`steps`) and pairs in each of them (`pairs`).
+        versions: library -> version.
+    """
+    base = arguments["base_model_name"] or arguments["model_id"]
+    report = sources.report or {}
+    return Facts(
+        base=base,
+        on_hub=is_hub_name(base),
+        revision=arguments["model_revision"] if is_hub_name(arguments["model_id"]) else None,
+        initial_adapter=sources.initial_adapter,
+        before=evaluation["before"],
+        after=evaluation["after"],
+        splits=evaluation["tokenised"],
+        data_hash=report.get("data_hash"),
+        layouts=report.get("formats"),
+        arguments={key: _text(arguments[key]) for key in ARGUMENTS if arguments[key] is not None},
+        steps=training["steps"],
+        pairs=training["pairs"],
+        versions=versions,
+        not_tested=(*NOT_TESTED, *([NOT_TESTED_UNQUANTISED] if arguments["load_in_4bit"] else [])),
+    )
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

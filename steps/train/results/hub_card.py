@@ -1,0 +1,51 @@
+"""The Hugging Face model card of a trained adapter: README.md in its folder.
+
+What it says is in `facts`; how it reads, in card.md.jinja. What comes from the user, such as names of layouts, is
+printed as code, where Markdown means nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from steps.shared.contract import write_text
+from steps.shared.pages.template import number, share
+from steps.shared.pages.visible import name
+from steps.train.results.facts import Facts
+
+CARD = "README.md"
+
+
+def write(folder: Path, facts: Facts) -> None:
+    """Write the card, whole or not at all."""
+    write_text(folder / CARD, render(facts))
+
+
+def render(facts: Facts) -> str:
+    """The card's text, its metadata first."""
+    import jinja2
+    from huggingface_hub import ModelCard, ModelCardData
+
+    # The hub takes no other names; a folder or a prefix in S3 stands in the text alone.
+    on_hub = {"base_model": facts.base, "base_model_relation": "adapter"} if facts.on_hub else {}
+    metadata = ModelCardData(
+        library_name="peft", pipeline_tag="text-generation", tags=["dpo", "trl", "lora"], **on_hub
+    )  # fmt: skip
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"number": number, "share": share, "code": code}
+    text = environment.get_template("card.md.jinja").render(metadata=metadata.to_yaml(), **vars(facts))
+    return str(ModelCard(text))
+
+
+def code(text: str) -> str:
+    """Someone's text as Markdown code on one line, also within a table: a fence longer than any run of ` in it."""
+    shown = name(text).replace("|", "\\|")
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
+    return f"{fence} {shown} {fence}" if "`" in shown else f"`{shown}`"

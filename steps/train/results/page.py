@@ -1,0 +1,164 @@
+"""A training run as one HTML page: how much better the model tells chosen from rejected, where, and at what price.
+
+What the page says is decided here and in curves.py; how it looks, in report.html.jinja and what the pages of all steps
+share (steps/pages). Reads the evaluation and the history of this version only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steps.shared.pages.template import load, number, pretty, share, some_turns
+from steps.shared.records import Record
+from steps.train.evaluation.figures import wilson_interval
+from steps.train.results import curves
+
+if TYPE_CHECKING:
+    import jinja2
+
+FEW = 20  # rows, whose figures tell little
+EXAMPLES = 3  # rows with the largest and with the smallest margins, each
+USED = ("given", "used")
+
+# A figure, its name, how it is written, and what it says.
+FIGURES = (
+    ("loss", "Loss", "%.4f", "mean of -log sigmoid(beta · margin), whatever loss is trained; ln 2 = 0.6931 is chance"),
+    ("reward_accuracy", "Reward accuracy", "share", "rows whose chosen answer has the higher implicit reward"),
+    ("reward_margin", "Reward margin", "%+.4f", "mean implicit reward of chosen minus rejected"),
+    ("ties", "Ties", "number", "rows with a margin of exactly 0; each counts as half a right one"),
+    ("drift_chosen", "Drift, chosen", "%+.3f", "mean log-probability of the answer minus the reference's, in nats"),
+    ("drift_rejected", "Drift, rejected", "%+.3f", "the same for the rejected answers"),
+    ("drift_chosen_per_token", "Drift per token, chosen", "%+.4f", "over all tokens, in nats per token"),
+    ("drift_rejected_per_token", "Drift per token, rejected", "%+.4f", "the same for the rejected answers"),
+    ("longer_is_preferred", "Longer preferred", "share", "rows whose longer answer has the higher implicit reward"),
+    ("length_margin_correlation", "Length and margin", "%+.3f", "rank correlation of the difference in tokens with it"),
+)  # fmt: skip
+
+
+def render(
+    evaluation: Mapping[str, Any],
+    history: curves.History,
+    arguments: Mapping[str, Any],
+    places: Mapping[str, Mapping[str, Sequence[str]]],
+    records: Sequence[Record],
+) -> str:
+    """The page of a run.
+
+    Args:
+        evaluation, history: what evaluation.json and history.json hold.
+        places: of each split, by the reason for which rows were cut or left out, where some of them stood.
+        arguments: as `tracker_settings.shown` gives them.
+        records: the held-out rows, for their texts.
+    """
+    before, after = evaluation["before"], evaluation["after"]
+    return _template().render(
+        evaluation=evaluation,
+        before=before,
+        after=after,
+        verdict=verdict(after),
+        figures=[(label, _written(before[key], how), _written(after[key], how), said)
+                 for key, label, how, said in FIGURES],
+        slices=[(kind, name, before["slices"][kind][name], part)
+                for kind, parts in after["slices"].items() for name, part in parts.items()],
+        panels=[curves.drawing(panel) for panel in curves.panels(history)],
+        last=history[-1]["step"] if history else 0,
+        continued=not any(entry["step"] == 0 for entry in history),
+        not_finite=sum(value is None for entry in history for value in entry.values()),
+        bias=length_bias(after),
+        lengths=curves.scatter([(row["chosen_tokens"] - row["rejected_tokens"], evaluation["beta"] * row["margin"])
+                                for row in evaluation["margins"]]),
+        examples=_examples(evaluation["margins"], evaluation["beta"], records),
+        champion=evaluation["champion"],
+        splits=_splits(evaluation["tokenised"], places),
+        arguments={key: _argument(value) for key, value in sorted(arguments.items())},
+    )  # fmt: skip
+
+
+@cache
+def _template() -> jinja2.Template:
+    return load(Path(__file__).parent, "report.html.jinja", {"FEW": FEW, "POINTS": curves.POINTS})
+
+
+def _written(value: float | None, how: str) -> str:
+    if value is None:
+        return "not defined"
+    return {"share": share, "number": number}[how](value) if how in ("share", "number") else how % value
+
+
+def verdict(after: Mapping[str, Any]) -> tuple[str, str]:
+    """What the interval of the reward accuracy allows to say, and whether that is good, bad or nothing yet."""
+    if after["reward_accuracy_low"] > 0.5:
+        return "good", "Better than chance"
+    if after["reward_accuracy_high"] < 0.5:
+        return "bad", "Worse than chance"
+    return "warn", "May be chance"
+
+
+def length_bias(after: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Whether the policy prefers the longer answer more, or less, often than the data chooses it.
+
+    More than chance allows: the data's share is outside Wilson's 95 % interval of the policy's. None where all answers
+    are as long as their other.
+    """
+    count = after["unequal_lengths"]
+    if not count:
+        return None
+    low, high = wilson_interval(after["longer_is_preferred"] * count, count)
+    data = after["longer_is_chosen"]
+    leaning = "longer" if data < low else "shorter" if data > high else None
+    return {"leaning": leaning, "low": low, "high": high}
+
+
+def _examples(margins: Sequence[Mapping[str, Any]], beta: float, records: Sequence[Record]) -> list[dict[str, Any]]:
+    """The rows that the policy gets most wrong and most right, each once."""
+    texts = {record.id: record for record in records}
+    ordered = sorted(margins, key=lambda row: (row["margin"], row["id"]))
+    least = ordered[:EXAMPLES]
+    largest = ordered[len(least) :][-EXAMPLES:][::-1]
+    kinds = (("Smallest margins", least), ("Largest margins", largest))
+    return [
+        {"title": title, "rows": [_example(row, beta, texts[row["id"]]) for row in rows]}
+        for title, rows in kinds
+        if rows
+    ]
+
+
+def _example(row: Mapping[str, Any], beta: float, record: Record) -> dict[str, Any]:
+    sides = ("prompt", "chosen", "rejected")
+    turns = {side: some_turns([_cut(message) for message in getattr(record, side)]) for side in sides}
+    tools = [tool["function"]["name"] for tool in record.tools or []]
+    place = {"file": record.source_file, "line": record.source_line}
+    return {**row, **place, "reward_margin": beta * row["margin"], "turns": turns, "tools": tools}
+
+
+def _cut(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The message with a very long text cut."""
+    return {**message, "content": pretty(message["content"])} if message.get("content") else dict(message)
+
+
+def _splits(
+    tokenised: Mapping[str, Mapping[str, int]], places: Mapping[str, Mapping[str, Sequence[str]]]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": split,
+            "given": counts["given"],
+            "used": counts["used"],
+            "reasons": [
+                {"reason": reason, "count": count, "places": places[split][reason]}
+                for reason, count in counts.items()
+                if reason not in USED
+            ],
+        }
+        for split, counts in tokenised.items()
+    ]
+
+
+def _argument(value: Any) -> str | None:
+    """An argument as people write it; None where it is not set."""
+    if value is None:
+        return None
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

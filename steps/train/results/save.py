@@ -1,0 +1,79 @@
+"""What a finished training leaves in its output folder; the manifest comes last and says that the run is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steps.shared import contract
+from steps.train.evaluation import figures
+from steps.train.loop.fingerprint import versions
+from steps.train.results import curves, hub_card, picture_and_page, registry_card
+from steps.train.results.facts import collect_facts
+from steps.train.results.picture_and_page import Sources
+from steps.train.tracking import settings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from steps.train.loop.callbacks import HeldOutEvaluation, MetricLines
+    from steps.train.loop.trainer import PairTrainer
+    from steps.train.tracking.callback import Tracking
+
+
+def save(
+    output: Path,
+    trainer: PairTrainer,
+    tokenizer: PreTrainedTokenizerBase,
+    lines: MetricLines,
+    held_out: HeldOutEvaluation,
+    rows: dict[str, dict[str, int]],
+    sources: Sources,
+    tracking: Tracking,
+    compared: dict[str, Any] | None,
+) -> None:
+    """Write the results. All ranks must call it together.
+
+    Args:
+        rows: split -> how many were given, used, and left out for which reason.
+        compared: the comparison with the champion.
+    """
+    trainer.save_model(str(output))
+    if not trainer.args.should_save:
+        return
+    tokenizer.save_pretrained(output)
+    before, after = held_out.before, held_out.after
+    evaluation = {
+        "rows": after.rows,
+        "beta": trainer.arguments.beta,
+        "before": before.as_dict(),
+        "after": after.as_dict(),
+        "tokenised": rows,
+        "margins": [row.as_dict() for row in held_out.margins],
+        "binary_classification_metrics": figures.model_quality(after),
+        "champion": compared,
+    }
+    contract.write_json(output / "evaluation.json", evaluation)
+    history = curves.finite(lines.history)
+    contract.write_json(output / "history.json", history)
+    arguments = settings.shown(trainer.arguments)
+    picture_and_page.write(output, evaluation, history, arguments, sources)
+    training = {"steps": trainer.state.global_step, "pairs": trainer.pairs_per_step}
+    facts = collect_facts(evaluation, arguments, sources, training, versions())
+    hub_card.write(output, facts)
+    registry_card.write(output, facts)
+    tracking.finish(output, evaluation, trainer.state.global_step)
+    files = {path.name: contract.sha256(path) for path in sorted(output.iterdir()) if path.is_file()}
+    manifest = {
+        "steps_planned": trainer.state.max_steps,
+        "steps_done": trainer.state.global_step,
+        "fingerprint": trainer.marker.fingerprint,
+        "arguments": arguments,
+        "files": files,
+    }
+    contract.write_json(output / "manifest.json", manifest)
+    print(
+        f"held-out reward accuracy {before.reward_accuracy:.3f} -> {after.reward_accuracy:.3f}, "
+        f"loss {before.loss:.4f} -> {after.loss:.4f} on {after.rows} rows; adapter in {output}",
+        flush=True,
+    )

@@ -1,0 +1,105 @@
+"""The rows of both splits on every rank: read, tokenised together, and accounted for."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from steps.shared import contract
+from steps.shared.contract import StepError
+from steps.shared.records import Record, read_records
+from steps.train.arguments import TrainArguments
+from steps.train.rows import tokenise as data
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+    from trl import DPOConfig
+
+log = logging.getLogger("train")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The records of a split, those of them that are used, as token ids, and those that were cut or left out."""
+
+    name: str
+    records: list[Record]
+    pairs: list[data.Pair]
+    left: data.Left
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence; 0 without rows."""
+        return max((pair.tokens for pair in self.pairs), default=0)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {"given": len(self.records), "used": len(self.pairs), **self.left.counts}
+
+
+def folder(named: str | None, channel: str) -> Path:
+    """The folder of a split: the argument's, or in a job the channel's.
+
+    Raises:
+        StepError: there is no such folder.
+    """
+    path = Path(named) if named else contract.channel(channel)
+    if not path.is_dir():
+        raise StepError(f"{channel}_data: {path}: there is no such folder; name one that the Preprocess step wrote")
+    return path
+
+
+def read(arguments: TrainArguments) -> dict[str, list[Record]]:
+    """The records of `train` and `validation`.
+
+    Raises:
+        StepError: a folder is missing, or holds no such records.
+    """
+    named = {"train": arguments.train_data, "validation": arguments.validation_data}
+    return {name: read_records(folder(path, name)) for name, path in named.items()}
+
+
+def prepare(
+    records: dict[str, list[Record]],
+    tokenizer: PreTrainedTokenizerBase,
+    arguments: TrainArguments,
+    config: DPOConfig,
+    output: Path,
+) -> tuple[Split, Split]:
+    """Both splits, (train, validation), tokenised; every row that does not train as it is stands in a list in `output`.
+
+    Raises:
+        StepError: no row of a split can be used.
+    """
+    splits = [Split(name, rows, *tokenise(rows, tokenizer, arguments, config)) for name, rows in records.items()]
+    for split in splits:
+        log.info(
+            "%s: %d of %d rows, longest %d tokens", split.name, len(split.pairs), len(split.records), split.longest
+        )
+        for line in split.left.lines():
+            log.warning("%s: %s", split.name, line)
+    left_out = {split.name: split.left for split in splits}
+    if config.process_index == 0 and data.write_left_out(output / data.LEFT_OUT, left_out, arguments.max_length):
+        log.warning("every row that was cut or left out: %s", output / data.LEFT_OUT)
+    for split in splits:
+        data.require_rows(split.pairs, split.name, split.left, arguments.max_length)
+    train, validation = splits
+    return train, validation
+
+
+def tokenise(
+    records: list[Record], tokenizer: PreTrainedTokenizerBase, arguments: TrainArguments, config: DPOConfig
+) -> tuple[list[data.Pair], data.Left]:
+    """Token ids of a split, and which rows were cut or left out.
+
+    Each process renders its share and all get the whole, so that none waits for another.
+    """
+    from steps.train.runtime import ranks
+
+    share = records[config.process_index :: config.world_size]
+    parts = ranks.gather(data.tokenise(share, tokenizer, arguments.max_length, arguments.truncation))
+    count = len(parts)
+    ordered = [parts[index % count][0][index // count] for index in range(len(records))]
+    return [pair for pair in ordered if pair is not None], data.Left.of_ranks([other for _, other in parts])

@@ -1,0 +1,136 @@
+"""Attention over packed rows (`packing`), as implementations that transformers knows by name.
+
+A trunk's tokens see the trunk; a branch's see their trunk and themselves: queries shorter than keys, causal from the
+bottom right, within the model's sliding window if it has one. Written against transformers' AttentionInterface, so that
+a model's own class stays as it is; the mask that it would make is None for a name that AttentionMaskInterface does not
+know (transformers/masking_utils.py, _preprocess_mask_arguments), and none is needed.
+
+- `packed_sdpa`: SDPA, segment by segment; runs everywhere.
+- `packed_varlen`: one call of variable-length Flash Attention, torch's own (`torch.nn.attention.varlen`).
+- `packed_flash`: the same of the flash-attn package.
+
+The last two repeat a trunk's keys and values for each of its branches and need a GPU of compute capability 8.0 and half
+precision; they have not run on one yet. A test holds what they hand to the kernel against `packed_sdpa`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface
+from transformers.integrations.flash_attention import get_target_dtype
+from transformers.integrations.sdpa_attention import repeat_kv
+
+if TYPE_CHECKING:
+    from steps.train.shared_prompts.row import Packed
+
+Kernel = Callable[..., torch.Tensor]
+
+
+def packed_sdpa(
+    module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: None, *,
+    packed: Packed, scaling: float | None = None, sliding_window: int | None = None, **_: Any,
+) -> tuple[torch.Tensor, None]:  # fmt: skip
+    """`query`, `key`, `value`: [1, heads, tokens, head_dim]; returns [1, tokens, heads, head_dim]."""
+    repeats = query.shape[1] // key.shape[1]
+    key, value = repeat_kv(key, repeats), repeat_kv(value, repeats)
+    found = [
+        _causal(*segment, scaling, sliding_window)
+        for segment in _segments(query, key, value, packed, dim=2)
+        if segment[0].shape[2]
+    ]
+    return torch.cat(found, dim=2).transpose(1, 2).contiguous(), None
+
+
+def packed_varlen(*inputs: Any, **named: Any) -> tuple[torch.Tensor, None]:
+    """As `packed_sdpa`, by torch's own kernel."""
+    return _variable_length(_torch_kernel, *inputs, **named)
+
+
+def packed_flash(*inputs: Any, **named: Any) -> tuple[torch.Tensor, None]:
+    """As `packed_sdpa`, by the flash-attn package."""
+    return _variable_length(_flash_attn_kernel, *inputs, **named)
+
+
+FUNCTIONS = {function.__name__: function for function in (packed_sdpa, packed_varlen, packed_flash)}
+
+
+def register() -> None:
+    """Make the implementations known to transformers."""
+    for name, function in FUNCTIONS.items():
+        AttentionInterface.register(name, function)
+
+
+def _segments(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, packed: Packed, dim: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Each segment's queries, and the keys and values that they see.
+
+    Cut by `split`: a slice's gradient would be a tensor as large as the whole, for every segment. A trunk's gradients
+    are added one after the other, so that a run repeats bit by bit.
+    """
+    sizes = [size for trunk, branches in packed.groups for size in (trunk, *branches)]
+    parts = zip(*(tensor.split(sizes, dim=dim) for tensor in (query, key, value)), strict=True)
+    for _, branches in packed.groups:
+        queries, *trunk = next(parts)
+        yield queries, *trunk
+        for _ in branches:
+            queries, *own = next(parts)
+            yield queries, *(torch.cat(pair, dim=dim) for pair in zip(trunk, own, strict=True))
+
+
+def _causal(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float | None, window: int | None
+) -> torch.Tensor:
+    """Attention of the last `queries` of `keys` tokens, each on itself and those before it."""
+    queries, keys = query.shape[2], key.shape[2]
+    if queries == keys and (window is None or window >= keys):
+        return scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling)
+    own = torch.arange(keys - queries, keys, device=query.device)[:, None]
+    others = torch.arange(keys, device=query.device)
+    seen = others <= own
+    if window is not None:
+        seen &= others > own - window
+    return scaled_dot_product_attention(query, key, value, attn_mask=seen, scale=scaling)
+
+
+def _variable_length(
+    kernel: Kernel, module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
+    attention_mask: None, *, packed: Packed, scaling: float | None = None, sliding_window: int | None = None, **_: Any,
+) -> tuple[torch.Tensor, None]:  # fmt: skip
+    dtype = get_target_dtype(query, module) or query.dtype  # the kernels take no float32, which a norm may have left
+    query, key, value = (tensor[0].transpose(0, 1).to(dtype) for tensor in (query, key, value))
+    segments = list(_segments(query, key, value, packed, dim=0))
+    seen = [torch.cat(part) for part in list(zip(*segments, strict=True))[1:]]
+    longest = [max(segment[side].shape[0] for segment in segments) for side in (0, 1)]
+    # A token sees itself and, of those before it, what is less than a window away: a window of 1 is the token alone.
+    left = -1 if sliding_window is None else sliding_window - 1
+    ends = packed.query_ends, packed.key_ends
+    return kernel(query.contiguous(), *seen, *ends, *longest, scaling, (left, 0))[None], None
+
+
+def _torch_kernel(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, query_ends: torch.Tensor, key_ends: torch.Tensor,
+    most_queries: int, most_keys: int, scaling: float | None, window: tuple[int, int],
+) -> torch.Tensor:  # fmt: skip
+    from torch.nn.attention.varlen import varlen_attn
+
+    return varlen_attn(
+        query, key, value, query_ends, key_ends, most_queries, most_keys, scale=scaling, window_size=window,
+        enable_gqa=True,
+    )  # fmt: skip
+
+
+def _flash_attn_kernel(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, query_ends: torch.Tensor, key_ends: torch.Tensor,
+    most_queries: int, most_keys: int, scaling: float | None, window: tuple[int, int],
+) -> torch.Tensor:  # fmt: skip
+    from flash_attn import flash_attn_varlen_func
+
+    return flash_attn_varlen_func(
+        query, key, value, query_ends, key_ends, most_queries, most_keys, softmax_scale=scaling, causal=True,
+        window_size=window,
+    )  # fmt: skip

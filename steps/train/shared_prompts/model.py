@@ -1,0 +1,146 @@
+"""Lets a model with TRL's fused LM head take packed batches (`packing`), or says why it cannot.
+
+TRL's trainer calls `model(input_ids=…, labels=…, fused_lm_head=True)` and reads values a token of a batch of whole
+sequences. Here that forward, where the batch has a `packed` row, computes the row instead and lays the values where
+TRL reads them: every loss, the reference pass and the metrics stay TRL's. Of the row only what predicts an answer's
+token meets the LM head.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from steps.shared.contract import StepError
+from steps.train.arguments import TrainArguments
+from steps.train.evaluation import log_probs
+from steps.train.model.load import attention_implementation
+from steps.train.shared_prompts import attention
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from steps.train.loop.trainer import PairTrainer
+    from steps.train.shared_prompts.row import Packed
+
+log = logging.getLogger(__name__)
+
+LAYERS = {"full_attention", "sliding_attention"}
+PER_TOKEN = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
+
+
+def obstacle(model: PreTrainedModel) -> str | None:
+    """Why a model cannot take packed batches; None where it can."""
+    config = model.config
+    others = set(getattr(config, "layer_types", None) or ()) - LAYERS
+    if config.get_text_config() is not config:
+        return "it is not a model of text alone"
+    if config._attn_implementation == "eager":
+        return "attn_implementation: eager has no form for packed rows; sdpa has"
+    if not model._can_set_attn_implementation() or not model._supports_attention_backend:
+        return "its attention takes no other implementation"
+    if model._is_stateful or others:
+        return f"it has layers that carry a state along the row ({', '.join(sorted(others)) or 'recurrent'})"
+    if getattr(config, "attn_logit_softcapping", None):
+        return "its attention caps its scores"
+    if getattr(config, "attention_dropout", 0):
+        return "its attention has dropout"
+    if getattr(config, "output_router_logits", False):
+        return "its loss balances experts over all tokens, of which a packed row has fewer"
+    return None
+
+
+def shares_prompts(arguments: TrainArguments, model: PreTrainedModel) -> bool:
+    """Whether the run computes packed batches; says why where it is to and cannot.
+
+    Raises:
+        StepError: settings that need packed batches, on a model that cannot take them.
+    """
+    if not arguments.share_prompts:
+        return False
+    reason = obstacle(model)
+    if reason is None:
+        return True
+    if arguments.group_by_prompt or arguments.max_tokens_per_batch:
+        raise StepError(
+            f"share_prompts: the model cannot compute packed rows: {reason}; set share_prompts: false, and leave out "
+            "group_by_prompt and max_tokens_per_batch"
+        )
+    log.warning("share_prompts: the model cannot compute packed rows: %s; every sequence is computed whole", reason)
+    return False
+
+
+def take_packed(model: PreTrainedModel, implementation: str) -> None:
+    """Give the model, which has TRL's fused LM head already, a forward that takes packed batches."""
+    attention.register()
+    model.set_attn_implementation(implementation)
+    whole = model.forward
+
+    def forward(self: PreTrainedModel, *, packed: Packed | None = None, **named: Any) -> Any:
+        if packed is None:
+            return whole(**named)
+        packed = packed.to(named["input_ids"].device)
+        row = {"input_ids": packed.input_ids, "position_ids": packed.position_ids, "attention_mask": None}
+        return _unpacked(whole(**named | row | {"labels": None, "shift_labels": packed.targets}, packed=packed), packed)
+
+    model.forward = MethodType(forward, model)
+    model.base_model.register_forward_hook(_keep_scored, with_kwargs=True)
+
+
+@contextmanager
+def whole_sequences(model: PreTrainedModel, implementation: str) -> Iterator[None]:
+    """Within, the model takes batches of whole sequences, with that attention."""
+    before = model.config._attn_implementation
+    model.set_attn_implementation(implementation)
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)
+
+
+def check(trainer: PairTrainer, rounding: float) -> None:
+    """Compare the log-probabilities of the longest pair with those of its whole sequences. All ranks must call it.
+
+    Args:
+        rounding: what a token's may change by rounding, in nats.
+
+    Raises:
+        StepError: they are not the same.
+    """
+    pair, model = trainer.longest_pair, trainer.model.get_base_model()
+    packed = log_probs.sums(trainer, [[pair]], "trained")[0]
+    with whole_sequences(model, attention_implementation(trainer.arguments)):
+        trainer.data_collator.packs = False
+        whole = log_probs.sums(trainer, [[pair]], "trained")[0]
+        trainer.data_collator.packs = True
+    apart = [abs(one - other) for one, other in zip(packed, whole, strict=True)]
+    kind = model.config._attn_implementation
+    log.info("share_prompts: %s; on the longest pair, packed is %.2g nats from whole sequences", kind, max(apart))
+    limits = [rounding * math.sqrt(sum(mask)) for mask in (pair.chosen_mask, pair.rejected_mask)]
+    if not all(one <= limit for one, limit in zip(apart, limits, strict=True)):
+        raise StepError(
+            f"share_prompts: on row {pair.id} packed log-probabilities are {max(apart):.2g} nats from those of whole "
+            "sequences: the model mixes tokens by other ways than attention; set share_prompts: false"
+        )
+
+
+def _keep_scored(_: torch.nn.Module, __: Any, named: dict[str, Any], output: Any) -> Any:
+    """Leave the hidden states that predict what counts in the loss: TRL puts no others through the LM head on a GPU
+    either, but on a CPU it would."""
+    packed = named.get("packed")
+    if packed is not None:
+        output.last_hidden_state = output.last_hidden_state[:, packed.scored]
+    return output
+
+
+def _unpacked(outputs: Any, packed: Packed) -> Any:
+    values = {name: getattr(outputs, name) for name in PER_TOKEN}
+    fields = {name: None if value is None else packed.unpack(value) for name, value in values.items()}
+    mask = packed.unpack(torch.ones_like(packed.targets, dtype=torch.bool))
+    return type(outputs)(loss=outputs.loss, **fields, label_mask=mask, aux_loss=outputs.aux_loss)

@@ -1,0 +1,213 @@
+"""What a run tells MLflow and W&B, and how a restarted job continues the same run there. Only rank 0 tells.
+
+Beside the checkpoints: trackers.json (which runs these are; a restart with the same fingerprint continues them), and
+tracking-buffer-*.jsonl while a tracker is down. In the output folder: tracking.json, what arrived and what did not.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import shlex
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from steps.shared import contract
+from steps.train.arguments import TrainArguments
+from steps.train.loop.early_end import Interrupted
+from steps.train.metrics import lines as metrics
+from steps.train.results.hub_card import CARD
+from steps.train.tracking.mlflow_run import MlflowRun
+from steps.train.tracking.outbox import Delivery, Entry, Outcome, Status
+from steps.train.tracking.settings import shown, without_password
+from steps.train.tracking.wandb_run import WandbRun
+
+log = logging.getLogger("train")
+
+STATE, REPORT = "trackers.json", "tracking.json"
+FINISH_SECONDS = 30.0  # that the end of a training waits for what is still on its way
+STOP_SECONDS = 10.0  # the same where it failed or was stopped: SageMaker kills a stopped job after 120 s
+
+
+@dataclass
+class State:
+    """Which runs in the trackers belong to a training."""
+
+    fingerprint: str
+    key: str
+    mlflow_run_id: str | None = None
+    wandb_run_id: str = ""
+    arguments: dict[str, str | None] = field(default_factory=dict)
+    status: Status = "KILLED"  # how the training ended; until it does, what a process that is killed leaves behind
+
+    @classmethod
+    def of(cls, folder: Path, fingerprint: str, arguments: TrainArguments) -> State:
+        """The state beside the checkpoints, or a new one where there is none of this very run."""
+        named = {
+            "mlflow_uri": arguments.mlflow_uri,
+            "mlflow_experiment_name": arguments.mlflow_experiment_name,
+            "wandb_project": arguments.wandb_project,
+            "run_name": arguments.run_name,
+        }
+        if (folder / STATE).is_file():
+            found = cls(**contract.read_json(folder / STATE, "the record of the trackers' runs"))
+            if found.fingerprint == fingerprint:
+                found.arguments, found.status = named, "KILLED"
+                return found
+        key = uuid.uuid4().hex
+        return cls(fingerprint, key, wandb_run_id=key[:16], arguments=named)
+
+    def write(self, folder: Path) -> None:
+        """Without the password that an address may hold: checkpoints are copied about."""
+        uri = self.arguments["mlflow_uri"]
+        arguments = self.arguments | {"mlflow_uri": without_password(uri) if uri else None}
+        contract.write_json(folder / STATE, asdict(self) | {"arguments": arguments})
+
+
+def open_trackers(state: State, folder: Path) -> list[Delivery]:
+    """A delivery, not yet started, for each tracker that the training named."""
+    given = state.arguments
+    found: list[MlflowRun | WandbRun] = []
+    if uri := given["mlflow_uri"]:
+        experiment = given["mlflow_experiment_name"] or "dpo"
+        found.append(MlflowRun(uri, experiment, given["run_name"], state.key, state.mlflow_run_id))
+    if project := given["wandb_project"]:
+        found.append(WandbRun(project, given["run_name"], state.wandb_run_id, folder))
+    return [Delivery(one, folder / f"tracking-buffer-{one.name}-{state.fingerprint}.jsonl") for one in found]
+
+
+class Tracking(TrainerCallback):
+    """Tells the trackers; does nothing on other ranks, or where none is named.
+
+    Args:
+        facts: told once beside the arguments: data hash, library versions, processes.
+        report: the Preprocess step's report of the data, where it is at hand.
+    """
+
+    def __init__(
+        self,
+        arguments: TrainArguments,
+        folder: Path,
+        fingerprint: str,
+        *,
+        first_rank: bool,
+        facts: Mapping[str, Any],
+        report: Mapping[str, Any] | None = None,
+    ):
+        self.folder = folder
+        self.deliveries: list[Delivery] = []
+        self.outcomes: dict[str, Outcome] = {}
+        if not first_rank or not (arguments.mlflow_uri or arguments.wandb_project):
+            return
+        self.state = State.of(folder, fingerprint, arguments)
+        self.state.write(folder)
+        self.deliveries = open_trackers(self.state, folder)
+        for delivery in self.deliveries:
+            importlib.import_module(delivery.tracker.name)  # seconds, which would otherwise slow the first steps down
+        self._put(Entry("params", shown(arguments) | {"fingerprint": fingerprint} | dict(facts)))
+        if report:
+            self._put(Entry("report", dict(report)))
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        for delivery in self.deliveries:
+            delivery.start()
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        figures = {metrics.NAMES.get(key, key): value for key, value in (logs or {}).items()}
+        self._put_figures(figures, state.global_step)
+        self._note_run()
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """Around the training: a run that fails, or stops before `finish`, is ended as such in the trackers too."""
+        try:
+            yield
+        except BaseException as error:
+            failed = isinstance(error, Exception) and not isinstance(error, Interrupted)
+            self._end("FAILED" if failed else "KILLED", STOP_SECONDS)
+            raise
+        self._end("KILLED", STOP_SECONDS)
+
+    def finish(self, output: Path, evaluation: Mapping[str, Any], step: int) -> None:
+        """Tell the final evaluation and the model card, end the run, and write tracking.json into `output`."""
+        for when in ("before", "after"):
+            self._put_figures({f"final/{when}/{name}": value for name, value in evaluation[when].items()}, step)
+        if self.deliveries:
+            self._put(Entry("text", {CARD: (output / CARD).read_text(encoding="utf-8")}))
+        self._end("FINISHED", FINISH_SECONDS)
+        if self.outcomes:
+            contract.write_json(output / REPORT, self.account())
+
+    def account(self) -> dict[str, Any]:
+        """What each tracker got and did not get, and how to send the rest."""
+        found = {}
+        for delivery in self.deliveries:
+            outcome, tracker = self.outcomes[delivery.tracker.name], delivery.tracker
+            found[tracker.name] = asdict(outcome) | {"run_id": tracker.run_id, "to_send": self.to_send(delivery)}
+            if isinstance(tracker, MlflowRun):
+                found[tracker.name] |= {"uri": tracker.uri, "experiment": tracker.experiment}
+            else:
+                found[tracker.name] |= {"project": tracker.project, "offline": tracker.offline}
+        return found
+
+    def to_send(self, delivery: Delivery) -> str | None:
+        """The commands that send what did not arrive; None where all did."""
+        tracker, outcome = delivery.tracker, self.outcomes[delivery.tracker.name]
+        commands = []
+        if isinstance(tracker, WandbRun) and (left := tracker.folders(uploaded=outcome.closed and not tracker.offline)):
+            commands.append(shlex.join(["wandb", "sync", *map(str, left)]))
+        if outcome.undelivered or not (outcome.closed or commands):
+            commands.append(f"python -m steps.train.send_tracking --checkpoints {shlex.quote(str(self.folder))}")
+        return " && ".join(commands) or None
+
+    def _end(self, status: Status, seconds: float) -> None:
+        """Once; later calls find the deliveries ended."""
+        if self.deliveries and not self.outcomes:
+            self.state.status = status
+            self.state.write(self.folder)
+        for delivery in self.deliveries:
+            name = delivery.tracker.name
+            if name in self.outcomes:
+                continue
+            if not delivery.started:  # the training failed before its first step: there is nothing to tell
+                continue
+            outcome = self.outcomes[name] = delivery.finish(status, seconds)
+            if not outcome.whole:
+                missing = ", ".join(f"{count} {kind}" for kind, count in outcome.undelivered.items()) or "no entries"
+                log.warning(
+                    "%s: not delivered: %s; refused: %d; %s%s", name, missing, len(outcome.refused),
+                    outcome.last_error or "the run's end was not told" * (not outcome.closed),
+                    f"; to send it: {self.to_send(delivery)}" if self.to_send(delivery) else "",
+                )  # fmt: skip
+        self._note_run()
+
+    def _note_run(self) -> None:
+        """Write down MLflow's id of the run, which is known only once the server has answered."""
+        for delivery in self.deliveries:
+            tracker = delivery.tracker
+            if isinstance(tracker, MlflowRun) and tracker.run_id != self.state.mlflow_run_id:
+                self.state.mlflow_run_id = tracker.run_id
+                self.state.write(self.folder)
+
+    def _put_figures(self, figures: Mapping[str, Any], step: int) -> None:
+        numbers = {key: float(value) for key, value in figures.items() if isinstance(value, (int, float))}
+        if numbers:
+            self._put(Entry("metrics", numbers, step))
+
+    def _put(self, entry: Entry) -> None:
+        for delivery in self.deliveries:
+            delivery.put(entry)
+
+
+def load_state(folder: Path) -> State:
+    """
+    Raises:
+        StepError: there is no trackers.json in the folder.
+    """
+    return State(**contract.read_json(folder / STATE, "the record of the trackers' runs"))

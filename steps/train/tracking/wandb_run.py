@@ -1,0 +1,70 @@
+"""A run in Weights & Biases, online or, with WANDB_MODE=offline, in a folder that `wandb sync` sends later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from steps.train.tracking.outbox import Entry, Status
+
+INIT_SECONDS, FINISH_SECONDS = 30, 20
+
+
+class WandbRun:
+    """Implements delivery.Tracker. W&B's own process keeps what is logged in `folder`/wandb and uploads it."""
+
+    name = "wandb"
+
+    def __init__(self, project: str, run_name: str | None, run_id: str, folder: Path):
+        self.project, self.run_name, self.run_id, self.folder = project, run_name, run_id, folder
+        self.offline = False
+        self._run: Any = None
+        self._timed_out = False
+
+    def open(self) -> None:
+        import wandb
+
+        settings = wandb.Settings(
+            init_timeout=INIT_SECONDS,
+            login_timeout=INIT_SECONDS,
+            finish_timeout=FINISH_SECONDS,
+            finish_timeout_raises=True,
+            silent=True,
+            console="off",
+            disable_git=True,
+            x_disable_stats=True,  # gpu_metrics measures every rank's GPU; W&B's own would see this node's only
+        )
+        self._run = wandb.init(
+            project=self.project, name=self.run_name, id=self.run_id, resume="allow", dir=str(self.folder),
+            settings=settings,
+        )  # fmt: skip
+        self.offline = bool(self._run.settings._offline)
+        # A restarted run logs some steps again, which W&B's own step, ever growing, would drop.
+        self._run.define_metric("step")
+        self._run.define_metric("*", step_metric="step")
+
+    def send(self, entry: Entry) -> None:
+        if entry.kind == "metrics":
+            self._run.log({**entry.values, "step": entry.step})
+        elif entry.kind == "text":
+            for name, text in entry.values.items():
+                file = Path(self._run.dir) / name
+                file.write_text(text, encoding="utf-8")
+                self._run.save(file, base_path=file.parent, policy="now")
+        else:
+            values = {"data_report": entry.values} if entry.kind == "report" else entry.values
+            self._run.config.update(values, allow_val_change=True)
+
+    def folders(self, *, uploaded: bool) -> list[Path]:
+        """What `wandb sync` takes, of this start of the run and of earlier ones; `uploaded`: this one needs no sync."""
+        kind = "offline-run" if uploaded else "*run"
+        return sorted(self.folder.glob(f"wandb/{kind}-*-{self.run_id}"))
+
+    def close(self, status: Status) -> None:
+        if self._timed_out:  # a second `finish` returns at once and would look like success
+            raise TimeoutError(f"the upload did not end within {FINISH_SECONDS} s")
+        try:
+            self._run.finish(exit_code=0 if status == "FINISHED" else 1)
+        except TimeoutError:
+            self._timed_out = True
+            raise

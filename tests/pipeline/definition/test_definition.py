@@ -1,0 +1,226 @@
+"""The rendered definition: golden files, sound against the API model, deterministic, without credentials or network."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.checks.api_model import check_definition
+from pipeline.definition.diff import steps_of
+from pipeline.definition.render import render
+from pipeline.local.plan import spark
+from pipeline.local.plan.order import build_plan
+from pipeline.parameters.values import resolve_parameters
+from pipeline.settings import workflow as settings
+from steps.preprocess.options import Options, parse
+from tests.paths import GOLDEN, ROOT
+from tests.pipeline.workflows import SPARK, WORKFLOWS
+
+# Hashes of code and data, which change with every commit; everything else in a render is held by the golden file.
+VOLATILE = {"code_version": "CODE", "recipe_key": "RECIPE", "recipe_uri": "s3://bucket/recipes/RECIPE/"}
+
+
+def fixed(workflow: settings.Workflow) -> settings.Workflow:
+    uris = {"data_uri": "s3://bucket/data/pairs.jsonl"} if workflow.data_uri.endswith("preferences.jsonl") else {}
+    if workflow.settings.make_model:
+        uris["model_uri"] = "s3://bucket/models/MODEL/"
+    return dataclasses.replace(workflow, **VOLATILE, **uris)
+
+
+def test_there_are_workflows_to_check() -> None:
+    assert [path.stem for path in WORKFLOWS] == ["llama3.1-70b", "quickstart", "qwen3-0.6b", "qwen3-8b"]
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, SPARK], ids=lambda path: path.stem)
+def test_every_workflow_renders_as_its_golden_file(path: Path, request: pytest.FixtureRequest) -> None:
+    text = render(fixed(settings.load(path))) + "\n"
+    golden = GOLDEN / f"{path.stem}.json"
+    if request.config.getoption("--update-golden"):
+        golden.write_text(text)
+    expected = golden.read_text()
+    difference = difflib.unified_diff(expected.splitlines(), text.splitlines(), "golden", "rendered", lineterm="")
+    assert text == expected, "\n".join(difference)
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, SPARK], ids=lambda path: path.stem)
+def test_every_workflow_is_sound_against_the_api_model_and_can_run_here(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spark, "problems", list)  # whether this machine has Java is not the definition's doing
+    definition = json.loads(render(settings.load(path)))
+    assert check_definition(definition) == []
+    order = [step.name for step in build_plan(definition, resolve_parameters(definition, {}))]
+    assert order == [
+        "Champion", "Preprocess", "NoNewData", "Train", "Gate", "CheckGate", "RejectModel", "ChooseMerged", "Merge",
+        "RegisterMerged", "ChooseAdapter", "RegisterAdapter",
+    ]  # fmt: skip
+
+
+def request(workflow: settings.Workflow, step: str) -> dict:
+    return requests(json.loads(render(workflow)))[step]
+
+
+def requests(definition: dict) -> dict[str, dict]:
+    """step -> its arguments, those in a Condition's branches too."""
+    return {step["Name"]: step["Arguments"] for step in steps_of(definition["Steps"])}
+
+
+def preprocess(workflow: settings.Workflow) -> dict:
+    return request(workflow, "Preprocess")
+
+
+def training(workflow: settings.Workflow) -> dict:
+    return request(workflow, "Train")
+
+
+def arguments(request: dict) -> Options:
+    """The command line of a rendered step as its container reads it, parameters as some number."""
+    words = request["AppSpecification"]["ContainerArguments"]
+    return parse([word if isinstance(word, str) else "0.25" for word in words])
+
+
+def test_every_setting_of_preprocess_reaches_its_command_line() -> None:
+    request = preprocess(settings.load(SPARK))
+    inputs = Path("/opt/ml/processing/input")
+    assert arguments(request) == Options(
+        input=inputs / "data",
+        output=Path("/opt/ml/processing/output"),
+        validation_data=inputs / "validation_data",
+        max_invalid_fraction=0.25,
+        format="chat",
+        columns={"prompt": "question", "rejected": "worse answer"},
+        tool_calls="keep",
+        near_duplicates=0.85,
+        tokenizer=inputs / "tokenizer",
+        max_tokens=2048,
+        max_characters=100000,
+        baseline=inputs / "baseline",
+    )
+    names = {given["InputName"]: given["S3Input"]["S3Uri"] for given in request["ProcessingInputs"]}
+    assert names == {
+        "data": {"Get": "Parameters.InputDataUri"},
+        "validation_data": {"Get": "Parameters.ValidationDataUri"},
+        "tokenizer": "s3://bucket/models/qwen3/",
+        "baseline": "s3://bucket/runs/last/Preprocess/report/",
+    }
+
+
+def test_what_is_not_set_is_left_to_the_step() -> None:
+    request = preprocess(settings.load(ROOT / "configs" / "qwen3-8b.yaml"))
+    inputs, output = Path("/opt/ml/processing/input"), Path("/opt/ml/processing/output")
+    expected = Options(inputs / "data", output, validation_fraction=0.25, max_invalid_fraction=0.25)
+    assert arguments(request) == expected
+    assert [given["InputName"] for given in request["ProcessingInputs"]] == ["data"]
+
+
+def test_the_engine_decides_on_image_instances_and_command_alone() -> None:
+    workflow = settings.load(SPARK)
+    sections = workflow.settings.preprocess
+    plain = sections.model_copy(update={"engine": "python", "instance_count": 1})
+    python = dataclasses.replace(workflow, settings=workflow.settings.model_copy(update={"preprocess": plain}))
+    on_spark, on_one = preprocess(workflow), preprocess(python)
+    assert on_spark["AppSpecification"]["ImageUri"].endswith("/dpo-spark:1")
+    assert on_spark["ProcessingResources"]["ClusterConfig"]["InstanceCount"] == 3
+    command = on_spark["AppSpecification"]["ContainerEntrypoint"]
+    assert command[-2] == "smspark-submit" and (ROOT / command[-1]).is_file()
+    for request in (on_spark, on_one):
+        del request["AppSpecification"]["ImageUri"], request["AppSpecification"]["ContainerEntrypoint"]
+        del request["ProcessingResources"]["ClusterConfig"]["InstanceCount"]
+    assert on_spark == on_one
+
+
+def test_no_execution_id_stands_in_what_training_caches_by() -> None:
+    train = training(settings.load(ROOT / "configs" / "quickstart.yaml"))
+    keyed = ("AlgorithmSpecification", "CheckpointConfig", "HyperParameters", "InputDataConfig")
+    assert "PipelineExecutionId" not in json.dumps({name: train[name] for name in keyed})
+
+
+def test_an_initial_adapter_is_a_channel_an_argument_and_a_place_of_its_own_for_checkpoints() -> None:
+    without = settings.load(ROOT / "configs" / "quickstart.yaml")
+    given = dataclasses.replace(without, initial_adapter_uri="s3://bucket/earlier/")
+    assert check_definition(json.loads(render(given))) == []
+    plain, continued = training(without), training(given)
+    added = [channel for channel in continued["InputDataConfig"] if channel not in plain["InputDataConfig"]]
+    uri = {"Get": "Parameters.InitialAdapterUri"}
+    assert [(one["ChannelName"], one["DataSource"]["S3DataSource"]["S3Uri"]) for one in added] == [
+        ("initial_adapter", uri)
+    ]
+    path = continued["HyperParameters"]["initial_adapter"]
+    assert (path, "initial_adapter" in plain["HyperParameters"]) == ("/opt/ml/input/data/initial_adapter", False)
+    places = [request["CheckpointConfig"]["S3Uri"]["Std:Join"]["Values"] for request in (plain, continued)]
+    assert [value for value in places[1] if value not in places[0]] == [uri]
+    assert [value for value in places[0] if value not in places[1]] == [{"Get": "Parameters.ContinueFromChampion"}]
+    assert {"Get": "Parameters.ModelUri"} in places[0]
+
+
+def test_the_champion_is_asked_for_anew_and_reaches_training_by_where_its_adapter_lies() -> None:
+    workflow = settings.load(ROOT / "configs" / "quickstart.yaml")
+    definition = json.loads(render(workflow))
+    steps, inner = {step["Name"]: step for step in definition["Steps"]}, requests(definition)
+    champion, train = steps["Champion"], inner["Train"]
+    assert "CacheConfig" in steps["Preprocess"] and "CacheConfig" not in champion
+    words = champion["Arguments"]["AppSpecification"]["ContainerArguments"]
+    assert words[:4] == ["--group", "dpo-quickstart", "--placeholder", workflow.recipe_uri]
+    assert "Steps." not in json.dumps(champion["Arguments"])  # it waits for no step: the small job comes first
+
+    def fact(key: str) -> dict:
+        return {"Std:JsonGet": {"Path": key, "PropertyFile": {"Get": "Steps.Champion.PropertyFiles.champion"}}}
+
+    uris = {one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"] for one in train["InputDataConfig"]}
+    assert uris["champion"] == fact("adapter_uri")
+    assert train["HyperParameters"]["champion_version"] == fact("version")
+    assert "Steps.Champion" not in json.dumps(train["CheckpointConfig"])
+    assert steps["Preprocess"]["Arguments"]["Environment"] == {"DATA_STATE": fact("data_state")}
+    gate = inner["Gate"]["AppSpecification"]["ContainerArguments"]
+    assert gate[gate.index("--champion-lookup") + 1] == fact("reason")
+
+
+def test_a_recipes_own_name_for_the_base_stays() -> None:
+    workflow = settings.load(ROOT / "configs" / "quickstart.yaml")
+    assert training(workflow)["HyperParameters"]["base_model_name"] == {"Get": "Parameters.ModelUri"}
+    recipe = workflow.recipe.model_copy(update={"base_model_name": "owner/base"})
+    assert "base_model_name" not in training(dataclasses.replace(workflow, recipe=recipe))["HyperParameters"]
+
+
+def test_spot_is_rendered_with_its_wait_time(tmp_path: Path) -> None:
+    workflows = (settings.load(ROOT / "configs" / name) for name in ("qwen3-8b.yaml", "llama3.1-70b.yaml"))
+    spot, on_demand = map(training, workflows)
+    assert spot["EnableManagedSpotTraining"] and spot["StoppingCondition"]["MaxWaitTimeInSeconds"] == 48 * 3600
+    assert not on_demand["EnableManagedSpotTraining"]
+    assert "MaxWaitTimeInSeconds" not in on_demand["StoppingCondition"]
+
+
+def test_a_warm_pool_and_tags_are_rendered_into_the_jobs() -> None:
+    workflow = settings.load(ROOT / "configs" / "llama3.1-70b.yaml")
+    assert "KeepAlivePeriodInSeconds" not in training(workflow)["ResourceConfig"]
+    train = workflow.settings.train.model_copy(update={"keep_alive_minutes": 30})
+    changed = workflow.settings.model_copy(update={"train": train, "tags": {"team": "a", "cost": "7"}})
+    account = workflow.account.model_copy(update={"tags": {"team": "all", "env": "test"}})
+    definition = json.loads(render(dataclasses.replace(workflow, settings=changed, account=account)))
+    assert check_definition(definition) == []
+    tags = [{"Key": "cost", "Value": "7"}, {"Key": "env", "Value": "test"}, {"Key": "team", "Value": "a"}]
+    jobs = [step for step in steps_of(definition["Steps"]) if step["Type"] in ("Training", "Processing")]
+    assert len(jobs) == 5 and all(step["Arguments"]["Tags"] == tags for step in jobs)
+    train_step = next(step for step in jobs if step["Name"] == "Train")
+    assert train_step["Arguments"]["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 1800
+
+
+NO_NETWORK = """
+import socket, sys
+def refuse(*_, **__):
+    raise OSError("a test cut the network")
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
+from pipeline.cli import main
+sys.exit(main(["definition"]))
+"""
+
+
+def test_the_same_settings_give_the_same_bytes_without_credentials_or_network(run, tmp_path: Path) -> None:
+    first, second = (run("-c", NO_NETWORK, HOME=str(tmp_path), PYTHONHASHSEED=seed) for seed in "12")
+    assert first.returncode == 0, first.stderr
+    assert json.loads(first.stdout)["Version"] == "2020-12-01"
+    assert first.stdout == second.stdout

@@ -1,0 +1,43 @@
+"""Content keys: the same content has the same key, other content another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import UserError
+from pipeline.settings.content import content_key, input_files
+
+
+def write(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        path = folder / name.replace("_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def test_the_content_key_follows_content_and_names(tmp_path: Path) -> None:
+    one = write(tmp_path / "one", a_txt="1", b_txt="2")
+    assert content_key(one) == content_key(write(tmp_path / "two", b_txt="2", a_txt="1"))
+    assert content_key(one) != content_key(write(tmp_path / "three", a_txt="2", b_txt="1"))
+    assert content_key(one) != content_key(write(tmp_path / "four", c_txt="1", b_txt="2"))
+
+
+def test_hidden_files_and_caches_are_no_part_of_an_input(tmp_path: Path) -> None:
+    folder = write(tmp_path / "model", a_txt="1")
+    key = content_key(folder)
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "a.pyc").write_text("x")
+    (folder / ".cache").write_text("x")
+    assert content_key(folder) == key
+    assert list(input_files(folder)) == ["a.txt"]
+
+
+def test_nothing_to_upload_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UserError, match="empty folder"):
+        content_key(tmp_path / "none")
+    with pytest.raises(UserError, match="no such file or folder"):
+        content_key(tmp_path / "missing")

@@ -1,0 +1,189 @@
+"""Cutting arrays and printed objects into rows: line numbers, and damage that stays where it is."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from steps.preprocess.read import json_elements
+from steps.preprocess.read.compression import BOM
+from steps.preprocess.read.sources import read_rows
+from steps.preprocess.rows import raw_row
+from steps.shared.contract import StepError
+
+ROWS = [{"prompt": f"p{n}", "chosen": 'a "quoted" \\ {[', "rejected": "ü]}"} for n in range(5)]
+NESTED = [{"a": [{"a": 1}, {"a": "}, {"}], "b": {"a": {"a": "},\n{"}}}, {"a": []}, {"a": {}}, {"a": [{"a": 2}]}] * 3
+
+
+def rows_of(path: Path) -> list[tuple[int, object]]:
+    return [(row.line, orjson.loads(row.data)) for row in read_rows(path.name, path)]
+
+
+def parsed(path: Path) -> tuple[list[object], int]:
+    """The rows that parse, and the number of those that do not."""
+    good, bad = [], 0
+    for row in read_rows(path.name, path):
+        try:
+            good.append(orjson.loads(row.data))
+        except orjson.JSONDecodeError:
+            bad += 1
+    return good, bad
+
+
+def written(tmp_path: Path, data: bytes, name: str = "data.json") -> Path:
+    path = tmp_path / name
+    path.write_bytes(data)
+    return path
+
+
+def dumps(rows: object, **options) -> bytes:
+    return json.dumps(rows, ensure_ascii=False, **options).encode()
+
+
+def test_arrays_give_the_line_on_which_each_element_begins(tmp_path):
+    data = b"\xef\xbb\xbf\r\n" + dumps(ROWS, indent=2).replace(b"\n", b"\r\n")
+    assert rows_of(written(tmp_path, data)) == [(3 + 5 * n, row) for n, row in enumerate(ROWS)]
+
+
+def test_an_array_on_one_line_and_objects_one_after_the_other(tmp_path):
+    assert rows_of(written(tmp_path, dumps(ROWS))) == [(1, row) for row in ROWS]
+    path = written(tmp_path, b"\n".join(dumps(row, indent=1) for row in ROWS))
+    assert rows_of(path) == [(1 + 5 * n, row) for n, row in enumerate(ROWS)]
+
+
+def test_an_array_much_larger_than_a_chunk(tmp_path, monkeypatch):
+    monkeypatch.setattr(raw_row, "CHUNK_BYTES", 7)  # so that every token is cut by a chunk's end somewhere
+    for indent in (None, 1):
+        assert [row for _, row in rows_of(written(tmp_path, dumps(ROWS, indent=indent)))] == ROWS
+
+
+def test_an_empty_array_and_an_empty_file_have_no_rows(tmp_path):
+    for data in (b"", b" \n\n", b"[]", b"[\n]\n", b"\xef\xbb\xbf"):
+        assert rows_of(written(tmp_path, data)) == []
+
+
+def test_an_array_in_a_file_that_is_called_lines_is_an_array(tmp_path):
+    assert rows_of(written(tmp_path, dumps(ROWS), "data.jsonl")) == [(1, row) for row in ROWS]
+
+
+def test_a_damaged_first_line_does_not_turn_lines_into_an_array(tmp_path):
+    lines = [dumps(row) for row in ROWS]
+    lines[0] = b"[" + lines[0][1:]
+    assert parsed(written(tmp_path, b"\n".join(lines), "data.jsonl")) == (ROWS[1:], 1)
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("lost", ['"chosen', '"p2', '"rejected', '\\"quoted', '"ü', "{", "}"])
+def test_a_lost_quote_or_bracket_costs_one_row_of_an_array(tmp_path, indent, lost):
+    elements = [dumps(row, indent=indent).decode() for row in ROWS]
+    place = elements[2].rfind(lost) if lost == "}" else elements[2].find(lost)
+    elements[2] = elements[2][:place] + elements[2][place + 1 :]
+    good, bad = parsed(written(tmp_path, f"[{', '.join(elements)}]".encode()))
+    assert [row for row in ROWS if row in good] == [*ROWS[:2], *ROWS[3:]]
+    assert bad >= 1
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_an_element_whose_bracket_is_missing_costs_only_itself(tmp_path, indent):
+    elements = [dumps(row, indent=indent) for row in ROWS]
+    elements[1] = elements[1].rstrip(b"}")
+    assert parsed(written(tmp_path, b"[" + b",\n".join(elements) + b"]")) == ([ROWS[0], *ROWS[2:]], 1)
+
+
+def test_things_between_elements_are_rows_too(tmp_path):
+    data = b'[{"a": 1}}, null, "x, {y}", 3 {"a": 2}\n [4]] {"a": 5}'
+    found = [row.data for row in read_rows("f", written(tmp_path, data))]
+    assert found == [b'{"a": 1}', b"}", b"null", b'"x, {y}"', b"3", b'{"a": 2}', b"[4]", b'{"a": 5}']
+
+
+def test_an_array_that_is_cut_off_says_so(tmp_path):
+    whole = dumps(ROWS[:2], indent=1)
+    *_, last = read_rows("f", written(tmp_path, whole[:-1]))
+    assert (last.line, last.problem.code) == (12, "not_json")
+    assert str(last.problem) == "the array has no closing ]: the file looks cut off"
+
+
+JSON = st.recursive(
+    st.none() | st.integers(-9, 9) | st.text('a"\\{}[], \n\té', max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('ab"}, ', max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.fixed_dictionaries({"a": JSON}, optional={"b": JSON}) | JSON, max_size=12),
+    st.sampled_from([None, 0, 1]),
+    st.sampled_from([1, 5, 64, 2**18]),
+)
+def test_a_cut_array_is_the_array(tmp_path_factory, rows, indent, chunk):
+    path = written(tmp_path_factory.mktemp("array"), dumps(rows, indent=indent))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(raw_row, "CHUNK_BYTES", chunk)
+        assert [row for _, row in rows_of(path)] == orjson.loads(path.read_bytes())
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from([ROWS, NESTED]),
+    st.sampled_from([None, 0, 1]),
+    st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255), st.integers(0, 2)), min_size=1, max_size=3),
+)
+def test_the_likely_way_and_the_careful_way_find_the_same_rows(tmp_path_factory, rows, indent, mutations):
+    path = written(tmp_path_factory.mktemp("ways"), mutated(dumps(rows, indent=indent), mutations))
+    likely = list(read_rows("f", path))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_elements, "MISSES", -1)
+        careful = list(read_rows("f", path))
+    assert [row[:3] for row in likely] == [row[:3] for row in careful]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from([ROWS, NESTED]),
+    st.sampled_from([None, 1]),
+    st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255), st.integers(0, 2)), min_size=1, max_size=3),
+)
+def test_every_byte_of_a_mutated_array_is_in_some_row(tmp_path_factory, rows, indent, mutations):
+    data = mutated(dumps(rows, indent=indent), mutations)
+    path = written(tmp_path_factory.mktemp("mutated"), data)
+    read = b"".join(row.data for row in read_rows(path.name, path))
+    between = b" \t\r\n,[]"
+    assert read.translate(None, between) == data.removeprefix(BOM).translate(None, between)
+
+
+def mutated(data: bytes, mutations: list[tuple[int, int, int]]) -> bytes:
+    """Bytes replaced, taken out or put in."""
+    result = bytearray(data)
+    for place, byte, how in mutations:
+        place %= len(result)
+        result[place : place + (how != 1)] = bytes([byte] * (how != 2))
+    return bytes(result)
+
+
+def test_an_element_without_end_stops_the_step_instead_of_filling_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(raw_row, "MAX_ROW_BYTES", 300)
+    monkeypatch.setattr(raw_row, "CHUNK_BYTES", 100)
+    path = written(tmp_path, b'[\n{"a": 1},\n{"b": [' + b"1, " * 1000)
+    with pytest.raises(StepError, match=r"data.json:3: the row that begins here does not end within"):
+        list(read_rows("data.json", path))
+
+
+@pytest.mark.parametrize("broken", [False, True])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_large_array_is_cut_in_little_memory(tmp_path, indent, broken):
+    row = dumps({"prompt": "p" * 3000, "chosen": [{"role": "user"}] * 20}, indent=indent)
+    rows = [row, row.rstrip(b"\n}") if broken else row, row] * 2000
+    path = written(tmp_path, b"[" + b", ".join(rows) + b"]")
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in read_rows("f", path)) == len(rows)
+        assert tracemalloc.get_traced_memory()[1] < 3 * 2**20 < path.stat().st_size / 5
+    finally:
+        tracemalloc.stop()

@@ -1,0 +1,90 @@
+"""A run continues from the newest whole checkpoint of its own, and from nothing else; what is whole is not lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from steps.shared.contract import StepError
+from steps.train.loop.checkpoints import (
+    MARKER,
+    Checkpoint,
+    Marker,
+    World,
+    fingerprint,
+    newest,
+    outdated,
+    publish,
+    remove,
+)
+
+WORLD = World(2, 8)
+
+
+def checkpoint(folder: Path, step: int, run: str = "mine", whole: bool = True) -> Path:
+    path = folder / f"checkpoint-{step}"
+    path.mkdir(parents=True)
+    (path / "adapter_model.safetensors").write_bytes(b"weights")
+    (path / "optimizer.bin").write_bytes(b"moments")
+    if whole:
+        Marker(run, WORLD, {"step": step}).write(path)
+    return path
+
+
+def test_the_newest_is_taken_by_number_and_not_by_name(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 90)
+    ten = checkpoint(tmp_path, 100)
+    assert newest(tmp_path, "mine") == Checkpoint(ten, WORLD, {"step": 100})
+
+
+def test_without_checkpoints_the_run_starts_anew(tmp_path: Path) -> None:
+    assert newest(tmp_path / "absent", "mine") is None
+    assert newest(tmp_path, "mine") is None
+
+
+def test_a_torn_foreign_or_damaged_checkpoint_is_passed_over_and_named(tmp_path: Path, caplog) -> None:
+    good = checkpoint(tmp_path, 10)
+    checkpoint(tmp_path, 20, whole=False)
+    checkpoint(tmp_path, 30, run="another")
+    (checkpoint(tmp_path, 40) / "adapter_model.safetensors").write_bytes(b"w3ights")  # of the same size
+    (checkpoint(tmp_path, 50) / "optimizer.bin").unlink()
+    (checkpoint(tmp_path, 60) / MARKER).write_text('{"fingerprint": "mine"')
+    assert newest(tmp_path, "mine") == Checkpoint(good, WORLD, {"step": 10})
+    assert [record.getMessage() for record in caplog.records] == [
+        "checkpoint-60 is passed over: it is not whole (complete.json is missing or damaged)",
+        "checkpoint-50 is passed over: optimizer.bin is missing",
+        "checkpoint-40 is passed over: adapter_model.safetensors is damaged: it has not the bytes that were written",
+        "checkpoint-30 is passed over: it belongs to a run with other data, model or arguments",
+        "checkpoint-20 is passed over: it is not whole (complete.json is missing or damaged)",
+    ]
+
+
+def test_old_ones_are_removed_but_for_the_best_and_those_of_other_runs(tmp_path: Path) -> None:
+    for step in (10, 20, 30, 40):
+        checkpoint(tmp_path, step)
+    checkpoint(tmp_path, 15, run="another")
+    checkpoint(tmp_path, 35, whole=False)
+    remove(tmp_path, outdated(tmp_path, "mine", keep=2, best=10))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "checkpoint-10", "checkpoint-15", "checkpoint-30", "checkpoint-40",
+    ]  # fmt: skip
+
+
+def test_a_new_one_takes_the_place_of_one_that_was_passed_over(tmp_path: Path) -> None:
+    (checkpoint(tmp_path, 10) / "optimizer.bin").write_bytes(b"damage")
+    staged = checkpoint(tmp_path / "beside", 10)
+    publish(staged, tmp_path / "checkpoint-10")
+    assert newest(tmp_path, "mine") == Checkpoint(tmp_path / "checkpoint-10", WORLD, {"step": 10})
+    assert not staged.exists()
+
+
+def test_another_number_of_processes_makes_the_same_batches_or_is_refused() -> None:
+    assert World(4, 2).of(8) == World(8, 1)
+    assert World(4, 2).of(1) == World(1, 8)
+    with pytest.raises(StepError, match=r"3 processes cannot make the same batches: use 1, 2, 4, 8 processes"):
+        World(4, 2).of(3)
+
+
+def test_the_fingerprint_follows_values_and_not_their_order() -> None:
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1}) != fingerprint({"a": 1, "b": 3})

@@ -1,0 +1,122 @@
+"""The page of a training run: says what the evaluation says, and shows hostile data as text."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from steps.shared.pages.visible import HIDDEN
+from steps.train.results import page
+from tests.document import Document, require_targets, require_whole
+from tests.steps.train import runs
+
+
+def text_of(run: dict) -> str:
+    return Document(page.render(**run)).text
+
+
+@pytest.mark.parametrize("make", runs.ALL.values(), ids=runs.ALL)
+def test_every_page_is_whole_loads_nothing_and_its_links_lead_somewhere(make) -> None:
+    html = page.render(**make())
+    require_whole(html)
+    require_targets(html)
+    assert "nan" not in Document(html).text.lower().split()
+
+
+def test_a_page_is_the_same_from_the_files() -> None:
+    run = runs.run()
+    saved = {key: json.loads(json.dumps(run[key])) for key in ("evaluation", "history")}
+    assert page.render(**run | saved) == page.render(**run)
+
+
+def test_it_says_how_much_better_the_model_is_and_how_sure_that_is() -> None:
+    run = runs.run()
+    after, said = run["evaluation"]["after"], text_of(run)
+    assert f"Held-out reward accuracy 50% → {after['reward_accuracy']:.1%}" in said
+    assert "On 60 rows not trained on; 95% interval" in said
+    assert f"Loss 0.6931 {after['loss']:.4f}" in said
+    assert "Better than chance" in said
+    assert "Worse than chance" in text_of(runs.run(gain=-3))
+    assert "May be chance" in text_of(runs.run(1))
+
+
+def test_the_champion_is_beside_it_or_the_page_says_why_not() -> None:
+    run = runs.run()
+    assert "Champion" not in text_of(run)
+    section = {
+        "version": "3", "compared": True, "reason": None, "source": "evaluated", "rows": 60, "wins": 9, "losses": 4,
+        "ties": 47, "difference": 0.0833, "difference_low": -0.038, "difference_high": 0.199,
+        "candidate": {"reward_accuracy": 0.9, "loss": 0.4, "reward_margin": 1.5},
+        "champion": {"reward_accuracy": 0.8167, "loss": 0.5, "reward_margin": 1.0},
+    }  # fmt: skip
+    run["evaluation"]["champion"] = section
+    said = text_of(run)
+    assert "The champion, version 3, is what this model would replace. Both are measured on the same 60 rows" in said
+    for line in ("Reward accuracy 81.7% 90%", "Loss 0.5000 0.4000", "Rows on which it scores higher 4 9",
+                 "Difference in reward accuracy +0.083, 95% interval -0.038 to +0.199"):  # fmt: skip
+        assert line in said, line
+    run["evaluation"]["champion"] = {"version": None, "compared": False, "reason": "its base is <b>, this model's is c"}
+    assert "The champion was not compared with this model: its base is <b>, this model's is c." in text_of(run)
+
+
+def test_every_slice_has_its_line_and_a_small_one_is_called_so() -> None:
+    said = text_of(runs.run(30))
+    for line in ("all rows 30", "format chat few rows 15", "format hh few rows 15", "with tools few rows 10",
+                 "without tools 20"):  # fmt: skip
+        assert line in said, line
+
+
+def test_a_policy_that_favours_length_is_told_from_one_that_does_not() -> None:
+    assert "The policy leans to longer answers. It rewards the longer answer more" in text_of(runs.run(bias=0.4))
+    assert "The policy leans to shorter answers." in text_of(runs.run(bias=-0.4))
+    assert "The policy leans no more to long or short answers than the data does." in text_of(runs.run())
+    equal = runs.run()
+    equal["evaluation"]["after"] |= {"unequal_lengths": 0, "longer_is_preferred": None, "longer_is_chosen": None}
+    assert "Every chosen answer is as long as its rejected one" in text_of(equal)
+
+
+def test_the_rows_at_both_ends_are_shown_once_with_their_texts() -> None:
+    run = runs.run()
+    ordered = sorted(run["evaluation"]["margins"], key=lambda row: row["margin"])
+    html = page.render(**run)
+    smallest, largest = html.index("Smallest margins</h3>"), html.index("Largest margins</h3>")
+    for rows, begin, end in ((ordered[:3], smallest, largest), (ordered[-3:], largest, len(html))):
+        for row in rows:
+            number = int(row["id"].removeprefix("row-"))
+            assert html[begin:end].count(f"It will, in {number} hours.") == 1
+    assert page.render(**runs.run(1)).count("It will, in 0 hours.") == 1
+
+
+def test_rows_left_out_and_arguments_are_listed_without_a_password() -> None:
+    said = text_of(runs.run())
+    assert "train 600 590 too_long : 10 rows, such as chats.jsonl:7" in said
+    assert "validation 60 60 none" in said
+    assert "loss_type sigmoid, sft" in said
+    assert "mlflow_uri https://tracker.test/mlflow" in said
+    assert "run_name not set" in said
+
+
+def test_a_continued_run_and_values_that_are_not_finite_are_told() -> None:
+    run = runs.run()
+    assert "continued from a checkpoint" not in text_of(run)
+    run["history"] = run["history"][1:]
+    run["history"][0]["grad_norm"] = None
+    assert "This run continued from a checkpoint" in text_of(run)
+    assert "1 logged value is not finite" in text_of(run)
+
+
+def test_hostile_data_is_text() -> None:
+    html = page.render(**runs.run(hostile=True))
+    assert "&lt;script&gt;document.title" in html
+    said = Document(html).text
+    assert "{{ 7 * 7 }}{% raw %}" in said
+    assert "[U+202E]gnol[U+202C]" in said
+    assert not HIDDEN.search(html)
+
+
+def test_the_reference_is_named() -> None:
+    run = runs.run()
+    assert "The reference is the base model with the adapter off." in text_of(run)
+    run["arguments"]["initial_adapter"] = "/earlier"
+    assert "The reference is the base model with the initial adapter on." in text_of(run)

@@ -1,0 +1,44 @@
+"""The training report in a browser: legible at every width, and deaf to what is in the data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from steps.train.results import page
+from tests.browser import Browser, open_browser
+from tests.steps.train import runs
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser() as opened:
+        yield opened
+
+
+def test_no_data_runs_or_loads_anything(browser: Browser) -> None:
+    browser.pages["hostile.html"] = page.render(**runs.run(hostile=True)).encode()
+    browser.requests.clear()
+    title = re.search("<title>(.*?)</title>", browser.dom("hostile.html"))[1]
+    assert title.startswith("Reward accuracy ") and title.endswith(" on 60 held-out rows")
+    assert set(browser.requests) <= {"http://page.test/favicon.ico"}
+
+
+@pytest.mark.parametrize("make", runs.ALL.values(), ids=runs.ALL)
+def test_no_page_has_to_be_scrolled_sideways(browser: Browser, make) -> None:
+    widths = [320, 390, 768, 1280]
+    browser.pages["page.html"] = page.render(**make()).encode()
+    assert browser.widths_in("page.html", widths) == widths
+
+
+def test_pictures_show_something_by_day_and_by_night(browser: Browser, tmp_path: Path) -> None:
+    browser.pages["page.html"] = page.render(**runs.run()).encode()
+    day, night = tmp_path / "day.png", tmp_path / "night.png"
+    for file, dark in ((day, False), (night, True)):
+        assert browser.picture("page.html", file, 1280, 3000, dark).lines > 1000
+    assert day.read_bytes() != night.read_bytes()

@@ -1,0 +1,338 @@
+"""`share_prompts`: packed batches give TRL's losses, rewards and gradients; where they cannot, the step says so."""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+
+from steps.shared.contract import StepError
+from steps.train.arguments import LossType
+from steps.train.rows.tokenise import Pair
+from tests.steps.train.trainers import randomise, trainer_here
+
+REWARDS = ("rewards/chosen", "rewards/rejected", "rewards/accuracies", "logps/chosen", "logits/chosen", "entropy")
+WINDOW = 16  # shorter than every sequence here
+COMMON = {
+    "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 32, "max_position_embeddings": 512,
+}  # fmt: skip
+FAMILIES: dict[str, dict[str, Any]] = {
+    "llama": {"attention_bias": True, "mlp_bias": True},
+    "qwen2": {"use_sliding_window": True, "sliding_window": WINDOW, "max_window_layers": 1},
+    "qwen3": {"tie_word_embeddings": True},
+    "mistral": {"sliding_window": WINDOW},
+}
+pytestmark = pytest.mark.usefixtures("one_thread")
+Families = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def family(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Families:
+    """`family(name)`: the folder of a random model of the family, with the quickstart's tokenizer."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("families")
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+
+    def make(name: str) -> Path:
+        if not (folder / name).exists():
+            torch.manual_seed(3)
+            config = AutoConfig.for_model(name, vocab_size=len(tokenizer), **COMMON | FAMILIES[name])
+            model = AutoModelForCausalLM.from_config(config)
+            for parameter_name, parameter in model.named_parameters():
+                if parameter_name.endswith("bias"):  # which are made as zeros
+                    torch.nn.init.normal_(parameter, std=0.1)
+            model.save_pretrained(folder / name)
+            tokenizer.save_pretrained(folder / name)
+        return folder / name
+
+    return make
+
+
+def rows() -> list[Pair]:
+    """Three pairs of one prompt with the same chosen answer, two of another, and a prompt of one token.
+
+    Short answers, since float32 has the sum of 40 tokens only to 1e-5 nats, and discopop multiplies that by 20.
+    """
+    draw = random.Random(5)
+
+    def ids(count: int) -> list[int]:
+        return [draw.randrange(4, 200) for _ in range(count)]
+
+    first, second, third, chosen = ids(40), ids(23), ids(1), ids(5)
+    sides = [
+        (first, chosen, ids(3)), (second, ids(2), ids(6)), (first, chosen, ids(6)), (third, ids(4), ids(5)),
+        (first, chosen, ids(2)), (second, ids(3), ids(4)),
+    ]  # fmt: skip
+    return [
+        Pair(f"row-{number}", prompt, good, [1] * len(good), bad, [0, *[1] * (len(bad) - 1)], "chat", False)
+        for number, (prompt, good, bad) in enumerate(sides)
+    ]
+
+
+def outcome(trainer: Any, loss_type: str) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
+    """Loss and metrics of one batch, and the adapter's gradients."""
+    trainer.loss_types, trainer.loss_weights, trainer.first_loss_is_due = [loss_type], [1.0], False
+    trainer.model.train()
+    trainer._metrics["train"].clear()
+    inputs = trainer._prepare_inputs(trainer.data_collator([vars(pair) for pair in rows()]))
+    with trainer.compute_loss_context_manager():
+        loss = trainer.compute_loss(trainer.model, inputs)
+    loss.backward()
+    gradients = {name: weight.grad.clone() for name, weight in trainer.model.named_parameters() if weight.requires_grad}
+    trainer.model.zero_grad()
+    figures = {name: trainer._metrics["train"][name][-1] for name in REWARDS}
+    return figures | {"loss": float(loss.detach())}, gradients
+
+
+def apart(gradients: dict[str, torch.Tensor], others: dict[str, torch.Tensor]) -> float:
+    """How far two gradients are apart, of the length of the first."""
+    squares = [
+        (float((one - others[name]).square().sum()), float(one.square().sum())) for name, one in gradients.items()
+    ]
+    return math.sqrt(sum(apart for apart, _ in squares) / sum(length for _, length in squares))
+
+
+def both(folder: Path, pairs: Path, tmp_path: Path, **changes: Any) -> list[Any]:
+    """Two trainers with the same adapter, whole sequences first; 0.1 smoothes where a loss asks for it."""
+    trainers = []
+    for share in (False, True):
+        trainer = trainer_here(
+            folder, pairs, tmp_path / str(share), rows=2, share_prompts=share, precompute_ref_log_probs=False,
+            lora_dropout=0, label_smoothing=0.1, loss_type=["robust"], **changes,
+        )  # fmt: skip
+        assert trainer.data_collator.packs is share
+        randomise(trainer)
+        trainers.append(trainer)
+    return trainers
+
+
+@pytest.mark.parametrize("load_in_4bit", [False, True])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_loss_has_the_figures_and_gradients_of_whole_sequences(
+    family: Families, pairs: Path, tmp_path: Path, name: str, load_in_4bit: bool
+) -> None:
+    whole, packed = both(family(name), pairs, tmp_path, load_in_4bit=load_in_4bit)
+    assert packed.model.config.model_type == name
+    for loss in get_args(LossType):
+        (figures, gradients), (others, other_gradients) = outcome(whole, loss), outcome(packed, loss)
+        assert others == pytest.approx(figures, rel=1e-5, abs=1e-6), loss
+        assert apart(gradients, other_gradients) < 1e-5, loss
+
+
+def test_in_bfloat16_a_packed_batch_is_as_far_from_float32_as_a_padded_one(
+    family: Families, pairs: Path, tmp_path: Path
+) -> None:
+    whole, packed = both(family("qwen3"), pairs, tmp_path, bf16=True, load_in_4bit=True)
+    exact = both(family("qwen3"), pairs, tmp_path, load_in_4bit=True)[0]
+    figures, gradients = outcome(exact, "sigmoid")
+    noise = []
+    for trainer in (whole, packed):
+        others, other_gradients = outcome(trainer, "sigmoid")
+        assert others["loss"] == pytest.approx(figures["loss"], abs=0.01)
+        noise.append(apart(gradients, other_gradients))
+    assert 0.001 < noise[1] < 1.5 * noise[0] < 0.15
+
+
+def test_a_step_of_several_passes_has_the_gradient_of_one_padded_batch(
+    tiny_model: Path, pairs: Path, tmp_path: Path
+) -> None:
+    settings = {"precompute_ref_log_probs": False, "lora_dropout": 0, "loss_type": ["sigmoid", "ipo"]}
+    packed = trainer_here(
+        tiny_model, pairs, tmp_path / "packed", group_by_prompt=True, max_tokens_per_batch=500, **settings
+    )
+    padded = trainer_here(tiny_model, pairs, tmp_path / "padded", share_prompts=False, **settings)
+    step = packed.steps[0]
+    counts = [len(rows) for _, rows in step]
+    assert sum(counts) == packed.pairs_per_step == 8 and len(set(counts)) > 1
+    gradients = []
+    for trainer in (padded, packed):
+        randomise(trainer)
+        trainer.first_loss_is_due = False
+        trainer.model.train()
+        if trainer is packed:
+            trainer.current_gradient_accumulation_steps = 1
+            (batches,) = [trainer.get_train_dataloader().collate_fn([step])]
+            loss = trainer.training_step(trainer.model, batches)
+        else:
+            rows = [row for _, rows in step for row in rows]
+            loss = trainer.compute_loss(trainer.model, trainer._prepare_inputs(trainer.data_collator(rows)))
+            loss.backward()
+        gradients.append(
+            (
+                float(loss.detach()),
+                {name: one.grad for name, one in trainer.model.named_parameters() if one.requires_grad},
+            )
+        )
+    (loss, gradient), (other_loss, other) = gradients
+    assert other_loss == pytest.approx(loss, rel=1e-5)
+    assert apart(gradient, other) < 1e-5
+
+
+@pytest.mark.parametrize("saved_at", [2, 3])  # the middle of the first epoch of three steps, and its end
+def test_a_run_in_batches_by_size_continues_bit_by_bit(
+    tiny_model: Path, pairs: Path, tmp_path: Path, saved_at: int
+) -> None:
+    def made(folder: str) -> Any:
+        return trainer_here(
+            tiny_model, pairs, tmp_path / folder, rows=24, group_by_prompt=True, max_tokens_per_batch=500,
+            precompute_ref_log_probs=False, max_steps=5, save_steps=saved_at, save_total_limit=9,
+            gradient_checkpointing=True,
+        )  # fmt: skip
+
+    whole, continued = made("whole"), made("continued")
+    assert len(whole.steps) == 3
+    whole.train()
+    continued.train(resume_from_checkpoint=str(tmp_path / "whole" / f"checkpoint-{saved_at}"))
+    assert continued.state.global_step == 5
+    for (name, weight), other in zip(whole.model.named_parameters(), continued.model.parameters(), strict=True):
+        assert weight.equal(other), name
+
+
+def test_variable_length_attention_gets_what_the_segments_see(
+    family: Families, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel of the same contract as torch's and flash-attn's: causal from the bottom right, within a window."""
+    from steps.train.shared_prompts import attention
+
+    windows = set()
+
+    def kernel(query, key, value, query_ends, key_ends, most_queries, most_keys, scaling, window):
+        windows.add(window)
+        repeats = query.shape[1] // key.shape[1]
+        found = []
+        for (start, end), (first, last) in zip(
+            pairwise(query_ends),
+            pairwise(key_ends),
+            strict=True,
+        ):
+            assert end - start <= most_queries and last - first <= most_keys
+            one, keys, values = (
+                query[start:end],
+                *(part[first:last].repeat_interleave(repeats, 1) for part in (key, value)),
+            )
+            scores = torch.einsum("qhd,khd->hqk", one, keys) * scaling
+            distance = torch.arange(len(keys))[None] - (torch.arange(len(one)) + len(keys) - len(one))[:, None]
+            seen = (distance <= 0) & ((distance >= -window[0]) | (window[0] < 0))
+            found.append(torch.einsum("hqk,khd->qhd", scores.masked_fill(~seen, -math.inf).softmax(-1), values))
+        return torch.cat(found)
+
+    monkeypatch.setattr(attention, "_torch_kernel", kernel)
+    for name in ("qwen2", "llama"):
+        whole, packed = both(family(name), pairs, tmp_path / name)
+        packed.model.get_base_model().set_attn_implementation("packed_varlen")
+        (figures, gradients), (others, other_gradients) = outcome(whole, "sigmoid"), outcome(packed, "sigmoid")
+        assert others == pytest.approx(figures, rel=1e-5, abs=1e-6)
+        assert apart(gradients, other_gradients) < 1e-5
+    assert windows == {(-1, 0), (WINDOW - 1, 0)}
+
+
+def test_torchs_kernel_takes_what_it_is_handed() -> None:
+    """On the meta device: the shapes and names of torch's function, which has no CPU kernel."""
+    from steps.train.shared_prompts.attention import _torch_kernel
+
+    query, key = (torch.empty(7, heads, 32, device="meta", dtype=torch.bfloat16) for heads in (4, 2))
+    ends = torch.empty(3, device="meta", dtype=torch.int32)
+    assert _torch_kernel(query, key, key, ends, ends, 4, 6, 0.1, (15, 0)).shape == (7, 4, 32)
+
+
+def test_a_model_that_cannot_is_named_and_trains_on_whole_sequences(
+    family: Families, pairs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import MistralForCausalLM
+
+    with caplog.at_level(logging.WARNING):
+        eager = trainer_here(family("llama"), pairs, tmp_path, rows=2, attn_implementation="eager")
+    assert not eager.data_collator.packs
+    assert caplog.messages[-1] == (
+        "share_prompts: the model cannot compute packed rows: attn_implementation: eager has no form for packed rows; "
+        "sdpa has; every sequence is computed whole"
+    )
+    monkeypatch.setattr(MistralForCausalLM, "_supports_attention_backend", False)
+    with pytest.raises(StepError) as caught:
+        trainer_here(family("mistral"), pairs, tmp_path, rows=2, group_by_prompt=True)
+    assert str(caught.value) == (
+        "share_prompts: the model cannot compute packed rows: its attention takes no other implementation; set "
+        "share_prompts: false, and leave out group_by_prompt and max_tokens_per_batch"
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"layer_types": ["linear_attention", "full_attention"]},
+         "it has layers that carry a state along the row (linear_attention)"),
+        ({"attn_logit_softcapping": 30.0}, "its attention caps its scores"),
+        ({"attention_dropout": 0.1}, "its attention has dropout"),
+        ({"output_router_logits": True},
+         "its loss balances experts over all tokens, of which a packed row has fewer"),
+        ({}, None),
+    ],
+)  # fmt: skip
+def test_what_packed_rows_cannot_give_a_model_is_told_from_its_config(
+    family: Families, config: dict[str, Any], reason: str | None
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    from steps.train.shared_prompts.model import obstacle
+
+    model = AutoModelForCausalLM.from_pretrained(family("qwen2"))
+    for name, value in config.items():
+        setattr(model.config, name, value)
+    assert obstacle(model) == reason
+
+
+def test_a_model_that_mixes_tokens_beside_its_attention_is_stopped(
+    tiny_model: Path, pairs: Path, tmp_path: Path
+) -> None:
+    from steps.train.loop.trainer import rounding
+    from steps.train.shared_prompts.model import check
+
+    trainer = trainer_here(tiny_model, pairs, tmp_path, rows=4, precompute_ref_log_probs=False)
+    check(trainer, rounding(trainer.arguments))
+    # A state along the row: a branch would have that of the branch before it.
+    layer = trainer.model.get_base_model().model.layers[0].mlp
+    layer.register_forward_hook(lambda _, __, output: output + output.cumsum(dim=1))
+    with pytest.raises(StepError, match="nats from those of whole sequences: the model mixes tokens by other ways"):
+        check(trainer, rounding(trainer.arguments))
+    assert trainer.data_collator.packs
+
+
+@pytest.mark.slow
+def test_two_ranks_that_shard_train_the_adapter_of_one_process_and_of_whole_sequences(
+    train: Any, tmp_path: Path
+) -> None:
+    """In float32, steps of 8 pairs: in the order of TRL's loader on two ranks, packed and padded; and in batches by
+    size, whose pairs a step shares out over the ranks by their tokens."""
+    from safetensors.torch import load_file
+
+    same = {
+        "bf16": "false", "load_in_4bit": "false", "max_steps": 4, "save_steps": 100, "logging_steps": 1,
+        "per_device_train_batch_size": 4, "warmup_steps": 0,
+    }  # fmt: skip
+    by_size = {"group_by_prompt": "true", "max_tokens_per_batch": 500}
+    runs = {
+        "padded": (2, {"share_prompts": "false"}),
+        "packed": (2, {}),
+        "by size": (2, by_size),
+        "by size, alone": (0, by_size | {"fsdp": "false", "gradient_accumulation_steps": 2}),
+    }
+    adapters = {}
+    for name, (processes, settings) in runs.items():
+        done = train(tmp_path / name, processes, **same | settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert ("packed is" in done.stdout) is (name != "padded")
+        assert "view tensor" not in done.stderr
+        adapters[name] = load_file(tmp_path / name / "adapter_model.safetensors")
+    for one, other in (("padded", "packed"), ("by size, alone", "by size")):
+        moved = {name: weight for name, weight in adapters[one].items() if "lora_B" in name}  # which begins as 0
+        assert apart(moved, {name: adapters[other][name] for name in moved}) < 1e-3, other
+    assert apart(adapters["packed"], adapters["by size"]) > 1e-3

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """A mistake the user can mend. `str(error)` is the whole text: what, where, how to mend it."""
+    """A mistake the user can fix. `str(error)` is the whole text: what, where, how to fix it."""
 
 
-def problems_error(where: str, problems: Iterable[str], mend: str) -> UserError:
+def problems_error(where: str, problems: Iterable[str], fix: str) -> UserError:
     """One error for a list of problems, all of them named: `where: N problems`, a line each, then the next command."""
     problems = list(problems)
     count = f"{len(problems)} problem" + ("s" if len(problems) != 1 else "")
-    return UserError("\n".join([f"{where}: {count}", *(f"  {problem}" for problem in problems), mend]))
+    return UserError("\n".join([f"{where}: {count}", *(f"  {problem}" for problem in problems), fix]))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

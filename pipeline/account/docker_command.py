@@ -44,7 +44,7 @@ def run(words: Sequence[str], command: str, stdin: str | None = None) -> None:
     """Run `docker words…`; what it prints goes to stderr.
 
     Args:
-        command: what to run again once its cause is mended.
+        command: what to run again once its cause is fixed.
         stdin: what it reads; never shown.
 
     Raises:
@@ -53,7 +53,7 @@ def run(words: Sequence[str], command: str, stdin: str | None = None) -> None:
     done = subprocess.run([PROGRAM, *words], input=stdin, stdout=sys.stderr, text=True, check=False)
     if done.returncode != 0:
         raise UserError(
-            f"docker {words[0]} failed with exit code {done.returncode}; its output is above; mend it, then: {command}"
+            f"docker {words[0]} failed with exit code {done.returncode}; its output is above; fix it, then: {command}"
         )
 
 

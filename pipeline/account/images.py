@@ -23,9 +23,8 @@ import yaml
 from pipeline.account import docker_command
 from pipeline.aws.errors import described
 from pipeline.errors import UserError
-from pipeline.files import write_text
+from pipeline.files import ROOT, write_text
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("training", "processing", "spark")
 ARCHITECTURE = "amd64"
 ECR = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?")

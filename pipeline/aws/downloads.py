@@ -16,8 +16,7 @@ from typing import Any
 
 from pipeline.aws.errors import described
 from pipeline.errors import UserError
-from pipeline.local.state.store import split_uri
-from pipeline.settings.content import KEY_LENGTH
+from pipeline.settings.content import KEY_LENGTH, split_uri
 
 
 def exists(s3: Any, uri: str) -> bool:
@@ -73,8 +72,8 @@ def _fetch(s3: Any, uri: str, objects: dict[str, dict[str, Any]], final: Path) -
         os.rename(beside, final)
     except OSError as error:
         if not final.is_dir():  # otherwise another process has fetched the same meanwhile
-            mend = "make room there, or name another folder with --local-root"
-            raise UserError(f"{uri}: cannot be kept in {final.parent}: {error.strerror or error}; {mend}") from None
+            fix = "make room there, or name another folder with --local-root"
+            raise UserError(f"{uri}: cannot be kept in {final.parent}: {error.strerror or error}; {fix}") from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from pipeline.errors import UserError
 
@@ -41,29 +40,16 @@ VALIDATION = {"ValidationException", "ValidationError"}  # the second is CloudFo
 # A refused HEAD request has no body: what would have been needed is all that can be told.
 NEEDED = {"HeadObject": "s3:GetObject and s3:ListBucket"}
 QUOTA = {"ResourceLimitExceeded", "LimitExceededException", "ServiceQuotaExceededException"}
-PATIENCE_SECONDS = 1800  # how long a watcher outlasts a lost connection: a train's tunnel, a laptop that slept
-_PAUSES = (5, 10, 20, 40, 60)  # seconds between its tries; the last one again and again
 _NOT_AUTHORIZED = re.compile(r"(?:User: )?(\S+) is not authorized to perform: ([\w:*-]+)(?: on resource: (\S+))?")
 _ROLE = re.compile(r"arn:[\w-]+:sts::(\d+):assumed-role/([^/]+)/.*")
 _JOB_NAME = re.compile(r"(-job/pipelines-).+")
 _SETTINGS = re.compile(r" --settings \S+")  # the option by which a command means the same place as another
 _NOT_ASSUMED = re.compile(r"\bassume (?:the )?role\W+(arn:[\w-]+:iam::\d+:role/[\w+=,.@/-]*\w)", re.IGNORECASE)
 
-Answer = TypeVar("Answer")
-
-
-def client(service: str, region: str | None = None, profile: str | None = None) -> Any:
-    """A client for an AWS service that retries throttled calls; region and profile default to the environment's."""
-    import boto3
-    from botocore.config import Config
-
-    config = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=10, read_timeout=60)
-    return boto3.Session(region_name=region, profile_name=profile).client(service, config=config)
-
 
 @contextmanager
 def translated(command: str) -> Iterator[None]:
-    """Raise AWS's errors from within as UserError; `command` is what to run again once the cause is mended."""
+    """Raise AWS's errors from within as UserError; `command` is what to run again once the cause is fixed."""
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -73,23 +59,9 @@ def translated(command: str) -> Iterator[None]:
         raise user_error(error, command) from error
 
 
-def check_account(sts: Any, expected_account: str, command: str) -> None:
-    """Refuse to touch another account than the settings name.
-
-    Raises:
-        UserError: the credentials belong to another account.
-    """
-    identity = sts.get_caller_identity()
-    if identity["Account"] != expected_account:
-        raise UserError(
-            f"AWS: the settings name account {expected_account}, and the credentials are {identity['Arn']}; "
-            f"choose others with AWS_PROFILE or mend the settings, then: {command}"
-        )
-
-
 def is_missing(error: Exception) -> bool:
     """Whether an AWS error says that something does not exist; some services call that a validation error."""
-    code, message = _code_and_message(error)
+    code, message = code_and_message(error)
     said = re.search(r"does not exist|could not find|not found", message, re.IGNORECASE)
     return code in MISSING or (code in VALIDATION and said is not None)
 
@@ -109,13 +81,13 @@ def described(describe: Callable[[], Any]) -> Any:
 
 def is_denied(error: Exception) -> bool:
     """Whether AWS refused a call because the caller lacks a permission."""
-    return _code_and_message(error)[0] in DENIED
+    return code_and_message(error)[0] in DENIED
 
 
 def refusal(error: Exception) -> str:
     """Who lacks which permission, and the policy statement that would give it."""
     operation = getattr(error, "operation_name", "the request")
-    return _denied(operation, _code_and_message(error)[1])
+    return _denied(operation, code_and_message(error)[1])
 
 
 def is_passing(error: Exception) -> bool:
@@ -125,43 +97,10 @@ def is_passing(error: Exception) -> bool:
     if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
         return True
     status = _answer(error).get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return _code_and_message(error)[0] in THROTTLED or status >= 500
+    return code_and_message(error)[0] in THROTTLED or status >= 500
 
 
-def pause(seconds: float) -> None:
-    """Sleep; a name of its own, so that what waits can be handed something else."""
-    time.sleep(seconds)
-
-
-def patiently(
-    call: Callable[[], Answer],
-    say: Callable[[str], None],
-    sleep: Callable[[float], None] = pause,
-    clock: Callable[[], float] = time.monotonic,
-) -> Answer:
-    """The answer of a call that only reads, tried again while what hinders it may pass; `say` hears of it once.
-
-    For those who watch for hours: boto3's own retries give up within a minute.
-
-    Raises:
-        Exception: the call's own, when it is none that passes or when it has not passed for half an hour.
-    """
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    begun, tries = clock(), 0
-    while True:
-        try:
-            return call()
-        except (BotoCoreError, ClientError) as error:
-            if not is_passing(error) or clock() - begun > PATIENCE_SECONDS:
-                raise
-            if tries == 0:
-                say(f"AWS does not answer ({_code_and_message(error)[1]}); trying on, the execution is not affected")
-            sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
-            tries += 1
-
-
-def mend(reason: str) -> str:
+def advice(reason: str) -> str:
     """What to do about a job's or step's failure that is the account's and not the code's; empty for any other.
 
     Pipelines reports these as the text of a failure reason, hours after the command that started it has ended.
@@ -177,7 +116,7 @@ def mend(reason: str) -> str:
 
 def user_error(error: Exception, command: str) -> UserError:
     """One of boto3's or botocore's errors as one line: what happened, what to do, and the command that comes next."""
-    code, message = _code_and_message(error)
+    code, message = code_and_message(error)
     return UserError("AWS: " + (_local_cause(error, command) or _service_cause(error, code, message, command)))
 
 
@@ -186,13 +125,13 @@ def _answer(error: Exception) -> dict[str, Any]:
     return getattr(error, "response", None) or getattr(error.__context__, "response", None) or {}
 
 
-def _code_and_message(error: Exception) -> tuple[str, str]:
+def code_and_message(error: Exception) -> tuple[str, str]:
     details = _answer(error).get("Error", {})
     return str(details.get("Code", "")), " ".join(str(details.get("Message") or error).split())
 
 
 def _local_cause(error: Exception, command: str) -> str:
-    """The mending of an error that arose before AWS answered, or an empty string."""
+    """How to fix an error that arose before AWS answered, or an empty string."""
     from botocore import exceptions
 
     if isinstance(error, exceptions.NoRegionError):
@@ -204,7 +143,7 @@ def _local_cause(error: Exception, command: str) -> str:
     if isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError):
         return f"no complete credentials found; run `aws configure sso` or set AWS_PROFILE, then: {command}"
     if isinstance(error, exceptions.CredentialRetrievalError):
-        return f"the credentials cannot be read ({' '.join(str(error).split())}); mend them, then: {command}"
+        return f"the credentials cannot be read ({' '.join(str(error).split())}); fix them, then: {command}"
     if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
         return f"{' '.join(str(error).split())}; check the network, the proxy and the region, then: {command}"
     return ""
@@ -230,8 +169,8 @@ def _service_cause(error: Exception, code: str, message: str, command: str) -> s
     if is_missing(error):
         return _missing(error, operation, message, command)
     if code:
-        return f"{operation} was refused ({code}: {message}); mend it, then: {command}"
-    return f"{message}; mend it, then: {command}"
+        return f"{operation} was refused ({code}: {message}); fix it, then: {command}"
+    return f"{message}; fix it, then: {command}"
 
 
 def _denied(operation: str, message: str) -> str:
@@ -257,10 +196,10 @@ def _missing(error: Exception, operation: str, message: str, command: str) -> st
     settings = place[0] if place else ""
     if "NoSuchBucket" in str(error):
         bucket = _answer(error).get("Error", {}).get("BucketName", "that the settings name")
-        return f"the bucket {bucket} does not exist; create it or mend the settings, then: {command}"
+        return f"the bucket {bucket} does not exist; create it or fix the settings, then: {command}"
     if operation.endswith("PipelineExecution") and operation != "StartPipelineExecution":
         return f"there is no such execution ({message}); see which there are: python pipeline.py list{settings}"
     if "Pipeline" in operation and "execution" not in message.lower():
-        mend = f"create it: python pipeline.py upsert{settings}"
-        return f"there is no such pipeline in this account and region ({message}); {mend}"
-    return f"{operation} found nothing ({message}); mend the name, then: {command}"
+        fix = f"create it: python pipeline.py upsert{settings}"
+        return f"there is no such pipeline in this account and region ({message}); {fix}"
+    return f"{operation} found nothing ({message}); fix the name, then: {command}"

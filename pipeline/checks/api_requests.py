@@ -167,9 +167,9 @@ def _type_mismatch(shape: Shape, expression: dict[str, Any], found: str) -> str:
     wanted = TYPE_NAMES.get(shape.type_name, f"a {shape.type_name}" if shape.type_name not in TAKES else "a number")
     get = parse_get(expression.get("Get"))
     if get and get.root == "Parameters":
-        mend = f"; write {get.name}.to_string()" if shape.type_name == "string" else ""
-        return f"takes {wanted}, and Parameters.{get.name} is of type {found}{mend}"
+        fix = f"; write {get.name}.to_string()" if shape.type_name == "string" else ""
+        return f"takes {wanted}, and Parameters.{get.name} is of type {found}{fix}"
     if get:
-        mend = "; put it into a Join" if shape.type_name == "string" else ""
-        return f"takes {wanted}, and {expression['Get']} is of type {found}{mend}"
+        fix = "; put it into a Join" if shape.type_name == "string" else ""
+        return f"takes {wanted}, and {expression['Get']} is of type {found}{fix}"
     return f"takes {wanted}, and this expression is of type {found}"

@@ -18,8 +18,8 @@ from pipeline.commands.shared.on_aws import Remote, remote
 from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stderr, where
 from pipeline.commands.start import Assignments
 from pipeline.errors import UserError
+from pipeline.files import ROOT
 from pipeline.parameters.values import parse_assignments
-from pipeline.settings.workflow import ROOT
 
 TEMPLATE = ROOT / "configs" / "infrastructure.yaml"
 STACK = "dpo-pipeline"

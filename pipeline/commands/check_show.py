@@ -130,7 +130,7 @@ def _conclude(
 
         stdout().print(draw(result))
     if problems:
-        raise problems_error(name, problems, f"Mend them, then: {next_command}")
+        raise problems_error(name, problems, f"Fix them, then: {next_command}")
     if not as_json:
         print(f"{name}: no problems")
 

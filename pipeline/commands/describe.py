@@ -21,7 +21,6 @@ from pipeline.commands.shared.options import (
     Local,
     LocalRoot,
     Settings,
-    moment,
     print_json,
     stdout,
     where,
@@ -30,6 +29,7 @@ from pipeline.parameters import history
 from pipeline.parameters.history import ParameterUse
 from pipeline.parameters.values import Value
 from pipeline.settings import workflow as workflow_settings
+from pipeline.texts import moment
 
 
 def describe(

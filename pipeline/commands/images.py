@@ -11,6 +11,7 @@ import typer
 from pipeline.account import docker_command
 from pipeline.account import images as project_images
 from pipeline.aws import errors as aws
+from pipeline.aws.client import check_account, client
 from pipeline.commands.shared.options import DEFAULT_SETTINGS, Settings, stderr, where
 from pipeline.errors import UserError
 from pipeline.settings import workflow as workflow_settings
@@ -55,7 +56,7 @@ def images(
             return
         if build_args:
             raise UserError("--build-arg belongs to build; push takes what was built")
-        aws.check_account(_client("sts", account.region), account.account_id, command)
+        check_account(_client("sts", account.region), account.account_id, command)
         path = settings.parent / workflow.settings.account
         for image in chosen:  # each is pinned at once: a push that fails later takes nothing back
             _pin(path, image.name, project_images.push(image, _client, command))
@@ -71,7 +72,7 @@ def _pin(path: Path, name: str, uri: str) -> None:
 
 
 def _client(service: str, region: str) -> Any:
-    return aws.client(service, region)
+    return client(service, region)
 
 
 def _pair(text: str) -> tuple[str, str]:

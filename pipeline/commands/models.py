@@ -18,12 +18,12 @@ from pipeline.commands.shared.options import (
     Local,
     LocalRoot,
     Settings,
-    moment,
     print_json,
     stdout,
     where,
 )
 from pipeline.errors import UserError
+from pipeline.texts import moment
 from pipeline.versions import registry
 from pipeline.versions.registry import APPROVED, Decision, ModelVersion
 

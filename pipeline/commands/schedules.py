@@ -12,11 +12,12 @@ from pipeline.automation import expressions
 from pipeline.automation import schedules as aws_schedules
 from pipeline.automation import start as automation
 from pipeline.commands.shared.on_aws import Remote, remote
-from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, moment, print_json, stdout, where
+from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stdout, where
 from pipeline.commands.start import Assignments, checked
 from pipeline.commands.upsert import upload
 from pipeline.errors import UserError
 from pipeline.parameters.values import parse_assignments
+from pipeline.texts import moment
 
 Cron = Annotated[
     str | None,

@@ -30,15 +30,16 @@ from pipeline.commands.shared.options import (
 from pipeline.commands.shared.watch import ending, run_here, watch_on_aws
 from pipeline.commands.upsert import upload
 from pipeline.errors import UserError, problems_error
+from pipeline.files import ROOT
 from pipeline.parameters.declared import range_problems
 from pipeline.parameters.values import parse_assignments, resolve_parameters
 from pipeline.preflight import costs, inputs
 from pipeline.settings import workflow as workflow_settings
 from pipeline.settings.assets import Asset
-from pipeline.settings.workflow import ROOT, Workflow
+from pipeline.settings.workflow import Workflow
 
 if TYPE_CHECKING:
-    from pipeline.local.jobs.engine import EngineName
+    from pipeline.local.state.records import EngineName
 
 Assignments = Annotated[
     list[str], typer.Option("--set", metavar="Name=Value", help="Set a pipeline parameter; may stand several times.")
@@ -141,7 +142,7 @@ def _start_local(
     if execution.status != "Succeeded" and not as_json:
         stderr.print(
             f"See why: python pipeline.py logs{options} {execution.id}\n"
-            f"Mend it and go on: python pipeline.py retry{options} {execution.id}",
+            f"Fix it and go on: python pipeline.py retry{options} {execution.id}",
             soft_wrap=True,
         )
     return aws_executions.exit_code(execution.status)
@@ -215,8 +216,8 @@ def checked(
 
     resolve_parameters(definition, overrides)
     if problems := range_problems(workflow, overrides):
-        raise problems_error("parameters", problems, "Mend them with --set Name=Value.")
+        raise problems_error("parameters", problems, "Fix them with --set Name=Value.")
     resolved, assets = inputs.resolve_inputs(workflow, overrides)
     if problems := values_problems(definition, resolved):
-        raise problems_error("parameters", problems, "Mend them with --set Name=Value.")
+        raise problems_error("parameters", problems, "Fix them with --set Name=Value.")
     return resolved, assets

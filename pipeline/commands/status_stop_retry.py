@@ -20,13 +20,13 @@ from pipeline.commands.shared.options import (
     Local,
     LocalRoot,
     Settings,
-    moment,
     print_json,
     stdout,
     where,
 )
 from pipeline.commands.shared.watch import run_here, watch_here, watch_on_aws
-from pipeline.watching.view import mending
+from pipeline.texts import moment
+from pipeline.watching.view import advice_on
 
 Wait = Annotated[
     bool, typer.Option("--wait", help="Watch on until it has ended, as start --wait does; the exit code tells how.")
@@ -147,7 +147,7 @@ def retry(
 def _draw(summary: ExecutionSummary, steps: list[StepSummary]) -> None:
     console = stdout()
     name = f" ({summary.name})" if summary.name else ""
-    reason = f": {summary.failure_reason}{mending(summary.failure_reason)}" if summary.failure_reason else ""
+    reason = f": {summary.failure_reason}{advice_on(summary.failure_reason)}" if summary.failure_reason else ""
     title = f"{summary.pipeline} {summary.id}{name} {summary.status}{reason}"
     console.print(title, highlight=False, markup=False, soft_wrap=True)
     table = Table("Step", "Type", "Status", "Started", "Ended", box=None)

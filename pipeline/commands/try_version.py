@@ -21,7 +21,7 @@ from pipeline.commands.shared.options import (
     print_json,
 )
 from pipeline.errors import UserError
-from pipeline.settings.workflow import ROOT
+from pipeline.files import ROOT
 from pipeline.versions.registry import ModelVersion
 from steps.answer import MAX_NEW_TOKENS
 from steps.shared.serving import ADAPTER_FOLDER

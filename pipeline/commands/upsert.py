@@ -19,9 +19,9 @@ from pipeline.definition.diff import Change, counted
 from pipeline.errors import UserError, problems_error
 from pipeline.preflight import inputs
 from pipeline.preflight.recipe import initial_adapter_problems
-from pipeline.settings import security
 from pipeline.settings.assets import Asset
 from pipeline.settings.workflow import Workflow
+from pipeline.step_kit import network_and_keys
 from pipeline.versions import registry
 
 STYLES = {"+": "green", "-": "red", "@": "cyan"}
@@ -87,7 +87,8 @@ def upload(there: Remote, assets: Sequence[Asset]) -> None:
     for asset in assets:
         if asset.module:
             inputs.make(asset)
-    paths, encryption = {asset.uri: asset.path for asset in assets}, security.upload(there.workflow.account.security)
+    paths = {asset.uri: asset.path for asset in assets}
+    encryption = network_and_keys.upload(there.workflow.account.security)
     pipelines.upload_assets(there.client("s3"), paths, encryption)
 
 
@@ -103,7 +104,7 @@ def _checked(workflow: Workflow, settings: Path, options: str) -> str:
     definition = render(workflow)
     adapter = [f"train.initial_adapter: {text}" for text in initial_adapter_problems(workflow, {}, workflow.assets)]
     if problems := [*adapter, *check_definition(json.loads(definition))]:
-        raise problems_error(str(settings), problems, f"Mend them, then: python pipeline.py upsert{options}")
+        raise problems_error(str(settings), problems, f"Fix them, then: python pipeline.py upsert{options}")
     return definition
 
 
@@ -117,7 +118,7 @@ def _wanted(workflow: Workflow, definition: str) -> Wanted:
         settings.description or None,
         workflow.tags,
         settings.max_parallel_steps,
-        security.upload(workflow.account.security),
+        network_and_keys.upload(workflow.account.security),
     )
 
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import boto3
 from sagemaker.core.workflow.conditions import ConditionEquals
-from sagemaker.core.workflow.execution_variables import ExecutionVariables
-from sagemaker.core.workflow.functions import Join, JsonGet
+from sagemaker.core.workflow.functions import JsonGet
 from sagemaker.core.workflow.parameters import ParameterFloat, ParameterInteger, ParameterString
 from sagemaker.mlops.workflow.condition_step import ConditionStep
 from sagemaker.mlops.workflow.fail_step import FailStep
@@ -24,25 +22,13 @@ from pipeline.parameters.declared import Parameter, parameters
 from pipeline.settings.workflow import Workflow
 from pipeline.step_kit.processing_step import output_uri
 from pipeline.step_kit.request_step import RequestStep
+from pipeline.step_kit.scope import Scope
 from steps.champion import step as champion_step
 from steps.gate import step as gate_step
 from steps.merge import step as merge_step
 from steps.preprocess import step as preprocess_step
 from steps.register import step as register_step
 from steps.train import step as train_step
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What every step's `build` gets: the workflow's settings and the pipeline's parameters by name."""
-
-    workflow: Workflow
-    parameter: Mapping[str, Any]
-    cache: CacheConfig
-
-    def run_uri(self, *parts: str) -> Join:
-        """A prefix of this execution's own, without a slash at the end."""
-        return Join(on="/", values=[f"{self.workflow.base_uri}/runs", ExecutionVariables.PIPELINE_EXECUTION_ID, *parts])
 
 
 def render(workflow: Workflow) -> str:

@@ -13,21 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.files import write_json
+from pipeline.files import ROOT, write_json
 from pipeline.local.events import Event, ExecutionChanged, Listener, MetricsReported, StepChanged, ignore
 from pipeline.local.jobs import cache
-from pipeline.local.jobs.engine import EngineName, engine
+from pipeline.local.jobs.engine import Engine
 from pipeline.local.jobs.job import Job, JobFailed, JobStopped, job_name
 from pipeline.local.jobs.nodes import StopRequest, stop_on_signals
-from pipeline.local.jobs.processes_engine import REPOSITORY, unset_secrets
+from pipeline.local.jobs.processes_engine import unset_secrets
 from pipeline.local.jobs.processing import run_processing
 from pipeline.local.jobs.training import run_training
 from pipeline.local.plan import conditions
 from pipeline.local.plan.expressions import Scope, evaluate
 from pipeline.local.plan.order import Step, build_plan
 from pipeline.local.state import model_packages, records
-from pipeline.local.state.records import Execution, StepRecord, now
+from pipeline.local.state.records import EngineName, Execution, StepRecord
 from pipeline.local.state.store import Store
+from pipeline.texts import now
 
 _SAVE_SECONDS = 1.0  # how far a record may lag behind the metrics in the log
 _JOBS = {"Processing": run_processing, "Training": run_training}
@@ -64,7 +65,7 @@ def create_execution(
     return execution
 
 
-def run_execution(root: Path, execution_id: str, listen: Listener = ignore, repository: Path = REPOSITORY) -> Execution:
+def run_execution(root: Path, execution_id: str, listen: Listener = ignore, repository: Path = ROOT) -> Execution:
     """Run an execution to its end and return its record; of one that failed or was stopped, the rest of it.
 
     Failure is in the record and raises nothing. `repository` is the folder that holds `steps/`, where jobs run.
@@ -255,3 +256,14 @@ class _Run:
         properties = _JOBS[step.type](job, arguments)
         job.clear()
         return properties
+
+
+def engine(name: EngineName) -> Engine:
+    """The engine of that name."""
+    if name == "docker":
+        from pipeline.local.jobs.docker_engine import Containers
+
+        return Containers()
+    from pipeline.local.jobs.processes_engine import Processes
+
+    return Processes()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
@@ -20,6 +20,7 @@ from rich.text import Text
 from pipeline.files import last_lines
 from pipeline.local.events import Event, ExecutionChanged, Listener, MetricsReported, StepChanged
 from pipeline.local.state.records import Execution, StepRecord
+from pipeline.texts import duration, metrics_text
 
 TAIL_LINES = 20
 _LINE_SECONDS = 10.0  # between two lines about the same training, where lines cannot be redrawn
@@ -31,13 +32,6 @@ _MARKS = {
     "Failed": ("✗", "red"),
     "Stopped": ("■", "yellow"),
     "Skipped": ("-", "dim"),
-}
-# What is shown of a job's metrics while it runs, in this order; a metric that is not reported is not shown.
-_SHOWN = {
-    "train:loss": "loss",
-    "train:reward_accuracy": "reward accuracy",
-    "eval:loss": "held-out loss",
-    "eval:reward_accuracy": "held-out reward accuracy",
 }
 
 
@@ -64,26 +58,6 @@ def show_failure(console: Console, step: StepRecord) -> None:
         console.print(Text(f"The last lines of {step.log}:", style="bold"), soft_wrap=True)
         for line in lines:
             console.print(Text(f"  {line}"), soft_wrap=True)
-
-
-def duration(seconds: float) -> str:
-    """`0.8 s`, `42 s`, `3:07`, `1:02:03`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def metrics_text(metrics: Mapping[str, float]) -> str:
-    """`step 12/150, loss 0.512, reward accuracy 0.812` of what a job has reported."""
-    parts = [f"{label} {metrics[name]:.3f}" for name, label in _SHOWN.items() if name in metrics]
-    if "train:step" in metrics:
-        total = f"/{metrics['train:max_steps']:.0f}" if "train:max_steps" in metrics else ""
-        parts.insert(0, f"step {metrics['train:step']:.0f}{total}")
-    return ", ".join(parts)
 
 
 class _LiveTable:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pipeline.aws.executions import exit_code
 from pipeline.errors import UserError
+from pipeline.files import ROOT
 from pipeline.local.executor import run_execution
-from pipeline.local.jobs.processes_engine import REPOSITORY
 from pipeline.local.progress import watch
 from pipeline.local.state.records import folder
 
@@ -30,7 +30,7 @@ def start_detached(root: Path, execution_id: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "pipeline.local.run", execution_id, "--root", str(root.resolve())]
     with open(run_log(root, execution_id), "ab") as file:
         return subprocess.Popen(
-            command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
         )
 
 

@@ -13,8 +13,8 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline.settings.conflicts import instance_problems
 from pipeline.settings.schema import Gate, Preprocess, Register, Train
-from pipeline.settings.security import instance_problems
 from pipeline.settings.workflow import Workflow
 from steps.train.arguments import LossType, TrainArguments
 from steps.train.preflight import conflicts

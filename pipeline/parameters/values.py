@@ -38,7 +38,7 @@ def resolve_parameters(definition: Mapping[str, Any], overrides: Mapping[str, st
         except ValueError as error:
             problems.append(f"{name}: {error}")
     if problems:
-        raise problems_error("parameters", problems, "Mend them with --set Name=Value.")
+        raise problems_error("parameters", problems, "Fix them with --set Name=Value.")
     return values
 
 

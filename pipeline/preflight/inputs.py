@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipeline.errors import UserError, problems_error
+from pipeline.files import ROOT
 from pipeline.preflight.recipe import initial_adapter_problems
 from pipeline.settings.assets import Asset, asset_uri
-from pipeline.settings.workflow import ROOT, Workflow
-from steps.train.model.load import check_folder
+from pipeline.settings.workflow import Workflow
+from steps.shared.model_folder import check_folder
 
 FOLDERS = {
     "InputDataUri": "data",
@@ -56,7 +57,7 @@ def resolve_inputs(workflow: Workflow, overrides: Mapping[str, str]) -> tuple[di
     assets = [*(asset for asset in workflow.assets if asset.uri not in replaced), *added]
     if problems := initial_adapter_problems(workflow, resolved, assets):
         raise problems_error(
-            "InitialAdapterUri", problems, "Mend the recipe or the parameters, or take another adapter."
+            "InitialAdapterUri", problems, "Fix the recipe or the parameters, or take another adapter."
         )
     return resolved, assets
 

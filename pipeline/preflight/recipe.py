@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.files import ROOT
 from pipeline.parameters.declared import training_arguments
 from pipeline.settings.assets import Asset
-from pipeline.settings.workflow import ROOT, Workflow
+from pipeline.settings.workflow import Workflow
 from steps.shared import typed_yaml
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name

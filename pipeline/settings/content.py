@@ -63,3 +63,18 @@ def _names(path: Path) -> Iterator[str]:
         seen.add(real)
         for name in files:
             yield PurePosixPath(os.path.relpath(os.path.join(folder, name), path)).as_posix()
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """(bucket, key) of an S3 URI.
+
+    Raises:
+        UserError: not an S3 URI, or a key that would leave its bucket (`..`).
+    """
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket:
+        raise UserError(f"{uri}: not an S3 URI; it must look like s3://bucket/key")
+    if bucket in (".", "..") or ".." in key.split("/") or "\0" in uri:
+        raise UserError(f"{uri}: '..' is not allowed, it would leave the bucket")
+    return bucket, key

@@ -11,18 +11,12 @@ champion asks the registry and is therefore never isolated; it reads no data.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from steps.shared import secrets
-from steps.shared.hub import is_hub_name
-from steps.train.tracking.settings import is_address, login
-
 if TYPE_CHECKING:
-    from pipeline.settings.schema import WorkflowFile
-    from steps.train.arguments import TrainArguments
+    pass
 
 SubnetId = Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]
 GroupId = Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")]
@@ -96,98 +90,3 @@ class Security(BaseModel):
 def has_local_disks(instance_type: str) -> bool:
     """Whether an instance type has NVMe disks of its own."""
     return _LOCAL_DISKS.fullmatch(instance_type) is not None
-
-
-def volume(security: Security, instance_type: str, member: str = "VolumeKmsKeyId") -> dict[str, str]:
-    """The key of a volume, where the instance type has one that takes it."""
-    if security.volume_kms_key is None or has_local_disks(instance_type):
-        return {}
-    return {member: security.volume_kms_key}
-
-
-def output(security: Security) -> dict[str, str]:
-    """The key of what a job writes to S3."""
-    return {"KmsKeyId": security.output_kms_key} if security.output_kms_key else {}
-
-
-def processing_network(security: Security, *, isolated: bool) -> dict[str, Any]:
-    """A Processing request's NetworkConfig.
-
-    Args:
-        isolated: the job goes without network where the settings say so.
-    """
-    return {
-        "EnableInterContainerTrafficEncryption": True,
-        "EnableNetworkIsolation": security.network_isolation and isolated,
-        **security.vpc,
-    }
-
-
-def training_network(security: Security) -> dict[str, Any]:
-    """The members of a Training request that say where it runs and who may listen."""
-    return {
-        "EnableInterContainerTrafficEncryption": security.encrypt_training_traffic,
-        "EnableNetworkIsolation": security.network_isolation,
-        **security.vpc,
-    }
-
-
-def model_network(security: Security) -> dict[str, Any]:
-    """The same of a CreateModel request."""
-    return {"EnableNetworkIsolation": security.network_isolation, **security.vpc}
-
-
-def training_secrets(security: Security, recipe: TrainArguments, *, from_hub: bool) -> dict[str, str]:
-    """The variables of a Training job that name the secrets which this recipe's run uses."""
-    server = recipe.mlflow_uri is not None and is_address(recipe.mlflow_uri)
-    names = [
-        *(secrets.HUB if from_hub else ()),
-        *(secrets.MLFLOW if server else ()),
-        *(secrets.WANDB if recipe.wandb_project else ()),
-    ]
-    return named_secrets(security, names)
-
-
-def named_secrets(security: Security, names: Sequence[str]) -> dict[str, str]:
-    """Variables that name the secrets of these variables, those that the settings have."""
-    given = security.secrets.model_dump(exclude_none=True)
-    return {f"{name}{secrets.SUFFIX}": given[name] for name in names if name in given}
-
-
-def upload(security: Security) -> dict[str, str]:
-    """What an upload to S3 says of its encryption; without a key the bucket's default holds."""
-    if security.output_kms_key is None:
-        return {}
-    return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": security.output_kms_key}
-
-
-def conflicts(security: Security, settings: WorkflowFile, recipe: TrainArguments | None) -> list[str]:
-    """What of a workflow could not work with the account's security settings, each with its mend."""
-    if recipe and recipe.mlflow_uri and login(recipe.mlflow_uri):
-        mend = "keep it in Secrets Manager and name that as security.secrets.MLFLOW_TRACKING_PASSWORD"
-        return [f"recipe's mlflow_uri: holds a password, which would be uploaded with the recipe; {mend}"]
-    if not security.network_isolation:
-        return []
-    found = []
-    if recipe and not settings.make_model and is_hub_name(recipe.model_id):
-        mend = "copy the model to S3 and write model_id: s3://BUCKET/MODEL/"
-        found.append(f"recipe's model_id: {recipe.model_id} is fetched from the hub; {mend}")
-    if recipe and recipe.mlflow_uri and not recipe.mlflow_uri.startswith("sqlite:"):
-        found.append("recipe's mlflow_uri: a tracking server cannot be reached; leave it out, or write sqlite:///FILE")
-    if recipe and recipe.wandb_project:
-        found.append("recipe's wandb_project: Weights & Biases cannot be reached; leave it out")
-    if settings.preprocess.instance_count > 1:
-        mend = "write preprocess.instance_count: 1"
-        found.append(f"preprocess.engine: spark: its instances cannot reach each other in a Processing job; {mend}")
-    return [f"{text} (the account has security.network_isolation)" for text in found]
-
-
-def instance_problems(security: Security, rendered_for: str, overrides: Mapping[str, str]) -> list[str]:
-    """Why a training instance type of an execution's own does not fit the volume key that the definition has."""
-    wanted = overrides.get("TrainInstanceType", rendered_for)
-    if security.volume_kms_key is None or has_local_disks(wanted) == has_local_disks(rendered_for):
-        return []
-    mend = "write it as train.instance_type and upsert"
-    if has_local_disks(wanted):
-        return [f"TrainInstanceType: {wanted} has disks of its own and takes no security.volume_kms_key; {mend}"]
-    return [f"TrainInstanceType: {wanted} would run without security.volume_kms_key; {mend}"]

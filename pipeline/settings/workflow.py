@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.errors import UserError
+from pipeline.files import ROOT
 from pipeline.settings.assets import Asset, Source, source
+from pipeline.settings.conflicts import conflicts
 from pipeline.settings.content import content_key
 from pipeline.settings.schema import Account, WorkflowFile
-from pipeline.settings.security import conflicts
 from steps.shared import typed_yaml
 from steps.shared.hub import is_hub_name
 from steps.shared.typed_yaml import InvalidFile
 from steps.train import arguments as train_arguments
 from steps.train.arguments import TrainArguments
 
-ROOT = Path(__file__).resolve().parents[2]
 STEPS = ROOT / "steps"
 DEFAULT_SETTINGS = ROOT / "configs" / "quickstart.yaml"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
@@ -109,8 +109,8 @@ class _Reading:
         if account:
             self._look_at("prices", account.prices, account_path.parent)
         if account and settings.preprocess.engine == "spark" and account.images.spark is None:
-            mend = f"build and push containers/spark/Dockerfile, then name it as images.spark in {settings.account}"
-            self._problem(f"preprocess.engine: spark: there is no image for it; {mend}")
+            fix = f"build and push containers/spark/Dockerfile, then name it as images.spark in {settings.account}"
+            self._problem(f"preprocess.engine: spark: there is no image for it; {fix}")
         for conflict in conflicts(account.security, settings, recipe) if account else ():
             self._problem(conflict)
         if self.errors:
@@ -138,8 +138,8 @@ class _Reading:
         self._look_at("preprocess.baseline", preprocess.baseline, beside, ("report.json",))
         self._look_at("train.initial_adapter", settings.train.initial_adapter, beside, ("adapter_config.json",))
         if recipe and recipe.initial_adapter:
-            mend = f"write it as train.initial_adapter, from where it is brought to the job: {recipe.initial_adapter}"
-            self._problem(f"recipe's initial_adapter: a training job has no such folder; {mend}")
+            fix = f"write it as train.initial_adapter, from where it is brought to the job: {recipe.initial_adapter}"
+            self._problem(f"recipe's initial_adapter: a training job has no such folder; {fix}")
         if recipe and recipe.continue_from_champion and settings.train.initial_adapter:
             self._problem("recipe's continue_from_champion: train.initial_adapter names another adapter; take one")
         if recipe and recipe.champion:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from sagemaker.core.workflow.properties import PropertyFile
 from sagemaker.mlops.workflow.steps import StepTypeEnum
 
-from pipeline.settings import security
+from pipeline.step_kit import network_and_keys
 from pipeline.step_kit.request_step import RequestStep
 
 if TYPE_CHECKING:
-    from pipeline.definition.build import Scope
+    from pipeline.step_kit.scope import Scope
 
 
 def processing_step(
@@ -48,14 +48,14 @@ def processing_step(
         secrets: variables that it gets from Secrets Manager, where the account's settings name them.
     """
     account = scope.workflow.account
-    variables = {**(environment or {}), **security.named_secrets(account.security, secrets)}
+    variables = {**(environment or {}), **network_and_keys.named_secrets(account.security, secrets)}
     request = {
         "ProcessingResources": {
             "ClusterConfig": {
                 "InstanceCount": instance_count,
                 "InstanceType": instance_type,
                 "VolumeSizeInGB": volume_gb,
-                **security.volume(account.security, instance_type),
+                **network_and_keys.volume(account.security, instance_type),
             }
         },
         "AppSpecification": {
@@ -78,9 +78,9 @@ def processing_step(
                 }
                 for output, path in outputs.items()
             ],
-            **security.output(account.security),
+            **network_and_keys.output(account.security),
         },
-        "NetworkConfig": security.processing_network(account.security, isolated=isolated),
+        "NetworkConfig": network_and_keys.processing_network(account.security, isolated=isolated),
         "StoppingCondition": {"MaxRuntimeInSeconds": int(max_runtime_hours * 3600)},
         **scope.workflow.job_tags,
     }

@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.commands.shared.options import moment
+from pipeline.texts import moment
 from pipeline.versions.comparison import Comparison, Figures, Side, verdict
 
 MISSING = "-"  # a figure that is not defined, or that an older evaluation does not have

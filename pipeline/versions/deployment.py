@@ -21,7 +21,8 @@ from typing import Any
 
 from pipeline.aws.errors import described
 from pipeline.errors import UserError
-from pipeline.settings.security import Security, model_network, volume
+from pipeline.settings.security import Security
+from pipeline.step_kit import network_and_keys
 from pipeline.versions.endpoints import FAILED, IN_SERVICE, TAG, describe, is_ours, not_now, require_ours
 from pipeline.versions.registry import APPROVED, ModelVersion, Options
 from steps.shared.serving import ADAPTER_NAME
@@ -166,7 +167,8 @@ def _require_secured(sagemaker: Any, model: str, config: str, security: Security
         UserError: they are not.
     """
     made = sagemaker.describe_model(ModelName=model) | sagemaker.describe_endpoint_config(EndpointConfigName=config)
-    if _secured(made) != _secured(model_network(security) | volume(security, instance, "KmsKeyId")):
+    wanted = network_and_keys.model_network(security) | network_and_keys.volume(security, instance, "KmsKeyId")
+    if _secured(made) != _secured(wanted):
         endpoint = model.rpartition("-v")[0]
         raise UserError(
             f"{model} was deployed with other security settings than the account has now; take it down, then deploy "
@@ -198,7 +200,7 @@ def _ensure_model(
             Containers=[{"ModelPackageName": version.arn}],
             ExecutionRoleArn=role_arn,
             Tags=tags,
-            **model_network(security),
+            **network_and_keys.model_network(security),
         )
         return
     packages = {container.get("ModelPackageName") for container in _containers(found)}
@@ -235,7 +237,7 @@ def _ensure_config(
     }
     if CUDA_13.search(image):
         variant["InferenceAmiVersion"] = CUDA_13_HOST
-    key = volume(security, instance, "KmsKeyId")
+    key = network_and_keys.volume(security, instance, "KmsKeyId")
     sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], Tags=tags, **key)
 
 

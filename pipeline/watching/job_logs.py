@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline.aws.errors import is_missing, patiently, pause
+from pipeline.aws.client import patiently, pause
+from pipeline.aws.errors import is_missing
 from pipeline.aws.executions import StepSummary
 from pipeline.errors import UserError
 

@@ -15,8 +15,7 @@ from rich.text import Text
 
 from pipeline.aws import errors as aws
 from pipeline.aws.executions import ExecutionSummary, StepSummary
-from pipeline.local.progress import duration, metrics_text
-from pipeline.local.state.records import now
+from pipeline.texts import duration, metrics_text, now
 from pipeline.watching.job_logs import RUNNING
 from pipeline.watching.watch import Event, Logged, Notice, Progress, State, Tell
 
@@ -95,12 +94,12 @@ def outcome(step: StepSummary) -> str:
     state = f"{step.status}, cached" if step.cached else step.status
     if not step.failure_reason:
         return f"{state} ({step.output})" if step.output else state
-    return f"{state}: {step.failure_reason}{mending(step.failure_reason)}"
+    return f"{state}: {step.failure_reason}{advice_on(step.failure_reason)}"
 
 
-def mending(reason: str) -> str:
+def advice_on(reason: str) -> str:
     """What to do about a failure that is the account's, with a space before it."""
-    advice = aws.mend(reason)
+    advice = aws.advice(reason)
     return f" → {advice}" if advice else ""
 
 

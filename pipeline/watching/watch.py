@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.aws import errors as aws
+from pipeline.aws.client import patiently, pause
 from pipeline.aws.executions import ENDED, ExecutionSummary, StepSummary
 from pipeline.watching import job_logs, job_metrics
 from pipeline.watching.job_logs import LogLine, Tail
@@ -65,7 +66,7 @@ def wait(
     reports: Reports,
     poll_seconds: float = POLL_SECONDS,
     settle_seconds: float = SETTLE_SECONDS,
-    sleep: Callable[[float], None] = aws.pause,
+    sleep: Callable[[float], None] = pause,
 ) -> ExecutionSummary:
     """Watch an execution until it has ended.
 
@@ -78,7 +79,7 @@ def wait(
     running: set[str] = set()
     ended_before: set[str] = set()
     while True:
-        state = State(*aws.patiently(look, lambda text: tell(Notice(text)), sleep))
+        state = State(*patiently(look, lambda text: tell(Notice(text)), sleep))
         ended = state.execution.status in ENDED
         still = _running(state)
         # A job's last lines become visible late: it is asked again when it is seen to have ended, and once more.
@@ -113,7 +114,7 @@ class JobReports:
     sagemaker: Any
     logs: Any
     cloudwatch: Any
-    sleep: Callable[[float], None] = aws.pause
+    sleep: Callable[[float], None] = pause
     clock: Callable[[], float] = time.monotonic
     _tails: dict[str, Tail] = field(default_factory=dict)
     _told: dict[str, Progress] = field(default_factory=dict)
@@ -134,7 +135,7 @@ class JobReports:
         if what in self._refused:
             return
         try:
-            events = aws.patiently(read, lambda text: tell(Notice(text)), self.sleep)
+            events = patiently(read, lambda text: tell(Notice(text)), self.sleep)
         except ClientError as error:
             if not aws.is_denied(error):
                 raise

@@ -39,5 +39,5 @@ def read_tools(path: Path) -> Tools:
     try:
         declared = declare(given)
     except InvalidRow as error:
-        raise StepError(f"{path}: not tools: {error}; mend it") from None
+        raise StepError(f"{path}: not tools: {error}; fix it") from None
     return orjson.loads(declared.text) if declared.text else None

@@ -16,10 +16,10 @@ from transformers.utils import logging as transformers_logging
 
 from steps.answer.weights import Weights, free_memory, require_memory
 from steps.shared import contract
+from steps.shared.chat_template import TemplateRefused, render
 from steps.shared.contract import StepError
+from steps.shared.model_folder import NO_TEMPLATE
 from steps.shared.records import Messages, Tools
-from steps.train.model.load import NO_TEMPLATE
-from steps.train.rows.tokenise import TemplateRefused, render
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

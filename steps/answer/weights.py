@@ -12,7 +12,7 @@ from steps.merge.fit.base import Base, open_base
 from steps.merge.fit.fit import fit
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
-from steps.train.model.load import check_folder
+from steps.shared.model_folder import check_folder
 
 BESIDE_WEIGHTS = 2**30  # bytes: the libraries (0.5 GB measured), the cache of keys and values, activations
 MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")

@@ -89,7 +89,7 @@ def translated(call: str) -> Iterator[None]:
         elif code in THROTTLED:
             said = "throttled after several tries; retry the execution"
         else:
-            said = f"{code + ': ' if code else ''}{message}; mend it, then retry the execution"
+            said = f"{code + ': ' if code else ''}{message}; fix it, then retry the execution"
         raise StepError(f"{call}: {said}") from None
 
 

@@ -10,8 +10,8 @@ from sagemaker.core.workflow.functions import JsonGet
 from pipeline.step_kit.processing_step import module, processing_step
 
 if TYPE_CHECKING:
-    from pipeline.definition.build import Scope
     from pipeline.step_kit.request_step import RequestStep
+    from pipeline.step_kit.scope import Scope
 
 OUTPUT = "/opt/ml/processing/output/champion"
 DATA = ("InputDataUri", "ValidationDataUri")

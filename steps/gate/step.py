@@ -11,8 +11,8 @@ from steps.champion import step as champion_step
 from steps.shared.serving import ADAPTER_FOLDER
 
 if TYPE_CHECKING:
-    from pipeline.definition.build import Scope
     from pipeline.step_kit.request_step import RequestStep
+    from pipeline.step_kit.scope import Scope
 
 INPUT = "/opt/ml/processing/input/adapter"
 OUTPUT = "/opt/ml/processing/output"

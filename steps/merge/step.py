@@ -8,8 +8,8 @@ from pipeline.step_kit.processing_step import module, processing_step
 from steps.shared.secrets import HUB
 
 if TYPE_CHECKING:
-    from pipeline.definition.build import Scope
     from pipeline.step_kit.request_step import RequestStep
+    from pipeline.step_kit.scope import Scope
 
 INPUT = "/opt/ml/processing/input"
 OUTPUT = "/opt/ml/processing/output"

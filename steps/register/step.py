@@ -20,8 +20,8 @@ from steps.gate import step as gate_step
 from steps.shared.serving import tool_call_parser
 
 if TYPE_CHECKING:
-    from pipeline.definition.build import Scope
     from pipeline.settings.workflow import Workflow
+    from pipeline.step_kit.scope import Scope
 
 
 def build(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep, gate: RequestStep) -> RequestStep:

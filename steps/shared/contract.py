@@ -20,7 +20,7 @@ FAILURE_LIMIT = 1024  # SageMaker cuts /opt/ml/output/failure at this many chara
 
 
 class StepError(Exception):
-    """A failure the user can mend. `str(error)` is the whole text: what, where, how to mend it."""
+    """A failure the user can fix. `str(error)` is the whole text: what, where, how to fix it."""
 
 
 def root() -> Path:

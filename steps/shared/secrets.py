@@ -27,7 +27,7 @@ _WHY = {
     "AccessDeniedException": "the job's role may not read it; allow secretsmanager:GetSecretValue on it in the role's "
     "policy, and kms:Decrypt on its key where that is one of your own",
     "DecryptionFailure": "the job's role may not use its key; allow kms:Decrypt on it in the role's policy",
-    "ResourceNotFoundException": "there is no such secret; mend the ARN in security.secrets of the account's settings",
+    "ResourceNotFoundException": "there is no such secret; fix the ARN in security.secrets of the account's settings",
 }
 
 
@@ -70,7 +70,7 @@ def _why(error: Any, region: str) -> str:
     if code in _WHY:
         return _WHY[code]
     if code:
-        return f"{code}: {details.get('Message')}; mend it, then retry the execution"
+        return f"{code}: {details.get('Message')}; fix it, then retry the execution"
     said = " ".join(str(error).split())
     return f"{said}; in a VPC without a NAT gateway add the endpoint com.amazonaws.{region}.secretsmanager"
 
@@ -88,5 +88,5 @@ def _value(name: str, arn: str, key: str, text: str) -> str:
     value = content.get(key) if isinstance(content, dict) else text
     if not isinstance(value, str) or not value.strip():
         of_key = f" under the key {key}" if key else ""
-        raise StepError(f"{name}: the secret {arn}: has no text{of_key}; mend the secret or its name")
+        raise StepError(f"{name}: the secret {arn}: has no text{of_key}; fix the secret or its name")
     return value.strip()

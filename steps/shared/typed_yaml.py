@@ -1,4 +1,4 @@
-"""Read a YAML file into a pydantic model, with every problem named by line, key and mend.
+"""Read a YAML file into a pydantic model, with every problem named by line, key and fix.
 
 Used by both sides (workflow settings, recipes), so it imports neither torch nor the SageMaker SDK.
 """

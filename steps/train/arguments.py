@@ -217,7 +217,7 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> TrainArgumen
     """Read a recipe; `overrides` win.
 
     Raises:
-        InvalidFile: with every problem, its line and the mend.
+        InvalidFile: with every problem, its line and the fix.
     """
     return typed_yaml.load(path, TrainArguments, overrides=overrides, successors=SUCCESSORS)
 

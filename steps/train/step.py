@@ -8,14 +8,14 @@ from sagemaker.core.workflow.functions import Join, JsonGet
 from sagemaker.mlops.workflow.steps import StepTypeEnum
 
 from pipeline.parameters.declared import TRAINING
-from pipeline.settings import security
+from pipeline.step_kit import network_and_keys
 from pipeline.step_kit.processing_step import output_uri
 from pipeline.step_kit.request_step import RequestStep
 from steps.champion import step as champion_step
 from steps.train.metrics.lines import DEFINITIONS
 
 if TYPE_CHECKING:
-    from pipeline.definition.build import Scope
+    from pipeline.step_kit.scope import Scope
 
 CHANNELS = "/opt/ml/input/data"
 ORIGINS = {"model": "ModelUri", "initial_adapter": "InitialAdapterUri"}  # channels that only some workflows have
@@ -46,7 +46,7 @@ def build(scope: Scope, preprocess: RequestStep, champion: RequestStep) -> Reque
         "OutputDataConfig": {
             "S3OutputPath": scope.run_uri("Train"),
             "CompressionType": "NONE",
-            **security.output(workflow.account.security),
+            **network_and_keys.output(workflow.account.security),
         },
         "CheckpointConfig": {"S3Uri": checkpoint_uri(scope, preprocess), "LocalPath": "/opt/ml/checkpoints"},
         "ResourceConfig": {
@@ -54,15 +54,15 @@ def build(scope: Scope, preprocess: RequestStep, champion: RequestStep) -> Reque
             "InstanceCount": parameter["TrainInstanceCount"],
             "VolumeSizeInGB": settings.volume_gb,
             **_keep_alive(settings),
-            **security.volume(workflow.account.security, settings.instance_type),
+            **network_and_keys.volume(workflow.account.security, settings.instance_type),
         },
         "StoppingCondition": _stopping(settings),
         "EnableManagedSpotTraining": settings.spot,
-        **security.training_network(workflow.account.security),
+        **network_and_keys.training_network(workflow.account.security),
         **workflow.job_tags,
     }
     from_hub = "ModelId" in parameter
-    if named := security.training_secrets(workflow.account.security, workflow.recipe, from_hub=from_hub):
+    if named := network_and_keys.training_secrets(workflow.account.security, workflow.recipe, from_hub=from_hub):
         request["Environment"] = named
     return RequestStep(
         "Train",

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.aws import errors as aws
 from pipeline.aws import executions
+from pipeline.aws.client import check_account, client
 from pipeline.commands.shared.options import where
 from pipeline.settings import workflow as workflow_settings
 from pipeline.settings.workflow import Workflow
@@ -28,7 +29,7 @@ class Remote:
         return self.workflow.settings.pipeline_name
 
     def client(self, service: str) -> Any:
-        return aws.client(service, self.workflow.account.region)
+        return client(service, self.workflow.account.region)
 
     def find(self, execution: str | None) -> str:
         """The ARN of an execution by its id, or of the newest one."""
@@ -46,7 +47,7 @@ def remote(verb: str, settings: Path, *, changes: bool = False) -> Iterator[Remo
     options = where(False, settings)
     command = f"python pipeline.py {verb}{options}"
     with aws.translated(command):
-        there = Remote(workflow, aws.client("sagemaker", workflow.account.region), options)
+        there = Remote(workflow, client("sagemaker", workflow.account.region), options)
         if changes:
-            aws.check_account(there.client("sts"), workflow.account.account_id, command)
+            check_account(there.client("sts"), workflow.account.account_id, command)
         yield there

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from pipeline.settings.workflow import DEFAULT_SETTINGS, ROOT
+from pipeline.files import ROOT
+from pipeline.settings.workflow import DEFAULT_SETTINGS
 
 LOCAL_ROOT = ROOT / ".local"
 
@@ -54,8 +55,3 @@ def where(local: bool, settings: Path, root: Path = LOCAL_ROOT) -> str:
     if settings != DEFAULT_SETTINGS:
         words += f" --settings {settings}"
     return words
-
-
-def moment(value: datetime | None) -> str:
-    """A time in the reader's zone, to the second."""
-    return value.astimezone().strftime("%Y-%m-%d %H:%M:%S") if value else ""

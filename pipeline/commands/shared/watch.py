@@ -70,11 +70,11 @@ def run_here(root: Path, execution_id: str, as_json: bool) -> Execution:
 
 def ending(ended: ExecutionSummary, options: str) -> str:
     """How an execution ended, and what comes next where it did not succeed."""
-    reason = f": {ended.failure_reason}{view.mending(ended.failure_reason)}" if ended.failure_reason else ""
+    reason = f": {ended.failure_reason}{view.advice_on(ended.failure_reason)}" if ended.failure_reason else ""
     text = f"execution {ended.id} {ended.status}{reason}"
     if ended.status == "Succeeded":
         return text
     return (
         f"{text}\nsee why: python pipeline.py logs{options} {ended.id}\n"
-        f"mend it and go on: python pipeline.py retry{options} {ended.id}"
+        f"fix it and go on: python pipeline.py retry{options} {ended.id}"
     )

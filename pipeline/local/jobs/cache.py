@@ -20,9 +20,10 @@ from pydantic import BaseModel
 from pipeline.errors import UserError
 from pipeline.files import write_text
 from pipeline.local.plan.order import Step
-from pipeline.local.state.records import Execution, now
+from pipeline.local.state.records import Execution
 from pipeline.local.state.store import Store
 from pipeline.settings.content import content_key
+from pipeline.texts import now
 
 _KEY_MEMBERS = {
     "Training": (

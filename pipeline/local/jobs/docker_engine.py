@@ -19,12 +19,13 @@ from pathlib import Path
 from pipeline.account import docker_command
 from pipeline.account.images import repository as repository_of
 from pipeline.errors import UserError, problems_error
-from pipeline.local.jobs.engine import EngineName, Group, Request
+from pipeline.local.jobs.engine import Group, Request
 from pipeline.local.jobs.nodes import Node
 from pipeline.local.plan import spark
 from pipeline.local.plan.expressions import to_text
 from pipeline.local.plan.order import Step
 from pipeline.local.plan.support import ML_ROOT
+from pipeline.local.state.records import EngineName
 from pipeline.settings.content import content_key
 from steps.shared import secrets
 
@@ -82,7 +83,7 @@ def reference(image: str, repository: Path) -> str:
 def require(plan: list[Step], repository: Path, command: str) -> None:
     """
     Args:
-        command: what to run again once the cause is mended.
+        command: what to run again once the cause is fixed.
 
     Raises:
         UserError: there is no engine, or a step that it cannot run here; all of them at once.
@@ -99,7 +100,7 @@ def require(plan: list[Step], repository: Path, command: str) -> None:
         if docker_command.inspect(image, "{{.Id}}") is None:
             problems.append(f"{step}: there is no image of this code ({image}); build it: {BUILD}")
     if problems:
-        raise problems_error("--engine docker", problems, f"Nothing was run. Mend them, then: {command}")
+        raise problems_error("--engine docker", problems, f"Nothing was run. Fix them, then: {command}")
 
 
 def _environment(request: Request) -> dict[str, str]:

@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from pipeline.local.jobs.nodes import Node
-
-EngineName = Literal["processes", "docker"]
+from pipeline.local.state.records import EngineName
 
 
 @dataclass(frozen=True)
@@ -61,14 +60,3 @@ class Engine(Protocol):
 
     def node(self, job_name: str, ml: Path, group: Group, host: str, request: Request, repository: Path) -> Node:
         """A node, ready to run."""
-
-
-def engine(name: EngineName) -> Engine:
-    """The engine of that name."""
-    if name == "docker":
-        from pipeline.local.jobs.docker_engine import Containers
-
-        return Containers()
-    from pipeline.local.jobs.processes_engine import Processes
-
-    return Processes()

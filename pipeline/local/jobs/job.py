@@ -15,8 +15,9 @@ from typing import Any
 from pipeline.files import last_lines
 from pipeline.local.jobs.engine import Engine
 from pipeline.local.jobs.nodes import Node, Outcome, StopRequest, run_nodes
-from pipeline.local.state.records import ACCOUNT, new_id, now
+from pipeline.local.state.records import ACCOUNT, new_id
 from pipeline.local.state.store import Store
+from pipeline.texts import now
 
 _FAILURE_FILES = ("output/failure", "output/message")
 

@@ -15,14 +15,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.local.jobs.engine import EngineName, Group, Request
+from pipeline.local.jobs.engine import Group, Request
 from pipeline.local.jobs.nodes import Node
 from pipeline.local.plan import spark
 from pipeline.local.plan.expressions import to_text
 from pipeline.local.plan.support import ML_ROOT
+from pipeline.local.state.records import EngineName
 from steps.shared import secrets
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 INTERFACE = "lo" if sys.platform == "linux" else "lo0"
 _PYTHON = ("python3", "python")
 

@@ -14,7 +14,7 @@ from pipeline.local.jobs.job import Job, run_job, runtime_limit, times
 from pipeline.local.jobs.processes_engine import local_path, resource_config
 from pipeline.local.plan import spark
 from pipeline.local.plan.support import ML_ROOT
-from pipeline.local.state.records import now
+from pipeline.texts import now
 from steps.champion import approved, objects
 
 

@@ -22,8 +22,8 @@ from pipeline.local.jobs.job import Job, run_job, runtime_limit, times
 from pipeline.local.jobs.processes_engine import gpus, resource_config, shares
 from pipeline.local.plan.expressions import to_text
 from pipeline.local.plan.support import ML_ROOT
-from pipeline.local.state.records import now
 from pipeline.settings.content import relative_files
+from pipeline.texts import now
 
 
 def run_training(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:

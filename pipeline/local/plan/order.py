@@ -79,7 +79,7 @@ def build_plan(definition: Mapping[str, Any], parameters: Mapping[str, Any]) -> 
     if not problems:
         ordered, problems = _ordered(steps)
     if problems:
-        raise problems_error("definition", problems, "Nothing was run. Mend the definition, then start again.")
+        raise problems_error("definition", problems, "Nothing was run. Fix the definition, then start again.")
     return ordered
 
 

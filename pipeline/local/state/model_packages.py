@@ -15,8 +15,9 @@ from typing import Any
 
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import write_json
-from pipeline.local.state.records import ACCOUNT, now
+from pipeline.local.state.records import ACCOUNT
 from pipeline.local.state.store import Store
+from pipeline.texts import now
 from pipeline.versions.registry import Decision, checked_note
 
 _GROUP = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")

@@ -16,7 +16,7 @@ import signal
 import string
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +24,7 @@ from pydantic import BaseModel, Field
 
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import write_json, write_text
-from pipeline.local.jobs.engine import EngineName
+from pipeline.texts import now
 
 ACCOUNT = "arn:aws:sagemaker:local:000000000000"
 MLFLOW = "mlflow.db"
@@ -93,11 +93,6 @@ class Execution(BaseModel):
         names = [step.name for step in self.steps]
         hint = did_you_mean(name, names) or f"; there are {', '.join(names)}"
         raise UserError(f"execution {self.id} has no step {name}{hint}")
-
-
-def now() -> datetime:
-    """The current time, with its zone."""
-    return datetime.now(UTC)
 
 
 def new_id() -> str:
@@ -257,3 +252,6 @@ def _buried(execution: Execution) -> Execution:
             step.status, step.failure_reason, step.ended = "Failed", DIED, step.started
         execution.ended = max(filter(None, (execution.ended, step.ended)))
     return execution
+
+
+EngineName = Literal["processes", "docker"]

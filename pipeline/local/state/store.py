@@ -14,7 +14,7 @@ import uuid
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.settings.content import input_files, relative_files
+from pipeline.settings.content import input_files, relative_files, split_uri
 
 _NO_COPY_RANGE = (  # from one file system to another, or one that cannot
     errno.EXDEV,
@@ -128,21 +128,6 @@ class Store:
             os.replace(beside, target)
         except OSError as error:
             raise UserError(f"{target}: cannot store the object: {error.strerror}") from error
-
-
-def split_uri(uri: str) -> tuple[str, str]:
-    """(bucket, key) of an S3 URI.
-
-    Raises:
-        UserError: not an S3 URI, or a key that would leave its bucket (`..`).
-    """
-    scheme, _, rest = uri.partition("://")
-    bucket, _, key = rest.partition("/")
-    if scheme != "s3" or not bucket:
-        raise UserError(f"{uri}: not an S3 URI; it must look like s3://bucket/key")
-    if bucket in (".", "..") or ".." in key.split("/") or "\0" in uri:
-        raise UserError(f"{uri}: '..' is not allowed, it would leave the bucket")
-    return bucket, key
 
 
 def _copy(source: Path, target: Path) -> None:

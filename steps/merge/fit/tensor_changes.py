@@ -35,8 +35,8 @@ class Change:
     bias_scale: float = 1.0
 
 
-def refusal(adapter: Adapter, what: str, mend: str = INSTEAD) -> StepError:
-    return StepError(f"{adapter.folder}: not supported by the merge: {what}; {mend}")
+def refusal(adapter: Adapter, what: str, fix: str = INSTEAD) -> StepError:
+    return StepError(f"{adapter.folder}: not supported by the merge: {what}; {fix}")
 
 
 def another_base(adapter: Adapter, base: Base, what: str) -> StepError:

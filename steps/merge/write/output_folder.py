@@ -84,7 +84,7 @@ def staged(output: Path) -> Iterator[Path]:
             kept = "nothing is left of it"
         if isinstance(error, KeyboardInterrupt):
             raise
-        said = f"{output}: writing the merged model failed ({error}); {kept}: mend that and run again"
+        said = f"{output}: writing the merged model failed ({error}); {kept}: fix that and run again"
         raise StepError(said) from None
     except BaseException:
         clear(output)

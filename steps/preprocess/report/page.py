@@ -85,7 +85,7 @@ def _template() -> jinja2.Template:
 
 
 def problem(report: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Why the data is not fit to train on, by the rules of Report.problem, and what mends it; None where it is fit."""
+    """Why the data is not fit to train on, by the rules of Report.problem, and what fixes it; None where it is fit."""
     rows, reasons = report["rows"], report["reasons"]
     if not rows["read"]:
         return "There is no row in the data", "Give a file that has some."
@@ -93,7 +93,7 @@ def problem(report: Mapping[str, Any]) -> tuple[str, str] | None:
     allowed = report["max_invalid_fraction"]
     if invalid > allowed * rows["read"]:
         part = f"{number(invalid)} of {number(rows['read'])} rows ({share(invalid, rows['read'])}) are invalid"
-        return f"{part}, where {share(allowed)} may be", "Mend what is named below, or raise max_invalid_fraction."
+        return f"{part}, where {share(allowed)} may be", "Fix what is named below, or raise max_invalid_fraction."
     for side in ("train", "validation"):
         if not rows[side]:
             return f"No row is left for {side}", "Add rows, or change what is held out."

@@ -89,15 +89,15 @@ class Report:
         write_json(folder / "report.json", value)
 
     def problem(self) -> str | None:
-        """Why the data cannot be trained on, and how to mend it."""
+        """Why the data cannot be trained on, and how to fix it."""
         read, quarantined = self.tally.read, self.tally.quarantined
         if read == 0:
             return "the data set is empty: no rows in " + ", ".join(self.tally.files)
         if self.invalid > self.asked["max_invalid_fraction"] * read:
             share = f"{self.invalid} of {read} rows ({self.invalid / read:.1%}) are invalid"
             allowed = f"{self.asked['max_invalid_fraction']:.1%} are allowed"
-            mend = "Mend them, or raise --max-invalid-fraction."
-            return "\n".join([f"{share}; {allowed}", *self._top_reasons(), mend])
+            fix = "Fix them, or raise --max-invalid-fraction."
+            return "\n".join([f"{share}; {allowed}", *self._top_reasons(), fix])
         for side, rows in (("train", self.figures.train), ("validation", self.figures.validation)):
             if rows == 0 and self.asked["validation_fraction"] is None:
                 return f"no row is left for {side} ({read} read, {quarantined} quarantined); add rows"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.shards.convert import CountTokens, Lengths
+from steps.shared.chat_template import render
 from steps.shared.contract import StepError, first_line
 from steps.shared.records import Messages, Tools
-from steps.train.rows.tokenise import render
 
 
 @lru_cache(1)

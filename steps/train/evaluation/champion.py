@@ -28,6 +28,7 @@ from steps.train.evaluation import log_probs
 from steps.train.evaluation.figures import RowMargin, summarise
 from steps.train.evaluation.held_out import row_margin
 from steps.train.evaluation.paired import pair
+from steps.train.evaluation.scorer import Scorer
 from steps.train.model import adapter
 from steps.train.model.initial_adapter import PREFIX, beyond_plain, broken_values
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     import torch
     from peft import PeftModel
 
-    from steps.train.loop.trainer import PairTrainer
     from steps.train.rows.tokenise import Pair
 
 log = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ def _obstacles(config: Any, tensors: dict[str, Stored], arguments: TrainArgument
         yield f"its matrices are of rank {', '.join(map(str, sorted(ranks)))}, its {adapter.CONFIG} says r {rank}"
 
 
-def compare(champion: Champion, trainer: PairTrainer, pairs: Sequence[Pair], margins: Sequence[RowMargin]) -> Any:
+def compare(champion: Champion, scorer: Scorer, pairs: Sequence[Pair], margins: Sequence[RowMargin]) -> Any:
     """Both models' figures on the held-out rows, as evaluation.json keeps them. All ranks must call it together.
 
     Args:
@@ -149,18 +149,18 @@ def compare(champion: Champion, trainer: PairTrainer, pairs: Sequence[Pair], mar
     section: dict[str, Any] = {"version": champion.version, "compared": False, "reason": champion.reason}
     if champion.reason:
         return section
-    arguments, size = trainer.arguments, trainer.arguments.per_device_eval_batch_size
-    model = trainer.accelerator.unwrap_model(trainer.model)
+    arguments, size = scorer.arguments, scorer.arguments.per_device_eval_batch_size
+    model = scorer.accelerator.unwrap_model(scorer.model)
     rows, source = recorded(champion, arguments, margins), "recorded"
     base = {row.id: (row.reference_chosen, row.reference_rejected) for row in margins}
     if arguments.initial_adapter:  # the margins are relative to that one
-        base = log_probs.gathered(trainer, pairs, size, "base")
+        base = log_probs.gathered(scorer, pairs, size, "base")
     if rows is None:
         source = "evaluated"
         if reason := misfit(champion, model):
             return section | {"reason": reason}
-        with applied(champion, model, trainer):
-            policy = log_probs.gathered(trainer, pairs, size, "base")
+        with applied(champion, model, scorer):
+            policy = log_probs.gathered(scorer, pairs, size, "base")
         rows = [row_margin(one, policy[one.id], base[one.id]) for one in pairs]
     candidate = [replace(row, reference_chosen=base[row.id][0], reference_rejected=base[row.id][1]) for row in margins]
     if not all(math.isfinite(row.margin) for row in (*rows, *candidate)):
@@ -228,7 +228,7 @@ def misfit(champion: Champion, model: PeftModel) -> str | None:
 
 
 @contextmanager
-def applied(champion: Champion, model: PeftModel, trainer: PairTrainer) -> Iterator[None]:
+def applied(champion: Champion, model: PeftModel, scorer: Scorer) -> Iterator[None]:
     """Within, the base's linear layers answer with the champion: y = W x + scale B A x (Hu et al. 2021,
     arXiv:2106.09685, section 4.1; scale alpha / r, or of rank-stabilised LoRA alpha / sqrt(r), arXiv:2312.03732).
 
@@ -239,9 +239,9 @@ def applied(champion: Champion, model: PeftModel, trainer: PairTrainer) -> Itera
 
     from steps.train.model.load import compute_dtype
 
-    dtype = compute_dtype(trainer.arguments) if trainer.is_fsdp_enabled else torch.float32
+    dtype = compute_dtype(scorer.arguments) if scorer.is_fsdp_enabled else torch.float32
     tensors = load_file(champion.folder / adapter.WEIGHTS)
-    tensors = {name: tensor.to(trainer.args.device, dtype) for name, tensor in tensors.items()}
+    tensors = {name: tensor.to(scorer.args.device, dtype) for name, tensor in tensors.items()}
     layers, handles = _layers(model), []
     try:
         for module in {name.partition(".lora_")[0] for name in tensors}:

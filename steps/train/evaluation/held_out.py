@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 from steps.shared.contract import StepError
 from steps.train.evaluation import log_probs
 from steps.train.evaluation.figures import RowMargin
-from steps.train.evaluation.log_probs import Sums
+from steps.train.evaluation.scorer import Scorer, Sums
 
 if TYPE_CHECKING:
-    from steps.train.loop.trainer import PairTrainer
     from steps.train.rows.tokenise import Pair
 
 
@@ -29,15 +28,15 @@ class HeldOut:
         self.pairs, self.batch_size, self.beta = pairs, batch_size, beta
         self._reference: dict[str, Sums] = {}
 
-    def evaluate(self, trainer: PairTrainer) -> list[RowMargin]:
+    def evaluate(self, scorer: Scorer) -> list[RowMargin]:
         """Per-row figures, complete on every rank and in the order of the rows. All ranks must call it together.
 
         Raises:
             StepError: a log-probability is not finite; on every rank, since all see the same rows.
         """
-        policy = log_probs.gathered(trainer, self.pairs, self.batch_size, "trained")
+        policy = log_probs.gathered(scorer, self.pairs, self.batch_size, "trained")
         if not self._reference:
-            self._reference = log_probs.gathered(trainer, self.pairs, self.batch_size, "reference")
+            self._reference = log_probs.gathered(scorer, self.pairs, self.batch_size, "reference")
         margins = [row_margin(pair, policy[pair.id], self._reference[pair.id]) for pair in self.pairs]
         require_finite(margins)
         return margins
@@ -69,12 +68,12 @@ def require_finite(rows: Sequence[RowMargin]) -> None:
         return
     first = broken[0]
     reference_too = not math.isfinite(first.reference_chosen + first.reference_rejected)
-    who, mend = (
+    who, fix = (
         ("the reference gives", "check bf16 and the model's weights")
         if reference_too
         else ("training diverged: the policy gives", "lower learning_rate, or raise beta")
     )
     raise StepError(
         f"held-out evaluation: {who} {len(broken)} of {len(rows)} rows a log-probability that is not finite, "
-        f"first row {first.id}; {mend}"
+        f"first row {first.id}; {fix}"
     )

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from steps.train.evaluation.scorer import Scorer, Sums, Weights
 
 if TYPE_CHECKING:
     import torch
 
-    from steps.train.loop.trainer import PairTrainer
     from steps.train.rows.tokenise import Pair
 
-Sums = tuple[float, float]  # of the chosen and of the rejected answer, in nats
-# Of one model with adapters: with the one that trains; the DPO reference; with none.
-Weights = Literal["trained", "reference", "base"]
 
-
-def share(trainer: PairTrainer, pairs: Sequence[Pair], batch_size: int) -> list[list[Pair]]:
-    """The batches of this rank of a trainer, as `shares` makes them."""
-    args = trainer.args
-    by_prompt = trainer.data_collator.packs
+def share(scorer: Scorer, pairs: Sequence[Pair], batch_size: int) -> list[list[Pair]]:
+    """The batches of this rank of a scorer, as `shares` makes them."""
+    args = scorer.args
+    by_prompt = scorer.data_collator.packs
     return shares(pairs, batch_size, rank=args.process_index, world=args.world_size, by_prompt=by_prompt)
 
 
@@ -45,7 +42,7 @@ def shares(
     return found
 
 
-def sums(trainer: PairTrainer, batches: Sequence[Sequence[Pair]], weights: Weights) -> list[Sums]:
+def sums(scorer: Scorer, batches: Sequence[Sequence[Pair]], weights: Weights) -> list[Sums]:
     """The sums of every pair, in the order of the batches. All ranks must call it together, with as many batches each.
 
     Raises:
@@ -53,29 +50,29 @@ def sums(trainer: PairTrainer, batches: Sequence[Sequence[Pair]], weights: Weigh
     """
     import torch
 
-    from steps.train.loop.early_end import Interrupted
+    from steps.train.runtime.interruption import Interrupted
 
-    model = trainer.model_wrapped
+    model = scorer.model_wrapped
     training = model.training
     model.eval()
     found: list[Sums] = []
     for batch in batches:
-        if trainer.interruption.requested(trainer.args.device):
+        if scorer.interruption.requested(scorer.args.device):
             raise Interrupted("stopped by SIGTERM during an evaluation")
         with torch.no_grad():
-            chosen, rejected = trainer.summed_log_probs(batch, weights)
+            chosen, rejected = scorer.summed_log_probs(batch, weights)
         found += zip(_floats(chosen), _floats(rejected), strict=True)
     model.train(training)
     return found
 
 
-def gathered(trainer: PairTrainer, pairs: Sequence[Pair], batch_size: int, weights: Weights) -> dict[str, Sums]:
+def gathered(scorer: Scorer, pairs: Sequence[Pair], batch_size: int, weights: Weights) -> dict[str, Sums]:
     """The sums of every pair by its id, on every rank. All ranks must call it together."""
     from steps.train.runtime import ranks
 
-    mine = share(trainer, pairs, batch_size)
+    mine = share(scorer, pairs, batch_size)
     ids = [pair.id for batch in mine for pair in batch]
-    found = dict(zip(ids, sums(trainer, mine, weights), strict=True))
+    found = dict(zip(ids, sums(scorer, mine, weights), strict=True))
     return {id: of_row for part in ranks.gather(found) for id, of_row in part.items()}
 
 

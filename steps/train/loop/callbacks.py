@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any
 
@@ -10,12 +11,16 @@ import torch.distributed as dist
 from transformers import Trainer, TrainerCallback
 
 from steps.shared.contract import StepError
+from steps.train.evaluation import log_probs
 from steps.train.evaluation.figures import Evaluation, RowMargin, summarise
 from steps.train.evaluation.held_out import HeldOut
-from steps.train.loop.early_end import Interrupted
 from steps.train.loop.trainer import PairTrainer, rounding
 from steps.train.metrics import lines as metrics
-from steps.train.shared_prompts import model as packed_model
+from steps.train.model.load import attention_implementation
+from steps.train.runtime.interruption import Interrupted
+from steps.train.shared_prompts.model import whole_sequences
+
+log = logging.getLogger(__name__)
 
 SHARD_TOLERANCE = 1.25  # a rank may hold this many times total / ranks: small tensors pad up
 
@@ -104,7 +109,7 @@ class FirstStepChecks(TrainerCallback):
             if state.is_world_process_zero:
                 print(held, flush=True)
         if self.trainer.data_collator.packs:
-            packed_model.check(self.trainer, rounding(self.trainer.arguments))
+            check_packed(self.trainer, rounding(self.trainer.arguments))
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if not self.gradient_is_due:
@@ -147,3 +152,29 @@ def gradient_norm(model: torch.nn.Module, device: torch.device) -> float:
     if sharded:
         dist.all_reduce(squares)
     return float(squares.sqrt())
+
+
+def check_packed(trainer: PairTrainer, rounding: float) -> None:
+    """Compare the log-probabilities of the longest pair with those of its whole sequences. All ranks must call it.
+
+    Args:
+        rounding: what a token's may change by rounding, in nats.
+
+    Raises:
+        StepError: they are not the same.
+    """
+    pair, model = trainer.longest_pair, trainer.model.get_base_model()
+    packed = log_probs.sums(trainer, [[pair]], "trained")[0]
+    with whole_sequences(model, attention_implementation(trainer.arguments)):
+        trainer.data_collator.packs = False
+        whole = log_probs.sums(trainer, [[pair]], "trained")[0]
+        trainer.data_collator.packs = True
+    apart = [abs(one - other) for one, other in zip(packed, whole, strict=True)]
+    kind = model.config._attn_implementation
+    log.info("share_prompts: %s; on the longest pair, packed is %.2g nats from whole sequences", kind, max(apart))
+    limits = [rounding * math.sqrt(sum(mask)) for mask in (pair.chosen_mask, pair.rejected_mask)]
+    if not all(one <= limit for one, limit in zip(apart, limits, strict=True)):
+        raise StepError(
+            f"share_prompts: on row {pair.id} packed log-probabilities are {max(apart):.2g} nats from those of whole "
+            "sequences: the model mixes tokens by other ways than attention; set share_prompts: false"
+        )

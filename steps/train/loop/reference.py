@@ -25,15 +25,15 @@ from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
 from steps.train.arguments import TrainArguments
 from steps.train.evaluation import log_probs
-from steps.train.evaluation.log_probs import Sums, Weights
+from steps.train.evaluation.scorer import Sums, Weights
 from steps.train.loop import fingerprint
-from steps.train.loop.early_end import Interrupted
 from steps.train.loop.reference_cache import FOLDER, Cache, row_hash
 from steps.train.loop.trainer import PairTrainer, rounding
 from steps.train.model.identity import identity
 from steps.train.model.load import attention_implementation
 from steps.train.rows.tokenise import Pair
 from steps.train.runtime import ranks
+from steps.train.runtime.interruption import Interrupted
 
 log = logging.getLogger(__name__)
 

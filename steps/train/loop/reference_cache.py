@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from steps.shared import contract
 from steps.shared.contract import StepError
-from steps.train.evaluation.log_probs import Sums
+from steps.train.evaluation.scorer import Sums
 
 if TYPE_CHECKING:
     import numpy as np

@@ -22,14 +22,14 @@ from trl.trainer.utils import pad, use_adapter
 
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
-from steps.train.evaluation.log_probs import Weights
+from steps.train.evaluation.scorer import Weights
 from steps.train.loop import checkpoints
-from steps.train.loop.early_end import Interruption
 from steps.train.metrics import throughput
 from steps.train.model import adapter, initial_adapter
 from steps.train.model.load import compute_dtype, packed_attention_implementation
 from steps.train.rows.tokenise import Pair, as_dataset
 from steps.train.runtime import ranks
+from steps.train.runtime.interruption import Interruption
 from steps.train.shared_prompts import batches
 from steps.train.shared_prompts import model as packed_model
 from steps.train.shared_prompts.row import pack

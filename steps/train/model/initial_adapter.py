@@ -22,8 +22,7 @@ from steps.shared.contract import StepError
 from steps.shared.safetensors_file import Stored, read_header
 from steps.train.arguments import TrainArguments
 from steps.train.model import adapter
-from steps.train.model.shape import ModelShape
-from steps.train.preflight.this_job import known_shape
+from steps.train.model.shape import ModelShape, known_shape
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
@@ -52,7 +51,7 @@ def check(arguments: TrainArguments) -> str | None:
         lines = [f"initial_adapter: {folder} does not fit:", *(f"  {line}" for line in found)]
         if arguments.continue_from_champion:
             lines[0] = f"continue_from_champion: version {arguments.champion_version or 'unknown'} does not fit:"
-            lines.append("Mend the recipe, or train a fresh adapter: --set ContinueFromChampion=false")
+            lines.append("Fix the recipe, or train a fresh adapter: --set ContinueFromChampion=false")
         raise StepError("\n".join(lines))
     config = contract.read_json(folder / adapter.CONFIG, "the initial adapter's configuration")
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())

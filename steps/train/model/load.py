@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
+from steps.shared.model_folder import NO_TEMPLATE, check_folder
 from steps.train.arguments import TrainArguments
 
 if TYPE_CHECKING:
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
-
-CHAT_TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
-NO_TEMPLATE = (
-    "the tokenizer has no chat template; use an instruct model, or put chat_template.jinja beside tokenizer_config.json"
-)
 
 
 def load_tokenizer(arguments: TrainArguments) -> PreTrainedTokenizerBase:
@@ -53,24 +49,6 @@ def load_tokenizer(arguments: TrainArguments) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
-
-
-def check_folder(folder: Path) -> None:
-    """What can be told of a model folder from its file names, before anything reads it.
-
-    Raises:
-        StepError: it is not a model, or has no tokenizer or chat template.
-    """
-    if not (folder / "config.json").is_file():
-        raise StepError(f"{folder}: not a model folder: config.json is missing")
-    if not any(folder.glob("*.safetensors")):
-        raise StepError(f"{folder}: no weights: expected *.safetensors")
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
-        raise StepError(f"{folder}: no tokenizer: tokenizer.json is missing; save the tokenizer beside the model")
-    config = folder / "tokenizer_config.json"
-    inline = config.is_file() and "chat_template" in contract.read_json(config, "the tokenizer's configuration")
-    if not inline and not any((folder / name).exists() for name in CHAT_TEMPLATES):
-        raise StepError(f"{folder}: {NO_TEMPLATE}")
 
 
 def attention_implementation(arguments: TrainArguments) -> str:

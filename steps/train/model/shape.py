@@ -14,6 +14,8 @@ from typing import Any
 
 from steps.shared import contract
 from steps.shared.contract import StepError
+from steps.shared.hub import is_hub_name
+from steps.train.arguments import TrainArguments
 
 ALL_LINEAR = "all-linear"
 EMBEDDINGS = "model.embed_tokens"
@@ -205,3 +207,18 @@ def _positions(config: Mapping[str, Any]) -> int:
     scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
     factor, original = scaling.get("factor"), scaling.get("original_max_position_embeddings", stated)
     return max(stated, int(factor * original)) if factor else stated
+
+
+def known_shape(arguments: TrainArguments) -> tuple[ModelShape | None, str | None]:
+    """The shape of the model that is about to be loaded, or why it is not known."""
+    try:
+        folder = Path(arguments.model_id)
+        if is_hub_name(arguments.model_id):
+            from transformers.utils import cached_file
+
+            folder = Path(cached_file(arguments.model_id, "config.json", revision=arguments.model_revision))
+        return read(folder), None
+    except UnknownModel as error:
+        return None, str(error)
+    except OSError as error:
+        return None, f"{arguments.model_id}: its config.json cannot be read: {contract.first_line(error)}"

@@ -150,13 +150,13 @@ def smallest_instance(
 
 def _too_large(estimate: Estimate, machine: Machine, changes: list[str], smallest: str | None) -> Problem:
     gpu, peak = machine.gpu, estimate.peak
-    mends = [*changes, *([f"1 x {smallest}"] if smallest else [])]
-    if mends:
-        mend = f"each of these would fit: {'; '.join(mends)}"
+    fixes = [*changes, *([f"1 x {smallest}"] if smallest else [])]
+    if fixes:
+        fix = f"each of these would fit: {'; '.join(fixes)}"
     else:
-        mend = "no change of settings is enough: take more GPUs, or GPUs with more memory"
+        fix = "no change of settings is enough: take more GPUs, or GPUs with more memory"
     needed = f"{gib(peak.bytes)} a GPU are estimated ({peak.name}), {gpu.name} has {gib(gpu.usable)}"
-    return Problem(MEMORY, f"{needed}; {mend}")
+    return Problem(MEMORY, f"{needed}; {fix}")
 
 
 def _changes(

@@ -7,15 +7,11 @@ here and not an error: the job is paid for already, and the estimate may be wron
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
-from steps.shared import contract
 from steps.shared.contract import StepError
-from steps.shared.hub import is_hub_name
 from steps.train.arguments import TrainArguments
-from steps.train.model import shape as model_shape
 from steps.train.model.load import attention_implementation
-from steps.train.model.shape import ModelShape
+from steps.train.model.shape import known_shape
 from steps.train.preflight.fixes import gib
 from steps.train.preflight.instances import Gpu
 from steps.train.preflight.memory import GIB, MIB
@@ -68,18 +64,3 @@ def _machine(ranks: int) -> Machine:
     properties = torch.cuda.get_device_properties(torch.cuda.current_device())
     total, capability = properties.total_memory, (properties.major, properties.minor)
     return Machine("this machine", ranks, Gpu(properties.name, total // MIB, total / GIB, capability))
-
-
-def known_shape(arguments: TrainArguments) -> tuple[ModelShape | None, str | None]:
-    """The shape of the model that is about to be loaded, or why it is not known."""
-    try:
-        folder = Path(arguments.model_id)
-        if is_hub_name(arguments.model_id):
-            from transformers.utils import cached_file
-
-            folder = Path(cached_file(arguments.model_id, "config.json", revision=arguments.model_revision))
-        return model_shape.read(folder), None
-    except model_shape.UnknownModel as error:
-        return None, str(error)
-    except OSError as error:
-        return None, f"{arguments.model_id}: its config.json cannot be read: {contract.first_line(error)}"

@@ -62,7 +62,7 @@ def save(
     facts = collect_facts(evaluation, arguments, sources, training, versions())
     hub_card.write(output, facts)
     registry_card.write(output, facts)
-    tracking.finish(output, evaluation, trainer.state.global_step)
+    tracking.finish(output, evaluation, trainer.state.global_step, hub_card.CARD)
     files = {path.name: contract.sha256(path) for path in sorted(output.iterdir()) if path.is_file()}
     manifest = {
         "steps_planned": trainer.state.max_steps,

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from steps.shared.contract import StepError, first_line, write_text
+from steps.shared.chat_template import TemplateMismatch, TemplateRefused, render
+from steps.shared.contract import StepError, write_text
 from steps.shared.records import Record
 
 if TYPE_CHECKING:
@@ -125,14 +126,6 @@ def write_left_out(path: Path, splits: Mapping[str, Left], max_length: int) -> b
     return True
 
 
-class TemplateMismatch(Exception):
-    """The chat template renders the prompt alone differently from the prompt before an answer."""
-
-
-class TemplateRefused(Exception):
-    """The chat template raised an error on a row's messages; the text is the template's."""
-
-
 def tokenise(
     records: Sequence[Record],
     tokenizer: PreTrainedTokenizerBase,
@@ -209,29 +202,6 @@ def _require_prefix(part: list[int], whole: list[int]) -> None:
         raise TemplateMismatch
 
 
-def render(
-    tokenizer: PreTrainedTokenizerBase,
-    messages: list[dict[str, Any]],
-    tools: list[dict[str, Any]] | None,
-    *,
-    generation: bool = False,
-) -> list[int]:
-    """Token ids of the messages as the chat template writes them; with `generation`, up to where an answer begins.
-
-    Raises:
-        TemplateRefused: the template raises an error, such as on a role that it does not know.
-    """
-    from jinja2 import TemplateError
-
-    try:
-        rendered = tokenizer.apply_chat_template(
-            messages, tools=tools, add_generation_prompt=generation, tokenize=True, return_dict=True
-        )
-    except TemplateError as error:
-        raise TemplateRefused(first_line(error)) from None
-    return list(rendered["input_ids"])
-
-
 def _cut_prompt(pair: Pair, max_length: int) -> Pair | None:
     """The pair with its prompt cut from the left to fit, or None when the answers alone leave no room for it."""
     room = max_length - max(len(pair.chosen_ids), len(pair.rejected_ids))
@@ -257,5 +227,5 @@ def require_rows(pairs: Sequence[Pair], split: str, left: Left, max_length: int)
     if pairs:
         return
     reasons = "; ".join(left.lines()) or "the folder holds no rows"
-    mend = f"; raise max_length (now {max_length}) or set truncation: cut_prompt" if left.counts["too_long"] else ""
-    raise StepError(f"{split}: no row can be used: {reasons}{mend}")
+    fix = f"; raise max_length (now {max_length}) or set truncation: cut_prompt" if left.counts["too_long"] else ""
+    raise StepError(f"{split}: no row can be used: {reasons}{fix}")

@@ -1,1 +1,1 @@
-"""What ranks share: exchanges between processes, interruption, and log-probabilities asked of a trainer."""
+"""What ranks share: exchanges between processes, and SIGTERM as a request that all of them see."""

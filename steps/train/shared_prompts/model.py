@@ -9,7 +9,6 @@ token meets the LM head.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MethodType
@@ -19,14 +18,11 @@ import torch
 
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
-from steps.train.evaluation import log_probs
-from steps.train.model.load import attention_implementation
 from steps.train.shared_prompts import attention
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from steps.train.loop.trainer import PairTrainer
     from steps.train.shared_prompts.row import Packed
 
 log = logging.getLogger(__name__)
@@ -102,32 +98,6 @@ def whole_sequences(model: PreTrainedModel, implementation: str) -> Iterator[Non
         yield
     finally:
         model.set_attn_implementation(before)
-
-
-def check(trainer: PairTrainer, rounding: float) -> None:
-    """Compare the log-probabilities of the longest pair with those of its whole sequences. All ranks must call it.
-
-    Args:
-        rounding: what a token's may change by rounding, in nats.
-
-    Raises:
-        StepError: they are not the same.
-    """
-    pair, model = trainer.longest_pair, trainer.model.get_base_model()
-    packed = log_probs.sums(trainer, [[pair]], "trained")[0]
-    with whole_sequences(model, attention_implementation(trainer.arguments)):
-        trainer.data_collator.packs = False
-        whole = log_probs.sums(trainer, [[pair]], "trained")[0]
-        trainer.data_collator.packs = True
-    apart = [abs(one - other) for one, other in zip(packed, whole, strict=True)]
-    kind = model.config._attn_implementation
-    log.info("share_prompts: %s; on the longest pair, packed is %.2g nats from whole sequences", kind, max(apart))
-    limits = [rounding * math.sqrt(sum(mask)) for mask in (pair.chosen_mask, pair.rejected_mask)]
-    if not all(one <= limit for one, limit in zip(apart, limits, strict=True)):
-        raise StepError(
-            f"share_prompts: on row {pair.id} packed log-probabilities are {max(apart):.2g} nats from those of whole "
-            "sequences: the model mixes tokens by other ways than attention; set share_prompts: false"
-        )
 
 
 def _keep_scored(_: torch.nn.Module, __: Any, named: dict[str, Any], output: Any) -> Any:

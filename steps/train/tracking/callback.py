@@ -20,9 +20,8 @@ from transformers import TrainerCallback
 
 from steps.shared import contract
 from steps.train.arguments import TrainArguments
-from steps.train.loop.early_end import Interrupted
 from steps.train.metrics import lines as metrics
-from steps.train.results.hub_card import CARD
+from steps.train.runtime.interruption import Interrupted
 from steps.train.tracking.mlflow_run import MlflowRun
 from steps.train.tracking.outbox import Delivery, Entry, Outcome, Status
 from steps.train.tracking.settings import shown, without_password
@@ -134,12 +133,16 @@ class Tracking(TrainerCallback):
             raise
         self._end("KILLED", STOP_SECONDS)
 
-    def finish(self, output: Path, evaluation: Mapping[str, Any], step: int) -> None:
-        """Tell the final evaluation and the model card, end the run, and write tracking.json into `output`."""
+    def finish(self, output: Path, evaluation: Mapping[str, Any], step: int, card: str) -> None:
+        """Tell the final evaluation and the model card, end the run, and write tracking.json into `output`.
+
+        Args:
+            card: the model card's name in `output`.
+        """
         for when in ("before", "after"):
             self._put_figures({f"final/{when}/{name}": value for name, value in evaluation[when].items()}, step)
         if self.deliveries:
-            self._put(Entry("text", {CARD: (output / CARD).read_text(encoding="utf-8")}))
+            self._put(Entry("text", {card: (output / card).read_text(encoding="utf-8")}))
         self._end("FINISHED", FINISH_SECONDS)
         if self.outcomes:
             contract.write_json(output / REPORT, self.account())

@@ -10,6 +10,7 @@ from moto import mock_aws
 
 from pipeline.aws import errors as aws
 from pipeline.aws import executions
+from pipeline.aws.client import check_account, client, patiently
 from pipeline.errors import UserError
 from tests.paths import ROOT
 
@@ -113,7 +114,7 @@ CASES = {
     ),
     "anything else": (
         client_error("ValidationException", "Invalid property reference in step Train", "CreatePipeline"),
-        "AWS: CreatePipeline was refused (ValidationException: Invalid property reference in step Train); mend it, "
+        "AWS: CreatePipeline was refused (ValidationException: Invalid property reference in step Train); fix it, "
         f"then: {COMMAND}",
     ),
 }
@@ -142,12 +143,12 @@ def test_an_error_is_one_line_that_says_what_to_do(case):
         ),
     ],
 )
-def test_a_failure_that_is_the_accounts_comes_with_its_mend(reason, advice):
-    assert advice in aws.mend(reason)
+def test_a_failure_that_is_the_accounts_comes_with_its_fix(reason, advice):
+    assert advice in aws.advice(reason)
 
 
 def test_a_failure_of_the_code_comes_without_one():
-    assert aws.mend("AlgorithmError: loss is not finite") == ""
+    assert aws.advice("AlgorithmError: loss is not finite") == ""
 
 
 def http_error(status):
@@ -179,7 +180,7 @@ def test_patience_ends_after_half_an_hour():
         raise exceptions.EndpointConnectionError(endpoint_url="https://x")
 
     with pytest.raises(exceptions.EndpointConnectionError):
-        aws.patiently(call, said.append, slept.append, lambda: next(times))
+        patiently(call, said.append, slept.append, lambda: next(times))
     assert (slept, len(said)) == ([5, 10], 1)
 
 
@@ -192,7 +193,7 @@ def moto(monkeypatch):
 
 
 def test_a_missing_pipeline_is_translated_where_it_arises(moto):
-    sagemaker = aws.client("sagemaker", "us-east-1")
+    sagemaker = client("sagemaker", "us-east-1")
     line = r"there is no such pipeline .*; create it: python pipeline\.py upsert$"
     with pytest.raises(UserError, match=line), aws.translated(COMMAND):
         executions.start(sagemaker, "dpo", {})
@@ -203,7 +204,7 @@ def test_a_missing_bucket_is_named_although_the_upload_hides_it(moto, tmp_path):
     with pytest.raises(UserError) as caught, aws.translated(COMMAND):
         boto3.client("s3", region_name="us-east-1").upload_file(str(tmp_path / "args.yaml"), "dpo-bucket", "args.yaml")
     assert str(caught.value) == (
-        f"AWS: the bucket dpo-bucket does not exist; create it or mend the settings, then: {COMMAND}"
+        f"AWS: the bucket dpo-bucket does not exist; create it or fix the settings, then: {COMMAND}"
     )
 
 
@@ -213,18 +214,18 @@ def test_other_errors_pass_untranslated():
 
 
 def test_credentials_of_another_account_are_refused(moto):
-    sts = aws.client("sts", "us-east-1")
-    aws.check_account(sts, "123456789012", COMMAND)
+    sts = client("sts", "us-east-1")
+    check_account(sts, "123456789012", COMMAND)
     with pytest.raises(UserError) as caught:
-        aws.check_account(sts, "999999999999", COMMAND)
+        check_account(sts, "999999999999", COMMAND)
     assert str(caught.value) == (
         "AWS: the settings name account 999999999999, and the credentials are arn:aws:sts::123456789012:user/moto; "
-        f"choose others with AWS_PROFILE or mend the settings, then: {COMMAND}"
+        f"choose others with AWS_PROFILE or fix the settings, then: {COMMAND}"
     )
 
 
 def test_clients_retry_throttled_calls(moto):
-    retries = aws.client("sagemaker", "us-east-1").meta.config.retries
+    retries = client("sagemaker", "us-east-1").meta.config.retries
     assert (retries["mode"], retries["total_max_attempts"]) == ("standard", 6)
 
 

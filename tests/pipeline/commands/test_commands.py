@@ -88,7 +88,7 @@ def test_check_lists_all_problems_of_a_broken_file_and_fails(run, root: Path, tm
     assert done.stderr.startswith(f"error: {broken}: 3 problems\n")
     for part in ("train.instance_type: must", "unknown key; did you mean package_group?", "is required and missing"):
         assert part in done.stderr
-    assert done.stderr.endswith(f"Mend them, then: python pipeline.py check --settings {broken}\n")
+    assert done.stderr.endswith(f"Fix them, then: python pipeline.py check --settings {broken}\n")
     asked = run("pipeline.py", "check", "--settings", broken, "--json")
     assert len(json.loads(asked.stdout)["problems"]) == 3
 

@@ -149,7 +149,7 @@ def test_start_with_wait_tells_states_metrics_and_log_lines_and_the_outcome(stub
 
 
 @pytest.mark.usefixtures("nothing_to_upload")
-def test_a_failed_execution_ends_the_wait_with_1_the_mend_and_the_next_commands(stubs, run, definition):
+def test_a_failed_execution_ends_the_wait_with_1_the_fix_and_the_next_commands(stubs, run, definition):
     identify(stubs)
     add_pipeline(stubs, definition)
     add_start(stubs)
@@ -162,7 +162,7 @@ def test_a_failed_execution_ends_the_wait_with_1_the_mend_and_the_next_commands(
         f"execution abcdefghijkl Failed: {reason} → the account's quota is too small; ask for more in Service Quotas "
         "(SageMaker, by instance type and use)",
         f"see why: python pipeline.py logs{options} abcdefghijkl",
-        f"mend it and go on: python pipeline.py retry{options} abcdefghijkl",
+        f"fix it and go on: python pipeline.py retry{options} abcdefghijkl",
     ]
 
 

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.files import ROOT
 from pipeline.local.executor import create_execution, run_execution
 from pipeline.local.jobs.nodes import Node, StopRequest, run_nodes
-from pipeline.local.jobs.processes_engine import REPOSITORY
 from pipeline.local.run import run_log, start_detached
 from pipeline.local.state import records
 from pipeline.local.state.store import Store
@@ -163,6 +163,6 @@ def test_a_command_that_does_not_exist_is_a_clear_error(tmp_path):
 
 def test_the_module_says_what_is_wrong_and_exits_with_1(root):
     command = [sys.executable, "-m", "pipeline.local.run", "missing", "--root", str(root)]
-    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 1 and result.stdout == ""
     assert result.stderr == f"error: {root}: there is no execution 'missing'; there are none yet\n"

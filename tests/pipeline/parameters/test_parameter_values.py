@@ -42,7 +42,7 @@ def test_all_problems_are_named_at_once():
         "  MergeWeights: 'ture' is not one of true, false; did you mean true?\n"
         "  Verbose: 'yes' is not a Boolean (true or false)\n"
         "  InputDataUri: has no default, give it a value\n"
-        "Mend them with --set Name=Value."
+        "Fix them with --set Name=Value."
     )
 
 

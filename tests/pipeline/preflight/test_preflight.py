@@ -83,7 +83,7 @@ def test_problems_name_their_line_and_the_next_command(run, tmp_path: Path) -> N
         "line 4  label_smoothing", "memory", "line 5  lora_r",
     ]  # fmt: skip
     words = " ".join(map(str, options))
-    assert last == f"Mend them, then: python pipeline.py check {words} --model-config {folder}/config.json"
+    assert last == f"Fix them, then: python pipeline.py check {words} --model-config {folder}/config.json"
     assert "Does not fit: " in done.stdout and "Traceback" not in done.stderr
 
 
@@ -105,7 +105,7 @@ def test_a_recipe_with_mistakes_lists_them(run, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr == (
         f"error: {recipe}: 1 problem\n  line 2  beta: must be greater than 0 (given: 0)\n"
-        f"Mend them, then: python pipeline.py check --recipe {recipe}\n"
+        f"Fix them, then: python pipeline.py check --recipe {recipe}\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Workflow settings: every problem is named with its file, line and mend."""
+"""Workflow settings: every problem is named with its file, line and fix."""
 
 from __future__ import annotations
 

@@ -94,9 +94,9 @@ def test_without_a_group_or_an_approved_version_the_placeholder_stands(client) -
         (ClientError({"Error": {"Code": "ThrottlingException", "Message": "Rate exceeded"}}, "x"),
          "throttled after several tries; retry the execution"),
         (ClientError({"Error": {"Code": "ValidationException", "Message": "bad name"}}, "x"),
-         "ValidationException: bad name; mend it, then retry the execution"),
+         "ValidationException: bad name; fix it, then retry the execution"),
         (EndpointConnectionError(endpoint_url="https://aws.test"),
-         'Could not connect to the endpoint URL: "https://aws.test"; mend it, then retry the execution'),
+         'Could not connect to the endpoint URL: "https://aws.test"; fix it, then retry the execution'),
     ],
     ids=["denied", "throttled", "other", "network"],
 )  # fmt: skip

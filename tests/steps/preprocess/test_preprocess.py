@@ -261,7 +261,7 @@ def test_too_many_invalid_rows_fail_with_reasons_and_leave_what_to_read(write_li
         f"{path}: 3 of 10 rows (30.0%) are invalid; 10.0% are allowed\n"
         "  2 empty_response, e.g. data.jsonl:1: chosen is null\n"
         "  1 not_json, e.g. data.jsonl:3: unexpected end of data: line 1 column 2 (char 1) (byte 1 of the row)\n"
-        "Mend them, or raise --max-invalid-fraction.\n"
+        "Fix them, or raise --max-invalid-fraction.\n"
         f"The rows and their reasons: {output}/failed/quarantine.jsonl"
     )
     assert sorted(file.relative_to(output).as_posix() for file in output.rglob("*")) == [

@@ -63,10 +63,10 @@ def test_a_variable_that_is_set_stays_and_nothing_is_asked(manager, name_secret,
     ("value", "key", "said"),
     [
         (json.dumps({"token": VALUE}), "", "is a JSON object; name the key that is meant: "),
-        (json.dumps({"token": VALUE}), "#hub", "has no text under the key hub; mend the secret or its name"),
+        (json.dumps({"token": VALUE}), "#hub", "has no text under the key hub; fix the secret or its name"),
         (json.dumps({"token": [VALUE]}), "#token", "has no text under the key token"),
         (VALUE, "#token", "is no JSON object and has no key token; leave #token out"),
-        (" ", "", "has no text; mend the secret or its name"),
+        (" ", "", "has no text; fix the secret or its name"),
     ],
 )
 def test_a_secret_that_is_not_what_its_name_says_is_refused_without_its_value(
@@ -86,7 +86,7 @@ def test_a_missing_secret_and_bytes_are_said(manager, name_secret) -> None:
     with pytest.raises(StepError, match="holds bytes and no text; store it as a text"):
         secrets.load()
     name_secret("HF_TOKEN", arn.replace("bytes", "gone"))
-    with pytest.raises(StepError, match=r"there is no such secret; mend the ARN in security.secrets of the account's"):
+    with pytest.raises(StepError, match=r"there is no such secret; fix the ARN in security.secrets of the account's"):
         secrets.load()
 
 
@@ -95,7 +95,7 @@ def test_a_missing_secret_and_bytes_are_said(manager, name_secret) -> None:
     [
         ("AccessDeniedException", "the job's role may not read it; allow secretsmanager:GetSecretValue on it"),
         ("DecryptionFailure", "the job's role may not use its key; allow kms:Decrypt on it in the role's policy"),
-        ("InternalServiceError", "InternalServiceError: no; mend it, then retry the execution"),
+        ("InternalServiceError", "InternalServiceError: no; fix it, then retry the execution"),
     ],
 )
 def test_what_aws_refuses_names_the_action_to_allow(

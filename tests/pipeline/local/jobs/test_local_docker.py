@@ -221,5 +221,5 @@ def test_what_containers_cannot_run_is_said_before_anything_is(
         "  S: Spark is not supported with --engine docker; leave --engine out",
         f"  P: there is no image of this code ({docker.reference('host/other', repository)}); build it: "
         "python pipeline.py images build",
-        "Nothing was run. Mend them, then: start it",
+        "Nothing was run. Fix them, then: start it",
     ]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.local.executor import engine
 from pipeline.local.jobs.docker_engine import Containers, reference
-from pipeline.local.jobs.engine import Group, Request, engine
+from pipeline.local.jobs.engine import Group, Request
 
 ALONE = Group(["algo-1"], "lo", True, "none")
 

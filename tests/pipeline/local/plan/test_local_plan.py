@@ -50,7 +50,7 @@ def test_every_problem_is_named_at_once_and_nothing_was_run(build):
         "  Three: Steps.One.ProcessingOutputConfig.Outputs['trian'].S3Output.S3Uri: step One has no such output; "
         "did you mean train?",
         "  Four: Steps.One.PropertyFiles.report: step One has no such property file",
-        "Nothing was run. Mend the definition, then start again.",
+        "Nothing was run. Fix the definition, then start again.",
     ]
 
 

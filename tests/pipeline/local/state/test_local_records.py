@@ -9,9 +9,10 @@ from rich.console import Console
 
 from pipeline.errors import UserError
 from pipeline.local.executor import create_execution
-from pipeline.local.progress import duration, metrics_text, watch
+from pipeline.local.progress import watch
 from pipeline.local.state import model_packages, records
 from pipeline.local.state.store import Store
+from pipeline.texts import duration, metrics_text
 
 
 def test_an_id_looks_like_one_of_aws():

@@ -1,4 +1,4 @@
-"""What cannot be merged is refused with one message: what, where, how to mend it. Nothing is left behind."""
+"""What cannot be merged is refused with one message: what, where, how to fix it. Nothing is left behind."""
 
 from __future__ import annotations
 

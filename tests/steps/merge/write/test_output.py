@@ -106,10 +106,10 @@ def test_a_disk_that_fills_up_leaves_finished_shards_and_the_next_run_goes_on(ba
         return done.stderr
 
     failed = f"error: {out}: writing the merged model failed ([Errno 27] File too large); "
-    assert fill_up(min(sizes) - 1) == f"{failed}nothing is left of it: mend that and run again\n"
+    assert fill_up(min(sizes) - 1) == f"{failed}nothing is left of it: fix that and run again\n"
     assert list(out.iterdir()) == []
     assert fill_up(max(sizes) - 1) == (
-        f"{failed}its finished shards are kept, and the same command goes on from them: mend that and run again\n"
+        f"{failed}its finished shards are kept, and the same command goes on from them: fix that and run again\n"
     )
     finished = sizes.index(max(sizes))
     assert [path.name for path in out.iterdir()] == [".incomplete"]

@@ -73,7 +73,7 @@ def test_training_starts_from_the_champion_where_it_is_asked_to_and_there_is_one
         initial_adapter.check(there)
     first, *_, last = str(caught.value).splitlines()
     assert first == "continue_from_champion: version 3 does not fit:"
-    assert last == "Mend the recipe, or train a fresh adapter: --set ContinueFromChampion=false"
+    assert last == "Fix the recipe, or train a fresh adapter: --set ContinueFromChampion=false"
     with pytest.raises(ValueError, match="initial_adapter names another adapter to start from"):
         TrainArguments(model_id="m", initial_adapter="a", continue_from_champion=True)
 

@@ -120,7 +120,7 @@ def test_an_interrupted_computation_goes_on_and_has_the_bits_of_a_whole_one(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from steps.train.loop import reference
-    from steps.train.loop.early_end import Interrupted
+    from steps.train.runtime.interruption import Interrupted
 
     monkeypatch.setattr(reference, "PART", 16)
     whole, trainer = make(), make()

@@ -293,8 +293,8 @@ def test_what_packed_rows_cannot_give_a_model_is_told_from_its_config(
 def test_a_model_that_mixes_tokens_beside_its_attention_is_stopped(
     tiny_model: Path, pairs: Path, tmp_path: Path
 ) -> None:
+    from steps.train.loop.callbacks import check
     from steps.train.loop.trainer import rounding
-    from steps.train.shared_prompts.model import check
 
     trainer = trainer_here(tiny_model, pairs, tmp_path, rows=4, precompute_ref_log_probs=False)
     check(trainer, rounding(trainer.arguments))

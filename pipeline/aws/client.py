@@ -37,7 +37,7 @@ def check_account(sts: Any, expected_account: str, command: str) -> None:
     if identity["Account"] != expected_account:
         raise UserError(
             f"AWS: the settings name account {expected_account}, and the credentials are {identity['Arn']}; "
-            f"choose others with AWS_PROFILE or mend the settings, then: {command}"
+            f"choose others with AWS_PROFILE or fix the settings, then: {command}"
         )
 
 

@@ -23,7 +23,7 @@ from pipeline.commands.shared.options import (
 from pipeline.errors import UserError
 from pipeline.files import ROOT
 from pipeline.versions.registry import ModelVersion
-from steps.answer import MAX_NEW_TOKENS
+from steps.answer.limits import MAX_NEW_TOKENS
 from steps.shared.serving import ADAPTER_FOLDER
 
 MODULE = "steps.answer"

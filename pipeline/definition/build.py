@@ -54,7 +54,7 @@ def render(workflow: Workflow) -> str:
         sagemaker_session=_Offline(workflow.account.region),
     )
     # Sorted, so that the order in which the SDK fills its dictionaries is not part of the bytes.
-    return json.dumps(json.loads(pipeline.definition.build()), indent=1, sort_keys=True)
+    return json.dumps(json.loads(pipeline.definition()), indent=1, sort_keys=True)
 
 
 def _unless_no_new_data(

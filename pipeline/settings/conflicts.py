@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 
 def conflicts(security: Security, settings: WorkflowFile, recipe: TrainArguments | None) -> list[str]:
-    """What of a workflow could not work with the account's security settings, each with its mend."""
+    """What of a workflow could not work with the account's security settings, each with its fix."""
     if recipe and recipe.mlflow_uri and login(recipe.mlflow_uri):
-        mend = "keep it in Secrets Manager and name that as security.secrets.MLFLOW_TRACKING_PASSWORD"
-        return [f"recipe's mlflow_uri: holds a password, which would be uploaded with the recipe; {mend}"]
+        fix = "keep it in Secrets Manager and name that as security.secrets.MLFLOW_TRACKING_PASSWORD"
+        return [f"recipe's mlflow_uri: holds a password, which would be uploaded with the recipe; {fix}"]
     if not security.network_isolation:
         return []
     found = []
     if recipe and not settings.make_model and is_hub_name(recipe.model_id):
-        mend = "copy the model to S3 and write model_id: s3://BUCKET/MODEL/"
-        found.append(f"recipe's model_id: {recipe.model_id} is fetched from the hub; {mend}")
+        fix = "copy the model to S3 and write model_id: s3://BUCKET/MODEL/"
+        found.append(f"recipe's model_id: {recipe.model_id} is fetched from the hub; {fix}")
     if recipe and recipe.mlflow_uri and not recipe.mlflow_uri.startswith("sqlite:"):
         found.append("recipe's mlflow_uri: a tracking server cannot be reached; leave it out, or write sqlite:///FILE")
     if recipe and recipe.wandb_project:
         found.append("recipe's wandb_project: Weights & Biases cannot be reached; leave it out")
     if settings.preprocess.instance_count > 1:
-        mend = "write preprocess.instance_count: 1"
-        found.append(f"preprocess.engine: spark: its instances cannot reach each other in a Processing job; {mend}")
+        fix = "write preprocess.instance_count: 1"
+        found.append(f"preprocess.engine: spark: its instances cannot reach each other in a Processing job; {fix}")
     return [f"{text} (the account has security.network_isolation)" for text in found]
 
 
@@ -40,7 +40,7 @@ def instance_problems(security: Security, rendered_for: str, overrides: Mapping[
     wanted = overrides.get("TrainInstanceType", rendered_for)
     if security.volume_kms_key is None or has_local_disks(wanted) == has_local_disks(rendered_for):
         return []
-    mend = "write it as train.instance_type and upsert"
+    fix = "write it as train.instance_type and upsert"
     if has_local_disks(wanted):
-        return [f"TrainInstanceType: {wanted} has disks of its own and takes no security.volume_kms_key; {mend}"]
-    return [f"TrainInstanceType: {wanted} would run without security.volume_kms_key; {mend}"]
+        return [f"TrainInstanceType: {wanted} has disks of its own and takes no security.volume_kms_key; {fix}"]
+    return [f"TrainInstanceType: {wanted} would run without security.volume_kms_key; {fix}"]

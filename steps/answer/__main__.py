@@ -18,7 +18,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from steps.answer import MAX_NEW_TOKENS, conversation
+from steps.answer import conversation
+from steps.answer.limits import MAX_NEW_TOKENS
 from steps.answer.weights import find_weights
 from steps.shared import contract
 

@@ -241,9 +241,9 @@ def test_an_operator_may_do_what_the_commands_call(resources: dict[str, Any]) ->
         if needs and name not in ADMINISTRATORS:
             missing[name] = needs
     assert missing == {}
-    assert {"sagemaker:StartPipelineExecution"} in calls(ROOT / "pipeline" / "executions.py")
+    assert {"sagemaker:StartPipelineExecution"} in calls(ROOT / "pipeline" / "aws" / "executions.py")
     for action in ("events:PutRule", "events:ListRules", "s3:PutBucketNotification"):
-        assert {action} in calls(ROOT / "pipeline" / "triggers.py")
+        assert {action} in calls(ROOT / "pipeline" / "automation" / "triggers.py")
 
 
 def test_a_job_may_do_what_the_steps_call(resources: dict[str, Any]) -> None:
@@ -252,9 +252,10 @@ def test_a_job_may_do_what_the_steps_call(resources: dict[str, Any]) -> None:
     assert needed == {"s3:ListBucket", "sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"}
     rendered = {"sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob", "sagemaker:CreateModelPackage"}
     assert needed | rendered | {"sagemaker:AddTags", "iam:PassRole"} <= allows
+    tracker = ROOT / "steps" / "train" / "tracking" / "mlflow_run.py"
     mlflow = {
         f"sagemaker-mlflow:{''.join(part.title() for part in name.split('_'))}"
-        for name in re.findall(r"client\.(\w+)\(", (ROOT / "steps" / "train" / "mlflow_run.py").read_text())
+        for name in re.findall(r"client\.(\w+)\(", tracker.read_text())
     }
     assert mlflow - {"sagemaker-mlflow:SetTerminated"} <= allows  # which sends UpdateRun
 

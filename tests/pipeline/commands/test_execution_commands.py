@@ -14,6 +14,7 @@ from botocore.stub import ANY, Stubber
 
 from pipeline import cli
 from pipeline.aws import errors as aws
+from tests.paths import GOLDEN
 from tests.pipeline.answers import JOBS, NOON, STEPS, add_status
 
 PIPELINE = f"{JOBS}:pipeline/dpo-quickstart"
@@ -55,9 +56,9 @@ def run(capsys, root):
 
 
 @pytest.fixture(scope="module")
-def definition(root):
+def definition():
     """What is deployed: the golden definition of the quickstart."""
-    return (root / "tests" / "pipeline" / "golden" / "quickstart.json").read_text()
+    return (GOLDEN / "quickstart.json").read_text()
 
 
 def identify(stubs):

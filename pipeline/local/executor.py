@@ -24,10 +24,11 @@ from pipeline.local.jobs.processing import run_processing
 from pipeline.local.jobs.training import run_training
 from pipeline.local.plan import conditions
 from pipeline.local.plan.expressions import Scope, evaluate
-from pipeline.local.plan.order import Step, build_plan
+from pipeline.local.plan.order import build_plan
 from pipeline.local.state import model_packages, records
 from pipeline.local.state.records import EngineName, Execution, StepRecord
 from pipeline.local.state.store import Store
+from pipeline.rendered import Step
 from pipeline.texts import now
 
 _SAVE_SECONDS = 1.0  # how far a record may lag behind the metrics in the log
@@ -194,7 +195,7 @@ class _Run:
         if step.type == "Condition":
             parts = step.arguments["Conditions"]
             return {"Outcome": str(all(conditions.holds(part, scope, step.name) for part in parts))}
-        arguments = evaluate(dict(step.arguments), scope, step.name)
+        arguments = evaluate(step.arguments, scope, step.name)
         if step.type == "Fail":
             raise ExecutionFailed(arguments.get("ErrorMessage") or f"the Fail step {step.name} was reached")
         if step.type == "RegisterModel":

@@ -23,9 +23,9 @@ from pipeline.local.jobs.engine import Group, Request
 from pipeline.local.jobs.nodes import Node
 from pipeline.local.plan import spark
 from pipeline.local.plan.expressions import to_text
-from pipeline.local.plan.order import Step
 from pipeline.local.plan.support import ML_ROOT
 from pipeline.local.state.records import EngineName
+from pipeline.rendered import Step
 from pipeline.settings.content import content_key
 from steps.shared import secrets
 

@@ -20,7 +20,7 @@ from sagemaker.mlops.workflow.steps import CacheConfig
 
 from pipeline.parameters.declared import Parameter, parameters
 from pipeline.settings.workflow import Workflow
-from pipeline.step_kit.processing_step import output_uri
+from pipeline.step_kit.processing_job import output_uri
 from pipeline.step_kit.request_step import RequestStep
 from pipeline.step_kit.scope import Scope
 from steps.champion import step as champion_step

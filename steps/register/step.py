@@ -14,7 +14,7 @@ from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join, JsonGet
 from sagemaker.mlops.workflow.steps import StepTypeEnum
 
-from pipeline.step_kit.processing_step import output_uri
+from pipeline.step_kit.processing_job import output_uri
 from pipeline.step_kit.request_step import RequestStep
 from steps.gate import step as gate_step
 from steps.shared.serving import tool_call_parser

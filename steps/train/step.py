@@ -9,7 +9,7 @@ from sagemaker.mlops.workflow.steps import StepTypeEnum
 
 from pipeline.parameters.declared import TRAINING
 from pipeline.step_kit import network_and_keys
-from pipeline.step_kit.processing_step import output_uri
+from pipeline.step_kit.processing_job import output_uri
 from pipeline.step_kit.request_step import RequestStep
 from steps.champion import step as champion_step
 from steps.train.metrics.lines import DEFINITIONS

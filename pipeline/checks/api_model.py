@@ -34,7 +34,12 @@ from pipeline.rendered import Definition, Step, as_dict, read
 
 VERSION = "2020-12-01"
 TOP_MEMBERS = {"Version", "Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig", "Steps"}
-PARAMETER_TYPES = {"String": str, "Integer": int, "Float": (int, float), "Boolean": bool}
+PARAMETER_TYPES: dict[str, type | tuple[type, ...]] = {
+    "String": str,
+    "Integer": int,
+    "Float": (int, float),
+    "Boolean": bool,
+}
 PARAMETER_MEMBERS = {"Name", "Type", "DefaultValue", "EnumValues"}
 # An event rule takes the narrowest names: a pipeline that accepts more could be started by hand and not by a trigger.
 PARAMETER_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
@@ -114,9 +119,9 @@ def _parameter_problems(document: dict[str, Any]) -> Iterator[str]:
     if len(parameters) > PARAMETER_LIMIT:
         yield f"Parameters: {len(parameters)} entries, at most {PARAMETER_LIMIT}"
     names = Counter(str(as_dict(parameter).get("Name")) for parameter in parameters)
-    for name, count in names.items():
+    for repeated, count in names.items():
         if count > 1:
-            yield f"Parameters.{name}: is there {count} times"
+            yield f"Parameters.{repeated}: is there {count} times"
     for index, parameter in enumerate(parameters):
         name = as_dict(parameter).get("Name")
         if not isinstance(name, str) or not PARAMETER_NAME.fullmatch(name) or len(name) > PARAMETER_NAME_LIMIT:

@@ -119,7 +119,7 @@ def echoed(step: Step, path: Path) -> Any:
                 return None
             value = declared(step, str(before)).get(str(part))
         else:
-            value = as_dict(value).get(part)
+            value = as_dict(value).get(str(part))
     return value
 
 

@@ -157,7 +157,7 @@ def _path_problem(other: Step, get: Reference) -> str:
     if not get.path:
         return f"Steps.{get.name} is a whole step; name what of it, such as Steps.{get.name}.{next(iter(root.members))}"
     for length, part in enumerate(get.path, start=1):
-        shape = property_shape(other, get.path[: length - 1])
+        shape = property_shape(other, get.path[: length - 1]) or root
         if property_shape(other, get.path[:length]) is None:
             members = getattr(shape, "members", {})
             return f"{shape.name} of {get.name} has no {part} (in {written}){did_you_mean(str(part), members)}"

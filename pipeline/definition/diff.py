@@ -18,6 +18,7 @@ from pipeline.rendered import Step, read
 
 PIPELINE = "pipeline"  # the part for what belongs to no parameter and no step
 CONTEXT_LINES = 2
+Kind = Literal["added", "removed", "changed"]
 _KEY = re.compile(r'\s*"([^"]+)": [\[{]$')
 
 
@@ -31,7 +32,7 @@ class Change:
     """
 
     name: str
-    kind: Literal["added", "removed", "changed"]
+    kind: Kind
     lines: tuple[str, ...]
 
 
@@ -50,7 +51,7 @@ def compare(
     for name in [*new, *(name for name in old if name not in new)]:
         was, is_now = _text(old.get(name)), _text(new.get(name))
         if was != is_now:
-            kind = "added" if name not in old else "removed" if name not in new else "changed"
+            kind: Kind = "added" if name not in old else "removed" if name not in new else "changed"
             found.append(Change(name, kind, tuple(_diff(was, is_now))))
     return found
 

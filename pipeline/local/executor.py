@@ -1,4 +1,4 @@
-"""Runs an execution: its steps one at a time, in the order of `plan`.
+"""Runs an execution: its steps one at a time, in the order of `plan/order.py`.
 
 A step that fails ends the execution; running the execution again goes on from there, with the steps that succeeded kept
 and a training resuming from its checkpoints. Ctrl-C and TERM end the running job and leave the execution Stopped. Retry
@@ -19,7 +19,7 @@ from pipeline.local.jobs import cache
 from pipeline.local.jobs.engine import Engine
 from pipeline.local.jobs.job import Job, JobFailed, JobStopped, job_name
 from pipeline.local.jobs.nodes import StopRequest, stop_on_signals
-from pipeline.local.jobs.processes_engine import unset_secrets
+from pipeline.local.jobs.process_engine import unset_secrets
 from pipeline.local.jobs.processing import run_processing
 from pipeline.local.jobs.training import run_training
 from pipeline.local.plan import conditions
@@ -262,9 +262,9 @@ class _Run:
 def engine(name: EngineName) -> Engine:
     """The engine of that name."""
     if name == "docker":
-        from pipeline.local.jobs.docker_engine import Containers
+        from pipeline.local.jobs.docker_engine import DockerEngine
 
-        return Containers()
-    from pipeline.local.jobs.processes_engine import Processes
+        return DockerEngine()
+    from pipeline.local.jobs.process_engine import ProcessEngine
 
-    return Processes()
+    return ProcessEngine()

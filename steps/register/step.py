@@ -112,7 +112,7 @@ def _chat(workflow: Workflow) -> dict[str, str]:
     parser = settings.tool_call_parser
     if parser == "auto":
         parser = tool_call_parser(recipe.base_model_name or recipe.model_id) or "none"
-    found = {}
+    found: dict[str, str] = {}
     if parser != "none":
         found |= {"OPTION_ENABLE_AUTO_TOOL_CHOICE": "true", "OPTION_TOOL_CALL_PARSER": parser}
     if settings.max_model_len is not None:

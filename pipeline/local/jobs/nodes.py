@@ -144,7 +144,7 @@ class _Process:
             self._signal_group(signal.SIGKILL)
         return self._process.returncode
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: int) -> None:
         """Send a signal to the whole group, where the process still runs."""
         if self.poll() is None:
             self._signal_group(number)
@@ -153,7 +153,7 @@ class _Process:
         """The exit code, once the process has ended."""
         return self._process.wait()
 
-    def _signal_group(self, number: signal.Signals) -> None:
+    def _signal_group(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
@@ -204,9 +204,9 @@ class _End:
         self.kill_at = time.monotonic() + self.grace_seconds
         self._send(signal.SIGTERM)
 
-    def _send(self, number: signal.Signals) -> None:
+    def _send(self, number: int) -> None:
         for process in self.processes:
-            process.signal(number)
+            process.send(number)
 
 
 def _in_seconds(seconds: float | None) -> float:
@@ -216,17 +216,16 @@ def _in_seconds(seconds: float | None) -> float:
 
 def _kill(running: list[_Process]) -> None:
     for process in running:
-        process.signal(signal.SIGKILL)
+        process.send(signal.SIGKILL)
     for process in running:
         process.wait()
 
 
 def _spawn(node: Node, cwd: Path) -> subprocess.Popen[bytes]:
-    program = node.command[0]
-    if os.sep not in program:
-        program = shutil.which(program, path=node.environment.get("PATH"))
+    named = node.command[0]
+    program = named if os.sep in named else shutil.which(named, path=node.environment.get("PATH"))
     if program is None or not os.path.exists(program):
-        raise UserError(f"cannot start {node.command[0]!r}: there is no such program")
+        raise UserError(f"cannot start {named!r}: there is no such program")
     return subprocess.Popen(
         [*_TIED, program, *node.command[1:]],
         cwd=cwd,

@@ -59,7 +59,10 @@ def _predecessors(definition: Definition, step: Step) -> set[str]:
     Where the branch of a step that it refers to is not taken, Pipelines does not start it either.
     """
     known = definition.by_name
-    return {name for name in step.needs if name in known and step.parting(known[name]) is None}
+    names = {get.name for get in gets_in(step.arguments) if get.root == "Steps"} | set(step.depends_on)
+    if step.branch:
+        names.add(step.branch.condition)
+    return {name for name in names if name in known and step.parting(known[name]) is None}
 
 
 def _step_problem(definition: Definition, step: Step, name: str) -> str:

@@ -154,10 +154,12 @@ def pin(path: Path, name: str, uri: str) -> tuple[int, str] | None:
     return node.start_mark.line + 1, node.value
 
 
-def _image_node(text: str, name: str) -> yaml.ScalarNode:
+def _image_node(text: str, name: str) -> yaml.Node:
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     for wanted in ("images", name):
-        node = next(value for key, value in node.value if key.value == wanted)
+        node = next(value for key, value in node.value if key.value == wanted) if node else None
+    if node is None:
+        raise ValueError(f"images.{name} is not in the account's settings, which were read")
     return node
 
 

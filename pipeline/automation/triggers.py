@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from pipeline.automation.start import RETRIES, full_name, parameters_of, prefix, short_hash, start_target
@@ -225,7 +226,7 @@ def remove(events: Any, scheduler: Any, pipeline: str, group: str, name: str, op
         events.remove_targets(Rule=rule, Ids=ids)
     events.delete_rule(Name=rule)
     for planned in (rule, f"{rule}.next"):
-        described(lambda planned=planned: scheduler.delete_schedule(Name=planned, GroupName=group))
+        described(partial(scheduler.delete_schedule, Name=planned, GroupName=group))
 
 
 def rules_of(events: Any, target: str) -> list[str]:

@@ -1,7 +1,6 @@
-"""AWS clients, and AWS's errors as one line that a user can act on.
+"""AWS's errors as one line that a user can act on: what happened, what to do, the command that comes next.
 
-boto3 and botocore are imported when the first client is made or the first error is read: commands that stay on this
-machine never pay for them. Nothing here decides what to call; the modules that do are handed their client.
+botocore is imported when the first error is read: commands that stay on this machine never pay for it.
 """
 
 from __future__ import annotations
@@ -150,7 +149,8 @@ def _local_cause(error: Exception, command: str) -> str:
 
 
 def _service_cause(error: Exception, code: str, message: str, command: str) -> str:
-    operation = getattr(error, "operation_name", None) or getattr(error.__context__, "operation_name", "the request")
+    named = getattr(error, "operation_name", None) or getattr(error.__context__, "operation_name", None)
+    operation = str(named or "the request")
     if code in CREDENTIALS_EXPIRED:
         return f"the credentials have expired; renew them (`aws sso login`), then: {command}"
     if code in CREDENTIALS_INVALID:

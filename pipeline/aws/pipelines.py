@@ -1,7 +1,7 @@
 """The pipeline itself on AWS: what is deployed, what an upsert would change in it, create, update, delete.
 
-Every function is handed its clients and lets AWS's errors through (aws.translated makes them readable). Limits: a long
-definition travels through S3, and AWS gives its text back; what AWS itself allows in length is for `check`.
+Every function is handed its clients and lets AWS's errors through (`errors.translated` makes them readable). Limits: a
+long definition travels through S3, and AWS gives its text back; what AWS itself allows in length is for `check`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def upload_assets(s3: Any, assets: Mapping[str, Path], encryption: Mapping[str, 
     for uri, path in sorted(assets.items()):
         for object_uri, file in _files(uri, Path(path)):
             bucket, key = _split(object_uri)
-            if described(lambda where=(bucket, key): s3.head_object(Bucket=where[0], Key=where[1])) is None:
+            if described(partial(s3.head_object, Bucket=bucket, Key=key)) is None:
                 # In parts where it is large; appears whole or not at all.
                 s3.upload_file(str(file), bucket, key, ExtraArgs=dict(encryption or {}))
                 uploaded.append(object_uri)

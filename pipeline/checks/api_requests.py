@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pipeline.checks.outline import Outline, Step, as_list, echoed, evaluate, gets_in, is_expression, parse_get
+from pipeline.checks.known_values import echoed, evaluate, gets_in, is_expression, parse_get
 from pipeline.checks.service_model import (
     TYPE_NAMES,
     UNKNOWN,
@@ -22,6 +22,7 @@ from pipeline.checks.service_model import (
     value_problem,
 )
 from pipeline.errors import did_you_mean
+from pipeline.rendered import Definition, Step
 
 if TYPE_CHECKING:
     from botocore.model import Shape
@@ -58,15 +59,15 @@ class Place:
 class RequestCheck:
     """What one step's request has wrong, and the places in it that pipeline variables fill."""
 
-    outline: Outline
+    definition: Definition
     step: Step
     problems: list[str] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
 
     @classmethod
-    def of(cls, outline: Outline, step: Step) -> RequestCheck:
+    def of(cls, definition: Definition, step: Step) -> RequestCheck:
         """Check the request of a Training, Processing, RegisterModel or Fail step."""
-        check = cls(outline, step)
+        check = cls(definition, step)
         if step.type != "Fail":
             check._walk(request_shape(step.type), step.arguments, "")
         elif "ErrorMessage" in step.arguments:
@@ -119,43 +120,43 @@ class RequestCheck:
             self._walk(shape.value, item, _below(path, key))
 
     def _expression(self, shape: Shape, expression: dict[str, Any], path: str) -> None:
-        found = evaluate(self.outline, expression).type
+        found = evaluate(self.definition, expression).type
         takes = TAKES.get(shape.type_name, (shape.type_name,))
         if found is not None and found not in takes:
             self._add(path, _type_mismatch(shape, expression, found))
         elif shape.type_name in TAKES:
             place = Place(f"{self.step.where}: {path}", shape, expression)
             self.places.append(place)
-            self.problems += place_problems(self.outline, place, {})
+            self.problems += place_problems(self.definition, place, {})
 
     def _add(self, path: str, problem: str) -> None:
         if problem:
             self.problems.append(f"{self.step.where}: {path}: {problem}" if path else f"{self.step.where}: {problem}")
 
 
-def place_problems(outline: Outline, place: Place, given: Mapping[str, str]) -> Iterator[str]:
+def place_problems(definition: Definition, place: Place, given: Mapping[str, str]) -> Iterator[str]:
     """What is wrong at a place: with the given values if there are any, else with the defaults and each enum value."""
-    value = evaluate(outline, place.expression, given).value
+    value = evaluate(definition, place.expression, given).value
     problem = "" if value == UNKNOWN else value_problem(place.shape, value)
     if problem:
         yield f"{place.where}: {problem}"
     if given or problem:
         return
-    for name in sorted(parameters_in(outline, place.expression)):
-        for choice in as_list(outline.parameters.get(name, {}).get("EnumValues")):
-            value = evaluate(outline, place.expression, {name: str(choice)}).value
+    for name in sorted(parameters_in(definition, place.expression)):
+        for choice in definition.parameters[name].choices:
+            value = evaluate(definition, place.expression, {name: str(choice)}).value
             if value != UNKNOWN and (problem := value_problem(place.shape, value)):
                 yield f"{place.where}: with Parameters.{name} = {choice}: {problem}"
 
 
-def parameters_in(outline: Outline, expression: Any, depth: int = 0) -> set[str]:
+def parameters_in(definition: Definition, expression: Any, depth: int = 0) -> set[str]:
     """The parameters that an expression reads, also by way of other steps' arguments."""
     names: set[str] = set()
     for get in gets_in(expression):
-        if get.root == "Parameters" and get.name in outline.parameters:
+        if get.root == "Parameters" and get.name in definition.parameters:
             names.add(get.name)
-        elif get.root == "Steps" and get.name in outline.by_name and depth < len(outline.steps):
-            names |= parameters_in(outline, echoed(outline.by_name[get.name], get.path), depth + 1)
+        elif get.root == "Steps" and get.name in definition.by_name and depth < len(definition.all_steps):
+            names |= parameters_in(definition, echoed(definition.by_name[get.name], get.path), depth + 1)
     return names
 
 

@@ -10,15 +10,9 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from pipeline.checks.outline import (
+from pipeline.checks.known_values import (
     EXECUTION,
-    FUNCTIONS,
     NAMED_LISTS,
-    Get,
-    Outline,
-    Step,
-    as_dict,
-    as_list,
     declared,
     expressions_in,
     gets_in,
@@ -28,26 +22,25 @@ from pipeline.checks.outline import (
 )
 from pipeline.checks.service_model import shown
 from pipeline.errors import did_you_mean
+from pipeline.rendered import FUNCTIONS, Definition, Reference, Step, as_dict
 
-TRIGGERS_STEP = "Step"  # DependsOn may also hold {"Step": name, "Trigger": …}
 
-
-def reference_problems(outline: Outline, step: Step) -> Iterator[str]:
+def reference_problems(definition: Definition, step: Step) -> Iterator[str]:
     """Everything that a step refers to and that is not there."""
     for path, expression in expressions_in(step.arguments):
-        for problem in _expression_problems(outline, step, expression):
+        for problem in _expression_problems(definition, step, expression):
             yield f"{step.where}: {path}: {problem}"
     depends_on = step.raw.get("DependsOn", [])
     if not isinstance(depends_on, list):
         yield f"{step.where}: DependsOn: {shown(depends_on)} must be a list of step names"
-    for name in _depends_on(step):
-        if problem := _step_problem(outline, step, name):
+    for name in step.depends_on:
+        if problem := _step_problem(definition, step, name):
             yield f"{step.where}: DependsOn: {problem}"
 
 
-def cycle_problems(outline: Outline) -> list[str]:
+def cycle_problems(definition: Definition) -> list[str]:
     """Each circle of steps that wait for each other, once."""
-    edges = {name: sorted(_predecessors(outline, step)) for name, step in outline.by_name.items()}
+    edges = {name: sorted(_predecessors(definition, step)) for name, step in definition.by_name.items()}
     problems = []
     while True:
         try:
@@ -60,66 +53,54 @@ def cycle_problems(outline: Outline) -> list[str]:
             return problems
 
 
-def _depends_on(step: Step) -> list[str]:
-    entries = as_list(step.raw.get("DependsOn"))
-    return [str(entry.get(TRIGGERS_STEP)) if isinstance(entry, dict) else str(entry) for entry in entries]
+def _predecessors(definition: Definition, step: Step) -> set[str]:
+    """The steps that it waits for and that one execution can reach with it.
 
-
-def _predecessors(outline: Outline, step: Step) -> set[str]:
-    names = {get.name for get in gets_in(step.arguments) if get.root == "Steps"} | set(_depends_on(step))
+    Where the branch of a step that it refers to is not taken, Pipelines does not start it either.
+    """
+    known = definition.by_name
+    names = {get.name for get in gets_in(step.arguments) if get.root == "Steps"} | set(step.depends_on)
     if step.branch:
-        names.add(step.branch[-1][0])
-    return {name for name in names if name in outline.by_name and _may_see(step, outline.by_name[name])}
+        names.add(step.branch.condition)
+    return {name for name in names if name in known and step.parting(known[name]) is None}
 
 
-def _may_see(step: Step, other: Step) -> bool:
-    """Whether one execution can reach both: they do not lie in opposite branches of one condition. Where the branch of
-    `other` is not taken, Pipelines does not start `step` either: a step waits for all that it refers to."""
-    return _parting(step, other) is None
-
-
-def _parting(step: Step, other: Step) -> tuple[str, str] | None:
-    """The condition, with the branch that `other` lies in, whose other branch `step` lies in."""
-    own = dict(step.branch)
-    return next(((name, side) for name, side in other.branch if own.get(name, side) != side), None)
-
-
-def _step_problem(outline: Outline, step: Step, name: str) -> str:
-    other = outline.by_name.get(name)
+def _step_problem(definition: Definition, step: Step, name: str) -> str:
+    other = definition.by_name.get(name)
     if other is None:
-        return f"there is no step {name}{did_you_mean(name, outline.by_name)}"
-    if parting := _parting(step, other):
-        return f"{name} runs only in {parting[1]} of {parting[0]}, and this step in its other branch"
+        return f"there is no step {name}{did_you_mean(name, definition.by_name)}"
+    if parting := step.parting(other):
+        return f"{name} runs only in {parting.side} of {parting.condition}, and this step in its other branch"
     return ""
 
 
-def _expression_problems(outline: Outline, step: Step, expression: dict[str, Any]) -> Iterator[str]:
+def _expression_problems(definition: Definition, step: Step, expression: dict[str, Any]) -> Iterator[str]:
     if len(expression) != 1 or next(iter(expression)) not in FUNCTIONS:
         yield f"{shown(expression)} is no expression; known are {', '.join(FUNCTIONS)}, each alone in its object"
     elif "Get" in expression:
         get = parse_get(expression["Get"])
         if get is None:
             yield f"cannot read {{'Get': {shown(expression['Get'])}}}; it must be Parameters.…, Execution.… or Steps.…"
-        elif problem := _get_problem(outline, step, get):
+        elif problem := _get_problem(definition, step, get):
             yield problem
     elif "Std:Join" in expression:
-        yield from _join_problems(outline, step, expression["Std:Join"])
+        yield from _join_problems(definition, step, expression["Std:Join"])
     else:
-        yield from _json_get_problems(outline, step, expression["Std:JsonGet"])
+        yield from _json_get_problems(definition, step, expression["Std:JsonGet"])
 
 
-def _join_problems(outline: Outline, step: Step, join: Any) -> Iterator[str]:
+def _join_problems(definition: Definition, step: Step, join: Any) -> Iterator[str]:
     if {key: type(value) for key, value in as_dict(join).items()} != {"On": str, "Values": list}:
         yield "Std:Join takes On (a string) and Values (a list)"
         return
     for value in join["Values"]:
         if is_expression(value):
-            yield from _expression_problems(outline, step, value)
+            yield from _expression_problems(definition, step, value)
         elif not isinstance(value, str | int | float):
             yield f"Std:Join cannot join {shown(value)}"
 
 
-def _json_get_problems(outline: Outline, step: Step, json_get: Any) -> Iterator[str]:
+def _json_get_problems(definition: Definition, step: Step, json_get: Any) -> Iterator[str]:
     sources = set(as_dict(json_get)) - {"Path"}
     if len(sources) != 1 or not sources <= {"PropertyFile", "S3Uri"}:
         yield "Std:JsonGet takes Path and either PropertyFile or S3Uri"
@@ -127,47 +108,45 @@ def _json_get_problems(outline: Outline, step: Step, json_get: Any) -> Iterator[
     if not isinstance(json_get.get("Path"), str) or not json_get["Path"]:
         yield "Std:JsonGet needs a Path that is a string: it cannot be a pipeline variable"
     if "PropertyFile" in sources:
-        if problem := _property_file_problem(outline, step, as_dict(json_get["PropertyFile"]).get("Get")):
+        if problem := _property_file_problem(definition, step, as_dict(json_get["PropertyFile"]).get("Get")):
             yield problem
         return
     uri = json_get["S3Uri"]
     if not is_expression(uri) or "Std:Join" not in uri:
         yield "Std:JsonGet takes its S3Uri as a Std:Join"
         return
-    yield from _expression_problems(outline, step, uri)
+    yield from _expression_problems(definition, step, uri)
     if not step.raw.get("DependsOn") and not any(get.root == "Steps" for get in gets_in(uri)):
         yield "Std:JsonGet with an S3Uri that names no step needs DependsOn: the step that writes the file"
 
 
-def _property_file_problem(outline: Outline, step: Step, text: Any) -> str:
+def _property_file_problem(definition: Definition, step: Step, text: Any) -> str:
     get = parse_get(text)
     if get is None or get.root != "Steps" or len(get.path) != 2 or get.path[0] != "PropertyFiles":
         return f"cannot read the property file {shown(text)}; it must be {{'Get': 'Steps.NAME.PropertyFiles.FILE'}}"
-    if problem := _step_problem(outline, step, get.name):
+    if problem := _step_problem(definition, step, get.name):
         return problem
-    other, name = outline.by_name[get.name], get.path[1]
+    other, name = definition.by_name[get.name], get.path[1]
     if other.type != "Processing":
         return f"{get.name} is a {other.type} step, and only a Processing step can have property files"
-    files = [as_dict(file).get("PropertyFileName") for file in as_list(other.raw.get("PropertyFiles"))]
-    names = [file for file in files if isinstance(file, str)]
-    if name not in names:
-        return f"{get.name} declares no property file {name}{did_you_mean(str(name), names)}"
+    if name not in other.property_files:
+        return f"{get.name} declares no property file {name}{did_you_mean(str(name), other.property_files)}"
     return ""
 
 
-def _get_problem(outline: Outline, step: Step, get: Get) -> str:
+def _get_problem(definition: Definition, step: Step, get: Reference) -> str:
     if get.root == "Parameters":
-        if get.name in outline.parameters:
+        if get.name in definition.parameters:
             return ""
-        return f"there is no parameter {get.name}{did_you_mean(get.name, outline.parameters)}"
+        return f"there is no parameter {get.name}{did_you_mean(get.name, definition.parameters)}"
     if get.root == "Execution":
         if get.name in EXECUTION:
             return ""
         return f"there is no variable Execution.{get.name}{did_you_mean(get.name, EXECUTION)}"
-    return _step_problem(outline, step, get.name) or _path_problem(outline.by_name[get.name], get)
+    return _step_problem(definition, step, get.name) or _path_problem(definition.by_name[get.name], get)
 
 
-def _path_problem(other: Step, get: Get) -> str:
+def _path_problem(other: Step, get: Reference) -> str:
     written = _written(get.path)
     if other.type == "Condition":
         return "" if get.path == ("Outcome",) else f"a Condition step has Outcome and no {written}"
@@ -181,7 +160,7 @@ def _path_problem(other: Step, get: Get) -> str:
     if not get.path:
         return f"Steps.{get.name} is a whole step; name what of it, such as Steps.{get.name}.{next(iter(root.members))}"
     for length, part in enumerate(get.path, start=1):
-        shape = property_shape(other, get.path[: length - 1])
+        shape = property_shape(other, get.path[: length - 1]) or root
         if property_shape(other, get.path[:length]) is None:
             members = getattr(shape, "members", {})
             return f"{shape.name} of {get.name} has no {part} (in {written}){did_you_mean(str(part), members)}"

@@ -24,7 +24,14 @@ OPERATIONS = {
 
 UNKNOWN = "\0"  # stands in a text for a part that only a run can tell; no request may contain it otherwise
 
-TYPES = {"string": str, "integer": int, "long": int, "float": (int, float), "double": (int, float), "boolean": bool}
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "string": str,
+    "integer": int,
+    "long": int,
+    "float": (int, float),
+    "double": (int, float),
+    "boolean": bool,
+}
 TYPE_NAMES = {"string": "a string", "integer": "an integer", "long": "an integer", "boolean": "true or false"}
 ENUM_SHOWN = 8
 
@@ -68,7 +75,8 @@ def value_problem(shape: Shape, value: Any) -> str:
     expected = TYPES.get(kind)
     if expected is None:  # timestamps and blobs, which no request of these steps takes
         return ""
-    if not isinstance(value, expected) or (isinstance(value, bool) and kind != "boolean"):
+    fits = isinstance(value, expected) and (kind == "boolean" or not isinstance(value, bool))
+    if not fits:
         return f"{shown(value)} must be {TYPE_NAMES.get(kind, 'a number')}"
     if kind == "string":
         return _text_problem(shape, value)

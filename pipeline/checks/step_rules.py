@@ -10,20 +10,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pipeline.checks.outline import (
-    Outline,
-    Step,
-    as_dict,
-    as_list,
-    declared,
-    echoed,
-    evaluate,
-    expressions_in,
-    gets_in,
-    is_expression,
-)
+from pipeline.checks.known_values import declared, echoed, evaluate, expressions_in, gets_in, is_expression
 from pipeline.checks.service_model import UNKNOWN, service, shown, value_problem
 from pipeline.errors import did_you_mean
+from pipeline.rendered import Definition, Step, as_dict, as_list
 
 STEP_MEMBERS = {"Name", "Type", "Arguments", "DependsOn", "DisplayName", "Description"}
 MORE_MEMBERS = {
@@ -102,7 +92,7 @@ def retry_problems(step: Step) -> Iterator[str]:
                 yield f"{path}: {member} {shown(value)} must be a number from {least}{f' to {most}' if most else ''}"
 
 
-def cache_problems(outline: Outline, step: Step) -> Iterator[str]:
+def cache_problems(definition: Definition, step: Step) -> Iterator[str]:
     """A cache needs a lifetime, and a key that stays the same from one execution to the next."""
     if "CacheConfig" in step.raw:
         config = as_dict(step.raw["CacheConfig"])
@@ -117,19 +107,19 @@ def cache_problems(outline: Outline, step: Step) -> Iterator[str]:
         return
     for member in CACHE_KEYS.get(step.type, ()):
         for path, expression in expressions_in(step.arguments.get(member), member):
-            if cause := _ever_new(outline, expression, 0):
+            if cause := _ever_new(definition, expression, 0):
                 yield f"{path}: {cause} is new in every execution, so the step's cache can never hit"
 
 
-def _ever_new(outline: Outline, expression: Any, depth: int) -> str:
+def _ever_new(definition: Definition, expression: Any, depth: int) -> str:
     """What makes an expression differ between executions: itself, or an output of a step that is not cached."""
     for get in gets_in(expression):
         if get.root == "Execution" and get.name in EVER_NEW:
             return f"Execution.{get.name}"
-        other = outline.by_name.get(get.name) if get.root == "Steps" else None
-        if other and not other.cached and depth < len(outline.steps):
+        other = definition.by_name.get(get.name) if get.root == "Steps" else None
+        if other and not other.cached and depth < len(definition.all_steps):
             said = echoed(other, get.path)
-            if said is not None and (cause := _ever_new(outline, said, depth + 1)):
+            if said is not None and (cause := _ever_new(definition, said, depth + 1)):
                 return f"{cause} (in {other.name}, which is not cached)"
     return ""
 
@@ -253,9 +243,9 @@ def _prefix_sources(value: Any, path: str) -> Iterator[tuple[str, Any]]:
             yield from _prefix_sources(item, f"{path}.{key}" if path else key)
 
 
-def slash_problem(outline: Outline, value: Any, given: Mapping[str, str] | None = None) -> str:
+def slash_problem(definition: Definition, value: Any, given: Mapping[str, str] | None = None) -> str:
     """Whether a prefix ends in "/", as far as its tail is known before a run."""
-    text = evaluate(outline, value, given).value
+    text = evaluate(definition, value, given).value
     if not isinstance(text, str) or text.endswith(("/", UNKNOWN)):
         return ""
     return f'{shown(text)} must end in "/"; without it the prefix also takes in its siblings'

@@ -1,1 +1,1 @@
-"""Settings to a pipeline definition, and reading one: as a tree, and as a diff of two."""
+"""Settings to a pipeline definition, and showing one: as a tree, and as a diff of two."""

@@ -1,6 +1,7 @@
 """Workflow settings -> pipeline definition. Pure: the same settings give the same bytes, without network or clock.
 
-This module and `steps/*/step.py` are the only ones that import the SageMaker SDK (about two seconds): import it late.
+This module, `pipeline/step_kit` and `steps/*/step.py` are the only ones that import the SageMaker SDK (about two
+seconds): import them late, by way of `render.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sagemaker.mlops.workflow.steps import CacheConfig
 
 from pipeline.parameters.declared import Parameter, parameters
 from pipeline.settings.workflow import Workflow
-from pipeline.step_kit.processing_step import output_uri
+from pipeline.step_kit.processing_job import output_uri
 from pipeline.step_kit.request_step import RequestStep
 from pipeline.step_kit.scope import Scope
 from steps.champion import step as champion_step

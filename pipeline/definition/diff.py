@@ -14,9 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-BRANCHES = ("IfSteps", "ElseSteps")
+from pipeline.rendered import Step, read
+
 PIPELINE = "pipeline"  # the part for what belongs to no parameter and no step
 CONTEXT_LINES = 2
+Kind = Literal["added", "removed", "changed"]
 _KEY = re.compile(r'\s*"([^"]+)": [\[{]$')
 
 
@@ -30,7 +32,7 @@ class Change:
     """
 
     name: str
-    kind: Literal["added", "removed", "changed"]
+    kind: Kind
     lines: tuple[str, ...]
 
 
@@ -49,7 +51,7 @@ def compare(
     for name in [*new, *(name for name in old if name not in new)]:
         was, is_now = _text(old.get(name)), _text(new.get(name))
         if was != is_now:
-            kind = "added" if name not in old else "removed" if name not in new else "changed"
+            kind: Kind = "added" if name not in old else "removed" if name not in new else "changed"
             found.append(Change(name, kind, tuple(_diff(was, is_now))))
     return found
 
@@ -67,24 +69,16 @@ def counted(changes: Sequence[Change]) -> str:
 def _parts(definition: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     own = {key: value for key, value in definition.items() if key not in ("Parameters", "Steps")}
     found: dict[str, dict[str, Any]] = {PIPELINE: own}
-    found |= {f"parameter {entry['Name']}": entry for entry in definition.get("Parameters", [])}
-    found |= {step["Name"]: _own(step) for step in steps_of(definition.get("Steps", []))}
+    document = read(definition)
+    found |= {f"parameter {name}": parameter.raw for name, parameter in document.parameters.items()}
+    found |= {step.name: _own(step) for step in document.all_steps}
     return found
 
 
-def steps_of(steps: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Every step, those in the branches of conditions included."""
-    for step in steps:
-        yield step
-        for branch in BRANCHES:
-            yield from steps_of(step.get("Arguments", {}).get(branch, []))
-
-
-def _own(step: Mapping[str, Any]) -> dict[str, Any]:
+def _own(step: Step) -> dict[str, Any]:
     """A step without the steps in its branches, which stand there by their names."""
-    arguments = step.get("Arguments", {})
-    names = {branch: [child["Name"] for child in arguments[branch]] for branch in BRANCHES if branch in arguments}
-    return {**step, "Arguments": {**arguments, **names}} if names else dict(step)
+    names = {side: [child.name for child in children] for side, children in step.branches.items()}
+    return {**step.raw, "Arguments": {**step.arguments, **names}} if names else step.raw
 
 
 def _text(part: Any) -> list[str]:

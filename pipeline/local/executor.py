@@ -1,4 +1,4 @@
-"""Runs an execution: its steps one at a time, in the order of `plan`.
+"""Runs an execution: its steps one at a time, in the order of `plan/order.py`.
 
 A step that fails ends the execution; running the execution again goes on from there, with the steps that succeeded kept
 and a training resuming from its checkpoints. Ctrl-C and TERM end the running job and leave the execution Stopped. Retry
@@ -19,15 +19,16 @@ from pipeline.local.jobs import cache
 from pipeline.local.jobs.engine import Engine
 from pipeline.local.jobs.job import Job, JobFailed, JobStopped, job_name
 from pipeline.local.jobs.nodes import StopRequest, stop_on_signals
-from pipeline.local.jobs.processes_engine import unset_secrets
+from pipeline.local.jobs.process_engine import unset_secrets
 from pipeline.local.jobs.processing import run_processing
 from pipeline.local.jobs.training import run_training
 from pipeline.local.plan import conditions
 from pipeline.local.plan.expressions import Scope, evaluate
-from pipeline.local.plan.order import Step, build_plan
+from pipeline.local.plan.order import build_plan
 from pipeline.local.state import model_packages, records
 from pipeline.local.state.records import EngineName, Execution, StepRecord
 from pipeline.local.state.store import Store
+from pipeline.rendered import Step
 from pipeline.texts import now
 
 _SAVE_SECONDS = 1.0  # how far a record may lag behind the metrics in the log
@@ -194,7 +195,7 @@ class _Run:
         if step.type == "Condition":
             parts = step.arguments["Conditions"]
             return {"Outcome": str(all(conditions.holds(part, scope, step.name) for part in parts))}
-        arguments = evaluate(dict(step.arguments), scope, step.name)
+        arguments = evaluate(step.arguments, scope, step.name)
         if step.type == "Fail":
             raise ExecutionFailed(arguments.get("ErrorMessage") or f"the Fail step {step.name} was reached")
         if step.type == "RegisterModel":
@@ -261,9 +262,9 @@ class _Run:
 def engine(name: EngineName) -> Engine:
     """The engine of that name."""
     if name == "docker":
-        from pipeline.local.jobs.docker_engine import Containers
+        from pipeline.local.jobs.docker_engine import DockerEngine
 
-        return Containers()
-    from pipeline.local.jobs.processes_engine import Processes
+        return DockerEngine()
+    from pipeline.local.jobs.process_engine import ProcessEngine
 
-    return Processes()
+    return ProcessEngine()

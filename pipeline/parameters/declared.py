@@ -23,7 +23,7 @@ Kind = Literal["String", "Integer", "Float"]
 FLAGS = ("true", "false")
 
 # parameter -> training argument; they reach the training job as hyperparameters and win over the recipe
-TRAINING = {
+TRAINING: dict[str, tuple[str, Kind]] = {
     "LearningRate": ("learning_rate", "Float"),
     "Beta": ("beta", "Float"),
     "LossType": ("loss_type", "String"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.parameters.values import Value, resolve_parameters
+from pipeline.rendered import read
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class ParameterUse:
 
 def defaults(definition: Mapping[str, Any]) -> dict[str, Value | None]:
     """What a start without values takes, by a definition's parameters."""
-    return {entry["Name"]: entry.get("DefaultValue") for entry in definition.get("Parameters", [])}
+    return {name: parameter.default for name, parameter in read(definition).parameters.items()}
 
 
 def uses(

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.errors import UserError, did_you_mean, problems_error
+from pipeline.rendered import Parameter, read
 
 Value = str | int | float | bool
 
@@ -25,11 +26,11 @@ def resolve_parameters(definition: Mapping[str, Any], overrides: Mapping[str, st
     Raises:
         UserError: unknown names, values outside their type or enum, empty or missing values; all of them at once.
     """
-    parameters = {parameter["Name"]: parameter for parameter in definition.get("Parameters", [])}
+    parameters = read(definition).parameters
     problems = [f"{name}: no such parameter{_known(name, parameters)}" for name in overrides if name not in parameters]
     values: dict[str, Value] = {}
     for name, parameter in parameters.items():
-        given = overrides.get(name, parameter.get("DefaultValue"))
+        given = overrides.get(name, parameter.default)
         if given is None:
             problems.append(f"{name}: has no default, give it a value")
             continue
@@ -61,14 +62,13 @@ def _known(name: str, parameters: Mapping[str, Any]) -> str:
     return did_you_mean(name, parameters) or f"; there are {', '.join(parameters) or 'none'}"
 
 
-def _typed(given: Value, parameter: Mapping[str, Any]) -> Value:
-    kind = parameter.get("Type", "String")
+def _typed(given: Value, parameter: Parameter) -> Value:
     if given == "":
         raise ValueError("must not be empty (AWS refuses an empty value)")
     if isinstance(given, str) and len(given) > LENGTH_LIMIT:
         raise ValueError(f"has {len(given)} characters, the limit is {LENGTH_LIMIT}")
-    allowed = parameter.get("EnumValues")
-    value = _converted(given, kind)
+    allowed = parameter.choices
+    value = _converted(given, parameter.type or "String")
     if allowed and value not in allowed:
         raise ValueError(f"{given!r} is not one of {', '.join(map(str, allowed))}{did_you_mean(str(given), allowed)}")
     return value

@@ -8,7 +8,7 @@ condition count, unless the parameters alone decide it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from pydantic import Field, RootModel
 
 from pipeline.parameters.values import Value
+from pipeline.rendered import SIDES, Side, Step, read, reference
 from pipeline.settings.schema import InstanceType
 from steps.shared import typed_yaml
 
@@ -80,7 +81,7 @@ def usage(
     Args:
         values: one for each parameter, as `resolve_parameters` gives them.
     """
-    jobs = tuple(_jobs(definition["Steps"], values))
+    jobs = tuple(_jobs(read(definition).steps, values))
     if prices is None:
         return Usage(jobs)
     unpriced = tuple(sorted({job.instance_type for job in jobs} - prices.keys()))
@@ -93,37 +94,36 @@ def _priced(job: JobUse, prices: Mapping[str, float]) -> JobUse:
     return job if price is None else replace(job, dollars=job.instance_hours * price)
 
 
-def _jobs(steps: Sequence[Mapping[str, Any]], values: Mapping[str, Value]) -> Iterator[JobUse]:
+def _jobs(steps: Iterable[Step], values: Mapping[str, Value]) -> Iterator[JobUse]:
     for step in steps:
-        arguments = step.get("Arguments", {})
-        if step["Type"] == "Condition":
-            for branch in _branches(arguments, values):
-                yield from _jobs(arguments.get(branch, []), values)
-        elif step["Type"] == "Training":
-            yield _training(step["Name"], arguments, values)
-        elif step["Type"] == "Processing":
-            yield _processing(step["Name"], arguments, values)
+        if step.type == "Condition":
+            for side in _sides(step, values):
+                yield from _jobs(step.branches.get(side, ()), values)
+        elif step.type == "Training":
+            yield _training(step, values)
+        elif step.type == "Processing":
+            yield _processing(step, values)
 
 
-def _training(name: str, arguments: Mapping[str, Any], values: Mapping[str, Value]) -> JobUse:
-    resources = arguments["ResourceConfig"]
+def _training(step: Step, values: Mapping[str, Value]) -> JobUse:
+    resources = step.arguments["ResourceConfig"]
     return JobUse(
-        name,
+        step.name,
         str(_value(resources["InstanceType"], values)),
         int(_value(resources["InstanceCount"], values)),
-        arguments["StoppingCondition"]["MaxRuntimeInSeconds"] / HOUR,
-        spot=arguments.get("EnableManagedSpotTraining", False),
+        step.arguments["StoppingCondition"]["MaxRuntimeInSeconds"] / HOUR,
+        spot=step.arguments.get("EnableManagedSpotTraining", False),
         warm_hours=resources.get("KeepAlivePeriodInSeconds", 0) / HOUR,
     )
 
 
-def _processing(name: str, arguments: Mapping[str, Any], values: Mapping[str, Value]) -> JobUse:
-    cluster = arguments["ProcessingResources"]["ClusterConfig"]
+def _processing(step: Step, values: Mapping[str, Value]) -> JobUse:
+    cluster = step.arguments["ProcessingResources"]["ClusterConfig"]
     return JobUse(
-        name,
+        step.name,
         str(_value(cluster["InstanceType"], values)),
         int(_value(cluster["InstanceCount"], values)),
-        arguments["StoppingCondition"]["MaxRuntimeInSeconds"] / HOUR,
+        step.arguments["StoppingCondition"]["MaxRuntimeInSeconds"] / HOUR,
     )
 
 
@@ -131,15 +131,16 @@ def _value(expression: Any, values: Mapping[str, Value]) -> Any:
     """A literal, or a parameter's value; None for what only a run can tell."""
     if not isinstance(expression, dict):
         return expression
-    return values.get(str(expression.get("Get", "")).removeprefix("Parameters."))
+    found = reference(expression)
+    return values.get(found.name) if found and found.root == "Parameters" else None
 
 
-def _branches(arguments: Mapping[str, Any], values: Mapping[str, Value]) -> tuple[str, ...]:
+def _sides(step: Step, values: Mapping[str, Value]) -> tuple[Side, ...]:
     """The sides that may be taken: one where comparisons of parameters with values decide it, otherwise both."""
-    holds = [_holds(condition, values) for condition in arguments["Conditions"]]
+    holds = [_holds(condition, values) for condition in step.arguments["Conditions"]]
     if False in holds:
         return ("ElseSteps",)
-    return ("IfSteps", "ElseSteps") if None in holds else ("IfSteps",)
+    return SIDES if None in holds else ("IfSteps",)
 
 
 def _holds(condition: Mapping[str, Any], values: Mapping[str, Value]) -> bool | None:

@@ -1,7 +1,7 @@
 """The preflight of recipes and workflows: finds the model's config, names the machine, asks `steps/train/preflight`.
 
 Contacts nobody: a hub model's config is read only where a local file is named. What is drawn from it is for
-`preflight_table`.
+`table.py`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def initial_adapter_problems(workflow: Workflow, values: Mapping[str, str], asse
     Its values are looked at by the training job, which also compares it with a model that is not at hand here.
     """
     paths = {asset.uri: asset.path for asset in assets}
-    folder = paths.get(values.get("InitialAdapterUri", workflow.initial_adapter_uri))
+    uri = values.get("InitialAdapterUri", workflow.initial_adapter_uri)
+    folder = paths.get(uri) if uri else None
     if folder is None:
         return []
     arguments = training_arguments(workflow, values)

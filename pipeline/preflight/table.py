@@ -63,9 +63,10 @@ def _items(peak: Phase, result: Preflight) -> Iterator[Row]:
 def _verdict(result: Preflight) -> Iterator[str]:
     if result.memory is None:
         return
-    if result.fits is not None:
+    gpu = result.machine.gpu
+    if result.fits is not None and gpu is not None:
         size = gib(result.memory.peak.bytes)
-        yield f"{'Fits' if result.fits else 'Does not fit'}: {size} of {gib(result.machine.gpu.usable)}"
+        yield f"{'Fits' if result.fits else 'Does not fit'}: {size} of {gib(gpu.usable)}"
     yield f"Smallest instance type on which it fits: {result.smallest or 'none in the table'}"
 
 

@@ -1,7 +1,7 @@
 """Local files that an execution needs in S3: data, recipes, models, each under a content-addressed key.
 
 The key follows the content, so that step caching never mistakes new content for old. Knows where things belong and
-reads them once to tell their key; bringing them there is for `inputs`.
+reads them once to tell their key; bringing them there is for `preflight/inputs.py`.
 """
 
 from __future__ import annotations

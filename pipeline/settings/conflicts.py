@@ -1,4 +1,7 @@
-"""What of a workflow could not work with the account's security settings, each with its fix."""
+"""What of a workflow or a start could not work with the account's security settings, each with its fix.
+
+Isolated containers reach no hub and no tracking server, and a volume key fits only instances without NVMe disks.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The types of `configs/*.yaml`: the workflow's sections and the account, with the rules for each value.
 
-What several files must agree on, and whether what they name exists, is for `settings`; a recipe's arguments are
+What several files must agree on, and whether what they name exists, is for `workflow.py`; a recipe's arguments are
 `steps/train`'s.
 """
 

@@ -1,22 +1,15 @@
-"""The account's security settings, and what they put into the request of every job, model, endpoint and upload.
+"""The types of the account's security settings: networks, KMS keys, isolation, and which secret holds which variable.
 
-One section for all workflows, in the account's file: networks and keys are the account's. Two things hold without any
-setting: traffic between the instances of a Processing job is encrypted, which costs nothing there (only Spark has
-several, and they exchange ids), and no container gets a secret's value from a definition, only its ARN.
-
-Limits: checkpoints have no key of their own in the API and get the bucket's default one; the job that looks up the
-champion asks the registry and is therefore never isolated; it reads no data.
+One section for all workflows, in the account's file: networks and keys are the account's. What they put into requests
+is in `step_kit/network_and_keys.py`; which settings of a workflow they exclude, in `conflicts.py`.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-
-if TYPE_CHECKING:
-    pass
 
 SubnetId = Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]
 GroupId = Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")]

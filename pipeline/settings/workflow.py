@@ -1,4 +1,4 @@
-"""Workflow settings: YAML -> typed settings. The only reader of `configs/*.yaml`; their types are `schema`'s.
+"""Workflow settings: YAML -> typed settings. The only reader of `configs/*.yaml`; their types are in `schema.py`.
 
 Three files, none repeating another: the workflow (steps, instances, thresholds), the account it runs in (shared by all
 workflows) and the recipe (flat training arguments, which only `steps/train` interprets). Local files named in them
@@ -113,7 +113,7 @@ class _Reading:
             self._problem(f"preprocess.engine: spark: there is no image for it; {fix}")
         for conflict in conflicts(account.security, settings, recipe) if account else ():
             self._problem(conflict)
-        if self.errors:
+        if self.errors or account is None or recipe is None:
             return None
         return self._try(lambda: self._assembled(settings, account, recipe, recipe_path))
 
@@ -184,16 +184,20 @@ class _Reading:
             recipe=recipe,
             recipe_uri=args.uri.removesuffix("args.yaml"),
             data_uri=data.uri,
-            validation_uri=validation and validation.uri,
-            tokenizer_uri=tokenizer and tokenizer.uri,
-            baseline_uri=baseline and baseline.uri,
-            model_uri=model and model.uri,
-            initial_adapter_uri=adapter and adapter.uri,
+            validation_uri=_uri(validation),
+            tokenizer_uri=_uri(tokenizer),
+            baseline_uri=_uri(baseline),
+            model_uri=_uri(model),
+            initial_adapter_uri=_uri(adapter),
             code_version=content_key(STEPS),
             assets=(args, *(one.asset for one in sources if one.asset)),
             recipe_key=recipe_key,
             prices=(beside / settings.account).parent / account.prices if account.prices else None,
         )
+
+
+def _uri(found: Source | None) -> str | None:
+    return found.uri if found else None
 
 
 def _model(settings: WorkflowFile, recipe: TrainArguments, inputs: str) -> Source | None:

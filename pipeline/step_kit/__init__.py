@@ -1,1 +1,1 @@
-"""What the steps' definitions are made with: the scope, a Processing step, networks and keys."""
+"""What the steps' definitions are made with: their common inputs, a Processing job, networks and keys."""

@@ -1,4 +1,12 @@
-"""What the account's networks, keys and secrets put into the request of every job, model, endpoint and upload."""
+"""What the account's networks, keys and secrets put into the request of every job, model, endpoint and upload.
+
+Two things hold without any setting: traffic between the instances of a Processing job is encrypted, which costs nothing
+there (only Spark has several, and they exchange ids), and no container gets a secret's value from a definition, only
+its ARN.
+
+Limits: checkpoints have no key of their own in the API and get the bucket's default one; the job that looks up the
+champion asks the registry and is therefore never isolated; it reads no data.
+"""
 
 from __future__ import annotations
 

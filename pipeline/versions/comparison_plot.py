@@ -99,7 +99,8 @@ def _margins(axes: Axes, comparison: Comparison) -> None:
 
     low, high = _limits([margin for side, _ in _sides(comparison) for margin in side.margins.values()])
     width = (high - low) / BINS
-    edges = width * np.arange(math.floor(low / width), math.ceil(high / width) + 1)  # 0 is one: no bin is half right
+    first, last = math.floor(low / width), math.ceil(high / width)
+    edges = [width * edge for edge in range(first, last + 1)]  # 0 is one: no bin is half right
     for side, colour in _sides(comparison):
         margins = np.clip(list(side.margins.values()), low, high)
         shares = np.full(len(margins), 1 / len(margins))
@@ -133,9 +134,9 @@ def _row_by_row(axes: Axes, comparison: Comparison) -> None:
         axes.scatter(
             x[chosen], y[chosen], s=18, color=colour, alpha=0.6, linewidths=0, label=f"{label} ({chosen.sum()})"
         )
-    for set_limits, (low, high) in zip((axes.set_xlim, axes.set_ylim), ranges, strict=True):
-        room = ROOM * (high - low)
-        set_limits(low - room, high + room)
+    (low_x, high_x), (low_y, high_y) = ((low - ROOM * (high - low), high + ROOM * (high - low)) for low, high in ranges)
+    axes.set_xlim(low_x, high_x)
+    axes.set_ylim(low_y, high_y)
     _head(axes, "Row by row", f"{len(ids)} rows in both evaluations; dashed: equal")
     axes.set_xlabel(f"margin, {_label(comparison.first)}")
     axes.set_ylabel(f"margin, {_label(comparison.second)}")

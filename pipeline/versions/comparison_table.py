@@ -30,7 +30,7 @@ FIGURES = (
 
 HASH_SHOWN = 16  # digits of a data hash, as of the other keys
 
-Row = tuple[str, str, str]
+Row = tuple[str, ...]  # a name and a cell of each version
 
 
 def draw(comparison: Comparison) -> Group:
@@ -52,11 +52,11 @@ def draw(comparison: Comparison) -> Group:
 
 
 def _section(table: Table, title: str, rows: Iterator[Row]) -> None:
-    rows = list(rows)
-    if rows:
+    found = list(rows)
+    if found:
         table.add_row()
         table.add_row(title, style="bold")
-    for row in rows:
+    for row in found:
         table.add_row(*map(Text, row))  # what people wrote is no markup
 
 

@@ -158,7 +158,7 @@ def with_champions(versions: Iterable[ModelVersion]) -> list[ModelVersion]:
 def version_of(package: Mapping[str, Any]) -> ModelVersion:
     """A version from DescribeModelPackage's answer, whose times may be ISO 8601 texts."""
     specification = package.get("InferenceSpecification") or {}
-    container = next(iter(specification.get("Containers", [])), {})
+    container: Mapping[str, Any] = next(iter(specification.get("Containers", [])), {})
     source = container.get("ModelDataSource", {}).get("S3DataSource", {})
     changed_by = package.get("LastModifiedBy") or {}
     return ModelVersion(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sagemaker.core.workflow.functions import JsonGet
 
-from pipeline.step_kit.processing_step import module, processing_step
+from pipeline.step_kit.processing_job import Instances, ProcessingJob, module
 
 if TYPE_CHECKING:
     from pipeline.step_kit.request_step import RequestStep
@@ -24,26 +24,21 @@ def build(scope: Scope) -> RequestStep:
     so that Train still finds its cached result.
     """
     workflow = scope.workflow
-    return processing_step(
-        scope,
-        "Champion",
-        entrypoint=module("steps.champion"),
-        description="Find the newest approved version, to compare with, and what data there is.",
+    job = ProcessingJob(
+        command=module("steps.champion"),
         arguments=[
             "--group", workflow.settings.register_model.package_group,
             "--placeholder", workflow.recipe_uri,
             *(word for name in DATA if name in scope.parameter for word in ("--data", scope.parameter[name])),
             "--output", OUTPUT,
         ],
-        inputs={},
         outputs={"champion": OUTPUT},
         property_files={"champion": ("champion", "champion.json")},
-        instance_type=workflow.settings.gate.instance_type,
-        volume_gb=30,
-        max_runtime_hours=1,
-        cached=False,
+        instances=Instances(workflow.settings.gate.instance_type),
         isolated=False,  # it asks the registry, and reads no data
     )  # fmt: skip
+    description = "Find the newest approved version, to compare with, and what data there is."
+    return job.step(scope, "Champion", description, cached=False)
 
 
 def fact(champion: RequestStep, key: str) -> JsonGet:

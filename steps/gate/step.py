@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sagemaker.core.workflow.functions import Join
 
-from pipeline.step_kit.processing_step import module, output_uri, processing_step
+from pipeline.step_kit.processing_job import Instances, ProcessingJob, module, output_uri
 from steps.champion import step as champion_step
 from steps.shared.serving import ADAPTER_FOLDER
 
@@ -21,11 +21,8 @@ OUTPUT = "/opt/ml/processing/output"
 def build(scope: Scope, train: RequestStep, champion: RequestStep) -> RequestStep:
     """Reads the trained adapter; outputs `decision` (property files `gate` and `card`) and `serving`, which holds the
     verified adapter where an endpoint looks for it."""
-    return processing_step(
-        scope,
-        "Gate",
-        entrypoint=module("steps.gate"),
-        description="Verify that training finished whole, and judge the held-out figures by threshold and champion.",
+    job = ProcessingJob(
+        command=module("steps.gate"),
         arguments=[
             "--adapter", INPUT,
             "--output", OUTPUT,
@@ -37,10 +34,10 @@ def build(scope: Scope, train: RequestStep, champion: RequestStep) -> RequestSte
         inputs={"adapter": train.properties.ModelArtifacts.S3ModelArtifacts},
         outputs={name: f"{OUTPUT}/{name}" for name in ("decision", "serving")},
         property_files={"gate": ("decision", "gate.json"), "card": ("decision", "card.json")},
-        instance_type=scope.workflow.settings.gate.instance_type,
-        volume_gb=30,
-        max_runtime_hours=1,
+        instances=Instances(scope.workflow.settings.gate.instance_type),
     )  # fmt: skip
+    description = "Verify that training finished whole, and judge the held-out figures by threshold and champion."
+    return job.step(scope, "Gate", description)
 
 
 def serving_uri(gate: RequestStep) -> object:

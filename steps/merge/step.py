@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.step_kit.processing_step import module, processing_step
+from pipeline.step_kit.processing_job import Instances, ProcessingJob, module
 from steps.shared.secrets import HUB
 
 if TYPE_CHECKING:
@@ -24,17 +24,12 @@ def build(scope: Scope, adapter_uri: object) -> RequestStep:
         base: list[Any] = ["--base", f"{INPUT}/base"]
     else:
         base = ["--base", parameter["ModelId"], "--revision", parameter["ModelRevision"]]
-    return processing_step(
-        scope,
-        "Merge",
-        entrypoint=module("steps.merge"),
-        description="Add the adapter to the base model's weights.",
+    job = ProcessingJob(
+        command=module("steps.merge"),
         arguments=[*base, "--adapter", f"{INPUT}/adapter", "--output", f"{OUTPUT}/model"],
         inputs=inputs,
         outputs={"model": f"{OUTPUT}/model"},
-        property_files={},
-        instance_type=settings.instance_type,
-        volume_gb=settings.volume_gb,
-        max_runtime_hours=settings.max_runtime_hours,
+        instances=Instances(settings.instance_type, settings.volume_gb, settings.max_runtime_hours),
         secrets=() if "ModelUri" in parameter else HUB,
     )
+    return job.step(scope, "Merge", "Add the adapter to the base model's weights.")

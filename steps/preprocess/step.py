@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipeline.settings.schema import Preprocess
-from pipeline.step_kit.processing_step import module, processing_step
+from pipeline.step_kit.processing_job import Instances, ProcessingJob, module
 from steps.champion import step as champion_step
 
 if TYPE_CHECKING:
@@ -35,22 +35,19 @@ def build(scope: Scope, champion: RequestStep) -> RequestStep:
         "baseline": workflow.baseline_uri,
     }
     inputs = {name: uri for name, uri in inputs.items() if uri is not None}
-    return processing_step(
-        scope,
-        "Preprocess",
-        entrypoint=ON_SPARK if on_spark else module("steps.preprocess"),
-        description="Validate, convert, deduplicate and split the preference data.",
+    job = ProcessingJob(
+        command=ON_SPARK if on_spark else module("steps.preprocess"),
         arguments=_arguments(settings, inputs, parameter),
         inputs=inputs,
         outputs={name: f"{OUTPUT}/{name}" for name in ("train", "validation", "quarantine", "report")},
         property_files={"report": ("report", "report.json")},
-        instance_type=settings.instance_type,
-        volume_gb=settings.volume_gb,
-        max_runtime_hours=settings.max_runtime_hours,
+        instances=Instances(
+            settings.instance_type, settings.volume_gb, settings.max_runtime_hours, settings.instance_count
+        ),
         image=workflow.account.images.spark if on_spark else None,
-        instance_count=settings.instance_count,
         environment={"DATA_STATE": champion_step.fact(champion, "data_state")},
     )
+    return job.step(scope, "Preprocess", "Validate, convert, deduplicate and split the preference data.")
 
 
 def _arguments(settings: Preprocess, inputs: Mapping[str, Any], parameter: Mapping[str, Any]) -> list[Any]:

@@ -14,7 +14,7 @@ from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join, JsonGet
 from sagemaker.mlops.workflow.steps import StepTypeEnum
 
-from pipeline.step_kit.processing_step import output_uri
+from pipeline.step_kit.processing_job import output_uri
 from pipeline.step_kit.request_step import RequestStep
 from steps.gate import step as gate_step
 from steps.shared.serving import tool_call_parser
@@ -112,7 +112,7 @@ def _chat(workflow: Workflow) -> dict[str, str]:
     parser = settings.tool_call_parser
     if parser == "auto":
         parser = tool_call_parser(recipe.base_model_name or recipe.model_id) or "none"
-    found = {}
+    found: dict[str, str] = {}
     if parser != "none":
         found |= {"OPTION_ENABLE_AUTO_TOOL_CHOICE": "true", "OPTION_TOOL_CALL_PARSER": parser}
     if settings.max_model_len is not None:

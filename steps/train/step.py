@@ -9,12 +9,13 @@ from sagemaker.mlops.workflow.steps import StepTypeEnum
 
 from pipeline.parameters.declared import TRAINING
 from pipeline.step_kit import network_and_keys
-from pipeline.step_kit.processing_step import output_uri
+from pipeline.step_kit.processing_job import output_uri
 from pipeline.step_kit.request_step import RequestStep
 from steps.champion import step as champion_step
 from steps.train.metrics.lines import DEFINITIONS
 
 if TYPE_CHECKING:
+    from pipeline.settings.schema import Train
     from pipeline.step_kit.scope import Scope
 
 CHANNELS = "/opt/ml/input/data"
@@ -115,12 +116,12 @@ def _channel(name: str, uri: Any) -> dict[str, Any]:
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
 
 
-def _keep_alive(settings: Any) -> dict[str, int]:
+def _keep_alive(settings: Train) -> dict[str, int]:
     """A warm pool: the next training job of the same instances, volume and role starts on them at once."""
     return {"KeepAlivePeriodInSeconds": settings.keep_alive_minutes * 60} if settings.keep_alive_minutes else {}
 
 
-def _stopping(settings: Any) -> dict[str, int]:
+def _stopping(settings: Train) -> dict[str, int]:
     stopping = {"MaxRuntimeInSeconds": int(settings.max_runtime_hours * 3600)}
     if settings.spot:
         wait = max(settings.spot_max_wait_hours, settings.max_runtime_hours)

@@ -11,10 +11,10 @@ import pytest
 from botocore.validate import ParamValidator
 
 from pipeline.checks.api_model import check_definition, values_problems
-from pipeline.checks.outline import Outline
 from pipeline.definition.render import render
 from pipeline.local.plan.expressions import Scope, evaluate
 from pipeline.local.state.store import Store
+from pipeline.rendered import read
 from pipeline.settings import workflow as settings
 from steps.gate.__main__ import card_content
 from steps.gate.decision import decide
@@ -54,19 +54,16 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def resolved(workflow: settings.Workflow, variant: str, store: Store) -> dict[str, Any]:
     """The request of a variant's registration, after the API's model has taken it."""
     definition = json.loads(render(workflow))
-    outline = Outline.read(definition)
-    parameters = {name: parameter["DefaultValue"] for name, parameter in outline.parameters.items()}
-    files = {
-        name: {file["PropertyFileName"]: file for file in outline.by_name[name].raw["PropertyFiles"]}
-        for name in ("Preprocess", "Gate")
-    }
+    rendered = read(definition)
+    parameters = {name: parameter.default for name, parameter in rendered.parameters.items()}
+    files = {name: rendered.by_name[name].property_files for name in ("Preprocess", "Gate")}
     steps = {
         "Preprocess": outputs("Preprocess", "report"),
         "Gate": outputs("Gate", "decision", "serving"),
         "Merge": outputs("Merge", "model"),
     }
     scope = Scope(parameters, {"PipelineExecutionArn": EXECUTION}, store, steps, files)
-    step = outline.by_name[f"Register{variant}"]
+    step = rendered.by_name[f"Register{variant}"]
     request = evaluate(step.arguments, scope, step.name)
     step.raw["Arguments"] = request
     assert check_definition(definition) == []

@@ -19,9 +19,9 @@ from pydantic import BaseModel
 
 from pipeline.errors import UserError
 from pipeline.files import write_text
-from pipeline.local.plan.order import Step
 from pipeline.local.state.records import Execution
 from pipeline.local.state.store import Store
+from pipeline.rendered import Step
 from pipeline.settings.content import content_key
 from pipeline.texts import now
 
@@ -56,7 +56,7 @@ class Entry(BaseModel):
 
 def enabled(step: Step) -> bool:
     """Whether the definition turned caching on for a step that can be cached."""
-    return step.type in _KEY_MEMBERS and bool((step.cache or {}).get("Enabled"))
+    return step.type in _KEY_MEMBERS and step.cached
 
 
 def cache_key(execution: Execution, step: Step, arguments: Mapping[str, Any], repository: Path) -> str:
@@ -76,7 +76,7 @@ def find(root: Path, key: str, step: Step, store: Store) -> Entry | None:
     if not file.is_file():
         return None
     entry = Entry.model_validate_json(file.read_text(encoding="utf-8"))
-    limit = (step.cache or {}).get("ExpireAfter")
+    limit = step.cache.get("ExpireAfter")
     if limit and now() - entry.succeeded > parse_duration(limit):
         return None
     return entry if all(store.exists(uri) for uri in _results(entry.properties)) else None

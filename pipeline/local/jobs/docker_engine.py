@@ -23,9 +23,9 @@ from pipeline.local.jobs.engine import Group, Request
 from pipeline.local.jobs.nodes import Node
 from pipeline.local.plan import spark
 from pipeline.local.plan.expressions import to_text
-from pipeline.local.plan.order import Step
 from pipeline.local.plan.support import ML_ROOT
 from pipeline.local.state.records import EngineName
+from pipeline.rendered import Step
 from pipeline.settings.content import content_key
 from steps.shared import secrets
 
@@ -33,8 +33,8 @@ BUILD = "python pipeline.py images build"
 SHARED_MEMORY = "8g"  # a limit; NCCL and worker processes need more than Docker's 64 MB
 
 
-class Containers:
-    """Implements engines.Engine."""
+class DockerEngine:
+    """The Engine whose nodes are containers."""
 
     name: EngineName = "docker"
 
@@ -89,16 +89,17 @@ def require(plan: list[Step], repository: Path, command: str) -> None:
         UserError: there is no engine, or a step that it cannot run here; all of them at once.
     """
     docker_command.require_engine(command)
-    problems, wanted = [], {}
+    problems: list[str] = []
+    wanted: dict[str, str] = {}  # image -> a step that runs in it
     for step in plan:
         application = step.arguments.get("AppSpecification") or step.arguments.get("AlgorithmSpecification") or {}
         if spark.is_spark(application):
             problems.append(f"{step.name}: Spark is not supported with --engine docker; leave --engine out")
         elif image := application.get("ImageUri") or application.get("TrainingImage"):
             wanted.setdefault(reference(image, repository), step.name)
-    for image, step in wanted.items():
+    for image, name in wanted.items():
         if docker_command.inspect(image, "{{.Id}}") is None:
-            problems.append(f"{step}: there is no image of this code ({image}); build it: {BUILD}")
+            problems.append(f"{name}: there is no image of this code ({image}); build it: {BUILD}")
     if problems:
         raise problems_error("--engine docker", problems, f"Nothing was run. Fix them, then: {command}")
 

@@ -1,7 +1,8 @@
 """What runs a job's nodes: plain processes of this machine, or containers of its Docker engine.
 
-Both get the same request and the same tree, and give back nodes for `processes` to run; a container's node is the
-docker command that runs it. How each makes the world that SageMaker promises is in `container` and `docker`.
+Both get the same request and the same tree, and give back nodes for `nodes.py` to run; a container's node is the
+docker command that runs it. How each makes the world that SageMaker promises is in `process_engine.py` and
+`docker_engine.py`.
 """
 
 from __future__ import annotations

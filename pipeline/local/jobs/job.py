@@ -15,6 +15,7 @@ from typing import Any
 from pipeline.files import last_lines
 from pipeline.local.jobs.engine import Engine
 from pipeline.local.jobs.nodes import Node, Outcome, StopRequest, run_nodes
+from pipeline.local.plan.support import ML_ROOT
 from pipeline.local.state.records import ACCOUNT, new_id
 from pipeline.local.state.store import Store
 from pipeline.texts import now
@@ -63,6 +64,11 @@ class Job:
         """Remove the nodes' trees, as AWS gives a job's disk back. A failed job's stay, for a look inside."""
         for tree in self.folder.glob("ml*"):
             shutil.rmtree(tree)
+
+
+def local_path(path: str, ml: Path) -> Path:
+    """A LocalPath of the request, below the job's own root."""
+    return ml / Path(path).relative_to(ML_ROOT)
 
 
 def job_name(execution_id: str, step: str) -> str:
@@ -142,9 +148,9 @@ def _reason(job: Job, nodes: list[Node], outcome: Outcome) -> str:
                 written.append((file.stat().st_mtime_ns, text))
     if written:
         return min(written)[1]
-    code = outcome.codes[outcome.first_failed or 0]
-    node = f"node {nodes[outcome.first_failed or 0].host}: " if len(nodes) > 1 else ""
-    return f"{node}{_ended(code)}" + "".join(f": {line}" for line in last_lines(job.log, 1))
+    failed = outcome.first_failed or 0
+    prefix = f"node {nodes[failed].host}: " if len(nodes) > 1 else ""
+    return f"{prefix}{_ended(outcome.codes[failed])}" + "".join(f": {line}" for line in last_lines(job.log, 1))
 
 
 def _ended(code: int) -> str:

@@ -8,6 +8,7 @@ node started dies with it. Limits: a process that makes itself a session of its 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import queue
 import shutil
@@ -103,77 +104,128 @@ def run_nodes(
     What they print goes to the end of `log`, and line by line to `on_line`, in the calling thread.
     """
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-    running: list[subprocess.Popen[bytes]] = []
+    running: list[_Process] = []
     readers: list[threading.Thread] = []
     with open(log, "ab", buffering=0) as file:
         try:
-            running += (_spawn(node, cwd) for node in nodes)
+            running += (_Process(_spawn(node, cwd)) for node in nodes)
             for node, process in zip(nodes, running, strict=True):
                 prefix = f"[{node.host}] ".encode() if len(nodes) > 1 else b""
-                readers.append(threading.Thread(target=_copy, args=(process.stdout, file, prefix, lines), daemon=True))
+                readers.append(threading.Thread(target=_copy, args=(process.output, file, prefix, lines), daemon=True))
                 readers[-1].start()
-            outcome = _supervise(running, lines, stop, on_line, on_stop, limit_seconds, grace_seconds)
+            end = _End(running, stop, on_stop, _in_seconds(limit_seconds), grace_seconds)
+            while not end.reached():
+                _drain(lines, on_line)
+                time.sleep(_POLL_SECONDS)
         finally:
-            for process in running:
-                _signal(process, signal.SIGKILL)
-            for process in running:
-                process.wait()
+            _kill(running)
             for node in nodes[: len(running)]:
                 _remove(node)
             for reader in readers:
                 # A process that escaped its session may hold the pipe open for good; its words are not waited for.
                 reader.join(timeout=2)
         _drain(lines, on_line)
-    return outcome
+    return end.outcome()
 
 
-def _supervise(
-    running: list[subprocess.Popen[bytes]],
-    lines: queue.SimpleQueue[str],
-    stop: StopRequest,
-    on_line: Callable[[str], None],
-    on_stop: Callable[[], None],
-    limit_seconds: float | None,
-    grace_seconds: float,
-) -> Outcome:
-    started = time.monotonic()
+class _Process:
+    """A node's process and its group, which get signals only until the exit code is known.
+
+    From then on the number is free, and may be that of someone else's group.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.output = process.stdout
+
+    def poll(self) -> int | None:
+        """The exit code once there is one. What the process left behind in its group is killed when it first shows."""
+        if self._process.returncode is None and self._process.poll() is not None:
+            self._signal_group(signal.SIGKILL)
+        return self._process.returncode
+
+    def send(self, number: int) -> None:
+        """Send a signal to the whole group, where the process still runs."""
+        if self.poll() is None:
+            self._signal_group(number)
+
+    def wait(self) -> int:
+        """The exit code, once the process has ended."""
+        return self._process.wait()
+
+    def _signal_group(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+
+@dataclass
+class _End:
+    """Sees to it that a job's processes end, and knows why: each look asks them, and does what is due by now."""
+
+    processes: list[_Process]
+    stop: StopRequest
+    on_stop: Callable[[], None]
+    limit: float  # the monotonic time at which the job has run too long
+    grace_seconds: float
     ending: Ending = "finished"
     first_failed: int | None = None
-    kill_at = float("inf")
-    while True:
-        _drain(lines, on_line)
-        codes = [process.poll() for process in running]
-        failed = next((index for index, code in enumerate(codes) if code), None)
-        for process, code in zip(running, codes, strict=True):
-            if code is not None:
-                _signal(process, signal.SIGKILL)  # what it left behind
-        if ending == "finished":
-            if stop.count and None in codes:
-                ending = "stopped"
-                on_stop()
-            elif failed is not None:
-                ending, first_failed = "failed", failed
-            elif None in codes and limit_seconds is not None and time.monotonic() - started > limit_seconds:
-                ending = "timeout"
-            if ending != "finished":
-                kill_at = time.monotonic() + grace_seconds
-                for process, code in zip(running, codes, strict=True):
-                    if code is None:
-                        _signal(process, signal.SIGTERM)
+    kill_at: float = math.inf
+
+    def reached(self) -> bool:
+        """Whether all have ended by now; those that have to end get their signals."""
+        codes = [process.poll() for process in self.processes]
+        if self.ending == "finished":
+            self.ending = self._reason(codes)
+            if self.ending != "finished":
+                self._ask_to_end(codes)
         if None not in codes:
-            return Outcome(ending, [process.returncode for process in running], first_failed)
-        if time.monotonic() > kill_at or stop.count > 1:
-            for process in running:
-                _signal(process, signal.SIGKILL)
-        time.sleep(_POLL_SECONDS)
+            return True
+        if time.monotonic() > self.kill_at or self.stop.count > 1:
+            self._send(signal.SIGKILL)
+        return False
+
+    def outcome(self) -> Outcome:
+        """How the processes ended."""
+        return Outcome(self.ending, [process.wait() for process in self.processes], self.first_failed)
+
+    def _reason(self, codes: Sequence[int | None]) -> Ending:
+        """Why those that still run have to end; a stop counts only while there is something to stop."""
+        if self.stop.count and None in codes:
+            return "stopped"
+        if any(codes):
+            return "failed"
+        return "timeout" if None in codes and time.monotonic() > self.limit else "finished"
+
+    def _ask_to_end(self, codes: Sequence[int | None]) -> None:
+        if self.ending == "stopped":
+            self.on_stop()
+        elif self.ending == "failed":
+            self.first_failed = next(index for index, code in enumerate(codes) if code)
+        self.kill_at = time.monotonic() + self.grace_seconds
+        self._send(signal.SIGTERM)
+
+    def _send(self, number: int) -> None:
+        for process in self.processes:
+            process.send(number)
+
+
+def _in_seconds(seconds: float | None) -> float:
+    """The monotonic time in so many seconds; None: never."""
+    return math.inf if seconds is None else time.monotonic() + seconds
+
+
+def _kill(running: list[_Process]) -> None:
+    for process in running:
+        process.send(signal.SIGKILL)
+    for process in running:
+        process.wait()
 
 
 def _spawn(node: Node, cwd: Path) -> subprocess.Popen[bytes]:
-    program = node.command[0]
-    if os.sep not in program:
-        program = shutil.which(program, path=node.environment.get("PATH"))
+    named = node.command[0]
+    program = named if os.sep in named else shutil.which(named, path=node.environment.get("PATH"))
     if program is None or not os.path.exists(program):
-        raise UserError(f"cannot start {node.command[0]!r}: there is no such program")
+        raise UserError(f"cannot start {named!r}: there is no such program")
     return subprocess.Popen(
         [*_TIED, program, *node.command[1:]],
         cwd=cwd,
@@ -188,11 +240,6 @@ def _spawn(node: Node, cwd: Path) -> subprocess.Popen[bytes]:
 def _remove(node: Node) -> None:
     if node.end:
         subprocess.run(node.end, env=dict(node.environment), capture_output=True, check=False)
-
-
-def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
 
 
 def _copy(stream: IO[bytes], file: IO[bytes], prefix: bytes, lines: queue.SimpleQueue[str]) -> None:

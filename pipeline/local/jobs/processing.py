@@ -1,4 +1,4 @@
-"""Processing jobs: inputs to their LocalPath, one node, outputs to S3.
+"""Runs a Processing job here: inputs to their LocalPath, one node, outputs to the local store that stands for S3.
 
 A Spark job is one node too, whatever number of instances it asks for: its cluster is this machine.
 """
@@ -10,8 +10,8 @@ from typing import Any
 
 from pipeline.files import write_json
 from pipeline.local.jobs.engine import Request
-from pipeline.local.jobs.job import Job, run_job, runtime_limit, times
-from pipeline.local.jobs.processes_engine import local_path, resource_config
+from pipeline.local.jobs.instances import resource_config
+from pipeline.local.jobs.job import Job, local_path, run_job, runtime_limit, times
 from pipeline.local.plan import spark
 from pipeline.local.plan.support import ML_ROOT
 from pipeline.texts import now

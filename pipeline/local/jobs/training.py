@@ -1,4 +1,4 @@
-"""Training jobs: channels and hyperparameters in, one or several nodes, model artifacts out.
+"""Runs a Training job here: channels and hyperparameters in, one or several nodes, model artifacts out.
 
 Nodes have a tree each; what /opt/ml/model holds of all of them is merged as AWS merges it, the first node's files
 winning. The checkpoint folder is the S3 folder itself: what a job writes is stored at once, and what was stored is
@@ -18,8 +18,8 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.files import write_json
 from pipeline.local.jobs.engine import Group, Request
+from pipeline.local.jobs.instances import gpus, resource_config, shares
 from pipeline.local.jobs.job import Job, run_job, runtime_limit, times
-from pipeline.local.jobs.processes_engine import gpus, resource_config, shares
 from pipeline.local.plan.expressions import to_text
 from pipeline.local.plan.support import ML_ROOT
 from pipeline.settings.content import relative_files

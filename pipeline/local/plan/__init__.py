@@ -1,1 +1,1 @@
-"""A rendered definition as steps in running order: references, conditions, and what is supported."""
+"""A rendered definition as steps in running order: what of it is refused, and what its expressions come to."""

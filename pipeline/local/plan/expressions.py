@@ -1,21 +1,20 @@
-"""The definition's expression language: Get, Std:Join and Std:JsonGet, wherever they stand in a step's arguments.
+"""Evaluates the definition's expressions (Get, Std:Join, Std:JsonGet), wherever they stand in a step's arguments.
 
-What an expression may refer to is a `Scope`; `references` finds the steps it needs without evaluating it. Limits: an
-unknown function or reference is an error and never an empty string.
+What an expression may refer to is a `Scope`. Limits: an unknown function or reference is an error and never an empty
+string.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.errors import UserError, did_you_mean
 from pipeline.local.state.store import Store
-
-FUNCTIONS = ("Get", "Std:Join", "Std:JsonGet")
+from pipeline.rendered import FUNCTIONS, Reference, expressions, function_of, steps_in
 
 # The members by which AWS names a list's items in a Describe answer: Outputs['train'], FinalMetricDataList['loss'].
 _ITEM_NAMES = ("OutputName", "MetricName", "InputName", "ChannelName", "PropertyFileName", "Name", "Key")
@@ -31,50 +30,6 @@ class Scope:
     store: Store
     steps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # properties of the steps that succeeded
     property_files: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)  # by step, then name
-
-
-def function_of(value: Any) -> str | None:
-    """The function's name when a value is an expression, else None."""
-    if isinstance(value, dict) and len(value) == 1:
-        (name,) = value
-        if name == "Get" or name.startswith("Std:"):
-            return name
-    return None
-
-
-def expressions(value: Any) -> Iterator[dict[str, Any]]:
-    """Every expression in a value, outermost first."""
-    if function_of(value):
-        yield value
-    if isinstance(value, dict):
-        for item in value.values():
-            yield from expressions(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from expressions(item)
-
-
-def paths(value: Any) -> Iterator[str]:
-    """The path of every Get in a value, those inside other functions too."""
-    for expression in expressions(value):
-        if function_of(expression) == "Get":
-            yield expression["Get"]
-
-
-def references(value: Any) -> set[str]:
-    """The names of the steps that a value refers to."""
-    return {step_of(path) for path in paths(value) if path.startswith("Steps.")}
-
-
-def step_of(path: str) -> str:
-    """`Train` of `Steps.Train.ModelArtifacts.S3ModelArtifacts`."""
-    return re.split(r"[.\[]", path, maxsplit=2)[1]
-
-
-def property_file_of(path: str) -> tuple[str, str] | None:
-    """(step, name) of `Steps.Gate.PropertyFiles.gate`, None for any other path."""
-    parts = path.split(".", 3)
-    return (parts[1], parts[3]) if len(parts) == 4 and parts[2] == "PropertyFiles" else None
 
 
 def evaluate(value: Any, scope: Scope, where: str) -> Any:
@@ -103,7 +58,7 @@ def evaluate(value: Any, scope: Scope, where: str) -> Any:
 def evaluate_known(value: Any, scope: Scope, where: str) -> Any:
     """As `evaluate`, but what depends on a step stays an expression: what can be known before anything runs."""
     if function_of(value):
-        later = references(value) or any(function_of(part) == "Std:JsonGet" for part in expressions(value))
+        later = steps_in(value) or any(function_of(part) == "Std:JsonGet" for part in expressions(value))
         return value if later else evaluate(value, scope, where)
     if isinstance(value, dict):
         return {key: evaluate_known(item, scope, where) for key, item in value.items()}
@@ -129,8 +84,7 @@ def lookup(data: Any, path: str) -> Any:
         if token is None:
             raise KeyError(f"{path!r} is not a path such as a.b['c'][0]")
         name, index, single, double = token.groups()
-        key = next((part for part in (name, single, double) if part is not None), None)
-        data = _item(data, key if index is None else int(index))
+        data = _item(data, int(index) if index else name or single or double or "")
         position = token.end()
     return data
 
@@ -157,23 +111,26 @@ def _there_is(names: list[str]) -> str:
     return f"; there is {', '.join(names)}" if names else ""
 
 
-def _get(path: str, scope: Scope, where: str) -> Any:
-    root, _, rest = path.partition(".")
+def _get(text: str, scope: Scope, where: str) -> Any:
+    reference = Reference.parse(text)
     try:
-        if root == "Parameters":
-            return _member(scope.parameters, rest, "parameter")
-        if root == "Execution":
-            return _member(scope.execution, rest, "execution variable")
-        if root == "Steps" and property_file_of(path):
+        if reference.root == "Parameters":
+            return _member(scope.parameters, reference.name, "parameter")
+        if reference.root == "Execution":
+            return _member(scope.execution, reference.name, "execution variable")
+        if reference.property_file is not None:
             raise KeyError("a property file is read with Std:JsonGet")
-        if root == "Steps":
-            step = step_of(path)
-            if step not in scope.steps:
-                raise KeyError(f"step {step} has not succeeded")
-            return lookup(scope.steps[step], rest[len(step) :])
+        if reference.root == "Steps":
+            return lookup(_succeeded(reference.name, scope), reference.rest)
         raise KeyError("must start with Parameters., Execution. or Steps.")
     except KeyError as error:
-        raise _error(where, {"Get": path}, error.args[0]) from None
+        raise _error(where, {"Get": text}, error.args[0]) from None
+
+
+def _succeeded(step: str, scope: Scope) -> Mapping[str, Any]:
+    if step not in scope.steps:
+        raise KeyError(f"step {step} has not succeeded")
+    return scope.steps[step]
 
 
 def _member(known: Mapping[str, Any], name: str, what: str) -> Any:
@@ -209,14 +166,13 @@ def _json_get(expression: dict[str, Any], scope: Scope, where: str) -> Any:
 def _json_uri(request: Mapping[str, Any], scope: Scope, where: str) -> str:
     if "S3Uri" in request:
         return evaluate(request["S3Uri"], scope, where)
-    target = property_file_of(request["PropertyFile"]["Get"])
-    if target is None:
+    reference = Reference.parse(request["PropertyFile"]["Get"])
+    name = reference.property_file
+    if name is None:
         raise KeyError("must name a property file as Steps.<step>.PropertyFiles.<name>")
-    step, name = target
-    if step not in scope.steps:
-        raise KeyError(f"step {step} has not succeeded")
-    file = _member(scope.property_files.get(step, {}), name, f"property file of step {step}")
-    output = lookup(scope.steps[step], f"ProcessingOutputConfig.Outputs['{file['OutputName']}'].S3Output.S3Uri")
+    properties = _succeeded(reference.name, scope)
+    file = _member(scope.property_files.get(reference.name, {}), name, f"property file of step {reference.name}")
+    output = lookup(properties, f"ProcessingOutputConfig.Outputs['{file['OutputName']}'].S3Output.S3Uri")
     return f"{output.rstrip('/')}/{file['FilePath']}"
 
 

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.checks.api_model import check_definition, values_problems
-from pipeline.checks.outline import Outline, evaluate, is_expression
+from pipeline.checks.known_values import evaluate, is_expression
 from pipeline.checks.service_model import request_shape
+from pipeline.rendered import read
 from tests.paths import ROOT
 
 DATA = Path(__file__).parent / "data"
@@ -32,7 +33,7 @@ def no_network(monkeypatch):
 
 
 def step(definition, name):
-    return next(found.raw for found in Outline.read(definition).steps if found.name == name)
+    return read(definition).by_name[name].raw
 
 
 def plant(definition, defect):
@@ -133,12 +134,12 @@ json_values = st.recursive(
 )
 
 
-def substituted(outline, value):
+def substituted(definition, value):
     if is_expression(value):
-        return evaluate(outline, value).value
+        return evaluate(definition, value).value
     if isinstance(value, dict):
-        return {key: substituted(outline, item) for key, item in value.items()}
-    return [substituted(outline, item) for item in value] if isinstance(value, list) else value
+        return {key: substituted(definition, item) for key, item in value.items()}
+    return [substituted(definition, item) for item in value] if isinstance(value, list) else value
 
 
 @settings(max_examples=150)
@@ -153,7 +154,7 @@ def test_whatever_botocore_refuses_is_a_problem_of_that_step(data):
         raw["Arguments"], path, data.draw(json_values.filter(lambda value: not is_expression(value)))
     )
     shape = request_shape(raw["Type"])
-    arguments = substituted(Outline.read(definition), raw["Arguments"])
+    arguments = substituted(read(definition), raw["Arguments"])
     filled_in = {"Training": {"TrainingJobName": "job"}, "Processing": {"ProcessingJobName": "job"}}.get(
         raw["Type"], {}
     )

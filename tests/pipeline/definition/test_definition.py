@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.checks.api_model import check_definition
-from pipeline.definition.diff import steps_of
 from pipeline.definition.render import render
 from pipeline.local.plan import spark
 from pipeline.local.plan.order import build_plan
 from pipeline.parameters.values import resolve_parameters
+from pipeline.rendered import read
 from pipeline.settings import workflow as settings
 from steps.preprocess.options import Options, parse
 from tests.paths import GOLDEN, ROOT
@@ -66,7 +66,7 @@ def request(workflow: settings.Workflow, step: str) -> dict:
 
 def requests(definition: dict) -> dict[str, dict]:
     """step -> its arguments, those in a Condition's branches too."""
-    return {step["Name"]: step["Arguments"] for step in steps_of(definition["Steps"])}
+    return {step.name: step.raw["Arguments"] for step in read(definition).all_steps}
 
 
 def preprocess(workflow: settings.Workflow) -> dict:
@@ -203,7 +203,7 @@ def test_a_warm_pool_and_tags_are_rendered_into_the_jobs() -> None:
     definition = json.loads(render(dataclasses.replace(workflow, settings=changed, account=account)))
     assert check_definition(definition) == []
     tags = [{"Key": "cost", "Value": "7"}, {"Key": "env", "Value": "test"}, {"Key": "team", "Value": "a"}]
-    jobs = [step for step in steps_of(definition["Steps"]) if step["Type"] in ("Training", "Processing")]
+    jobs = [step.raw for step in read(definition).all_steps if step.type in ("Training", "Processing")]
     assert len(jobs) == 5 and all(step["Arguments"]["Tags"] == tags for step in jobs)
     train_step = next(step for step in jobs if step["Name"] == "Train")
     assert train_step["Arguments"]["ResourceConfig"]["KeepAlivePeriodInSeconds"] == 1800

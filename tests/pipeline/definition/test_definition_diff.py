@@ -6,7 +6,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.definition.diff import compare, counted, steps_of
+from pipeline.definition.diff import compare, counted
+from pipeline.rendered import read
 from tests.paths import GOLDEN
 
 GOLDEN = json.loads((GOLDEN / "qwen3-8b.json").read_text())
@@ -14,7 +15,7 @@ GOLDEN = json.loads((GOLDEN / "qwen3-8b.json").read_text())
 
 def changed(name, edit):
     after = copy.deepcopy(GOLDEN)
-    edit(next(step for step in steps_of(after["Steps"]) if step["Name"] == name))
+    edit(read(after).by_name[name].raw)
     return after
 
 

@@ -116,6 +116,18 @@ def run(code, tmp_path, stop, **more):
     return outcome, lines
 
 
+def test_a_nodes_group_is_killed_once_when_its_exit_code_appears(tmp_path, monkeypatch):
+    """Later the number may be that of someone else's group."""
+    sent = []
+    monkeypatch.setattr(os, "killpg", lambda group, number: sent.append((group, number)))
+    programs = ("", "import time; time.sleep(1)")
+    nodes = [Node(f"n{place}", [sys.executable, "-c", code], os.environ) for place, code in enumerate(programs)]
+    ignore = {"on_line": lambda line: None, "on_stop": lambda: None}
+    outcome = run_nodes(nodes, cwd=tmp_path, log=tmp_path / "log", stop=StopRequest(), **ignore)
+    assert outcome.codes == [0, 0]
+    assert [number for _, number in sent] == [signal.SIGKILL] * 2 and len(dict(sent)) == 2
+
+
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 
 

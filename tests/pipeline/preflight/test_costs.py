@@ -5,11 +5,11 @@ import json
 import pytest
 
 from pipeline.commands.shared.cost import require_below, sentence
-from pipeline.definition.diff import steps_of
 from pipeline.errors import UserError
 from pipeline.parameters.values import resolve_parameters
 from pipeline.preflight import costs
 from pipeline.preflight.costs import JobUse
+from pipeline.rendered import read
 from steps.shared.typed_yaml import InvalidFile
 from tests.paths import GOLDEN
 
@@ -54,7 +54,7 @@ def test_parameters_change_the_bound():
 
 def test_a_warm_pool_is_paid_after_the_job():
     definition = json.loads(json.dumps(GOLDEN))
-    train = next(step for step in steps_of(definition["Steps"]) if step["Name"] == "Train")
+    train = read(definition).by_name["Train"].raw
     train["Arguments"]["ResourceConfig"]["KeepAlivePeriodInSeconds"] = 1800
     values = resolve_parameters(definition, {"TrainInstanceCount": "2"})
     job = next(job for job in costs.usage(definition, values, PRICES).jobs if job.step == "Train")

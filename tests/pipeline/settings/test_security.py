@@ -13,9 +13,9 @@ import pytest
 
 from pipeline.aws import pipelines
 from pipeline.checks.api_model import check_definition
-from pipeline.definition.diff import steps_of
 from pipeline.definition.render import render
 from pipeline.parameters.declared import range_problems
+from pipeline.rendered import read
 from pipeline.settings import workflow as settings
 from pipeline.settings.security import Secrets, Security, has_local_disks
 from pipeline.settings.workflow import Workflow
@@ -40,9 +40,10 @@ def secured(workflow: Workflow, security: Security = CLOSED) -> Workflow:
     return dataclasses.replace(workflow, account=workflow.account.model_copy(update={"security": security}))
 
 
-def jobs(steps: list[dict[str, Any]]) -> list[Mapping[str, Any]]:
-    """Every Processing and Training step, those inside of conditions too."""
-    return [step for step in steps_of(steps) if step["Type"] in ("Processing", "Training")]
+def requests(definition: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The request of every Processing and Training step, those inside of conditions too."""
+    steps = read(definition).all_steps
+    return {step.name: step.arguments for step in steps if step.type in ("Processing", "Training")}
 
 
 @pytest.mark.parametrize("path", [*WORKFLOWS, SPARK], ids=lambda path: path.stem)
@@ -50,7 +51,7 @@ def test_every_job_of_every_workflow_has_network_keys_and_isolation(path: Path) 
     workflow = secured(settings.load(path))
     definition = json.loads(render(workflow))
     assert check_definition(definition) == []
-    found = {step["Name"]: step["Arguments"] for step in jobs(definition["Steps"])}
+    found = requests(definition)
     assert set(found) == {"Preprocess", "Champion", "Train", "Gate", "Merge"}
     for name, request in found.items():
         training = name == "Train"
@@ -90,7 +91,7 @@ def test_a_secret_reaches_the_jobs_that_use_it_by_its_arn(recipe: dict[str, str]
     arguments = workflow.recipe.model_copy(update=changed)
     definition = json.loads(render(dataclasses.replace(workflow, recipe=arguments, model_uri=model_uri)))
     assert check_definition(definition) == []
-    found = {step["Name"]: step["Arguments"].get("Environment", {}) for step in jobs(definition["Steps"])}
+    found = {name: request.get("Environment", {}) for name, request in requests(definition).items()}
     named = KEPT.model_dump(exclude_none=True)
     assert found["Train"] == {f"{name}_SECRET_ARN": named[name] for name in training}
     assert found["Merge"] == {f"{name}_SECRET_ARN": named[name] for name in training & {"HF_TOKEN"}}
@@ -98,7 +99,7 @@ def test_a_secret_reaches_the_jobs_that_use_it_by_its_arn(recipe: dict[str, str]
 
 
 def test_without_settings_traffic_of_processing_is_encrypted_and_nothing_else_is_asked_for() -> None:
-    found = {step["Name"]: step["Arguments"] for step in jobs(json.loads(render(settings.load(SPARK)))["Steps"])}
+    found = requests(json.loads(render(settings.load(SPARK))))
     assert found.pop("Train")["EnableInterContainerTrafficEncryption"] is False
     for request in found.values():
         isolation = {"EnableInterContainerTrafficEncryption": True, "EnableNetworkIsolation": False}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.local.executor import engine
-from pipeline.local.jobs.docker_engine import Containers, reference
+from pipeline.local.jobs.docker_engine import DockerEngine, reference
 from pipeline.local.jobs.engine import Group, Request
 
 ALONE = Group(["algo-1"], "lo", True, "none")
@@ -17,7 +17,7 @@ ALONE = Group(["algo-1"], "lo", True, "none")
 def node(tmp_path: Path, repository: Path, group: Group = ALONE, **more: object) -> list[str]:
     given = {"image": "host/dpo:1", "entrypoint": ["python3", "-m", "steps.x"], "arguments": ["--rate", 0.5]}
     given |= {"environment": {}, "platform": {"SM_CURRENT_HOST": "algo-1"}, "shared": {}} | more
-    return Containers().node("job", tmp_path / "ml", group, "algo-1", Request(**given), repository).command
+    return DockerEngine().node("job", tmp_path / "ml", group, "algo-1", Request(**given), repository).command
 
 
 def after(command: list[str], option: str) -> list[str]:
@@ -73,10 +73,10 @@ def test_several_nodes_get_a_network_that_leads_out_only_where_the_job_is_not_is
 ) -> None:
     called: list[tuple[str, ...]] = []
     monkeypatch.setattr("pipeline.local.jobs.docker_engine._quietly", lambda *words: called.append(words))
-    with Containers().group("job", 2, isolated) as group:
+    with DockerEngine().group("job", 2, isolated) as group:
         assert (group.hosts, group.network) == (["algo-1", "algo-2"], "job")
     assert called == [("network", "create", *(["--internal"] if isolated else []), "job"), ("network", "rm", "job")]
-    with Containers().group("job", 1, isolated) as group:
+    with DockerEngine().group("job", 1, isolated) as group:
         assert group.network == ("none" if isolated else "bridge")
     assert len(called) == 2
 

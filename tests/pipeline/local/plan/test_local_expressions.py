@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from pipeline.errors import UserError
 from pipeline.local.plan.conditions import holds
-from pipeline.local.plan.expressions import Scope, evaluate, evaluate_known, lookup, references
+from pipeline.local.plan.expressions import Scope, evaluate, evaluate_known, lookup
 from pipeline.local.state.store import Store
+from pipeline.rendered import steps_in
 
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,8}", fullmatch=True)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
@@ -37,7 +38,7 @@ def error_of(value, where="Train", **given):
 @given(PLAIN)
 def test_what_holds_no_expression_stays_as_it_is(value):
     assert evaluate(value, scope(), "Step") == value
-    assert references(value) == set()
+    assert steps_in(value) == set()
 
 
 @given(st.dictionaries(NAMES, st.text() | st.integers() | st.booleans(), min_size=1), PLAIN)
@@ -75,7 +76,7 @@ def test_references_are_the_steps_in_any_kind_of_expression(names):
     parts = [{"Get": f"Steps.{name}.X['y'].Z"} for name in names]
     file = {"Std:JsonGet": {"PropertyFile": {"Get": "Steps.Gate.PropertyFiles.gate"}, "Path": "a"}}
     value = {"Join": {"Std:Join": {"On": "/", "Values": parts}}, "Other": [file]}
-    assert references(value) == names | {"Gate"}
+    assert steps_in(value) == names | {"Gate"}
 
 
 def test_items_of_a_list_answer_to_their_names():

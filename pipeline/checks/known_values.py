@@ -1,21 +1,20 @@
-"""A rendered definition as steps and parameters, and what its pipeline variables come to before anything has run.
+"""What a definition's pipeline variables come to, as far as that is known before anything has run.
 
 Tolerates every defect: what has the wrong form is left out here and named by the checks. Judges nothing itself.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.checks.service_model import OPERATIONS, UNKNOWN, describe_shape
+from pipeline.rendered import Definition, Parameter, Path, Reference, Step, as_dict, as_list, references
 
 if TYPE_CHECKING:
     from botocore.model import Shape
 
-FUNCTIONS = ("Get", "Std:Join", "Std:JsonGet")
 EXECUTION_ID = "abcdefghijkl"  # AWS's execution ids have 12 characters
 EXECUTION = {
     "PipelineExecutionId": EXECUTION_ID,
@@ -43,66 +42,7 @@ VARIABLE_TYPES = {
     "double": "Float",
     "boolean": "Boolean",
 }
-_STEP_PATH = re.compile(r"""Steps\.([A-Za-z0-9_-]+)((?:\.[A-Za-z0-9_-]+|\[\d+\]|\['[^']*'\])*)""")
-_STEP_PATH_PART = re.compile(r"""\.([A-Za-z0-9_-]+)|\[(\d+)\]|\['([^']*)'\]""")
 _DEPTH_LIMIT = 20  # outputs that refer to each other in a circle end here; the circle itself is named by the checks
-
-Path = tuple[str | int, ...]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step, wherever it is nested. `branch` lists the (condition, IfSteps or ElseSteps) that it lies in."""
-
-    name: str
-    type: str
-    where: str
-    raw: dict[str, Any]
-    branch: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The step's own arguments; of a condition, without the steps in its branches."""
-        arguments = as_dict(self.raw.get("Arguments"))
-        if self.type == "Condition":
-            return {key: value for key, value in arguments.items() if key not in ("IfSteps", "ElseSteps")}
-        return arguments
-
-    @property
-    def cached(self) -> bool:
-        """Whether the step's results are reused while what its cache key takes in stays the same."""
-        return as_dict(self.raw.get("CacheConfig")).get("Enabled") is True
-
-
-@dataclass(frozen=True)
-class Outline:
-    """The parameters and steps of a definition; of two with one name, the first."""
-
-    parameters: dict[str, dict[str, Any]]
-    steps: list[Step]
-    by_name: dict[str, Step] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, definition: dict[str, Any]) -> Outline:
-        parameters: dict[str, dict[str, Any]] = {}
-        for parameter in as_list(definition.get("Parameters")):
-            name = as_dict(parameter).get("Name")
-            if isinstance(name, str):
-                parameters.setdefault(name, parameter)
-        steps = list(_steps_in(definition.get("Steps"), "Steps", ()))
-        by_name: dict[str, Step] = {}
-        for step in steps:
-            by_name.setdefault(step.name, step)
-        return cls(parameters, steps, by_name)
-
-
-@dataclass(frozen=True)
-class Get:
-    """A parsed `{"Get": …}`: its root (Parameters, Execution or Steps), the name after it, and the path after that."""
-
-    root: str
-    name: str
-    path: Path = ()
 
 
 @dataclass(frozen=True)
@@ -111,26 +51,6 @@ class Sample:
 
     type: str | None = None
     value: Any = UNKNOWN
-
-
-def as_dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _steps_in(raw_steps: Any, path: str, branch: tuple[tuple[str, str], ...]) -> Iterator[Step]:
-    for index, raw in enumerate(as_list(raw_steps)):
-        raw = as_dict(raw)
-        name = raw.get("Name") if isinstance(raw.get("Name"), str) else ""
-        kind = raw.get("Type") if isinstance(raw.get("Type"), str) else ""
-        yield Step(name, kind, name or f"{path}[{index}]", raw, branch)
-        if kind == "Condition":
-            for side in ("IfSteps", "ElseSteps"):
-                nested = as_dict(raw.get("Arguments")).get(side)
-                yield from _steps_in(nested, f"{name}.{side}", (*branch, (name, side)))
 
 
 def is_expression(value: Any) -> bool:
@@ -150,30 +70,15 @@ def expressions_in(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, 
             yield from expressions_in(item, f"{path}[{index}]")
 
 
-def gets_in(expression: Any) -> Iterator[Get]:
+def gets_in(expression: Any) -> Iterator[Reference]:
     """Every well-formed Get anywhere inside an expression."""
-    if isinstance(expression, dict):
-        if get := parse_get(expression.get("Get")):
-            yield get
-        for value in expression.values():
-            yield from gets_in(value)
-    elif isinstance(expression, list):
-        for value in expression:
-            yield from gets_in(value)
+    return (get for get in references(expression) if get.sound)
 
 
-def parse_get(text: Any) -> Get | None:
-    """The parts of `Parameters.X`, `Execution.X` or `Steps.X.A['b'].C[0]`; None for anything else."""
-    if not isinstance(text, str):
-        return None
-    root, _, name = text.partition(".")
-    if root in ("Parameters", "Execution") and name:
-        return Get(root, name)
-    match = _STEP_PATH.fullmatch(text)
-    if not match:
-        return None
-    parts = (int(index) if index else member or key for member, index, key in _STEP_PATH_PART.findall(match[2]))
-    return Get("Steps", match[1], tuple(parts))
+def parse_get(text: Any) -> Reference | None:
+    """The reference that a Get's text makes; None where it has not the form of one."""
+    get = Reference.parse(text) if isinstance(text, str) else None
+    return get if get and get.sound else None
 
 
 def property_shape(step: Step, path: Path) -> Shape | None:
@@ -214,11 +119,11 @@ def echoed(step: Step, path: Path) -> Any:
                 return None
             value = declared(step, str(before)).get(str(part))
         else:
-            value = as_dict(value).get(part)
+            value = as_dict(value).get(str(part))
     return value
 
 
-def evaluate(outline: Outline, value: Any, given: Mapping[str, str] | None = None, depth: int = 0) -> Sample:
+def evaluate(definition: Definition, value: Any, given: Mapping[str, str] | None = None, depth: int = 0) -> Sample:
     """What a value comes to with the parameters' defaults, `given` values going before them."""
     if not is_expression(value):
         return Sample(_type_of(value), value)
@@ -226,7 +131,7 @@ def evaluate(outline: Outline, value: Any, given: Mapping[str, str] | None = Non
         return Sample()
     if "Std:Join" in value:
         join = as_dict(value["Std:Join"])
-        parts = [as_text(evaluate(outline, part, given, depth + 1).value) for part in as_list(join.get("Values"))]
+        parts = [as_text(evaluate(definition, part, given, depth + 1).value) for part in as_list(join.get("Values"))]
         return Sample("String", str(join.get("On", "")).join(parts))
     get = parse_get(value.get("Get"))
     if get is None:
@@ -234,14 +139,14 @@ def evaluate(outline: Outline, value: Any, given: Mapping[str, str] | None = Non
     if get.root == "Execution":
         return Sample("String", EXECUTION.get(get.name, UNKNOWN))
     if get.root == "Parameters":
-        return _parameter_sample(outline.parameters.get(get.name), (given or {}).get(get.name))
-    step = outline.by_name.get(get.name)
+        return _parameter_sample(definition.parameters.get(get.name), (given or {}).get(get.name))
+    step = definition.by_name.get(get.name)
     shape = property_shape(step, get.path) if step else None
     if step is None or shape is None:
         return Sample("String") if step and step.type == "Condition" else Sample()
     same = echoed(step, get.path)
     if same is not None and not isinstance(same, list) and (is_expression(same) or not isinstance(same, dict)):
-        return Sample(_variable_type(shape), evaluate(outline, same, given, depth + 1).value)
+        return Sample(_variable_type(shape), evaluate(definition, same, given, depth + 1).value)
     return Sample(_variable_type(shape))
 
 
@@ -249,15 +154,14 @@ def _variable_type(shape: Shape) -> str:
     return VARIABLE_TYPES.get(shape.type_name, shape.type_name)
 
 
-def _parameter_sample(parameter: dict[str, Any] | None, given: str | None) -> Sample:
+def _parameter_sample(parameter: Parameter | None, given: str | None) -> Sample:
     if parameter is None:
         return Sample()
-    kind = parameter.get("Type")
-    kind = kind if isinstance(kind, str) else None
+    kind = parameter.type or None
     if given is None:
-        return Sample(kind, parameter.get("DefaultValue", UNKNOWN))
+        return Sample(kind, parameter.raw.get("DefaultValue", UNKNOWN))
     try:
-        return Sample(kind, {"Integer": int, "Float": float}.get(str(kind), str)(given))
+        return Sample(kind, {"Integer": int, "Float": float}.get(parameter.type, str)(given))
     except ValueError:  # a value of the wrong type is refused where the parameters are resolved
         return Sample(kind)
 

@@ -1,4 +1,4 @@
-"""What a container finds on AWS, given to a plain process: its /opt/ml tree, command line, environment and hosts.
+"""Jobs as plain processes of this machine, which find what a container finds on AWS: tree, command, environment, hosts.
 
 A step's code takes the root of its tree from OPT_ML; strings that are or start with `/opt/ml/` in the entrypoint, the
 arguments and the environment are rewritten to the job's own root. Limits: the process sees this machine's files and
@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.local.jobs.engine import Group, Request
+from pipeline.local.jobs.job import local_path
 from pipeline.local.jobs.nodes import Node
 from pipeline.local.plan import spark
 from pipeline.local.plan.expressions import to_text
@@ -37,8 +37,8 @@ _INHERITED = {
 _INHERITED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "HF_")
 
 
-class Processes:
-    """Implements engines.Engine: every node is a process of this machine."""
+class ProcessEngine:
+    """The Engine whose nodes are processes of this machine."""
 
     name: EngineName = "processes"
 
@@ -64,11 +64,6 @@ def localize(text: Any, ml: Path) -> str:
     """A string of the request as the process should see it."""
     text = to_text(text)
     return f"{ml}{text[len(ML_ROOT) :]}" if text == ML_ROOT or text.startswith(f"{ML_ROOT}/") else text
-
-
-def local_path(path: str, ml: Path) -> Path:
-    """A LocalPath of the request, below the job's own root."""
-    return ml / Path(path).relative_to(ML_ROOT)
 
 
 def command(entrypoint: Sequence[Any], arguments: Sequence[Any], ml: Path) -> list[str]:
@@ -109,35 +104,3 @@ def unset_secrets(request: Mapping[str, Any]) -> list[str]:
 def hosts(count: int) -> list[str]:
     """Names for the nodes: loopback addresses, which resolve anywhere, so that nodes really find each other."""
     return [f"127.0.0.{number}" for number in range(1, count + 1)]
-
-
-def resource_config(group: Group, current: str, instance_type: str) -> dict[str, Any]:
-    """resourceconfig.json of one node."""
-    instances = {"instance_group_name": "homogeneousCluster", "instance_type": instance_type, "hosts": group.hosts}
-    return {
-        "current_host": current,
-        "current_instance_type": instance_type,
-        "current_group_name": "homogeneousCluster",
-        "hosts": group.hosts,
-        "instance_groups": [instances],
-        "network_interface_name": group.interface,
-    }
-
-
-def gpus() -> list[str]:
-    """The GPUs of this machine that a job may use, as CUDA_VISIBLE_DEVICES names them."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [device.strip() for device in visible.split(",") if device.strip() not in ("", "-1")]
-    query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
-    try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return answer.stdout.split()
-
-
-def shares(devices: list[str], nodes: int) -> list[list[str]]:
-    """Each node's GPUs. Two nodes never share one: NCCL refuses that, so too few GPUs means none for anyone."""
-    each = len(devices) // nodes
-    return [devices[each * node : each * (node + 1)] for node in range(nodes)]

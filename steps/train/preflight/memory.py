@@ -11,9 +11,9 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from steps.train.arguments import TrainArguments
+from steps.train.arguments import Attention, TrainArguments
 from steps.train.model.shape import ModelShape
-from steps.train.preflight.activations import FP32, Activations, Attention
+from steps.train.preflight.activations import FP32, Activations
 
 MIB, GIB = 2**20, 2**30
 
@@ -79,12 +79,15 @@ def estimate(
         attention: the implementation that runs.
         length: tokens of the longest row, where known; `max_length` otherwise.
     """
-    run = _Run(arguments, shape, ranks, Activations(arguments, shape, attention, length or arguments.max_length))
-    return Estimate(tuple(run.finished(phase) for phase in run.phases()))
+    activations = Activations(arguments, shape, attention, length or arguments.max_length)
+    rank = _RankMemory(arguments, shape, ranks, activations)
+    return Estimate(tuple(rank.finished(phase) for phase in rank.phases()))
 
 
 @dataclass(frozen=True)
-class _Run:
+class _RankMemory:
+    """What lies in the memory of one rank; sizes are in bytes where an `Item` has them, else in elements."""
+
     arguments: TrainArguments
     shape: ModelShape
     ranks: int

@@ -69,7 +69,11 @@ def panels(history: History) -> list[Panel]:
 
 
 def _curve(history: History, key: str) -> Curve:
-    points = [(entry["step"], entry[key]) for entry in history if entry.get(key) is not None]
+    points = [
+        (step, value)
+        for entry in history
+        if (step := entry["step"]) is not None and (value := entry.get(key)) is not None
+    ]
     if key in OTHERWISE_NAMED:
         return Curve(OTHERWISE_NAMED[key], OTHERWISE_NAMED[key], points)
     return Curve("held-out rows", "held_out", points) if key.startswith("eval_") else Curve("training", "train", points)
@@ -93,7 +97,7 @@ def write_png(history: History, path: Path) -> None:
         axes.set_title(panel.title, loc="left", fontweight="bold")
         axes.set_title(panel.unit, loc="right", fontsize="small", color="#565e6c")
         axes.set_xlabel("optimizer step")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
         axes.grid(color="#e9ecf1")
         axes.spines[["top", "right"]].set_visible(False)
         if len(panel.curves) > 1:

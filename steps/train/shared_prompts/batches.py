@@ -76,15 +76,19 @@ class Order:
         return found
 
     def _count(self, rows: Batch, sizes: Sizes) -> int:
-        """Pairs that every rank takes of these in one pass."""
-        most = len(rows) // self.ranks
+        """Pairs that every rank takes of these in one pass: with a budget, fewer until each rank's fit it."""
+        count = len(rows) // self.ranks
         if self.budget is None:
-            return min(self.per_batch, most)
-        rank = 0
-        while rank < self.ranks:
-            fitting = sizes.fitting(rows[rank * most : (rank + 1) * most], self.budget)
-            rank, most = (rank + 1, most) if fitting == most else (0, fitting)
-        return most
+            return min(self.per_batch, count)
+        fits = False
+        while not fits:
+            fits = True
+            for rank in range(self.ranks):
+                fitting = sizes.fitting(rows[rank * count : (rank + 1) * count], self.budget)
+                if fitting < count:  # with fewer pairs a rank, the other ranks' are other pairs: look at all again
+                    count, fits = fitting, False
+                    break
+        return count
 
 
 class Steps:

@@ -257,15 +257,13 @@ class PairTrainer(DPOTrainer):
         labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
         model_inputs = {name: value for name, value in inputs.items() if name not in NON_MODEL_INPUTS}
         model = self.accelerator.unwrap_model(self.model)
-        checkpointing = cast(
-            "dict[str, Any] | None", self.args.gradient_checkpointing_kwargs
-        )  # parsed, where it was text
+        assert not isinstance(self.args.gradient_checkpointing_kwargs, str)  # parsed where it was text
         initial = weights == "reference" and adapter.REFERENCE in model.peft_config
         with (
             contextlib.nullcontext()
             if weights == "trained"
             else use_adapter(model, adapter_name=adapter.REFERENCE if initial else None),
-            disable_gradient_checkpointing(base_model(self.model), checkpointing),
+            disable_gradient_checkpointing(base_model(self.model), self.args.gradient_checkpointing_kwargs),
             self.accelerator.autocast(),
         ):
             outputs = self.model_wrapped(**model_inputs, use_cache=False, labels=labels, fused_lm_head=True)

@@ -77,7 +77,7 @@ class FsdpConfig(BaseModel):
 
 
 class TrainArguments(BaseModel):
-    """Everything a training run can be told."""
+    """Every setting of a training run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 

@@ -82,7 +82,7 @@ def hyperparameters(scope: Scope) -> dict[str, Any]:
     else:
         found["continue_from_champion"] = scope.parameter["ContinueFromChampion"]
     if "ModelUri" in scope.parameter:
-        # Where the channel lies in the container is nobody's name for the base; a recipe's own name for it stays.
+        # The channel's path in the container is no name for the base; a recipe's own name for it stays.
         named = {} if scope.workflow.recipe.base_model_name else {"base_model_name": scope.parameter["ModelUri"]}
         return found | {"model_id": f"{CHANNELS}/model"} | named
     return found | {"model_id": scope.parameter["ModelId"], "model_revision": scope.parameter["ModelRevision"]}

@@ -61,7 +61,7 @@ def row_margin(pair: Pair, policy: Sums, reference: Sums) -> RowMargin:
 def require_finite(rows: Sequence[RowMargin]) -> None:
     """
     Raises:
-        StepError: a row has a log-probability that is no number, from which nothing can be judged.
+        StepError: a row's log-probability is NaN or infinite.
     """
     broken = [row for row in rows if not math.isfinite(row.margin)]
     if not broken:

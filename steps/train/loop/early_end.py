@@ -1,4 +1,4 @@
-"""Why a run ends before its last step: a signal, figures that cannot be believed, or no more gain.
+"""Why a run ends before its last step: a signal, figures that went wrong, or no more gain.
 
 A signal (a spot interruption, a stopped job) leaves a checkpoint of the last whole step and no results. Figures that
 went wrong leave the checkpoints that were made before. No more gain is a run's regular end, with the best checkpoint
@@ -41,7 +41,7 @@ class StopOnSignal(TrainerCallback):
 
 
 class StopOnBadFigures(TrainerCallback):
-    """Stops a run whose loss is no number, whose gradient explodes, or that learns to prefer the rejected answers.
+    """Stops a run whose loss is NaN or infinite, whose gradient explodes, or that learns to prefer rejected answers.
 
     The figures are those of the training log, which all ranks share.
     """

@@ -23,10 +23,10 @@ LEFT_OUT = {
     "initial_adapter", "continue_from_champion", "ref_log_probs_cache", "champion", "champion_version",
 }  # fmt: skip
 
-# The modules whose code decides what a training results in: how rows become batches, what is loaded, each step, the
+# The modules whose code decides the result of a training: how rows become batches, what is loaded, each step, the
 # evaluations that early stopping looks at, and how a checkpoint is continued. The rows' tokens, the arguments and the
-# weights that a run begins with enter by value, so that the code that reads or checks them need not. A test holds that
-# every module of a training is either here or known to decide nothing.
+# weights that a run begins with are hashed themselves, so the code that reads or checks them is not. A test fails for
+# a module of a training that is neither here nor in its list of those that do not decide the result.
 DECIDES = (
     "steps.train.prepare",
     "steps.train.rows.tokenise",

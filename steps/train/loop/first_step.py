@@ -1,4 +1,4 @@
-"""Checks of the first step, which end a run that cannot be believed: sharding, packed rows, the first gradient."""
+"""Checks of the first step, which end a run that cannot be trusted: sharding, packed rows, the first gradient."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from steps.shared.contract import StepError
 from steps.train.evaluation import log_probs
 from steps.train.loop.trainer import PairTrainer, rounding
-from steps.train.model.adapter import base_model
+from steps.train.model.adapter import base_of
 from steps.train.model.load import attention_implementation
 from steps.train.shared_prompts.model import whole_sequences
 
@@ -24,7 +24,7 @@ SHARD_TOLERANCE = 1.25  # a rank may hold this many times total / ranks: small t
 
 
 class FirstStepChecks(TrainerCallback):
-    """Stops within the first step a run that cannot be believed: not sharded, not the same when packed, or without a
+    """Ends a run in its first step that cannot be trusted: not sharded, with other results when packed, or without a
     usable gradient."""
 
     def __init__(self, trainer: PairTrainer):
@@ -74,7 +74,7 @@ def check_sharding(model: torch.nn.Module, ranks: int) -> str:
 
 
 def gradient_norm(model: torch.nn.Module, device: torch.device) -> float:
-    """The norm of the whole gradient, the same on every rank."""
+    """The L2 norm of the gradient over all parameters and ranks, the same on every rank; computed in float64."""
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     squares = torch.zeros((), dtype=torch.float64, device=device)
     for gradient in gradients:
@@ -93,7 +93,7 @@ def check_packed(trainer: PairTrainer, rounding: float) -> None:
     Raises:
         StepError: they differ by more.
     """
-    pair, model = trainer.longest_pair, base_model(trainer.model)
+    pair, model = trainer.longest_pair, base_of(trainer.model)
     packed = log_probs.sums(trainer, [[pair]], "trained")[0]
     with whole_sequences(model, attention_implementation(trainer.arguments)), trainer.data_collator.unpacked():
         whole = log_probs.sums(trainer, [[pair]], "trained")[0]

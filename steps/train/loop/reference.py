@@ -125,7 +125,7 @@ class ReferenceLogProbs(TrainerCallback):
 def _require_finite(computed: Mapping[bytes, Sums], rows: Mapping[bytes, Pair]) -> None:
     """
     Raises:
-        StepError: a row's sum is no number; on every rank, since all see the same rows.
+        StepError: a row's sum is NaN or infinite; on every rank, since all see the same rows.
     """
     broken = [rows[row].id for row, sums in computed.items() if not all(map(math.isfinite, sums))]
     if broken:

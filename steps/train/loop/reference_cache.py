@@ -6,7 +6,7 @@ adapter, quantisation, precision, attention, sharding, device and library versio
 computed is not part of it: padding changes a sum by rounding only.
 
 A key has numbered files, `KEY-00001.safetensors` and on, each written beside its place and linked into it once, never
-changed, with a checksum. Of a row that stands in several the lowest number counts. So runs can share the folder at any
+changed, with a checksum. If several files have a row, the lowest number counts. So runs can share the folder at any
 time, a run that continues finds the very values that it began with, and what a run adds is there for the others.
 """
 

@@ -26,7 +26,7 @@ from steps.train.evaluation.scorer import Weights
 from steps.train.loop import checkpoints
 from steps.train.metrics import throughput
 from steps.train.model import adapter, initial_adapter
-from steps.train.model.adapter import base_model
+from steps.train.model.adapter import base_of
 from steps.train.model.load import compute_dtype, packed_attention_implementation
 from steps.train.rows.tokenise import Pair, as_dataset
 from steps.train.runtime import ranks
@@ -150,7 +150,7 @@ class PairTrainer(DPOTrainer):
             peft_config=None if arguments.initial_adapter else peft_config,
         )
         if packs:
-            packed_model.take_packed(base_model(self.model), packed_attention_implementation(arguments))
+            packed_model.take_packed(base_of(self.model), packed_attention_implementation(arguments))
         self.longest_pair = max(train_pairs, key=lambda pair: pair.tokens)
         if arguments.precompute_ref_log_probs:
             # For TRL's loss; its own precomputing is never asked for. NaN until ReferenceLogProbs fills it in.
@@ -249,8 +249,9 @@ class PairTrainer(DPOTrainer):
     def summed_log_probs(self, batch: Sequence[Pair], weights: Weights) -> tuple[torch.Tensor, torch.Tensor]:
         """Summed answer log-probabilities of the chosen and of the rejected side in nats, each float32 [pairs].
 
-        `weights`: the reference is the base, or with `initial_adapter` the base with that. Under FSDP all ranks must
-        call it together, with as many batches each.
+        Args:
+            weights: the reference is the base, or with `initial_adapter` the base with that. Under FSDP all ranks must
+                call this together, with as many batches each.
         """
         rows = [vars(pair) for pair in batch]
         inputs = self._prepare_inputs(self.data_collator(rows))
@@ -263,7 +264,7 @@ class PairTrainer(DPOTrainer):
             contextlib.nullcontext()
             if weights == "trained"
             else use_adapter(model, adapter_name=adapter.REFERENCE if initial else None),
-            disable_gradient_checkpointing(base_model(self.model), self.args.gradient_checkpointing_kwargs),
+            disable_gradient_checkpointing(base_of(self.model), self.args.gradient_checkpointing_kwargs),
             self.accelerator.autocast(),
         ):
             outputs = self.model_wrapped(**model_inputs, use_cache=False, labels=labels, fused_lm_head=True)

@@ -25,7 +25,7 @@ CONFIG = "adapter_config.json"
 TRAINED, REFERENCE = "default", "ref"  # peft's name of the one adapter, and TRL's of the frozen one beside it
 
 
-def base_model(model: PeftModel) -> PreTrainedModel:
+def base_of(model: PeftModel) -> PreTrainedModel:
     """The base as transformers loaded it, with the adapter's layers in it."""
     return cast("PreTrainedModel", model.get_base_model())  # peft says Module: it wraps others too
 

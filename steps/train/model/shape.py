@@ -31,7 +31,7 @@ SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention
 
 
 class UnknownModel(StepError):
-    """The shape cannot be told; `str(error)` says why and what to do."""
+    """The shape cannot be determined; `str(error)` says why and what to do."""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Phase:
-    """What lies in memory together at one moment of a run."""
+    """What is in memory together at one moment of a run."""
 
     name: str
     items: tuple[Item, ...]
@@ -86,7 +86,7 @@ def estimate(
 
 @dataclass(frozen=True)
 class _RankMemory:
-    """What lies in the memory of one rank; sizes are in bytes where an `Item` has them, else in elements."""
+    """What one rank has in memory. Sizes are bytes; `adapter` and `block_adapter` count weights."""
 
     arguments: TrainArguments
     shape: ModelShape
@@ -113,7 +113,7 @@ class _RankMemory:
     def block_adapter(self) -> int:
         return math.ceil(self.adapter / self.shape.layers)
 
-    # What lies there all the time
+    # In memory all the time
 
     @property
     def blocks(self) -> float:
@@ -269,7 +269,7 @@ class _RankMemory:
         return self.share(FP32 * self.adapter) if self.arguments.optim == "adamw_torch" else 0
 
     def finished(self, phase: Phase) -> Phase:
-        """A phase with what lies beside its tensors, without items of nothing."""
+        """A phase with what the process has in memory beside its tensors; items of 0 bytes are left out."""
         waste = math.ceil(FRAGMENTATION * sum(item.bytes for item in phase.items if not item.steady))
         beside = [
             Item(f"fragmentation, {FRAGMENTATION:.0%} of all but the base", waste),

@@ -26,7 +26,7 @@ TIGHT = 0.05  # a smaller share of free memory is worth a note, and a change tha
 
 @dataclass(frozen=True)
 class Machine:
-    """What a run gets: processes, one a GPU, and the GPU; None where there is none, or where it is not known."""
+    """The processes of a run, one a GPU, and the GPU: None where there is none, or where it is not known."""
 
     name: str
     ranks: int = 1

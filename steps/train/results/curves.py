@@ -17,7 +17,7 @@ POINTS = 600  # of a curve on the page; of a longer one every nth is drawn, and 
 TICKS = 5  # along an axis, about
 TINY = 1e-200  # differences below it are none: they would not survive arithmetic
 INCHES, DOTS_PER_INCH = (12.0, 10.0), 110
-# By what a curve shows; the page has the same names as colours of its own, by day and by night.
+# By the kind of curve; the page has colours of the same names, for light and for dark mode.
 COLOURS = {"train": "#2f5bd7", "held_out": "#6a3fb5", "chosen": "#1d7f6e", "rejected": "#b9501a"}
 
 History = Sequence[Mapping[str, float | None]]
@@ -53,7 +53,7 @@ class Panel:
 
 
 def finite(history: Sequence[Mapping[str, float]]) -> list[dict[str, float | None]]:
-    """The history as JSON can hold it: what is infinite or no number becomes None."""
+    """The history as JSON can hold it: NaN and infinity become None."""
     return [{key: value if math.isfinite(value) else None for key, value in entry.items()} for entry in history]
 
 

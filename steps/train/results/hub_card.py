@@ -27,7 +27,7 @@ def render(facts: Facts) -> str:
     import jinja2
     from huggingface_hub import ModelCard, ModelCardData
 
-    # The hub takes no other names; a folder or a prefix in S3 stands in the text alone.
+    # The metadata takes names on the hub only; a folder or a prefix in S3 is named in the text.
     metadata = ModelCardData(
         library_name="peft",
         pipeline_tag="text-generation",

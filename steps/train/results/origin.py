@@ -33,7 +33,7 @@ def read_data_report(train_data: Path) -> dict[str, Any] | None:
     """The Preprocess step's report, beside the folder of training rows as a job's channel is too; None without.
 
     Raises:
-        StepError: what lies there is no such report.
+        StepError: the file there is no such report.
     """
     file = train_data.parent / "report" / "report.json"
     if not file.is_file():

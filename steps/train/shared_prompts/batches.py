@@ -94,7 +94,7 @@ class Order:
 class Steps:
     """The steps of an epoch as a dataset whose items are one rank's forward passes, each a list of the collator's rows.
 
-    `share`: what the pairs of a pass weigh among those of the step, so that the gradient is the mean over all pairs.
+    Each pass comes with its `share`, the weight of its loss in the step: the gradient is the mean over all pairs.
     """
 
     def __init__(self, pairs: Sequence[Pair], order: Order, rank: int):
@@ -119,6 +119,7 @@ class Steps:
         return len(self._steps)
 
     def __getitem__(self, step: int) -> list[tuple[float, list[dict[str, Any]]]]:
+        """This rank's passes of a step: of each its share, and its rows as the collator reads them."""
         rows = self._steps[step]
         mine = [ranks[self.rank] for ranks in self.order.passes(rows, self.sizes)]
         return [

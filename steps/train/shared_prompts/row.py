@@ -28,10 +28,12 @@ class Packed:
         input_ids, position_ids: [1, tokens].
         scored: where in the row a token is predicted that counts in the loss, [scored].
         targets: those tokens, [1, scored].
-        source, row, column: the value of `scored[source[i]]` belongs at [row[i], column[i]] of the batch's
-            [sequences, longest - 1].
+        source, row, column: the value of `scored[source[i]]` goes to [row[i], column[i]] of the batch's
+            [sequences, longest - 1]; each [values], as many as all sequences have tokens in the loss.
         sequences, longest: of the batch of whole sequences.
-        query_ends, key_ends: cumulative sizes of the segments' queries and of the keys that they see, int32 from 0.
+        query_ends, key_ends: cumulative sizes of the segments' queries and of the keys that they see, from 0: int32
+            [segments + 1].
+        groups: of each prompt the tokens of its trunk, and of each of its branches.
     """
 
     input_ids: torch.Tensor
@@ -58,7 +60,7 @@ class Packed:
 
     @property
     def squares(self) -> int:
-        """Pairs of a query and a key, counted as a causal sequence's squared length is: twice those that are seen."""
+        """Query-key pairs, counted like a causal sequence's squared length: twice as many as attention computes."""
         return sum(
             trunk**2 + sum((trunk + branch) ** 2 - trunk**2 for branch in branches) for trunk, branches in self.groups
         )
@@ -66,7 +68,7 @@ class Packed:
     def unpack(self, values: torch.Tensor) -> torch.Tensor:
         """The scored tokens' values, [1, scored], where they belong in [sequences, longest - 1], zeros elsewhere."""
         whole = values.new_zeros(self.sequences, self.longest - 1)
-        # Not by a view of the flattened: FSDP2 hangs its hook on what a model returns, and warns of views.
+        # Not through a view of a flat tensor: FSDP2 registers a hook on what a model returns, and warns about views.
         return whole.index_put((self.row, self.column), values[0, self.source])
 
 

@@ -46,12 +46,13 @@ def prepare(arguments: TrainArguments) -> Run:
     initial = initial_adapter.check(arguments)
     rival = champion.find(arguments)
     tokenizer = load_tokenizer(arguments)
-    config = trainer_config(arguments, _checkpoint_folder(arguments, output))
+    checkpoints_at = _checkpoint_folder(arguments, output)
+    config = trainer_config(arguments, checkpoints_at)
     train, validation = splits.prepare(records, tokenizer, arguments, config, output)
     longest = max(train.longest, validation.longest)
     run_preflight(arguments, ranks=config.world_size, rank=config.process_index, rows=len(train.pairs), longest=longest)
     rows_hash = fingerprint.hash_rows(train.pairs, validation.pairs)
-    checkpoint, marker = _continue(config, fingerprint.of_run(arguments, rows_hash, initial))
+    checkpoint, marker = _continue(config, checkpoints_at, fingerprint.of_run(arguments, rows_hash, initial))
     trainer = _load_trainer(arguments, tokenizer, train.pairs, config, marker)
     lines, held_out = _add_callbacks(trainer, train.pairs, validation.pairs, initial)
     rows = {split.name: split.counts for split in (train, validation)}
@@ -77,12 +78,13 @@ def _checkpoint_folder(arguments: TrainArguments, output: Path) -> Path:
     return output / "checkpoints" if arguments.output_dir else contract.root() / "checkpoints"
 
 
-def _continue(config: DPOConfig, run: str) -> tuple[checkpoints.Checkpoint | None, checkpoints.Marker]:
-    """The checkpoint to continue from, if there is one of the run with this fingerprint, and the marker for new ones.
+def _continue(config: DPOConfig, folder: Path, run: str) -> tuple[checkpoints.Checkpoint | None, checkpoints.Marker]:
+    """The checkpoint to continue from, if the folder has one of the run with this fingerprint, and the marker for new
+    ones.
 
     Where the checkpoint is of another number of processes, `config` gets the accumulation that makes the same batches.
     """
-    checkpoint = _find_checkpoint(config, run)
+    checkpoint = _find_checkpoint(config, folder, run)
     if checkpoint is None:
         return None, checkpoints.Marker(run, checkpoints.World(config.world_size, config.gradient_accumulation_steps))
     world = checkpoint.world.of(config.world_size)
@@ -90,11 +92,10 @@ def _continue(config: DPOConfig, run: str) -> tuple[checkpoints.Checkpoint | Non
     return checkpoint, checkpoints.Marker(run, world, checkpoint.facts)
 
 
-def _find_checkpoint(config: DPOConfig, run: str) -> checkpoints.Checkpoint | None:
+def _find_checkpoint(config: DPOConfig, folder: Path, run: str) -> checkpoints.Checkpoint | None:
     """What the first process may continue from, the same for all; on every node, leftovers are removed."""
     from steps.train.runtime import ranks
 
-    folder = Path(str(config.output_dir))
     if config.local_process_index == 0:
         shutil.rmtree(folder / checkpoints.STAGING, ignore_errors=True)
     return ranks.from_first(checkpoints.newest(folder, run) if config.process_index == 0 else None)

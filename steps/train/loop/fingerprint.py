@@ -39,6 +39,7 @@ DECIDES = (
     "steps.train.shared_prompts.model",
     "steps.train.shared_prompts.row",
     "steps.train.loop.checkpoints",
+    "steps.train.loop.collator",
     "steps.train.loop.config",
     "steps.train.loop.early_end",
     "steps.train.loop.held_out_evaluation",

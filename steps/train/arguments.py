@@ -20,6 +20,8 @@ LossType = Literal[
     "apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm",
 ]  # fmt: skip
 
+Attention = Literal["flash_attention_2", "sdpa", "eager"]  # what `attn_implementation` comes down to
+
 # Arguments of earlier releases of TRL and transformers, with what to write today (TRL 1.16, transformers 5.23).
 SUCCESSORS = {
     "warmup_ratio": "write warmup_steps: a value below 1 is a ratio of all steps",
@@ -75,7 +77,7 @@ class FsdpConfig(BaseModel):
 
 
 class TrainArguments(BaseModel):
-    """Everything a training run can be told."""
+    """Every setting of a training run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 

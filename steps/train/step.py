@@ -83,7 +83,7 @@ def hyperparameters(scope: Scope) -> dict[str, Any]:
     else:
         found["continue_from_champion"] = scope.parameter["ContinueFromChampion"]
     if "ModelUri" in scope.parameter:
-        # Where the channel lies in the container is nobody's name for the base; a recipe's own name for it stays.
+        # The channel's path in the container is no name for the base; a recipe's own name for it stays.
         named = {} if scope.workflow.recipe.base_model_name else {"base_model_name": scope.parameter["ModelUri"]}
         return found | {"model_id": f"{CHANNELS}/model"} | named
     return found | {"model_id": scope.parameter["ModelId"], "model_revision": scope.parameter["ModelRevision"]}
@@ -93,7 +93,7 @@ def checkpoint_uri(scope: Scope, preprocess: RequestStep) -> Join:
     """A prefix that only a run on the same data, recipe, parameters, base and initial adapter shares; the champion
     changes nothing in it (a run that continued from another one is passed over by its fingerprint).
 
-    It is part of the cache key, so no execution id stands in it. It ends in "/": without, `run-1` also takes `run-10`.
+    It is part of the cache key, so it has no execution id. It ends in "/": without, `run-1` would also match `run-10`.
     """
     data_hash = JsonGet(step_name=preprocess.name, property_file="report", json_path="data_hash")
     knobs = [scope.parameter[name].to_string() for name in TRAINING]

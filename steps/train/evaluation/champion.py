@@ -255,6 +255,7 @@ def applied(champion: Champion, model: PeftModel, scorer: Scorer) -> Iterator[No
 
 
 def _addition(down: torch.Tensor, up: torch.Tensor, scale: float) -> Any:
+    """A forward hook that adds the matrices' product; `down`: [rank, inputs], `up`: [outputs, rank]."""
     from torch.nn.functional import linear
 
     def hook(_: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:

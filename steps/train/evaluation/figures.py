@@ -1,4 +1,4 @@
-"""What held-out rows tell of a policy: figures over all of them and over each slice, from their log-probabilities.
+"""Figures of a policy on held-out rows, over all of them and over each slice, from their log-probabilities.
 
 Written for every row: log pi(y|x), the log-probability of an answer y to its prompt x, is summed over the tokens of the
 answer that count in the loss, in nats (natural logarithms), and lengths are numbers of these tokens. An answer's log

@@ -3,7 +3,7 @@
 trl's own reward accuracy counts the padded duplicates of the last batch and, with several processes, averages batch
 means. The gate decides from these figures instead. The reference is the model that training starts from: the base
 with the adapter off, or with `initial_adapter` the base with that one. Its log-probabilities do not change during a run
-and are computed once. What the figures mean is said in figures.py.
+and are computed once. What the figures mean is said in `evaluation.figures`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def row_margin(pair: Pair, policy: Sums, reference: Sums) -> RowMargin:
 def require_finite(rows: Sequence[RowMargin]) -> None:
     """
     Raises:
-        StepError: a row has a log-probability that is no number, from which nothing can be judged.
+        StepError: a row's log-probability is NaN or infinite.
     """
     broken = [row for row in rows if not math.isfinite(row.margin)]
     if not broken:

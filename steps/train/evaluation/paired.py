@@ -1,7 +1,7 @@
 """Two models on the same rows: who scores higher where, and what the difference of their accuracies may be.
 
 A row's score is 1 with a positive margin, 0 with a negative one and 1/2 in a tie, so that the mean score is the reward
-accuracy (figures.py).
+accuracy (`evaluation.figures`).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Sums = tuple[float, float]  # of the chosen and of the rejected answer, in nats
 
-# Of one model with adapters: with the one that trains; the DPO reference; with none.
+# Which weights of one model: with the adapter that trains, those of the DPO reference, or without any adapter.
 Weights = Literal["trained", "reference", "base"]
 
 

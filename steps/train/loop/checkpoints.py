@@ -1,8 +1,8 @@
 """Checkpoints that are whole or are not there, and which of them a run may continue from.
 
-A checkpoint is written beside its place and renamed into it when its marker stands in it, which names every file by
-its hash and the run by its fingerprint: a torn, damaged or foreign one is recognised, and the newest whole one of the
-very run is taken. Older ones are removed only then.
+A checkpoint is written under another name and renamed when its marker is in it, which has the hash of every file and
+the run's fingerprint. So one that is torn, damaged or another run's is recognised, and the newest whole one of this
+run is taken. Older ones are removed only then.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Why a run ends before its last step: a signal, figures that cannot be believed, or no more gain.
+"""Why a run ends before its last step: a signal, figures that went wrong, or no more gain.
 
 A signal (a spot interruption, a stopped job) leaves a checkpoint of the last whole step and no results. Figures that
 went wrong leave the checkpoints that were made before. No more gain is a run's regular end, with the best checkpoint
@@ -7,19 +7,24 @@ as its result.
 
 from __future__ import annotations
 
+import logging
 import math
 import statistics
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from steps.shared.contract import StepError
+from steps.train.loop import checkpoints
+from steps.train.model import adapter
 
 if TYPE_CHECKING:
     from steps.train.arguments import TrainArguments
-    from steps.train.loop.callbacks import HeldOutEvaluation
+    from steps.train.loop.held_out_evaluation import HeldOutEvaluation
     from steps.train.loop.trainer import PairTrainer
+
+log = logging.getLogger(__name__)
 
 WINDOW = 5  # logged figures that are looked at together
 
@@ -30,13 +35,13 @@ class StopOnSignal(TrainerCallback):
     def __init__(self, trainer: PairTrainer):
         self.trainer = trainer
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self.trainer.interruption.requested(args.device):
             self.trainer.interrupt(control)
 
 
 class StopOnBadFigures(TrainerCallback):
-    """Stops a run whose loss is no number, whose gradient explodes, or that learns to prefer the rejected answers.
+    """Stops a run whose loss is NaN or infinite, whose gradient explodes, or that learns to prefer rejected answers.
 
     The figures are those of the training log, which all ranks share.
     """
@@ -46,7 +51,14 @@ class StopOnBadFigures(TrainerCallback):
         self._norms: deque[float] = deque(maxlen=WINDOW)
         self._accuracies: deque[float] = deque(maxlen=WINDOW)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
         logs = logs or {}
         reason = self._reason(logs)
         if reason:
@@ -89,25 +101,37 @@ class StopWithoutGain(TrainerCallback):
         """The step and value of the best evaluation, and how many came after it."""
         return self.trainer.marker.facts.get("best")
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self.held_out.evaluated_at != state.global_step:
             return
         arguments = self.trainer.arguments
         name = arguments.early_stopping_metric.removeprefix("eval_")
         value = getattr(self.held_out.after, name)
-        gain = math.inf
-        if self.best:
-            gain = value - self.best["value"] if name != "loss" else self.best["value"] - value
-        if gain > arguments.early_stopping_min_delta:
+        best = self.best
+        if best is None or _gain(name, value, best["value"]) > arguments.early_stopping_min_delta:
             self.trainer.marker.facts["best"] = {"step": state.global_step, "value": value, "since": 0}
             control.should_save = True
             return
-        self.best["since"] += 1
-        if self.best["since"] >= arguments.early_stopping_patience and state.global_step < state.max_steps:
+        best["since"] += 1
+        if best["since"] >= arguments.early_stopping_patience and state.global_step < state.max_steps:
             control.should_training_stop = control.should_save = True
             if state.is_world_process_zero:
                 print(
                     f"stopped at step {state.global_step} of {state.max_steps}: {arguments.early_stopping_metric} has "
-                    f"not gained since step {self.best['step']} ({self.best['value']:.4f})",
+                    f"not gained since step {best['step']} ({best['value']:.4f})",
                     flush=True,
                 )
+
+
+def _gain(name: str, value: float, best: float) -> float:
+    return best - value if name == "loss" else value - best
+
+
+def take_best(trainer: PairTrainer, held_out: HeldOutEvaluation) -> None:
+    """With early stopping, put the best checkpoint's adapter in place of the last one's."""
+    best = trainer.marker.facts.get("best")
+    if not best or best["step"] == trainer.state.global_step:
+        return
+    adapter.load(trainer.model, checkpoints.place_of(trainer.folder, best["step"]))
+    held_out.evaluate_result()
+    log.info("the result is the adapter of step %d, the best of the held-out evaluations", best["step"])

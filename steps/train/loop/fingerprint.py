@@ -23,6 +23,36 @@ LEFT_OUT = {
     "initial_adapter", "continue_from_champion", "ref_log_probs_cache", "champion", "champion_version",
 }  # fmt: skip
 
+# The modules whose code decides the result of a training: how rows become batches, what is loaded, each step, the
+# evaluations that early stopping looks at, and how a checkpoint is continued. The rows' tokens, the arguments and the
+# weights that a run begins with are hashed themselves, so the code that reads or checks them is not. A test fails for
+# a module of a training that is neither here nor in its list of those that do not decide the result.
+DECIDES = (
+    "steps.train.prepare",
+    "steps.train.rows.tokenise",
+    "steps.train.model.adapter",
+    "steps.train.model.fsdp_cpu",
+    "steps.train.model.initial_adapter",
+    "steps.train.model.load",
+    "steps.train.shared_prompts.attention",
+    "steps.train.shared_prompts.batches",
+    "steps.train.shared_prompts.model",
+    "steps.train.shared_prompts.row",
+    "steps.train.loop.checkpoints",
+    "steps.train.loop.collator",
+    "steps.train.loop.config",
+    "steps.train.loop.early_end",
+    "steps.train.loop.held_out_evaluation",
+    "steps.train.loop.reference",
+    "steps.train.loop.reference_cache",
+    "steps.train.loop.trainer",
+    "steps.train.evaluation.figures",
+    "steps.train.evaluation.held_out",
+    "steps.train.evaluation.log_probs",
+    "steps.train.runtime.ranks",
+)
+CHECKOUT = Path(__file__).resolve().parents[3]
+
 LIBRARIES = ("torch", "transformers", "trl", "peft", "bitsandbytes")
 
 
@@ -41,7 +71,7 @@ def hash_rows(train_pairs: Sequence[Pair], validation_pairs: Sequence[Pair]) -> 
 
 def of_run(arguments: TrainArguments, rows_hash: str, initial: str | None) -> str:
     """What decides the outcome: the tokens, the base, the hash of the adapter that training starts from, the
-    arguments, and this very code.
+    arguments, and the code of `DECIDES`.
 
     Raises:
         StepError: a file of the base's weights is not whole.
@@ -52,8 +82,12 @@ def of_run(arguments: TrainArguments, rows_hash: str, initial: str | None) -> st
             "rows": rows_hash,
             "base": named if is_hub_name(named) else identity(Path(named)),
             "initial_adapter": initial,
-            "code": {path.name: path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("*.py")},
+            "code": {module: _source(module) for module in DECIDES},
             "libraries": versions(),
             "arguments": arguments.model_dump(exclude=LEFT_OUT),
         }
     )
+
+
+def _source(module: str) -> str:
+    return (CHECKOUT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
@@ -31,6 +31,7 @@ from steps.train.loop.reference_cache import FOLDER, Cache, row_hash
 from steps.train.loop.trainer import PairTrainer, rounding
 from steps.train.model.identity import identity
 from steps.train.model.load import attention_implementation
+from steps.train.model.shape import hub_config
 from steps.train.rows.tokenise import Pair
 from steps.train.runtime import ranks
 from steps.train.runtime.interruption import Interrupted
@@ -52,7 +53,7 @@ class ReferenceLogProbs(TrainerCallback):
         """
         self.trainer, self.pairs, self.cache = trainer, pairs, cache
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         hashes = [row_hash(pair) for pair in self.pairs]
         rows = dict(zip(hashes, self.pairs, strict=True))
         if self.trainer.is_fsdp_enabled:
@@ -67,7 +68,9 @@ class ReferenceLogProbs(TrainerCallback):
             where = (self.cache.folder, self.cache.key)
             log.info("reference log-probs: %d of %d rows known in %s, key %s", len(known), len(rows), *where)
         known |= self._compute_all(missing)
-        self.trainer.data_collator.reference.copy_(torch.tensor([known[row] for row in hashes]))
+        table = self.trainer.data_collator.reference
+        assert table is not None  # the trainer makes it where the arguments ask for a precomputed reference
+        table.copy_(torch.tensor([known[row] for row in hashes]))
 
     def _known(self, rows: Mapping[bytes, Pair]) -> dict[bytes, Sums]:
         known = self.cache.read() if self.cache else {}
@@ -86,7 +89,7 @@ class ReferenceLogProbs(TrainerCallback):
                     f"stopped by SIGTERM before the first step; the reference log-probs of {len(found)} rows are kept"
                 ) from None
             _require_finite(computed, rows)
-            found |= ranks.from_first(self.cache.add(computed) if self.cache else None)
+            found |= ranks.from_first(self.cache.add(computed) if self.cache else computed)
             speed = len(found) / (time.perf_counter() - started)
             log.info("reference log-probs: %d of %d rows computed, %.1f rows/s", len(found), len(order), speed)
         return found
@@ -122,7 +125,7 @@ class ReferenceLogProbs(TrainerCallback):
 def _require_finite(computed: Mapping[bytes, Sums], rows: Mapping[bytes, Pair]) -> None:
     """
     Raises:
-        StepError: a row's sum is no number; on every rank, since all see the same rows.
+        StepError: a row's sum is NaN or infinite; on every rank, since all see the same rows.
     """
     broken = [rows[row].id for row, sums in computed.items() if not all(map(math.isfinite, sums))]
     if broken:
@@ -142,14 +145,10 @@ def open_cache(arguments: TrainArguments, checkpoints: Path, initial: str | None
     Raises:
         StepError: the cache cannot be made, or the model's weights are not whole.
     """
-    folder = Path(arguments.model_id)
-    if is_hub_name(arguments.model_id):
-        from transformers.utils import cached_file
-
-        folder = Path(cached_file(arguments.model_id, "config.json", revision=arguments.model_revision)).parent
+    on_hub = is_hub_name(arguments.model_id)
     named = arguments.ref_log_probs_cache
     facts = {
-        "model": identity(folder),
+        "model": identity(hub_config(arguments).parent if on_hub else Path(arguments.model_id)),
         "initial_adapter": initial,
         "load_in_4bit": arguments.load_in_4bit,
         "bnb_4bit_use_double_quant": arguments.load_in_4bit and arguments.bnb_4bit_use_double_quant,

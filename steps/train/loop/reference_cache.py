@@ -1,12 +1,12 @@
 """Reference log-probabilities on disk, for restarts and for later runs of the same model on some of the same rows.
 
 Rows are known by a hash of their tokens and loss masks, which is also all that the tokenizer has to do with their
-values. What else decides them is the key: the model's configuration and weights (`model_identity`), the initial
+values. What else decides them is the key: the model's configuration and weights (`model.identity`), the initial
 adapter, quantisation, precision, attention, sharding, device and library versions. The batch in which a row was
 computed is not part of it: padding changes a sum by rounding only.
 
 A key has numbered files, `KEY-00001.safetensors` and on, each written beside its place and linked into it once, never
-changed, with a checksum. Of a row that stands in several the lowest number counts. So runs can share the folder at any
+changed, with a checksum. If several files have a row, the lowest number counts. So runs can share the folder at any
 time, a run that continues finds the very values that it began with, and what a run adds is there for the others.
 """
 
@@ -73,9 +73,9 @@ class Cache:
             StepError: a file cannot be read.
         """
         for path in self.folder.glob(f"{self.key}-*.safetensors"):
-            number = path.stem.rpartition("-")[2]
-            if number.isdigit() and int(number) not in self._parts:
-                self._parts[int(number)] = self._read(path)
+            digits = path.stem.rpartition("-")[2]
+            if digits.isdigit() and int(digits) not in self._parts:
+                self._parts[int(digits)] = self._read(path)
         known: dict[bytes, Sums] = {}
         for number in sorted(self._parts, reverse=True):
             known |= self._parts[number]
@@ -132,7 +132,7 @@ def _encode(values: Mapping[bytes, Sums], facts: str) -> bytes:
 
     rows = np.frombuffer(b"".join(values), dtype=np.uint8).reshape(-1, 32)
     log_probs = np.array(list(values.values()), dtype=np.float32)
-    tensors = {"rows": rows, "log_probs": log_probs, "checksum": _checksum(rows, log_probs)}
+    tensors: dict[str, np.ndarray] = {"rows": rows, "log_probs": log_probs, "checksum": _checksum(rows, log_probs)}
     return save(tensors, metadata={"key": facts})
 
 

@@ -5,83 +5,48 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import transformers
 from accelerate.utils import save_fsdp_optimizer
 from torch.distributed.fsdp import MixedPrecisionPolicy
-from torch.utils.data import DataLoader
-from transformers.data.data_collator import DataCollatorMixin
+from torch.utils.data import DataLoader, Dataset
 from transformers.trainer import SCHEDULER_NAME
 from trl import DPOConfig, DPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
-from trl.trainer.utils import pad, use_adapter
+from trl.trainer.utils import use_adapter
 
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
 from steps.train.evaluation.scorer import Weights
 from steps.train.loop import checkpoints
+from steps.train.loop.collator import PairCollator
 from steps.train.metrics import throughput
 from steps.train.model import adapter, initial_adapter
+from steps.train.model.adapter import base_of
 from steps.train.model.load import compute_dtype, packed_attention_implementation
 from steps.train.rows.tokenise import Pair, as_dataset
 from steps.train.runtime import ranks
 from steps.train.runtime.interruption import Interruption
 from steps.train.shared_prompts import batches
 from steps.train.shared_prompts import model as packed_model
-from steps.train.shared_prompts.row import pack
 
 if TYPE_CHECKING:
-    from peft import LoraConfig
-    from transformers import PreTrainedTokenizerBase
+    from peft import LoraConfig, PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 NON_MODEL_INPUTS = ("completion_mask",)
 LN2_TOLERANCE = 1e-3
 
 
 def rounding(arguments: TrainArguments) -> float:
-    """What a token's log-probability may change by where its row is computed in another batch: three deviations, nats.
+    """Tolerance in nats for a token's log-probability when its row is computed in another batch, 3 sigma.
 
     In bfloat16 a logit of 16 to 32 is a multiple of 1/8.
     """
     return 0.1 if arguments.bf16 else 1e-4
-
-
-@dataclass
-class PairCollator(DataCollatorMixin):
-    """Pads pairs into one batch, the chosen half first, as TRL's loss expects it: [2 * pairs, longest].
-
-    Attributes:
-        reference: precomputed reference sums of the training rows, [rows, 2] for chosen and rejected; a row's go with
-            it.
-        packs: whether a batch also has the one row, `packed`, that the model computes instead.
-    """
-
-    pad_token_id: int
-    return_tensors: str = "pt"
-    reference: torch.Tensor | None = None
-    packs: bool = False
-
-    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        sides = [(row, side) for side in ("chosen", "rejected") for row in examples]
-        ids = [torch.tensor(row["prompt_ids"] + row[f"{side}_ids"]) for row, side in sides]
-        masks = [torch.tensor([0] * len(row["prompt_ids"]) + row[f"{side}_mask"]) for row, side in sides]
-        batch = {
-            "input_ids": pad(ids, padding_value=self.pad_token_id, padding_side="right"),
-            "attention_mask": pad([torch.ones_like(row) for row in ids], padding_value=0, padding_side="right"),
-            "completion_mask": pad(masks, padding_value=0, padding_side="right"),
-        }
-        if self.reference is not None and "row" in examples[0]:
-            chosen, rejected = self.reference[[row["row"] for row in examples]].unbind(dim=1)
-            batch |= {"ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
-        if self.packs:
-            batch["packed"] = pack(
-                [(row["prompt_ids"], row[f"{side}_ids"], row[f"{side}_mask"]) for row, side in sides]
-            )
-        return batch
 
 
 class PairTrainer(DPOTrainer):
@@ -94,17 +59,22 @@ class PairTrainer(DPOTrainer):
     - a checkpoint holds the adapter and the optimizer, never the frozen base; it is written beside its place, and older
       ones are removed when it is whole;
     - with `precompute_ref_log_probs` the reference comes from the collator's table, which `ReferenceLogProbs` fills in;
-    - with `share_prompts` a batch is computed as one row in which a prompt stands once (`packing`); where packed rows
-      decide which pairs go together (`batches`), an optimizer step is one item of the loader;
+    - with `share_prompts` a batch is computed as one row in which a prompt stands once (`shared_prompts.row`); where
+      packed rows decide which pairs go together (`shared_prompts.batches`), an optimizer step is one item of the
+      loader;
     - SIGTERM ends it between two steps, with a checkpoint;
     - the first loss must be ln 2 where theory says so: otherwise the reference is not the model training starts from,
       which is the base, or with `initial_adapter` the base with that adapter.
     """
 
+    model: PeftModel
+    args: DPOConfig
+    data_collator: PairCollator
+
     def __init__(
         self,
         arguments: TrainArguments,
-        model: torch.nn.Module,
+        model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         train_pairs: Sequence[Pair],
         config: DPOConfig,
@@ -118,23 +88,22 @@ class PairTrainer(DPOTrainer):
         self.steps = self._own_steps(arguments, train_pairs, config)
         if self.steps:
             config.gradient_accumulation_steps = 1  # a step's forward passes are in `training_step`
-        if arguments.initial_adapter:
-            model = initial_adapter.wrap(model, peft_config)
+        collator = PairCollator(tokenizer.pad_token_id, packs=packs)
         super().__init__(
-            model=model,
+            model=initial_adapter.wrap(model, peft_config) if arguments.initial_adapter else model,
             args=config,
             processing_class=tokenizer,
             train_dataset=as_dataset(train_pairs),
-            data_collator=PairCollator(tokenizer.pad_token_id, packs=packs),
+            data_collator=collator,
             peft_config=None if arguments.initial_adapter else peft_config,
         )
         if packs:
-            packed_model.take_packed(self.model.get_base_model(), packed_attention_implementation(arguments))
+            packed_model.take_packed(base_of(self.model), packed_attention_implementation(arguments))
         self.longest_pair = max(train_pairs, key=lambda pair: pair.tokens)
         if arguments.precompute_ref_log_probs:
             # For TRL's loss; its own precomputing is never asked for. NaN until ReferenceLogProbs fills it in.
             self.precompute_ref_logps = True
-            self.data_collator.reference = torch.full((len(train_pairs), 2), math.nan)
+            collator.reference = torch.full((len(train_pairs), 2), math.nan)
         self.arguments, self.marker = arguments, marker
         self.interruption, self.interrupted = Interruption(), False
         self.first_loss_is_due = True
@@ -158,15 +127,23 @@ class PairTrainer(DPOTrainer):
         )  # fmt: skip
         return batches.Steps(pairs, order, config.process_index)
 
+    @property
+    def folder(self) -> Path:
+        """Where the checkpoints are."""
+        assert self.args.output_dir is not None  # transformers itself names a folder where none is given
+        return Path(self.args.output_dir)
+
     def get_train_dataloader(self) -> DataLoader:
         if self.steps is None:
             return super().get_train_dataloader()
         return DataLoader(
-            self.steps, collate_fn=batches.StepCollator(self.data_collator),
+            cast("Dataset[Any]", self.steps),  # by its methods, without torch as its base
+            collate_fn=batches.StepCollator(self.data_collator),
             num_workers=self.args.dataloader_num_workers, pin_memory=self.args.dataloader_pin_memory,
         )  # fmt: skip
 
-    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+    def training_step(self, model: torch.nn.Module, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        """The loss of a batch, or the sum over a step's batches with their shares; a scalar, detached."""
         if self.steps is None:
             return super().training_step(model, inputs, num_items_in_batch)
         losses = []
@@ -180,11 +157,14 @@ class PairTrainer(DPOTrainer):
         return dataset
 
     def _set_signature_columns_if_needed(self) -> None:
-        self._signature_columns = ["prompt_ids", "chosen_ids", "chosen_mask", "rejected_ids", "rejected_mask", "row"]
+        columns = ["prompt_ids", "chosen_ids", "chosen_mask", "rejected_ids", "rejected_mask", "row"]
+        self._signature_columns = columns  # type: ignore[assignment]  # transformers starts with None, without a type
 
     def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        self, model: torch.nn.Module, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
+        """TRL's loss of the collator's batch, a scalar, times the batch's `share` of its step; with `return_outputs`
+        a tuple of it and the model's outputs."""
         if self.model.training:
             self.counter.add(inputs)
         share = inputs.pop("share", None)
@@ -210,27 +190,29 @@ class PairTrainer(DPOTrainer):
                 "are the same model, so the reference log-probabilities are wrong; do not trust this run"
             )
 
-    def interrupt(self, control: Any) -> None:
+    def interrupt(self, control: transformers.TrainerControl) -> None:
         """End the training at the end of this step, with a checkpoint and without results."""
         self.interrupted = control.should_save = control.should_training_stop = True
 
     def summed_log_probs(self, batch: Sequence[Pair], weights: Weights) -> tuple[torch.Tensor, torch.Tensor]:
-        """Summed answer log-probabilities of the chosen and of the rejected side, each of shape [pairs].
+        """Summed answer log-probabilities of the chosen and of the rejected side in nats, each float32 [pairs].
 
-        `weights`: the reference is the base, or with `initial_adapter` the base with that. Under FSDP all ranks must
-        call it together, with as many batches each.
+        Args:
+            weights: the reference is the base, or with `initial_adapter` the base with that. Under FSDP all ranks must
+                call this together, with as many batches each.
         """
         rows = [vars(pair) for pair in batch]
         inputs = self._prepare_inputs(self.data_collator(rows))
         labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
         model_inputs = {name: value for name, value in inputs.items() if name not in NON_MODEL_INPUTS}
         model = self.accelerator.unwrap_model(self.model)
+        assert not isinstance(self.args.gradient_checkpointing_kwargs, str)  # parsed where it was text
         initial = weights == "reference" and adapter.REFERENCE in model.peft_config
         with (
             contextlib.nullcontext()
             if weights == "trained"
             else use_adapter(model, adapter_name=adapter.REFERENCE if initial else None),
-            disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs),
+            disable_gradient_checkpointing(base_of(self.model), self.args.gradient_checkpointing_kwargs),
             self.accelerator.autocast(),
         ):
             outputs = self.model_wrapped(**model_inputs, use_cache=False, labels=labels, fused_lm_head=True)
@@ -241,7 +223,7 @@ class PairTrainer(DPOTrainer):
         """Write the adapter alone. All ranks must call it together."""
         state = adapter.gather(self.model)
         if self.args.should_save:
-            folder = Path(output_dir or self.args.output_dir)
+            folder = Path(output_dir) if output_dir else self.folder
             model = self.accelerator.unwrap_model(self.model)
             adapter.save(state, model, folder, self.arguments.base_model_name or self.arguments.model_id)
 
@@ -253,6 +235,7 @@ class PairTrainer(DPOTrainer):
         plugin = self.accelerator.state.fsdp_plugin
         save_fsdp_optimizer(plugin, self.accelerator, self.optimizer, self.model, output_dir)
         if self.args.should_save:
+            assert self.lr_scheduler is not None  # made before the first step
             torch.save(self.lr_scheduler.state_dict(), Path(output_dir) / SCHEDULER_NAME)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
@@ -262,7 +245,7 @@ class PairTrainer(DPOTrainer):
         # Past TRL's own override, which writes a model card on the way.
         transformers.Trainer._save_checkpoint(self, model, trial)
         self.accelerator.wait_for_everyone()
-        folder, step, run = Path(self.args.output_dir), self.state.global_step, self.marker.fingerprint
+        folder, step, run = self.folder, self.state.global_step, self.marker.fingerprint
         staged = checkpoints.place_of(folder / checkpoints.STAGING, step)
         if self.args.should_save:
             self.marker.write(staged)
@@ -289,4 +272,4 @@ class PairTrainer(DPOTrainer):
         super()._run_epoch(*args, **kwargs)
 
     def _get_output_dir(self, trial: Any) -> str:
-        return str(Path(self.args.output_dir) / checkpoints.STAGING)
+        return str(self.folder / checkpoints.STAGING)

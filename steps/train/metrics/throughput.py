@@ -66,7 +66,7 @@ class Counts:
         computed: tokens that went through the model: with padding, or with `share_prompts` packed.
         needed: tokens that the mathematics needs: without padding, and of a packed row each of its own.
         scored: answer tokens, whose log-probabilities enter the loss.
-        squares: sum of the squared lengths of all sequences; of a packed row what `packing.Packed.squares` is.
+        squares: sum of the squared lengths of all sequences; of a packed row what `Packed.squares` is.
     """
 
     tokens: int = 0

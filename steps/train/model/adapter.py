@@ -10,32 +10,45 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from steps.shared.contract import StepError
 
 if TYPE_CHECKING:
     import torch
     from peft import PeftModel
+    from torch.distributed.checkpoint.state_dict import ValueType
+    from transformers import PreTrainedModel
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 TRAINED, REFERENCE = "default", "ref"  # peft's name of the one adapter, and TRL's of the frozen one beside it
 
 
+def base_of(model: PeftModel) -> PreTrainedModel:
+    """The base as transformers loaded it, with the adapter's layers in it."""
+    return cast("PreTrainedModel", model.get_base_model())  # peft says Module: it wraps others too
+
+
 def gather(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The adapter's tensors, whole and on the CPU, under peft's file names. All ranks must call it together."""
+    """The adapter's tensors, whole and on the CPU, under peft's file names: of a module with a weight of
+    [outputs, inputs], lora_A [rank, inputs] and lora_B [outputs, rank]. All ranks must call it together."""
+    import torch
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
     state = get_model_state_dict(model, options=options)
     # Tied embeddings come along although they are frozen: only what is the trained adapter's is kept.
-    trained = {name: tensor for name, tensor in state.items() if "lora_" in name and f".{TRAINED}." in name}
-    return {_file_name(name): tensor.contiguous() for name, tensor in trained.items()}
+    trained = {
+        _file_name(name): value.contiguous()
+        for name, value in state.items()
+        if "lora_" in name and f".{TRAINED}." in name and isinstance(value, torch.Tensor)
+    }
+    return trained
 
 
 def save(state: dict[str, torch.Tensor], model: PeftModel, folder: Path, base_model: str) -> None:
-    """Write the gathered adapter and its config; the file appears whole or not at all.
+    """Write the adapter, as `gather` gives it, and its config; the file appears whole or not at all.
 
     Raises:
         StepError: there is nothing to save, or a tensor holds NaN or infinity.
@@ -77,7 +90,7 @@ def load(model: torch.nn.Module, folder: Path) -> None:
         if tensor.shape != parameters[wanted[name]].shape:
             sizes = f"{list(tensor.shape)}, the model's adapter has {list(parameters[wanted[name]].shape)}"
             raise StepError(f"{folder / WEIGHTS}: {name} is {sizes}; it was trained on another model")
-    state = {_clean(wanted[name]): tensor for name, tensor in saved.items()}
+    state: dict[str, ValueType] = {_clean(wanted[name]): tensor for name, tensor in saved.items()}
     set_model_state_dict(model, state, options=StateDictOptions(full_state_dict=True, strict=False))
 
 

@@ -8,6 +8,7 @@ evaluation on such CPUs.
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +24,10 @@ def apply(sharded: bool) -> None:
     from accelerate.utils import DistributedType
 
     original = state.AcceleratorState.__init__
-    if getattr(original, "keeps_fsdp", False):
+    if original.__module__ == __name__:  # applied already
         return
 
-    def init(self, *args, fsdp_plugin=None, **kwargs):
+    def init(self: Any, *args: Any, fsdp_plugin: Any = None, **kwargs: Any) -> None:
         original(self, *args, fsdp_plugin=fsdp_plugin, **kwargs)
         if fsdp_plugin is not None and self.distributed_type == DistributedType.MULTI_CPU:
             if self._mixed_precision != "no":
@@ -35,6 +36,5 @@ def apply(sharded: bool) -> None:
             self.distributed_type = DistributedType.FSDP
             state.PartialState._shared_state["distributed_type"] = DistributedType.FSDP
 
-    init.keeps_fsdp = True
     state.AcceleratorState.__init__ = init
     log.info("no GPU: FSDP2 runs on CPU processes over gloo")

@@ -1,4 +1,4 @@
-"""Which model a folder holds, told in seconds also where its weights are large."""
+"""Which model a folder holds, by hashes that take seconds even where the weights are large."""
 
 from __future__ import annotations
 

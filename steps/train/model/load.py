@@ -16,7 +16,7 @@ from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
 from steps.shared.model_folder import NO_TEMPLATE, check_folder
-from steps.train.arguments import TrainArguments
+from steps.train.arguments import Attention, TrainArguments
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +51,7 @@ def load_tokenizer(arguments: TrainArguments) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def attention_implementation(arguments: TrainArguments) -> str:
+def attention_implementation(arguments: TrainArguments) -> Attention:
     """The attention to use: what was asked for, or under `auto` the fastest that this hardware has.
 
     Raises:
@@ -68,7 +68,7 @@ def attention_implementation(arguments: TrainArguments) -> str:
 
 
 def packed_attention_implementation(arguments: TrainArguments) -> str:
-    """The same for packed rows, by its name in `packed_attention`: torch has its own Flash Attention for them.
+    """The same for packed rows, by its name in `shared_prompts.attention`: torch has its own Flash Attention for them.
 
     Raises:
         StepError: Flash Attention 2 was asked for and cannot run here.
@@ -142,7 +142,7 @@ def lora_config(arguments: TrainArguments) -> LoraConfig:
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=arguments.lora_r,
-        lora_alpha=arguments.lora_alpha,
+        lora_alpha=arguments.lora_alpha,  # type: ignore[arg-type]  # peft says int, and takes any number
         lora_dropout=arguments.lora_dropout,
         target_modules="all-linear" if modules == ["all-linear"] else modules,
         use_rslora=arguments.use_rslora,

@@ -31,7 +31,7 @@ SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention
 
 
 class UnknownModel(StepError):
-    """The shape cannot be told; `str(error)` says why and what to do."""
+    """The shape cannot be determined; `str(error)` says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -209,15 +209,23 @@ def _positions(config: Mapping[str, Any]) -> int:
     return max(stated, int(factor * original)) if factor else stated
 
 
+def hub_config(arguments: TrainArguments) -> Path:
+    """The config.json of a model on the hub, in the hub's cache on this machine.
+
+    Raises:
+        OSError: it is not there, and cannot be downloaded.
+    """
+    from transformers.utils import cached_file
+
+    found = cached_file(arguments.model_id, "config.json", revision=arguments.model_revision)
+    assert found is not None  # it raises instead, unless told otherwise
+    return Path(found)
+
+
 def known_shape(arguments: TrainArguments) -> tuple[ModelShape | None, str | None]:
     """The shape of the model that is about to be loaded, or why it is not known."""
     try:
-        folder = Path(arguments.model_id)
-        if is_hub_name(arguments.model_id):
-            from transformers.utils import cached_file
-
-            folder = Path(cached_file(arguments.model_id, "config.json", revision=arguments.model_revision))
-        return read(folder), None
+        return read(hub_config(arguments) if is_hub_name(arguments.model_id) else Path(arguments.model_id)), None
     except UnknownModel as error:
         return None, str(error)
     except OSError as error:

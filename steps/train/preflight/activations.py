@@ -16,12 +16,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
-from steps.train.arguments import TrainArguments
+from steps.train.arguments import Attention, TrainArguments
 from steps.train.model.shape import Linear, ModelShape
 
-Attention = Literal["flash_attention_2", "sdpa", "eager"]
 FP32 = 4
 
 
@@ -73,7 +71,7 @@ class Activations:
     def block(self) -> int:
         """What one block's forward pass keeps for its backward pass."""
         shape, c, adapted = self.shape, self.c, self.adapted
-        token = 2 * FP32 * shape.hidden  # the inputs of both norms, in float32
+        token: float = 2 * FP32 * shape.hidden  # the inputs of both norms, in float32
         token += c * shape.hidden * self.has_adapter("q_proj", "k_proj", "v_proj")
         token += c * shape.hidden * self.has_adapter("gate_proj", "up_proj")
         keys = shape.kv_heads * shape.head_dim

@@ -1,7 +1,7 @@
 """Settings of a recipe that do not go together, or not with its model or GPU, each with the fix.
 
-What a value alone gets wrong is refused by `arguments`; here are the combinations that the libraries accept in silence
-or refuse only after the weights are loaded. TRL, peft and transformers are meant in the versions of pyproject.toml.
+`arguments` refuses a single wrong value; here are the combinations that the libraries accept in silence or refuse only
+after the weights are loaded. TRL, peft and transformers are meant in the versions of pyproject.toml.
 """
 
 from __future__ import annotations

@@ -113,6 +113,7 @@ def unknown(name: str) -> str:
     return f"{name}: not in the table of GPU instances (steps/train/preflight/instances.py){hint}"
 
 
-def by_size() -> list[Instance]:
-    """All GPU instances, the smallest first: by the memory of all their GPUs, then by vCPUs."""
-    return sorted(INSTANCES.values(), key=lambda one: (one.gpus * one.gpu.usable, one.vcpus, one.name))
+def by_size() -> list[tuple[Instance, Gpu]]:
+    """All GPU instances with their GPU, the smallest first: by the memory of all their GPUs, then by vCPUs."""
+    found = [(one, one.gpu) for one in INSTANCES.values() if one.gpu]
+    return sorted(found, key=lambda entry: (entry[0].gpus * entry[1].usable, entry[0].vcpus, entry[0].name))

@@ -11,9 +11,9 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from steps.train.arguments import TrainArguments
+from steps.train.arguments import Attention, TrainArguments
 from steps.train.model.shape import ModelShape
-from steps.train.preflight.activations import FP32, Activations, Attention
+from steps.train.preflight.activations import FP32, Activations
 
 MIB, GIB = 2**20, 2**30
 
@@ -44,7 +44,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Phase:
-    """What lies in memory together at one moment of a run."""
+    """What is in memory together at one moment of a run."""
 
     name: str
     items: tuple[Item, ...]
@@ -79,12 +79,15 @@ def estimate(
         attention: the implementation that runs.
         length: tokens of the longest row, where known; `max_length` otherwise.
     """
-    run = _Run(arguments, shape, ranks, Activations(arguments, shape, attention, length or arguments.max_length))
-    return Estimate(tuple(run.finished(phase) for phase in run.phases()))
+    activations = Activations(arguments, shape, attention, length or arguments.max_length)
+    rank = _RankMemory(arguments, shape, ranks, activations)
+    return Estimate(tuple(rank.finished(phase) for phase in rank.phases()))
 
 
 @dataclass(frozen=True)
-class _Run:
+class _RankMemory:
+    """What one rank has in memory. Sizes are bytes; `adapter` and `block_adapter` count weights."""
+
     arguments: TrainArguments
     shape: ModelShape
     ranks: int
@@ -110,7 +113,7 @@ class _Run:
     def block_adapter(self) -> int:
         return math.ceil(self.adapter / self.shape.layers)
 
-    # What lies there all the time
+    # In memory all the time
 
     @property
     def blocks(self) -> float:
@@ -266,7 +269,7 @@ class _Run:
         return self.share(FP32 * self.adapter) if self.arguments.optim == "adamw_torch" else 0
 
     def finished(self, phase: Phase) -> Phase:
-        """A phase with what lies beside its tensors, without items of nothing."""
+        """A phase with what the process has in memory beside its tensors; items of 0 bytes are left out."""
         waste = math.ceil(FRAGMENTATION * sum(item.bytes for item in phase.items if not item.steady))
         beside = [
             Item(f"fragmentation, {FRAGMENTATION:.0%} of all but the base", waste),

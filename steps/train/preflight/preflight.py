@@ -2,7 +2,7 @@
 
 `preflight` is what `python pipeline.py check` and the training script both call. The estimate is checked against
 simulated allocations and not yet against a GPU's own figures: a run that is refused by a few percent may still fit.
-Imports neither torch nor transformers, and reads no file but a model's config.json (`model_shape.read`).
+Imports neither torch nor transformers, and reads no file but a model's config.json (`model.shape.read`).
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from steps.train.arguments import TrainArguments
+from steps.train.arguments import Attention, TrainArguments
 from steps.train.model.shape import ModelShape
 from steps.train.preflight import conflicts, instances, memory
-from steps.train.preflight.activations import Attention
 from steps.train.preflight.conflicts import Problem
 from steps.train.preflight.fixes import changes as changes_that_fit
 from steps.train.preflight.fixes import gib
@@ -27,7 +26,7 @@ TIGHT = 0.05  # a smaller share of free memory is worth a note, and a change tha
 
 @dataclass(frozen=True)
 class Machine:
-    """What a run gets: processes, one a GPU, and the GPU; None where there is none, or where it is not known."""
+    """The processes of a run, one a GPU, and the GPU: None where there is none, or where it is not known."""
 
     name: str
     ranks: int = 1
@@ -57,26 +56,28 @@ class Preflight:
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
-        peak = self.memory.peak if self.memory else None
         return {
             "machine": asdict(self.machine),
             "plan": asdict(self.plan),
             "problems": [str(problem) for problem in self.problems],
             "notes": self.notes,
-            "memory": None if peak is None else {
-                "peak_bytes": peak.bytes,
-                "usable_bytes": self.machine.gpu.usable if self.machine.gpu else None,
-                "fits": self.fits,
-                "peak_phase": peak.name,
-                "phases": [
-                    {"name": phase.name, "bytes": phase.bytes, "items": {one.name: one.bytes for one in phase.items}}
-                    for phase in self.memory.phases
-                ],
-            },
+            "memory": self._memory(self.memory) if self.memory else None,
             "memory_unknown": self.unknown,
             "changes": self.changes,
             "smallest_instance_type": self.smallest,
-        }  # fmt: skip
+        }
+
+    def _memory(self, estimate: Estimate) -> dict[str, Any]:
+        return {
+            "peak_bytes": estimate.peak.bytes,
+            "usable_bytes": self.machine.gpu.usable if self.machine.gpu else None,
+            "fits": self.fits,
+            "peak_phase": estimate.peak.name,
+            "phases": [
+                {"name": phase.name, "bytes": phase.bytes, "items": {one.name: one.bytes for one in phase.items}}
+                for phase in estimate.phases
+            ],
+        }
 
 
 def preflight(
@@ -102,15 +103,16 @@ def preflight(
     remarks = notes(arguments, figures)
     if machine.note:
         remarks.append(machine.note)
-    estimate, changes, smallest = None, [], None
-    if shape is not None:
-        estimate = memory.estimate(arguments, shape, ranks=machine.ranks, attention=runs, length=length)
-        smallest = smallest_instance(arguments, shape, runs, length)
-    if estimate and machine.gpu:
+    if shape is None:
+        return Preflight(machine, figures, found, remarks, None, unknown, [], None)
+    estimate = memory.estimate(arguments, shape, ranks=machine.ranks, attention=runs, length=length)
+    smallest = smallest_instance(arguments, shape, runs, length)
+    changes: list[str] = []
+    if machine.gpu:
         share = estimate.peak.bytes / machine.gpu.usable
         if share > 1:
-            changes = _changes(arguments, shape, machine, runs, length)
-            found.append(_too_large(estimate, machine, changes, smallest))
+            changes = _changes(arguments, shape, machine.ranks, machine.gpu, runs, length)
+            found.append(_too_large(estimate, machine.gpu, changes, smallest))
         elif share > 1 - TIGHT:
             remarks.append(f"only {1 - share:.0%} of the GPU's memory is left: the estimate is not that exact")
     return Preflight(machine, figures, found, remarks, estimate, unknown, changes, smallest)
@@ -139,17 +141,17 @@ def smallest_instance(
     arguments: TrainArguments, shape: ModelShape, attention: Attention, length: int | None = None
 ) -> str | None:
     """The smallest instance type, one of it, on which the recipe fits as it is."""
-    for one in instances.by_size():
-        if arguments.bf16 and not one.gpu.has_bf16:
+    for one, gpu in instances.by_size():
+        if arguments.bf16 and not gpu.has_bf16:
             continue
         needed = memory.estimate(arguments, shape, ranks=one.gpus, attention=attention, length=length)
-        if needed.peak.bytes <= one.gpu.usable:
+        if needed.peak.bytes <= gpu.usable:
             return one.name
     return None
 
 
-def _too_large(estimate: Estimate, machine: Machine, changes: list[str], smallest: str | None) -> Problem:
-    gpu, peak = machine.gpu, estimate.peak
+def _too_large(estimate: Estimate, gpu: Gpu, changes: list[str], smallest: str | None) -> Problem:
+    peak = estimate.peak
     fixes = [*changes, *([f"1 x {smallest}"] if smallest else [])]
     if fixes:
         fix = f"each of these would fit: {'; '.join(fixes)}"
@@ -160,12 +162,12 @@ def _too_large(estimate: Estimate, machine: Machine, changes: list[str], smalles
 
 
 def _changes(
-    arguments: TrainArguments, shape: ModelShape, machine: Machine, attention: Attention, length: int | None
+    arguments: TrainArguments, shape: ModelShape, own: int, gpu: Gpu, attention: Attention, length: int | None
 ) -> list[str]:
-    """Changes after which the run would fit with a little to spare."""
+    """Changes after which the run on its `own` number of ranks would fit with a little to spare."""
 
     def peak(changed: TrainArguments, ranks: int) -> int:
         longest = min(length, changed.max_length) if length else None
         return memory.estimate(changed, shape, ranks=ranks, attention=attention, length=longest).peak.bytes
 
-    return list(changes_that_fit(arguments, machine.ranks, (1 - TIGHT) * machine.gpu.usable, peak))
+    return list(changes_that_fit(arguments, own, (1 - TIGHT) * gpu.usable, peak))

@@ -19,8 +19,8 @@ class Plan:
     Attributes:
         ranks: processes, one a GPU.
         pairs_per_step: the effective batch size: pairs that one optimizer step sees.
-        epochs: passes over the rows; None where max_steps rules instead.
-        rows_needed: rows from which no pair is seen twice (with `max_steps`), or that fill one step.
+        epochs: passes over the rows; None where max_steps sets the length instead.
+        rows_needed: the fewest rows of which no pair is seen twice (with `max_steps`), or that fill one step.
         pairs_seen, tokens_at_most: over the whole run; a pair has two sequences of at most `max_length` tokens.
     """
 

@@ -17,7 +17,7 @@ POINTS = 600  # of a curve on the page; of a longer one every nth is drawn, and 
 TICKS = 5  # along an axis, about
 TINY = 1e-200  # differences below it are none: they would not survive arithmetic
 INCHES, DOTS_PER_INCH = (12.0, 10.0), 110
-# By what a curve shows; the page has the same names as colours of its own, by day and by night.
+# By the kind of curve; the page has colours of the same names, for light and for dark mode.
 COLOURS = {"train": "#2f5bd7", "held_out": "#6a3fb5", "chosen": "#1d7f6e", "rejected": "#b9501a"}
 
 History = Sequence[Mapping[str, float | None]]
@@ -53,7 +53,7 @@ class Panel:
 
 
 def finite(history: Sequence[Mapping[str, float]]) -> list[dict[str, float | None]]:
-    """The history as JSON can hold it: what is infinite or no number becomes None."""
+    """The history as JSON can hold it: NaN and infinity become None."""
     return [{key: value if math.isfinite(value) else None for key, value in entry.items()} for entry in history]
 
 
@@ -69,7 +69,11 @@ def panels(history: History) -> list[Panel]:
 
 
 def _curve(history: History, key: str) -> Curve:
-    points = [(entry["step"], entry[key]) for entry in history if entry.get(key) is not None]
+    points = [
+        (step, value)
+        for entry in history
+        if (step := entry["step"]) is not None and (value := entry.get(key)) is not None
+    ]
     if key in OTHERWISE_NAMED:
         return Curve(OTHERWISE_NAMED[key], OTHERWISE_NAMED[key], points)
     return Curve("held-out rows", "held_out", points) if key.startswith("eval_") else Curve("training", "train", points)
@@ -93,7 +97,7 @@ def write_png(history: History, path: Path) -> None:
         axes.set_title(panel.title, loc="left", fontweight="bold")
         axes.set_title(panel.unit, loc="right", fontsize="small", color="#565e6c")
         axes.set_xlabel("optimizer step")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
         axes.grid(color="#e9ecf1")
         axes.spines[["top", "right"]].set_visible(False)
         if len(panel.curves) > 1:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from steps.shared.hub import is_hub_name
 
 if TYPE_CHECKING:
-    from steps.train.results.picture_and_page import Sources
+    from steps.train.results.origin import Origin
 
 ARGUMENTS = (
     "loss_type", "loss_weights", "beta", "label_smoothing", "learning_rate", "lr_scheduler_type", "warmup_steps",
@@ -61,7 +61,7 @@ class Facts:
 def collect_facts(
     evaluation: Mapping[str, Any],
     arguments: Mapping[str, Any],
-    sources: Sources,
+    origin: Origin,
     training: Mapping[str, int],
     versions: Mapping[str, str],
 ) -> Facts:
@@ -73,12 +73,12 @@ def collect_facts(
         versions: library -> version.
     """
     base = arguments["base_model_name"] or arguments["model_id"]
-    report = sources.report or {}
+    report = origin.report or {}
     return Facts(
         base=base,
         on_hub=is_hub_name(base),
         revision=arguments["model_revision"] if is_hub_name(arguments["model_id"]) else None,
-        initial_adapter=sources.initial_adapter,
+        initial_adapter=origin.initial_adapter,
         before=evaluation["before"],
         after=evaluation["after"],
         splits=evaluation["tokenised"],

@@ -27,11 +27,14 @@ def render(facts: Facts) -> str:
     import jinja2
     from huggingface_hub import ModelCard, ModelCardData
 
-    # The hub takes no other names; a folder or a prefix in S3 stands in the text alone.
-    on_hub = {"base_model": facts.base, "base_model_relation": "adapter"} if facts.on_hub else {}
+    # The metadata takes names on the hub only; a folder or a prefix in S3 is named in the text.
     metadata = ModelCardData(
-        library_name="peft", pipeline_tag="text-generation", tags=["dpo", "trl", "lora"], **on_hub
-    )  # fmt: skip
+        library_name="peft",
+        pipeline_tag="text-generation",
+        tags=["dpo", "trl", "lora"],
+        base_model=facts.base if facts.on_hub else None,
+        base_model_relation="adapter" if facts.on_hub else None,
+    )
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,

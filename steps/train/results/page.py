@@ -85,7 +85,9 @@ def _template() -> jinja2.Template:
 def _written(value: float | None, how: str) -> str:
     if value is None:
         return "not defined"
-    return {"share": share, "number": number}[how](value) if how in ("share", "number") else how % value
+    if how == "share":
+        return share(value)
+    return number(value) if how == "number" else how % value
 
 
 def verdict(after: Mapping[str, Any]) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 The content of `ModelCard` in CreateModelPackage. Its schema is AWS's for model packages
 (docs.aws.amazon.com/sagemaker/latest/dg/model-registry-details.html#model-card-schema): that of a model card, with no
 more than creator and artifact as `model_overview`, which are not known here. Texts are on one line each, because the
-API takes none of several (ModelCardContent has the pattern `.*`). Limits: rates no risk, and knows no business.
+API takes none of several (ModelCardContent has the pattern `.*`). Limits: no risk rating and no business details.
 """
 
 from __future__ import annotations

@@ -10,13 +10,14 @@ from steps.train.evaluation import figures
 from steps.train.loop.fingerprint import versions
 from steps.train.results import curves, hub_card, picture_and_page, registry_card
 from steps.train.results.facts import collect_facts
-from steps.train.results.picture_and_page import Sources
+from steps.train.results.origin import Origin
 from steps.train.tracking import settings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from steps.train.loop.callbacks import HeldOutEvaluation, MetricLines
+    from steps.train.loop.held_out_evaluation import HeldOutEvaluation
+    from steps.train.loop.metric_lines import MetricLines
     from steps.train.loop.trainer import PairTrainer
     from steps.train.tracking.callback import Tracking
 
@@ -28,7 +29,7 @@ def save(
     lines: MetricLines,
     held_out: HeldOutEvaluation,
     rows: dict[str, dict[str, int]],
-    sources: Sources,
+    origin: Origin,
     tracking: Tracking,
     compared: dict[str, Any] | None,
 ) -> None:
@@ -42,7 +43,7 @@ def save(
     if not trainer.args.should_save:
         return
     tokenizer.save_pretrained(output)
-    before, after = held_out.before, held_out.after
+    before, after = held_out.before_and_after()
     evaluation = {
         "rows": after.rows,
         "beta": trainer.arguments.beta,
@@ -57,9 +58,9 @@ def save(
     history = curves.finite(lines.history)
     contract.write_json(output / "history.json", history)
     arguments = settings.shown(trainer.arguments)
-    picture_and_page.write(output, evaluation, history, arguments, sources)
+    picture_and_page.write(output, evaluation, history, arguments, origin)
     training = {"steps": trainer.state.global_step, "pairs": trainer.pairs_per_step}
-    facts = collect_facts(evaluation, arguments, sources, training, versions())
+    facts = collect_facts(evaluation, arguments, origin, training, versions())
     hub_card.write(output, facts)
     registry_card.write(output, facts)
     tracking.finish(output, evaluation, trainer.state.global_step, hub_card.CARD)

@@ -1,6 +1,6 @@
 """What the model is trained on, in the terminal: rows as decoded text, with the tokens of the loss in colour.
 
-`train.py --preview N` shows N rows spread over the training data, the same ones each time, as `data` tokenises them:
+`train.py --preview N` shows N rows spread over the training data, the same ones each time, as `tokenise` makes them:
 the chat template's own text with its special tokens. Green is learned towards, red away from, dim is only read. Where
 stdout is no terminal, or NO_COLOR is set (https://no-color.org), ⟦ and ⟧ stand around what is learned. Control
 characters of the data are shown escaped (\\x1b) and never sent to the terminal; after \\n the line breaks.
@@ -8,6 +8,7 @@ characters of the data are shown escaped (\\x1b) and never sent to the terminal;
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import unicodedata
@@ -55,7 +56,8 @@ def take(argv: Sequence[str]) -> tuple[list[str], int | None]:
 def show(records: Sequence[Record], tokenizer: PreTrainedTokenizerBase, arguments: TrainArguments, rows: int) -> None:
     """Print `rows` of the records as they would be trained on, and what becomes of all of them."""
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    sys.stdout.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         for record, pair in spread(records, tokenizer, arguments, rows):
             print("\n".join(row_lines(record, pair, tokenizer, colour=colour)), end="\n\n", flush=True)
@@ -120,7 +122,9 @@ def spans(
 
 
 def _decode(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> str:
-    return tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    text = tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    assert isinstance(text, str)  # a list only of several sequences
+    return text
 
 
 def painted(found: Sequence[tuple[bool, str]], learned: str, *, colour: bool) -> str:

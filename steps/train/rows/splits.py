@@ -68,7 +68,7 @@ def prepare(
     config: DPOConfig,
     output: Path,
 ) -> tuple[Split, Split]:
-    """Both splits, (train, validation), tokenised; every row that does not train as it is stands in a list in `output`.
+    """Both splits, (train, validation), tokenised; a file in `output` lists every row that was cut or left out.
 
     Raises:
         StepError: no row of a split can be used.

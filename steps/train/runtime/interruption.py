@@ -12,7 +12,7 @@ from steps.shared.contract import StepError
 
 
 class Interrupted(StepError):
-    """The process was told to end; what was worth keeping is kept."""
+    """The process got SIGTERM and ends; its checkpoints are whole."""
 
 
 class Interruption:

@@ -13,7 +13,7 @@ def gather(mine: Value) -> list[Value]:
     """Every rank's value on every rank, in their order. All ranks must call it together."""
     if not dist.is_initialized():
         return [mine]
-    found: list[Value | None] = [None] * dist.get_world_size()
+    found = [mine] * dist.get_world_size()
     dist.all_gather_object(found, mine)
     return found
 

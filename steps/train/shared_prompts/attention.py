@@ -1,4 +1,4 @@
-"""Attention over packed rows (`packing`), as implementations that transformers knows by name.
+"""Attention over packed rows (`shared_prompts.row`), as implementations that transformers knows by name.
 
 A trunk's tokens see the trunk; a branch's see their trunk and themselves: queries shorter than keys, causal from the
 bottom right, within the model's sliding window if it has one. Written against transformers' AttentionInterface, so that
@@ -10,7 +10,7 @@ know (transformers/masking_utils.py, _preprocess_mask_arguments), and none is ne
 - `packed_flash`: the same of the flash-attn package.
 
 The last two repeat a trunk's keys and values for each of its branches and need a GPU of compute capability 8.0 and half
-precision; they have not run on one yet. A test holds what they hand to the kernel against `packed_sdpa`.
+precision; they have not run on one yet. A test compares what they hand to the kernel with `packed_sdpa`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,11 @@ def packed_sdpa(
     module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: None, *,
     packed: Packed, scaling: float | None = None, sliding_window: int | None = None, **_: Any,
 ) -> tuple[torch.Tensor, None]:  # fmt: skip
-    """`query`, `key`, `value`: [1, heads, tokens, head_dim]; returns [1, tokens, heads, head_dim]."""
+    """`query`: [1, heads, tokens, head_dim]; `key`, `value`: [1, key-value heads, tokens, head_dim], of the packed row.
+
+    Returns:
+        The output, [1, tokens, heads, head_dim], and None in place of attention weights.
+    """
     repeats = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, repeats), repeat_kv(value, repeats)
     found = [
@@ -46,12 +50,12 @@ def packed_sdpa(
 
 
 def packed_varlen(*inputs: Any, **named: Any) -> tuple[torch.Tensor, None]:
-    """As `packed_sdpa`, by torch's own kernel."""
+    """The same shapes as `packed_sdpa`, in half precision, by torch's own kernel."""
     return _variable_length(_torch_kernel, *inputs, **named)
 
 
 def packed_flash(*inputs: Any, **named: Any) -> tuple[torch.Tensor, None]:
-    """As `packed_sdpa`, by the flash-attn package."""
+    """The same shapes as `packed_sdpa`, in half precision, by the flash-attn package."""
     return _variable_length(_flash_attn_kernel, *inputs, **named)
 
 
@@ -118,10 +122,12 @@ def _torch_kernel(
 ) -> torch.Tensor:  # fmt: skip
     from torch.nn.attention.varlen import varlen_attn
 
-    return varlen_attn(
+    found = varlen_attn(
         query, key, value, query_ends, key_ends, most_queries, most_keys, scale=scaling, window_size=window,
         enable_gqa=True,
     )  # fmt: skip
+    assert isinstance(found, torch.Tensor)  # a tuple only where more than the output is asked for
+    return found
 
 
 def _flash_attn_kernel(

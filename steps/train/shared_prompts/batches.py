@@ -76,21 +76,25 @@ class Order:
         return found
 
     def _count(self, rows: Batch, sizes: Sizes) -> int:
-        """Pairs that every rank takes of these in one pass."""
-        most = len(rows) // self.ranks
+        """Pairs that every rank takes of these in one pass: with a budget, fewer until each rank's fit it."""
+        count = len(rows) // self.ranks
         if self.budget is None:
-            return min(self.per_batch, most)
-        rank = 0
-        while rank < self.ranks:
-            fitting = sizes.fitting(rows[rank * most : (rank + 1) * most], self.budget)
-            rank, most = (rank + 1, most) if fitting == most else (0, fitting)
-        return most
+            return min(self.per_batch, count)
+        fits = False
+        while not fits:
+            fits = True
+            for rank in range(self.ranks):
+                fitting = sizes.fitting(rows[rank * count : (rank + 1) * count], self.budget)
+                if fitting < count:  # with fewer pairs a rank, the other ranks' are other pairs: look at all again
+                    count, fits = fitting, False
+                    break
+        return count
 
 
 class Steps:
     """The steps of an epoch as a dataset whose items are one rank's forward passes, each a list of the collator's rows.
 
-    `share`: what the pairs of a pass weigh among those of the step, so that the gradient is the mean over all pairs.
+    Each pass comes with its `share`, the weight of its loss in the step: the gradient is the mean over all pairs.
     """
 
     def __init__(self, pairs: Sequence[Pair], order: Order, rank: int):
@@ -115,6 +119,7 @@ class Steps:
         return len(self._steps)
 
     def __getitem__(self, step: int) -> list[tuple[float, list[dict[str, Any]]]]:
+        """This rank's passes of a step: of each its share, and its rows as the collator reads them."""
         rows = self._steps[step]
         mine = [ranks[self.rank] for ranks in self.order.passes(rows, self.sizes)]
         return [

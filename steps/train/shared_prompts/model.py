@@ -1,4 +1,4 @@
-"""Lets a model with TRL's fused LM head take packed batches (`packing`), or says why it cannot.
+"""Lets a model with TRL's fused LM head take packed batches (`shared_prompts.row`), or says why it cannot.
 
 TRL's trainer calls `model(input_ids=…, labels=…, fused_lm_head=True)` and reads values a token of a batch of whole
 sequences. Here that forward, where the batch has a `packed` row, computes the row instead and lays the values where
@@ -73,7 +73,10 @@ def shares_prompts(arguments: TrainArguments, model: PreTrainedModel) -> bool:
 
 
 def take_packed(model: PreTrainedModel, implementation: str) -> None:
-    """Give the model, which has TRL's fused LM head already, a forward that takes packed batches."""
+    """Give the model, which has TRL's fused LM head already, a forward that takes packed batches.
+
+    With `packed` in the call it returns TRL's values a token, each [sequences, longest - 1] as for whole sequences.
+    """
     attention.register()
     model.set_attn_implementation(implementation)
     whole = model.forward

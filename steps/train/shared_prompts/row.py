@@ -4,7 +4,7 @@ For each prompt its tokens but the last (the trunk), then for each different ans
 the answer's but its last (a branch): what predicts the answer's tokens. Positions go on from the trunk, so that a
 branch sees what it would see behind a prompt of its own. Pairs of one prompt share the trunk, and equal answers their
 branch. After Wang and Hegde 2024 (arXiv 2410.20305), with several pairs to a prompt. Which token sees which is for
-`packed_attention`; what a token's log-probability is does not change but by rounding.
+`shared_prompts.attention`; a token's log-probability changes by rounding only.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ class Packed:
         input_ids, position_ids: [1, tokens].
         scored: where in the row a token is predicted that counts in the loss, [scored].
         targets: those tokens, [1, scored].
-        source, row, column: the value of `scored[source[i]]` belongs at [row[i], column[i]] of the batch's
-            [sequences, longest - 1].
+        source, row, column: the value of `scored[source[i]]` goes to [row[i], column[i]] of the batch's
+            [sequences, longest - 1]; each [values], as many as all sequences have tokens in the loss.
         sequences, longest: of the batch of whole sequences.
-        query_ends, key_ends: cumulative sizes of the segments' queries and of the keys that they see, int32 from 0.
+        query_ends, key_ends: cumulative sizes of the segments' queries and of the keys that they see, from 0: int32
+            [segments + 1].
+        groups: of each prompt the tokens of its trunk, and of each of its branches.
     """
 
     input_ids: torch.Tensor
@@ -58,30 +60,34 @@ class Packed:
 
     @property
     def squares(self) -> int:
-        """Pairs of a query and a key, counted as a causal sequence's squared length is: twice those that are seen."""
+        """Query-key pairs, counted like a causal sequence's squared length: twice as many as attention computes."""
         return sum(
             trunk**2 + sum((trunk + branch) ** 2 - trunk**2 for branch in branches) for trunk, branches in self.groups
         )
 
     def unpack(self, values: torch.Tensor) -> torch.Tensor:
-        """The scored tokens' values, [1, scored], as [sequences, longest - 1] with zeros between."""
+        """The scored tokens' values, [1, scored], where they belong in [sequences, longest - 1], zeros elsewhere."""
         whole = values.new_zeros(self.sequences, self.longest - 1)
-        # Not by a view of the flattened: FSDP2 hangs its hook on what a model returns, and warns of views.
+        # Not through a view of a flat tensor: FSDP2 registers a hook on what a model returns, and warns about views.
         return whole.index_put((self.row, self.column), values[0, self.source])
 
 
 def pack(sequences: Sequence[tuple[Ids, Ids, Ids]]) -> Packed:
-    """One row of the sequences, each a prompt, an answer and the answer's loss mask."""
+    """One row of the sequences, each the token ids of a prompt and of an answer, and the answer's loss mask."""
     import torch
 
-    prompts: dict[tuple[int, ...], dict[Hashable, list[int]]] = {}
+    prompts: dict[tuple[int, ...], dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]]] = {}
     for number, (prompt, answer, mask) in enumerate(sequences):
         prompts.setdefault(tuple(prompt), {}).setdefault((tuple(answer), tuple(mask)), []).append(number)
     longest = max(len(prompt) + len(answer) for prompt, answer, _ in sequences)
     ids: list[int] = []
     positions: list[int] = []
-    scored, targets, source, rows, columns = [], [], [], [], []
-    groups = []
+    scored: list[int] = []
+    targets: list[int] = []
+    source: list[int] = []
+    rows: list[int] = []
+    columns: list[int] = []
+    groups: list[tuple[int, tuple[int, ...]]] = []
     for prompt, answers in prompts.items():
         trunk = max(len(prompt) - 1, 0)
         ids += prompt[:trunk]
@@ -125,7 +131,7 @@ class Sizes:
     def __init__(self, pairs: Iterable[Any]):
         """
         Args:
-            pairs: `data.Pair`s; a pair is known by its place among them.
+            pairs: `Pair`s; one is known by its place among them.
         """
         numbers: dict[Hashable, int] = {}  # of the prompts, and of the answers to each
 

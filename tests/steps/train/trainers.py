@@ -20,8 +20,8 @@ def trainer_here(model: Path, pairs: Path, checkpoints_at: Path, rows: int = ROW
     import torch
 
     from steps.shared.records import read_records
-    from steps.train import train
     from steps.train.loop import checkpoints
+    from steps.train.loop.config import trainer_config
     from steps.train.loop.trainer import PairTrainer
     from steps.train.model.load import load_base, load_tokenizer, lora_config
     from steps.train.rows import tokenise
@@ -32,7 +32,7 @@ def trainer_here(model: Path, pairs: Path, checkpoints_at: Path, rows: int = ROW
     torch.manual_seed(0)
     marker = checkpoints.Marker("test", checkpoints.World(1, arguments.gradient_accumulation_steps))
     trainer = PairTrainer(
-        arguments, load_base(arguments), tokenizer, made, train.trainer_config(arguments, checkpoints_at),
+        arguments, load_base(arguments), tokenizer, made, trainer_config(arguments, checkpoints_at),
         marker, peft_config=lora_config(arguments),
     )  # fmt: skip
     trainer.pairs_here = made

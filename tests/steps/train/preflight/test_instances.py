@@ -71,7 +71,7 @@ def test_bfloat16_comes_with_ampere() -> None:
 
 
 def test_the_order_is_by_memory() -> None:
-    order = [one.name for one in instances.by_size()]
+    order = [one.name for one, _ in instances.by_size()]
     assert order[0] == "ml.g4dn.xlarge"
     assert order.index("ml.g5.xlarge") < order.index("ml.g6e.xlarge") < order.index("ml.p4d.24xlarge")
     assert order[-2:] == ["ml.p5e.48xlarge", "ml.p5en.48xlarge"]

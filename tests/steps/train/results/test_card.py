@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
-from steps.train.results import hub_card, picture_and_page
+from steps.train.results import hub_card
 from steps.train.results.facts import collect_facts
-from steps.train.results.picture_and_page import Sources
+from steps.train.results.origin import Origin, read_data_report
 from steps.train.tracking.settings import shown
 from tests.steps.train import runs
 
@@ -27,7 +27,7 @@ def rendered(run: dict[str, Any] | None = None, **given: Any) -> str:
     run = run or runs.run()
     sources = {name: given.pop(name) for name in ("report", "initial_adapter") if name in given}
     arguments = shown(TrainArguments(**{"model_id": "Qwen/Qwen3-8B"} | given))
-    origin = Sources(run["records"], {}, **sources)
+    origin = Origin(run["records"], {}, **sources)
     return hub_card.render(collect_facts(run["evaluation"], arguments, origin, {"steps": 1200, "pairs": 32}, VERSIONS))
 
 
@@ -95,9 +95,9 @@ def test_code_is_one_line_whose_fence_no_text_closes(text: str) -> None:
 def test_a_report_that_is_none_is_refused_before_training(tmp_path) -> None:
     folder = tmp_path / "report"
     folder.mkdir()
-    assert picture_and_page.of_data(tmp_path / "train") is None
+    assert read_data_report(tmp_path / "train") is None
     (folder / "report.json").write_text(json.dumps(REPORT))
-    assert picture_and_page.of_data(tmp_path / "train") == REPORT
+    assert read_data_report(tmp_path / "train") == REPORT
     (folder / "report.json").write_text("[]")
     with pytest.raises(StepError, match="is not what the Preprocess step writes"):
-        picture_and_page.of_data(tmp_path / "train")
+        read_data_report(tmp_path / "train")

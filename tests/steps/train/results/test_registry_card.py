@@ -16,7 +16,7 @@ from steps.gate.__main__ import card_content
 from steps.train.arguments import TrainArguments
 from steps.train.results import registry_card
 from steps.train.results.facts import Facts, collect_facts
-from steps.train.results.picture_and_page import Sources
+from steps.train.results.origin import Origin
 from steps.train.tracking.settings import shown
 from tests.model_card_schema import SCHEMA
 from tests.steps.train import runs
@@ -29,7 +29,7 @@ def facts(run: dict[str, Any] | None = None, **given: Any) -> Facts:
     run = run or runs.run()
     sources = {name: given.pop(name) for name in ("report", "initial_adapter") if name in given}
     arguments = shown(TrainArguments(**{"model_id": "Qwen/Qwen3-8B"} | given))
-    origin = Sources(run["records"], {}, **sources)
+    origin = Origin(run["records"], {}, **sources)
     return collect_facts(run["evaluation"], arguments, origin, {"steps": 1200, "pairs": 32}, {"trl": "1.16.0"})
 
 

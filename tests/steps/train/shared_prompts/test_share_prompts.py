@@ -293,16 +293,16 @@ def test_what_packed_rows_cannot_give_a_model_is_told_from_its_config(
 def test_a_model_that_mixes_tokens_beside_its_attention_is_stopped(
     tiny_model: Path, pairs: Path, tmp_path: Path
 ) -> None:
-    from steps.train.loop.callbacks import check
+    from steps.train.loop.first_step import check_packed
     from steps.train.loop.trainer import rounding
 
     trainer = trainer_here(tiny_model, pairs, tmp_path, rows=4, precompute_ref_log_probs=False)
-    check(trainer, rounding(trainer.arguments))
+    check_packed(trainer, rounding(trainer.arguments))
     # A state along the row: a branch would have that of the branch before it.
     layer = trainer.model.get_base_model().model.layers[0].mlp
     layer.register_forward_hook(lambda _, __, output: output + output.cumsum(dim=1))
     with pytest.raises(StepError, match="nats from those of whole sequences: the model mixes tokens by other ways"):
-        check(trainer, rounding(trainer.arguments))
+        check_packed(trainer, rounding(trainer.arguments))
     assert trainer.data_collator.packs
 
 

@@ -1,0 +1,189 @@
+"""The first part of a training: everything is read, checked, loaded and put together; no step is taken.
+
+What needs no weight comes first, so that a fault in the rows, an adapter or the tokenizer is named before the base is
+loaded.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steps.shared import contract
+from steps.train.arguments import TrainArguments
+from steps.train.evaluation import champion
+from steps.train.loop import checkpoints, fingerprint
+from steps.train.loop.config import trainer_config
+from steps.train.model import fsdp_cpu, initial_adapter
+from steps.train.model.load import load_base, load_tokenizer, lora_config
+from steps.train.preflight.this_job import run_preflight
+from steps.train.results.origin import Origin, read_data_report
+from steps.train.rows import splits
+from steps.train.run import Run
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, TrainerCallback
+    from trl import DPOConfig
+
+    from steps.train.loop.held_out_evaluation import HeldOutEvaluation
+    from steps.train.loop.metric_lines import MetricLines
+    from steps.train.loop.trainer import PairTrainer
+    from steps.train.rows.tokenise import Pair
+    from steps.train.tracking.callback import Tracking
+
+
+def prepare(arguments: TrainArguments) -> Run:
+    """
+    Raises:
+        StepError: the data, the model, an adapter, the arguments or this machine are refused.
+    """
+    output = Path(arguments.output_dir) if arguments.output_dir else contract.root() / "model"
+    records = splits.read(arguments)
+    data_report = read_data_report(splits.folder(arguments.train_data, "train"))
+    arguments = champion.continued(arguments)
+    initial = initial_adapter.check(arguments)
+    rival = champion.find(arguments)
+    tokenizer = load_tokenizer(arguments)
+    checkpoints_at = _checkpoint_folder(arguments, output)
+    config = trainer_config(arguments, checkpoints_at)
+    train, validation = splits.prepare(records, tokenizer, arguments, config, output)
+    longest = max(train.longest, validation.longest)
+    run_preflight(arguments, ranks=config.world_size, rank=config.process_index, rows=len(train.pairs), longest=longest)
+    rows_hash = fingerprint.hash_rows(train.pairs, validation.pairs)
+    checkpoint, marker = _continue(config, checkpoints_at, fingerprint.of_run(arguments, rows_hash, initial))
+    trainer = _load_trainer(arguments, tokenizer, train.pairs, config, marker)
+    lines, held_out = _add_callbacks(trainer, train.pairs, validation.pairs, initial)
+    rows = {split.name: split.counts for split in (train, validation)}
+    tracking = _track(trainer, {"rows_hash": rows_hash, "rows": rows}, data_report)
+    left = {split.name: split.left for split in (train, validation)}
+    return Run(
+        output=output,
+        tokenizer=tokenizer,
+        validation=validation,
+        rows=rows,
+        origin=Origin(validation.records, left, data_report, initial),
+        rival=rival,
+        checkpoint=checkpoint,
+        trainer=trainer,
+        lines=lines,
+        held_out=held_out,
+        tracking=tracking,
+    )
+
+
+def _checkpoint_folder(arguments: TrainArguments, output: Path) -> Path:
+    """Beside the results, or in a job the folder that SageMaker keeps in step with S3."""
+    return output / "checkpoints" if arguments.output_dir else contract.root() / "checkpoints"
+
+
+def _continue(config: DPOConfig, folder: Path, run: str) -> tuple[checkpoints.Checkpoint | None, checkpoints.Marker]:
+    """The checkpoint to continue from, if the folder has one of the run with this fingerprint, and the marker for new
+    ones.
+
+    Where the checkpoint is of another number of processes, `config` gets the accumulation that makes the same batches.
+    """
+    checkpoint = _find_checkpoint(config, folder, run)
+    if checkpoint is None:
+        return None, checkpoints.Marker(run, checkpoints.World(config.world_size, config.gradient_accumulation_steps))
+    world = checkpoint.world.of(config.world_size)
+    config.gradient_accumulation_steps = world.accumulation
+    return checkpoint, checkpoints.Marker(run, world, checkpoint.facts)
+
+
+def _find_checkpoint(config: DPOConfig, folder: Path, run: str) -> checkpoints.Checkpoint | None:
+    """What the first process may continue from, the same for all; on every node, leftovers are removed."""
+    from steps.train.runtime import ranks
+
+    if config.local_process_index == 0:
+        shutil.rmtree(folder / checkpoints.STAGING, ignore_errors=True)
+    return ranks.from_first(checkpoints.newest(folder, run) if config.process_index == 0 else None)
+
+
+def _load_trainer(
+    arguments: TrainArguments,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: Sequence[Pair],
+    config: DPOConfig,
+    marker: checkpoints.Marker,
+) -> PairTrainer:
+    """The trainer with the base's weights; without a GPU torch and accelerate are prepared for that before."""
+    import torch
+
+    if not torch.cuda.is_available():
+        fsdp_cpu.apply(arguments.fsdp)
+    from steps.train.loop.trainer import PairTrainer
+
+    base = load_base(arguments)
+    return PairTrainer(arguments, base, tokenizer, pairs, config, marker, peft_config=lora_config(arguments))
+
+
+def _add_callbacks(
+    trainer: PairTrainer, train_pairs: Sequence[Pair], validation_pairs: Sequence[Pair], initial: str | None
+) -> tuple[MetricLines, HeldOutEvaluation]:
+    """What happens beside the steps, in the order in which it happens.
+
+    Args:
+        initial: hash of the initial adapter; None without one.
+    """
+    from transformers import PrinterCallback
+
+    from steps.train.evaluation.figures import Evaluation
+    from steps.train.evaluation.held_out import HeldOut
+    from steps.train.loop.early_end import StopOnBadFigures, StopOnSignal, StopWithoutGain
+    from steps.train.loop.first_step import FirstStepChecks
+    from steps.train.loop.held_out_evaluation import HeldOutEvaluation
+    from steps.train.loop.metric_lines import MetricLines
+    from steps.train.loop.system_figures import SystemFigures
+
+    arguments, facts = trainer.arguments, trainer.marker.facts
+    lines = MetricLines(facts.setdefault("history", []))
+    held_out = HeldOutEvaluation(
+        trainer,
+        HeldOut(validation_pairs, arguments.per_device_eval_batch_size, arguments.beta),
+        arguments.eval_steps,
+        Evaluation.from_dict(facts["before"]) if facts.get("before") else None,
+    )
+    trainer.remove_callback(PrinterCallback)
+    callbacks: list[TrainerCallback] = [
+        FirstStepChecks(trainer),
+        *_reference(trainer, train_pairs, initial),
+        SystemFigures(trainer),
+        StopOnSignal(trainer),
+        lines,
+        StopOnBadFigures(arguments),
+        held_out,
+    ]
+    if arguments.early_stopping_patience:
+        callbacks.append(StopWithoutGain(trainer, held_out))
+    for callback in callbacks:
+        trainer.add_callback(callback)
+    return lines, held_out
+
+
+def _reference(trainer: PairTrainer, pairs: Sequence[Pair], initial: str | None) -> list[TrainerCallback]:
+    """What fills in the reference before the first step, where the arguments ask for that; rank 0 has the cache."""
+    from steps.train.loop import reference
+
+    arguments = trainer.arguments
+    if not arguments.precompute_ref_log_probs:
+        return []
+    cache = reference.open_cache(arguments, trainer.folder, initial) if trainer.args.process_index == 0 else None
+    return [reference.ReferenceLogProbs(trainer, pairs, cache)]
+
+
+def _track(trainer: PairTrainer, facts: dict[str, Any], data_report: dict[str, Any] | None) -> Tracking:
+    """Let the trackers that the arguments name follow this run; added last, it sees what other callbacks log."""
+    from steps.train.tracking.callback import Tracking
+
+    if data_report:
+        facts |= {"data_hash": data_report["data_hash"]}
+    libraries = {f"library.{name}": number for name, number in fingerprint.versions().items()}
+    facts |= {"processes": trainer.args.world_size, **libraries}
+    tracking = Tracking(
+        trainer.arguments, trainer.folder, trainer.marker.fingerprint,
+        first_rank=trainer.args.process_index == 0, facts=facts, report=data_report,
+    )  # fmt: skip
+    trainer.add_callback(tracking)
+    return tracking

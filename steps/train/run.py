@@ -1,0 +1,47 @@
+"""What the three parts of a training share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from steps.train.evaluation.champion import Champion
+    from steps.train.loop.checkpoints import Checkpoint
+    from steps.train.loop.held_out_evaluation import HeldOutEvaluation
+    from steps.train.loop.metric_lines import MetricLines
+    from steps.train.loop.trainer import PairTrainer
+    from steps.train.results.origin import Origin
+    from steps.train.rows.splits import Split
+    from steps.train.tracking.callback import Tracking
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training that is ready to start.
+
+    Attributes:
+        output: the folder of the results.
+        validation: the held-out rows.
+        rows: split -> how many were given, used, and left out for which reason.
+        origin: where the run comes from, for its page and cards.
+        rival: the champion to compare with; None without one.
+        checkpoint: what to continue from; None to start at the beginning.
+        trainer: with every callback; `lines` and `held_out` are two of them.
+        tracking: tells MLflow and W&B, if any is named.
+    """
+
+    output: Path
+    tokenizer: PreTrainedTokenizerBase
+    validation: Split
+    rows: dict[str, dict[str, int]]
+    origin: Origin
+    rival: Champion | None
+    checkpoint: Checkpoint | None
+    trainer: PairTrainer
+    lines: MetricLines
+    held_out: HeldOutEvaluation
+    tracking: Tracking

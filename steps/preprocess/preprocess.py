@@ -23,9 +23,9 @@ from steps.preprocess.read.inputs import find_data
 from steps.preprocess.read.sources import BLOCK_BYTES
 from steps.preprocess.report.baseline import Baseline
 from steps.preprocess.report.figures import Figures
-from steps.preprocess.report.write import Report
+from steps.preprocess.report.report import Report
 from steps.preprocess.shards import output
-from steps.preprocess.shards.cut import Files, local_shards, total_size
+from steps.preprocess.shards.from_files import Files, local_shards, total_size
 from steps.preprocess.shards.tally import Tally
 from steps.preprocess.shards.work import QUARANTINE, Shard, Verdicts, convert_shard, prompt_keys, write_parts
 from steps.preprocess.shards.workers import Workers, cores

@@ -19,7 +19,7 @@ from steps.preprocess.layouts.formats import Faults, Format, Pair, Row, by_name,
 from steps.preprocess.read.sources import RawRow
 from steps.preprocess.rows.messages import check_answer, check_prompt
 from steps.preprocess.rows.reasons import InvalidRow, Reason
-from steps.preprocess.rows.row_options import Rules
+from steps.preprocess.rows.rules import Rules
 from steps.preprocess.rows.tools import Declared, call_fault, declare, kind, refuse_nul
 from steps.shared.records import EncodedRecord, Messages, Tools, canonical, canonical_messages, content, pair_id
 

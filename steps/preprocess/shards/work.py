@@ -25,7 +25,7 @@ from steps.preprocess.duplicates.settle import CONTRADICTORY, DUPLICATE, KEEP, N
 from steps.preprocess.layouts.formats import by_name
 from steps.preprocess.read.sources import RawRow, Source
 from steps.preprocess.rows.reasons import InvalidRow, Reason
-from steps.preprocess.rows.row_options import Rules
+from steps.preprocess.rows.rules import Rules
 from steps.preprocess.shards.convert import Converted, Layout, convert, validation_limit
 from steps.preprocess.shards.tally import Tally
 from steps.preprocess.shards.tokens import token_counter

@@ -30,9 +30,9 @@ from steps.preprocess.read.sources import Stream, count_lines, needs_lines, numb
 from steps.preprocess.report.baseline import read_report
 from steps.preprocess.report.drift import compare
 from steps.preprocess.report.figures import Figures
-from steps.preprocess.report.write import Report
+from steps.preprocess.report.report import Report
 from steps.preprocess.shards import output
-from steps.preprocess.shards.cut import Files, shards
+from steps.preprocess.shards.from_files import Files, shards
 from steps.preprocess.shards.tally import Tally
 from steps.preprocess.shards.work import QUARANTINE, prompt_keys
 from steps.preprocess.spark import near as near_prompts

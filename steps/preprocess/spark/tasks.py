@@ -22,8 +22,8 @@ from steps.preprocess.duplicates.ids import FOLDER, ID, compare, write_ids
 from steps.preprocess.duplicates.settle import KEEP, bucket_of, settle
 from steps.preprocess.read.sources import Stream
 from steps.preprocess.report.figures import Figures
-from steps.preprocess.rows.row_options import Rules
-from steps.preprocess.shards.cut import Rows, read_stream
+from steps.preprocess.rows.rules import Rules
+from steps.preprocess.shards.from_files import Rows, read_stream
 from steps.preprocess.shards.output import STAGING
 from steps.preprocess.shards.tally import Tally
 from steps.preprocess.shards.work import (

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from steps.preprocess.rows.raw_row import RawRow
-from steps.preprocess.rows.row_options import Rules
+from steps.preprocess.rows.rules import Rules
 from steps.preprocess.shards.convert import Converted, Layout, convert
 from steps.shared.records import decode
 from tests.paths import SAMPLES

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from steps.preprocess.duplicates.near import near_duplicates, signature
 from steps.preprocess.duplicates.settle import DUPLICATE
 from steps.preprocess.read.sources import Segment, Stream
-from steps.preprocess.rows.row_options import Rules
+from steps.preprocess.rows.rules import Rules
 from steps.preprocess.shards.tally import Tally
 from steps.preprocess.shards.work import INDEX, Shard, Sorted
 from steps.preprocess.spark import near

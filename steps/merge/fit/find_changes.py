@@ -22,7 +22,7 @@ CONV1D = frozenset({"clvp", "decision_transformer", "gpt2", "imagegpt", "openai-
 EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight", "tokens_embed.weight")
 
 
-def fit(base: Base, adapter: Adapter) -> dict[str, Change]:
+def find_changes(base: Base, adapter: Adapter) -> dict[str, Change]:
     """The changes, by the name of the base's tensor.
 
     Raises:

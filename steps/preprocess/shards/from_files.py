@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from steps.preprocess.read.sources import RawRow, Source, Stream, count_lines, needs_lines, numbered, plan, read_rows
-from steps.preprocess.rows.row_options import Rules
+from steps.preprocess.rows.rules import Rules
 from steps.preprocess.shards.convert import file_layout
 from steps.preprocess.shards.work import Shard
 

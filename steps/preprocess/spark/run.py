@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import RDD, SparkContext, StorageLevel
@@ -33,15 +33,16 @@ from steps.preprocess.report.figures import Figures
 from steps.preprocess.report.report import Report
 from steps.preprocess.shards import output
 from steps.preprocess.shards.from_files import Files, shards
+from steps.preprocess.shards.shard import Side, prompt_keys
+from steps.preprocess.shards.shard_worker import QUARANTINE
 from steps.preprocess.shards.tally import Tally
-from steps.preprocess.shards.work import QUARANTINE, prompt_keys
 from steps.preprocess.spark import near as near_prompts
 from steps.preprocess.spark.tasks import (
     Chunk,
     Task,
     Work,
     chunk_sizes,
-    convert_task,
+    convert_only,
     dropped_by_task,
     empty_digest,
     ids_by_bucket,
@@ -56,7 +57,9 @@ from steps.preprocess.spark.tasks import (
 )
 from steps.shared.contract import StepError
 
-TOLD = re.compile(r"^steps\.contract\.StepError: (.*?)\s*^\s*at org\.apache\.spark", re.DOTALL | re.MULTILINE)
+# How Python's traceback, which Spark quotes in Java's, names the step's own error.
+OWN_ERROR = re.escape(f"{StepError.__module__}.{StepError.__qualname__}: ")
+TOLD = re.compile(rf"^{OWN_ERROR}(.*?)\s*^\s*at org\.apache\.spark", re.DOTALL | re.MULTILINE)
 PARTITIONS = 8  # of the rows, for each task that runs at a time; each of them brings its counts here
 
 
@@ -83,7 +86,7 @@ def preprocess(options: Options, spark: SparkContext) -> Report:
     data = find_data(options.input, options.validation_data)
     baseline = read_report(options.baseline) if options.baseline else None
     staging = output.prepare(options.output)
-    run = _Run(options, spark)
+    run = _SparkEngine(options, spark)
     whole = False
     try:
         run.convert(data.files, data.validation)
@@ -115,8 +118,8 @@ def _keep_failed(folder: Path, staging: Path, report: Report) -> str:
     return f"\nThe rows and their reasons: {kept / output.QUARANTINE_FILE}" if report.tally.reasons else ""
 
 
-class _Run:
-    """The rows on their way over the cluster."""
+class _SparkEngine:
+    """Takes the rows through the processes of a cluster."""
 
     def __init__(self, options: Options, spark: SparkContext) -> None:
         self._options, self._spark = options, spark
@@ -136,16 +139,16 @@ class _Run:
         for tally in self._rows.mapPartitions(merged).collect():
             self.tally.merge(tally)
 
-    def _convert(self, files: Files, side: Literal["train", "validation"] | None) -> RDD[Any]:
+    def _convert(self, files: Files, side: Side | None) -> RDD[Any]:
         tasks = self._plan(files, side)
         self._tasks += tasks
         work = self._spark.broadcast(self._work)
-        results = self._spread(tasks).flatMap(lambda task: convert_task(task, work.value))
+        results = self._spread(tasks).flatMap(lambda task: convert_only(task, work.value))
         results.persist(StorageLevel.DISK_ONLY)
         self._rows = self._rows.union(results)
         return results
 
-    def _plan(self, files: Files, side: Literal["train", "validation"] | None) -> list[Task]:
+    def _plan(self, files: Files, side: Side | None) -> list[Task]:
         """The same shards as the Python engine's, in tasks. What has to be counted for that is counted by executors."""
         shard_bytes = self._options.shard_bytes
         sources = plan(files, shard_bytes)

@@ -402,6 +402,6 @@ def test_nothing_is_told_on_other_ranks_or_without_a_tracker(tmp_path: Path, cap
         for given, first in ((arguments, False), (TrainArguments(model_id="m"), True)):
             tracking = callback.Tracking(given, tmp_path, "f", first_rank=first, facts={})
             with tracking.run():
-                tracking.finish(tmp_path, {"before": {}, "after": {}}, 1)
+                tracking.finish(tmp_path, {"before": {}, "after": {}}, 1, "README.md")
             assert tracking.deliveries == []
     assert list(tmp_path.iterdir()) == [] and caplog.messages == []

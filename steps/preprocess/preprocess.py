@@ -1,9 +1,9 @@
 """Raw preference files to a training set on this machine: read, convert, drop duplicates, split, write, report.
 
-Rows stream through the worker processes, a shard at a time: one converts it and holds its rows, their ids tell here
-which of them came in an earlier shard, and the same one writes the others. What grows with the data are these ids, 16
-bytes a row. What only all rows together tell, contradictions and prompts that are nearly the same, is found at the end;
-the parts that hold such rows are then written again without them.
+Rows stream through the worker processes, a shard at a time. A worker converts a shard and keeps its rows; this process
+tells from their ids which of them came in an earlier shard, and the same worker writes the others. Memory grows with
+these ids alone, 16 bytes a row. What only all rows together tell, contradictions and prompts that are nearly the same,
+is found at the end; the parts that hold such rows are then written again without them.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class _PythonEngine:
                 yield Verdicts(number, verdicts[rows], index["flags"])
 
     def _verdicts(self) -> np.ndarray:
-        """A verdict for each row kept so far, in their order; writes the ids of those that stay."""
+        """Verdicts on the rows kept so far, in order: uint8, shape (rows,). Writes the ids of those that stay."""
         ids = np.empty((sum(self._sizes.values()), 2), ID)
         for _, rows, index in self._indexes():
             ids[rows] = index["id"]

@@ -24,7 +24,7 @@ from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.rows.rules import Rules
 from steps.preprocess.rows.tools import ToolReader
-from steps.preprocess.shards.convert import ConvertedRow, Layout, convert, validation_limit
+from steps.preprocess.shards.convert import ConvertedRow, CountTokens, Layout, convert, validation_limit
 from steps.preprocess.shards.shard import (
     IN_VALIDATION,
     SIDES,
@@ -81,8 +81,9 @@ class ShardWorker:
         tally, index, signatures = Tally(), IndexBuilder(), []
         groups = {side: RecordGroups() for side in SIDES}
         limit = validation_limit(self._rules.validation_fraction or 0)
+        count_tokens = token_counter(self._rules.tokenizer) if self._rules.tokenizer else None
         with _without_garbage_collection(), _Quarantine(self._folder, shard.number) as quarantine:
-            for row in self._kept(shard, held_out, tally, quarantine):
+            for row in self._kept(shard, held_out, count_tokens, tally, quarantine):
                 side = shard.side or SIDES[row.prompt_key < limit]
                 index.add(row, side)
                 if self._rules.near_duplicates:
@@ -94,10 +95,14 @@ class ShardWorker:
         return ConvertedShard(shard.number, tally, index.array(), np.stack(signatures) if signatures else None)
 
     def _kept(
-        self, shard: Shard[RowSource], held_out: Set[bytes], tally: Tally, quarantine: _Quarantine
+        self,
+        shard: Shard[RowSource],
+        held_out: Set[bytes],
+        count_tokens: CountTokens | None,
+        tally: Tally,
+        quarantine: _Quarantine,
     ) -> Iterator[ConvertedRow]:
         """The sound rows, each once; all rows are counted, and the others quarantined."""
-        count_tokens = token_counter(self._rules.tokenizer) if self._rules.tokenizer else None
         seen: set[bytes] = set()
         for raw, layout in _rows(shard, self._rules, tally):
             try:

@@ -64,7 +64,7 @@ PARTITIONS = 8  # of the rows, for each task that runs at a time; each of them b
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _own_error() -> Iterator[None]:
     """Turn the step's own error, which comes from an executor inside a Java stack trace, back into what it was."""
     try:
         yield
@@ -75,7 +75,7 @@ def _told() -> Iterator[None]:
         raise StepError(told[1]) from None
 
 
-@_told()
+@_own_error()
 def preprocess(options: Options, spark: SparkContext) -> Report:
     """Run the step and return its report, which is written last.
 
@@ -95,7 +95,7 @@ def preprocess(options: Options, spark: SparkContext) -> Report:
         report = Report.of(run.tally, run.figures, run.data_hash, data, options)
         if baseline:
             before, folder = baseline
-            report.drift = compare(report.as_json(), before, run.rows_against(folder))
+            report.drift = compare(report.as_json(), before, run.rows_compared_with(folder))
         problem = report.problem()
         if problem:
             raise StepError(f"{options.input}: {problem}{_keep_failed(options.output, staging, report)}")
@@ -205,8 +205,8 @@ class _SparkEngine:
             self.figures.merge(figures)
         self._settled.mapPartitionsWithIndex(lambda number, buckets: keep_ids(number, buckets, folder)).count()
 
-    def rows_against(self, folder: Path) -> dict[str, int] | None:
-        """How many rows are new, kept and vanished against the report in a folder; None where it has no ids."""
+    def rows_compared_with(self, folder: Path) -> dict[str, int] | None:
+        """How many rows are new, kept and vanished compared with the report in a folder; None where it has no ids."""
         paths = sorted((folder / ids.FOLDER).glob("*.parquet"))
         if not paths:
             return None

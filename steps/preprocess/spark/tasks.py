@@ -131,7 +131,7 @@ def _changed(stream: Stream) -> StepError:
 
 
 def ids_by_bucket(result: ConvertedShard, near: Set[bytes]) -> Iterator[tuple[int, Ids]]:
-    """The ids of a shard's rows by their bucket; `near` are the keys of prompts that are near-duplicates."""
+    """The ids of a shard's rows by their bucket; `near` are the 16-byte keys of prompts that are near-duplicates."""
     ids = result.index["id"]
     is_near = np.fromiter((key in near for key in prompt_keys(result.index)), bool, len(ids))
     for bucket, places in _by_bucket(bucket_of(ids)):
@@ -169,13 +169,13 @@ def empty_digest() -> bytes:
 
 
 def ids_of_file(ids: np.ndarray) -> Iterator[tuple[int, bytes]]:
-    """Ids by their bucket."""
+    """Ids (dtype ID, shape (n, 2)) by their bucket, as bytes."""
     for bucket, chosen in _by_bucket(bucket_of(ids)):
         yield bucket, ids[chosen].astype(ID).tobytes()
 
 
 def new_and_vanished(own: Iterable[bytes], baseline: Iterable[bytes]) -> dict[str, int]:
-    """What a bucket's ids are against an earlier run's: see `ids.compare`."""
+    """How a bucket's ids differ from an earlier run's: see `ids.compare`."""
     both = (np.frombuffer(b"".join(parts), ID).reshape(-1, 2) for parts in (own, baseline))
     return compare(*both)
 

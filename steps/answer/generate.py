@@ -8,7 +8,7 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, TextStreamer
@@ -22,7 +22,7 @@ from steps.shared.model_folder import NO_TEMPLATE
 from steps.shared.records import Messages, Tools
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,21 @@ class Answer:
     tokens: int
     cut: bool
     seconds: float
+
+
+class _Model(Protocol):
+    """What is asked of a loaded model, with an adapter on it or without."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+
+    @property
+    def generation_config(self) -> GenerationConfig:
+        """How it generates where nothing else is asked for."""
+
+    def generate(self, **settings: Any) -> torch.Tensor:
+        """Token ids of prompt and answer: int64, shape (prompts, tokens)."""
 
 
 class _Stream(TextStreamer):
@@ -95,6 +110,7 @@ def answer(
     new = output[0, len(prompt) :].tolist()
     cut = new[-1] not in ends
     text = tokenizer.decode(new if cut else new[:-1], skip_special_tokens=False)
+    text = cast("str", text)  # it is a list only where several texts are decoded
     end = ", cut there by --max-new-tokens" if cut else ""
     print(f"{len(new)} tokens of answer in {seconds:.1f} s{end}", file=sys.stderr, flush=True)
     return Answer(text, len(prompt), len(new), cut, round(seconds, 3))
@@ -142,24 +158,25 @@ def _require_room(weights: Weights, prompt: int, new: int) -> None:
         )
 
 
-def _load(weights: Weights) -> PreTrainedModel:
+def _load(weights: Weights) -> _Model:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     free, where = (
         (torch.cuda.mem_get_info()[0], "on the GPU") if device == "cuda" else (free_memory(), "on this machine")
     )
     require_memory(weights, free, where)
     try:
-        model = AutoModelForCausalLM.from_pretrained(weights.model.folder, dtype="auto", use_safetensors=True)
+        plain = AutoModelForCausalLM.from_pretrained(weights.model.folder, dtype="auto", use_safetensors=True)
+        model: torch.nn.Module = plain
         if weights.adapter:
             from peft import PeftModel
 
-            model = PeftModel.from_pretrained(model, weights.adapter)
+            model = PeftModel.from_pretrained(plain, weights.adapter)
     except (OSError, ValueError, RuntimeError) as error:
         raise StepError(f"{weights.model.folder}: the model cannot be loaded: {contract.first_line(error)}") from None
-    return model.to(device).eval()
+    return cast("_Model", model.to(device).eval())  # whose type does not show `generate`
 
 
-def _ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+def _ends(model: _Model, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     """The tokens that end an answer: the model's and the tokenizer's, both of which vLLM stops at too.
 
     Raises:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from steps.merge.fit.adapter import read_adapter
 from steps.merge.fit.base import Base, open_base
-from steps.merge.fit.fit import fit
+from steps.merge.fit.find_changes import find_changes
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
 from steps.shared.model_folder import check_folder
@@ -59,7 +59,7 @@ def find_weights(model: str | None, adapter: Path | None, base: str | None, revi
         return Weights(found, None, found.folder)
     checked = read_adapter(adapter)
     found = open_base(str(base), revision)
-    fit(found, checked)
+    find_changes(found, checked)
     return Weights(found, adapter, adapter)
 
 

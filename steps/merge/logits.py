@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from steps.merge.fit.adapter import Adapter
 from steps.merge.fit.base import Base
 from steps.shared import contract
+from steps.shared.chat_template import TemplateRefused, render
 from steps.shared.contract import StepError
 
 if TYPE_CHECKING:
     import torch
-    from transformers import PreTrainedModel
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 When = Literal["auto", "always", "never"]
 PROMPTS = (
@@ -127,30 +129,24 @@ def _load(folder: Path) -> PreTrainedModel:
 
 
 def _prompts(folder: Path) -> list[list[int]]:
-    """Token ids, through the chat template where there is one."""
-    from jinja2 import TemplateError
+    """Token ids of each prompt, through the chat template where there is one."""
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         if tokenizer.chat_template:
-            found = [
-                tokenizer.apply_chat_template(
-                    [{"role": "user", "content": text}], add_generation_prompt=True, return_dict=False
-                )
-                for text in PROMPTS
-            ]
+            found = [render(tokenizer, [{"role": "user", "content": text}], None, generation=True) for text in PROMPTS]
         else:
-            found = [tokenizer(text)["input_ids"] for text in PROMPTS]
-    except (OSError, ValueError, KeyError, ImportError, TemplateError) as error:
+            found = [list(tokenizer(text)["input_ids"]) for text in PROMPTS]
+    except (OSError, ValueError, KeyError, ImportError, TemplateRefused) as error:
         raise _CannotRun(f"the tokenizer makes no prompt: {contract.first_line(error)}") from None
     if not all(found):
         raise _CannotRun("the tokenizer makes prompts without tokens")
     return found
 
 
-def _logits(model: PreTrainedModel, prompts: list[list[int]]) -> torch.Tensor:
-    """The logits after each token, [tokens, vocabulary], less the mean of each row."""
+def _logits(model: PreTrainedModel | PeftModel, prompts: list[list[int]]) -> torch.Tensor:
+    """The logits after each token, less the mean of each row: float32, shape (tokens, vocabulary)."""
     import torch
 
     model.eval()

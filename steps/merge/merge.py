@@ -14,12 +14,12 @@ from typing import Any
 from steps.merge import logits
 from steps.merge.fit.adapter import Adapter
 from steps.merge.fit.base import Base
-from steps.merge.fit.fit import fit
+from steps.merge.fit.find_changes import find_changes
 from steps.merge.fit.tensor_changes import Change
 from steps.merge.write import journal, output_folder
 from steps.merge.write.arithmetic import Arithmetic
+from steps.merge.write.config_and_tokenizer import config_and_tokenizer
 from steps.merge.write.journal import Journal
-from steps.merge.write.other_files import extra_files
 from steps.merge.write.progress import Progress
 from steps.merge.write.shards import ShardWriter
 from steps.shared import contract
@@ -33,8 +33,8 @@ def merge(base: Base, adapter: Adapter, folder: Path, check_logits: logits.When)
         StepError: the adapter does not fit the base, the result is not finite or not what base and adapter compute, or
             it cannot be written.
     """
-    changes = fit(base, adapter)
-    extras = extra_files(base, adapter)
+    changes = find_changes(base, adapter)
+    others = config_and_tokenizer(base, adapter)
     sizes = {shard.path.name: shard.path.stat().st_size for shard in base.shards}
     begin = time.monotonic()
     record = Journal(output_folder.reopen(folder), journal.identity(base, adapter))
@@ -44,11 +44,11 @@ def merge(base: Base, adapter: Adapter, folder: Path, check_logits: logits.When)
     if record.finished:
         print(f"continuing: {len(record.finished)} of {len(sizes)} weight files are finished, and verified", flush=True)
     written = sum(size for name, size in sizes.items() if name not in record.finished)
-    output_folder.check_space(folder, written + sum(path.stat().st_size for path in extras.values()))
+    output_folder.check_space(folder, written + sum(path.stat().st_size for path in others.values()))
     with output_folder.staged(folder) as staging:
         merge_shards(base, adapter, changes, staging, record, written)
         seconds = time.monotonic() - begin
-        copy_extras(extras, staging)
+        copy_files(others, staging)
         manifest = make_manifest(base, adapter, changes, staging, record)
         manifest["logits"] = logits.check(base, adapter, staging, check_logits)
         contract.write_json(staging / output_folder.MANIFEST, manifest)
@@ -73,8 +73,8 @@ def merge_shards(
                 record.record(shard.path.name, writer.write(shard, staging / shard.path.name))
 
 
-def copy_extras(extras: dict[str, Path], staging: Path) -> None:
-    for name, source in extras.items():
+def copy_files(others: dict[str, Path], staging: Path) -> None:
+    for name, source in others.items():
         (staging / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(source, staging / name)
 

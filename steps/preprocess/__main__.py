@@ -11,10 +11,12 @@ import sys
 
 from steps.preprocess.options import parse
 from steps.preprocess.preprocess import preprocess
+from steps.preprocess.shards.shard_worker import return_freed_memory
 from steps.shared import contract
 
 
 def main() -> None:
+    return_freed_memory()
     options = parse()
     print(preprocess(options).summary())
     print(f"  report: {options.output / 'report' / 'report.html'}", flush=True)

@@ -15,6 +15,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 if __name__ == "__main__":
@@ -24,6 +25,7 @@ from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
 
 from steps.preprocess.options import Options, parse
+from steps.preprocess.shards.shard_worker import return_freed_memory
 from steps.preprocess.spark.run import preprocess
 from steps.shared import contract
 from steps.shared.contract import StepError
@@ -41,6 +43,7 @@ MEBIBYTES = {"k": 2**-10, "m": 1, "": 1, "g": 2**10, "t": 2**20}
 
 
 def main() -> None:
+    return_freed_memory()
     options = _absolute(parse(prog="spark-submit steps/preprocess/on_spark.py"))
     options.check()
     if options.workers is not None:
@@ -55,7 +58,7 @@ def main() -> None:
 
 def _absolute(options: Options) -> Options:
     """The options with paths that executors, which run in folders of their own, understand too."""
-    paths = {name: value.absolute() for name, value in vars(options).items() if isinstance(value, Path)}
+    paths: dict[str, Any] = {name: value.absolute() for name, value in vars(options).items() if isinstance(value, Path)}
     return replace(options, **paths)
 
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from steps.preprocess.layouts.formats import FORMATS, by_name
 from steps.preprocess.read.sources import BLOCK_BYTES
-from steps.preprocess.rows.row_options import Rules, ToolCalls
+from steps.preprocess.rows.rules import Rules, ToolCalls
 from steps.shared.contract import StepError
 
 FIELDS = ("prompt", "chosen", "rejected", "tools", "system", "messages", "conversations", "chosen_response",

@@ -1,9 +1,9 @@
 """Raw preference files to a training set on this machine: read, convert, drop duplicates, split, write, report.
 
-Rows stream through the worker processes, a shard at a time: one converts it and holds its rows, their ids tell here
-which of them came in an earlier shard, and the same one writes the others. What grows with the data are these ids, 16
-bytes a row. What only all rows together tell, contradictions and prompts that are nearly the same, is found at the end;
-the parts that hold such rows are then written again without them.
+Rows stream through the worker processes, a shard at a time. A worker converts a shard and keeps its rows; this process
+tells from their ids which of them came in an earlier shard, and the same worker writes the others. Memory grows with
+these ids alone, 16 bytes a row. What only all rows together tell, contradictions and prompts that are nearly the same,
+is found at the end; the parts that hold such rows are then written again without them.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from steps.preprocess.read.inputs import find_data
 from steps.preprocess.read.sources import BLOCK_BYTES
 from steps.preprocess.report.baseline import Baseline
 from steps.preprocess.report.figures import Figures
-from steps.preprocess.report.write import Report
+from steps.preprocess.report.report import Report
 from steps.preprocess.shards import output
-from steps.preprocess.shards.cut import Files, local_shards, total_size
+from steps.preprocess.shards.from_files import Files, local_shards, total_size
+from steps.preprocess.shards.shard import RowSource, Shard, Side, Verdicts, prompt_keys
+from steps.preprocess.shards.shard_worker import QUARANTINE, ShardWorker, start_worker
 from steps.preprocess.shards.tally import Tally
-from steps.preprocess.shards.work import QUARANTINE, Shard, Verdicts, convert_shard, prompt_keys, write_parts
 from steps.preprocess.shards.workers import Workers, cores
 from steps.shared.contract import StepError
 from steps.shared.records import part_name
@@ -47,8 +48,9 @@ def preprocess(options: Options) -> Report:
     staging = output.prepare(options.output)
     try:
         size = total_size([*data.files, *data.validation])
-        with Workers((options.workers or cores()) if size > PARALLEL_FROM else 1) as workers:
-            run = _Run(options, staging, workers)
+        processes = (options.workers or cores()) if size > PARALLEL_FROM else 1
+        with Workers(processes, partial(start_worker, options.rules(), staging)) as workers:
+            run = _PythonEngine(options, staging, workers)
             run.convert(data.files, data.validation)
             run.settle()
         report = Report.of(run.tally, run.figures, run.data_hash, data, options)
@@ -67,10 +69,13 @@ def preprocess(options: Options) -> Report:
     return report
 
 
-class _Run:
-    """The rows on their way. Shards leave their parts below `staging`, and their index in staging/index."""
+class _PythonEngine:
+    """Takes the rows through the processes of this machine.
 
-    def __init__(self, options: Options, staging: Path, workers: Workers) -> None:
+    Shards leave their parts below `staging`, and their index in staging/index.
+    """
+
+    def __init__(self, options: Options, staging: Path, workers: Workers[ShardWorker]) -> None:
         self._options, self._rules = options, options.rules()
         self._staging, self._workers = staging, workers
         self._seen = Seen()
@@ -85,13 +90,12 @@ class _Run:
         shards = partial(local_shards, rules=self._rules, shard_bytes=self._options.shard_bytes)
         self._write(self._converted(shards(validation, side="validation"), frozenset()))
         held_out = frozenset(key for _, _, index in self._indexes() for key in prompt_keys(index))
-        side = "train" if validation else None
+        side: Side | None = "train" if validation else None
         self._write(self._converted(shards(files, first=len(self._sizes), side=side), held_out))
 
-    def _converted(self, shards: Iterator[Shard], held_out: frozenset[bytes]) -> Iterator[Verdicts]:
+    def _converted(self, shards: Iterator[Shard[RowSource]], held_out: frozenset[bytes]) -> Iterator[Verdicts]:
         """Convert shards, and tell which of their rows came in an earlier one."""
-        work = partial(convert_shard, rules=self._rules, held_out=held_out, folder=self._staging)
-        for result in self._workers.map(work, shards):
+        for result in self._workers.map(partial(ShardWorker.convert, held_out=held_out), shards):
             self.tally.merge(result.tally)
             repeated = self._seen.add(result.index["id"])
             index = result.index[~repeated]
@@ -103,7 +107,7 @@ class _Run:
             yield Verdicts(result.number, np.where(repeated, DUPLICATE, KEEP), result.index["flags"])
 
     def _write(self, judged: Iterator[Verdicts]) -> None:
-        for tally in self._workers.map(partial(write_parts, folder=self._staging), judged):
+        for tally in self._workers.map(ShardWorker.write, judged):
             self.tally.merge(tally)
 
     def _index_file(self, number: int) -> Path:
@@ -129,15 +133,14 @@ class _Run:
                 yield Verdicts(number, verdicts[rows], index["flags"])
 
     def _verdicts(self) -> np.ndarray:
-        """A verdict for each row kept so far, in their order; writes the ids of those that stay."""
+        """Verdicts on the rows kept so far, in order: uint8, shape (rows,). Writes the ids of those that stay."""
         ids = np.empty((sum(self._sizes.values()), 2), ID)
         for _, rows, index in self._indexes():
             ids[rows] = index["id"]
         near = np.zeros(len(ids), bool)
-        if self._signatures:
-            near[:] = near_duplicates(
-                np.concatenate(self._prompt_keys), np.concatenate(self._signatures), self._options.near_duplicates
-            )
+        threshold = self._options.near_duplicates
+        if threshold is not None and self._signatures:
+            near[:] = near_duplicates(np.concatenate(self._prompt_keys), np.concatenate(self._signatures), threshold)
         buckets = bucket_of(ids)
         verdicts = np.empty(len(ids), np.uint8)
         digests = []

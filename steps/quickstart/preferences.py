@@ -106,6 +106,7 @@ def served(rng: random.Random, missing: bool) -> Scene:
     others = [other for other in TOOLS if other is not tool]
     offered = offer(rng, tool, *rng.sample(others, rng.randint(0, 1)))
     late = rng.choice([other for other in tool.slots if other.name in known])
+    messages: tuple[Message, ...]
     if rng.random() < FOLLOW_UPS:
         early = {name: value for name, value in known.items() if name != late.name}
         reply = rng.choice(("{}.", "{}, please.", "Let's say {}.", "Make it {}."))

@@ -21,9 +21,12 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from steps.shared import contract
+
+if TYPE_CHECKING:
+    import torch
 
 DATA = Path(__file__).with_name("preferences.jsonl")
 MANIFEST = "manifest.json"
@@ -144,7 +147,8 @@ def pretrain(model: Any, tokenizer: Any, rows: list[dict[str, Any]]) -> float:
         for each in optimizers
     ]
     encoded = [[encode(tokenizer, row, answer) for answer in row["answers"]] for row in rows]
-    losses, waiting = [], []
+    losses: list[float] = []
+    waiting: list[list[tuple[list[int], list[int]]]] = []  # rows, of each the ids and labels of both answers
     model.train()
     for _ in range(STEPS):
         if len(waiting) < ROWS_PER_STEP:
@@ -157,8 +161,9 @@ def pretrain(model: Any, tokenizer: Any, rows: list[dict[str, Any]]) -> float:
         loss = torch.nn.functional.cross_entropy(model.lm_head(hidden[kept]), targets[kept])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for step in (*optimizers, *schedules):
-            step.step()
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            schedule.step()
         model.zero_grad()
         losses.append(loss.item())
     return sum(losses[-20:]) / 20
@@ -174,7 +179,8 @@ def encode(tokenizer: Any, row: dict[str, Any], answer: dict[str, Any]) -> tuple
     return prompt_ids + answer_ids, [IGNORED] * len(prompt_ids) + answer_ids
 
 
-def pad(sequences: list[list[int]], filler: int) -> Any:
+def pad(sequences: list[list[int]], filler: int) -> torch.Tensor:
+    """The sequences side by side, filled up at their ends: int64, shape (sequences, longest)."""
     import torch
 
     longest = max(map(len, sequences))
@@ -216,7 +222,7 @@ def build(rows: list[dict[str, Any]], folder: Path) -> None:
         f"{STEPS} steps in {time.monotonic() - started:.0f} s, loss {loss:.2f}",
         flush=True,
     )
-    model.to(torch.bfloat16).save_pretrained(folder)
+    model.bfloat16().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 

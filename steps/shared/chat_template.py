@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from steps.shared.contract import first_line
@@ -32,10 +33,10 @@ def render(
     """
     from jinja2 import TemplateError
 
+    # Typed to return a text, ids or a batch; with `tokenize` and `return_dict` it is the ids by name.
+    write: Callable[..., Any] = tokenizer.apply_chat_template
     try:
-        rendered = tokenizer.apply_chat_template(
-            messages, tools=tools, add_generation_prompt=generation, tokenize=True, return_dict=True
-        )
+        rendered = write(messages, tools=tools, add_generation_prompt=generation, tokenize=True, return_dict=True)
     except TemplateError as error:
         raise TemplateRefused(first_line(error)) from None
     return list(rendered["input_ids"])

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from steps.shared import contract
 from steps.shared.contract import StepError
-
-if TYPE_CHECKING:
-    pass
-
 
 CHAT_TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
 

@@ -124,8 +124,9 @@ def canonical_messages(messages: Messages, text: bytes | None = None) -> bytes:
 
 def content_id(prompt: Messages, chosen: Messages, rejected: Messages, tools: Tools) -> str:
     """What a row says, as 32 hexadecimal digits."""
-    parts = (canonical_messages(messages) for messages in (prompt, chosen, rejected))
-    return pair_id(*parts, tools_digest(tool_digest(orjson.dumps(tool)) for tool in tools or ())).hex()
+    digest = tools_digest(tool_digest(orjson.dumps(tool)) for tool in tools or ())
+    asked, better, worse = map(canonical_messages, (prompt, chosen, rejected))
+    return pair_id(asked, better, worse, digest).hex()
 
 
 class EncodedRecord(NamedTuple):
@@ -142,15 +143,16 @@ class EncodedRecord(NamedTuple):
 
 
 def encode(record: Record) -> EncodedRecord:
-    messages = (orjson.dumps(value) for value in (record.prompt, record.chosen, record.rejected))
+    prompt, chosen, rejected = map(orjson.dumps, (record.prompt, record.chosen, record.rejected))
     tools = None if record.tools is None else orjson.dumps(record.tools)
-    return EncodedRecord(record.id, *messages, tools, record.format, record.source_file, record.source_line)
+    where = record.source_file, record.source_line
+    return EncodedRecord(record.id, prompt, chosen, rejected, tools, record.format, *where)
 
 
 def decode(row: EncodedRecord) -> Record:
-    messages = (orjson.loads(text) for text in (row.prompt, row.chosen, row.rejected))
+    prompt, chosen, rejected = map(orjson.loads, (row.prompt, row.chosen, row.rejected))
     tools = None if row.tools is None else orjson.loads(row.tools)
-    return Record(row.id, *messages, tools, row.format, row.source_file, row.source_line)
+    return Record(row.id, prompt, chosen, rejected, tools, row.format, row.source_file, row.source_line)
 
 
 class RecordGroups:
@@ -172,7 +174,7 @@ class RecordGroups:
         self._rows, self._bytes = [], 0
 
     def tables(self) -> list[pa.Table]:
-        """All rows added so far; the next one begins a new group."""
+        """All rows added so far, with the columns of HELD; the next one begins a new group."""
         if self._rows:
             self._close()
         return self._tables
@@ -180,13 +182,12 @@ class RecordGroups:
 
 def _table(rows: list[EncodedRecord]) -> pa.Table:
     """Rows as Arrow, by way of buffers: building arrays from Python objects is slower, and imports pandas."""
-    columns = EncodedRecord(*zip(*rows, strict=True))
-    lines = np.array(columns.source_line, np.int64)
+    ids, prompts, chosen, rejected, tools, formats, files, lines = zip(*rows, strict=True)
     arrays = [
-        _texts([text.encode() for text in columns.id]),
-        *map(_texts, (columns.prompt, columns.chosen, columns.rejected)),
-        *map(_repeating, (columns.tools, columns.format, columns.source_file)),
-        pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(lines)]),
+        _texts([text.encode() for text in ids]),
+        *(_texts(texts) for texts in (prompts, chosen, rejected)),
+        *(_repeating(values) for values in (tools, formats, files)),
+        pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(np.array(lines, np.int64))]),
     ]
     return pa.table(arrays, schema=HELD)
 
@@ -219,7 +220,8 @@ def write_part(path: Path, tables: Iterable[pa.Table], keep: np.ndarray) -> list
     no file.
 
     Args:
-        keep: bool, one for each row of all tables.
+        tables: with the columns of HELD.
+        keep: bool, shape (rows,), one for each row of all tables.
     """
     out: list[Record] = []
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -255,7 +257,7 @@ def _compact(table: pa.Table) -> pa.Table:
 
 
 def read_groups(path: Path) -> Iterator[pa.Table]:
-    """The rows of a file that `write_part` wrote, a group at a time."""
+    """The rows of a file that `write_part` wrote, a group at a time, with the columns of HELD."""
     with pq.ParquetFile(path, read_dictionary=REPEATING) as file:
         for number in range(file.num_row_groups):
             yield file.read_row_group(number).cast(HELD)

@@ -75,16 +75,16 @@ class TensorFile:
         self._file.close()
 
     def header(self) -> torch.Tensor:
-        """All bytes before the tensors'."""
+        """All bytes before the tensors': uint8, shape (bytes,)."""
         return self._bytes(0, min((stored.start for stored in self.tensors.values()), default=self.path.stat().st_size))
 
     def tensor(self, name: str) -> torch.Tensor:
-        """A whole tensor of floats."""
+        """A whole tensor of floats, in the dtype and shape that its header says."""
         stored = self.tensors[name]
         return self._bytes(stored.start, stored.size).view(torch_dtype(stored.dtype)).view(stored.shape)
 
     def rows(self, name: str, start: int, stop: int) -> torch.Tensor:
-        """Some rows of a tensor of floats, as a matrix; dimensions before the last count as rows."""
+        """Some rows of a tensor of floats: shape (stop - start, columns). Dimensions before the last count as rows."""
         stored = self.tensors[name]
         columns = stored.shape[-1] if stored.shape else 1
         width = stored.size // max(math.prod(stored.shape[:-1]), 1)
@@ -92,7 +92,7 @@ class TensorFile:
         return found.view(torch_dtype(stored.dtype)).view(stop - start, columns)
 
     def tasks(self, name: str, size: int) -> Iterator[Callable[[], torch.Tensor]]:
-        """What to call for a tensor's bytes, whatever its dtype, in order."""
+        """What to call for a tensor's bytes, whatever its dtype, in order: uint8, shape (bytes,), up to `size`."""
         stored = self.tensors[name]
         for start in range(0, stored.size, size):
             yield partial(self._bytes, stored.start + start, min(size, stored.size - start))
@@ -101,7 +101,7 @@ class TensorFile:
         import torch
 
         buffer = torch.empty(size, dtype=torch.uint8)
-        view = memoryview(buffer.numpy())
+        view = memoryview(buffer.numpy().data)
         while view:
             count = os.preadv(self._file.fileno(), [view], start)
             if count == 0:
@@ -111,6 +111,7 @@ class TensorFile:
 
 
 def torch_dtype(name: str) -> torch.dtype:
+    """torch's dtype for one of FLOATS."""
     import torch
 
     return getattr(torch, FLOATS[name])

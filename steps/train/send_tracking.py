@@ -14,8 +14,9 @@ from pathlib import Path
 
 from steps.shared import contract
 from steps.shared.contract import StepError
-from steps.train.tracking.callback import load_state, open_trackers
-from steps.train.tracking.outbox import Delivery, Status
+from steps.train.tracking.outbox import Delivery
+from steps.train.tracking.runs import load_state, open_trackers
+from steps.train.tracking.tracker import Status
 
 SECONDS = 120.0
 

@@ -97,12 +97,12 @@ def _lora(path: Path, settings: Settings, module: str, parts: dict[str, str], te
     """A module's matrices, which must be there together and fit each other."""
     kinds = {part.split()[0] for part in parts} & {"linear", "embedding"}
     kind = kinds.pop() if len(kinds) == 1 else "linear"
-    names = [parts.get(f"{kind} {side}") for side in "AB"]
-    if kinds or None in names:
-        lacks = "lora_A" if names[0] is None else "lora_B"
+    a_name, b_name = (parts.get(f"{kind} {side}") for side in "AB")
+    if kinds or a_name is None or b_name is None:
+        lacks = "lora_A" if a_name is None else "lora_B"
         has = ", ".join(sorted(name.removeprefix(f"{PREFIX}{module}.") for name in parts.values()))
         raise StepError(f"{path}: {module} has {has} but no {lacks}; the file is not whole: copy it again")
-    a, b = (tensors[name].shape for name in names)
+    a, b = tensors[a_name].shape, tensors[b_name].shape
     if len(a) != 2 or len(b) != 2:
         raise StepError(
             f"{path}: {module}: not supported by the merge: LoRA matrices of {len(a)} and {len(b)} dimensions, as of "
@@ -121,4 +121,4 @@ def _lora(path: Path, settings: Settings, module: str, parts: dict[str, str], te
     for name in filter(None, (magnitude, bias)):
         if tensors[name].shape != (b[0],):
             raise StepError(f"{path}: {name}: has shape {list(tensors[name].shape)}, not [{b[0]}]; train again")
-    return Lora(module, kind == "embedding", *names, a[0], a[1], b[0], magnitude, bias)
+    return Lora(module, kind == "embedding", a_name, b_name, a[0], a[1], b[0], magnitude, bias)

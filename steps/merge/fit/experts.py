@@ -86,7 +86,8 @@ def _find(base: Base, module: str, parameter: str) -> _Target | None:
     stored = base.tensors.get(f"{module}.{parameter}")
     if stored and len(stored.shape) in (2, 3):
         experts = stored.shape[0] if len(stored.shape) == 3 else 1
-        return _Target(parameter, experts, stored.shape[-2:], [[f"{module}.{parameter}"]])
+        rows, columns = stored.shape[-2:]
+        return _Target(parameter, experts, (rows, columns), [[f"{module}.{parameter}"]])
     for ending, instead, parts in SPLIT:
         if not module.endswith(ending) or parameter not in parts:
             continue
@@ -94,8 +95,9 @@ def _find(base: Base, module: str, parameter: str) -> _Target | None:
         names: list[list[str]] = []
         while f"{prefix}.{len(names)}.{parts[parameter][0]}.weight" in base.tensors:
             names.append([f"{prefix}.{len(names)}.{part}.weight" for part in parts[parameter]])
-        shapes = {base.tensors[name].shape if name in base.tensors else None for group in names for name in group}
-        if len(names) > 1 and len(shapes) == 1 and None not in shapes:
+        tensors = [name for group in names for name in group]
+        shapes = {base.tensors[name].shape for name in tensors if name in base.tensors}
+        if len(names) > 1 and len(shapes) == 1 and all(name in base.tensors for name in tensors):
             rows, columns = shapes.pop()
             return _Target(parameter, len(names), (rows * len(names[0]), columns), names)
     return None

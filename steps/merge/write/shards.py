@@ -64,7 +64,7 @@ class ShardWriter:
         with TensorFile(shard.path, shard.tensors) as base, open(part, "wb", buffering=0) as file:
             waiting: deque[tuple[int, Future, Future]] = deque()
             for block in self._merged(base):
-                view = memoryview(block.numpy())
+                view = memoryview(block.numpy().data)
                 both = self._hashing.submit(digest.update, view), self._writing.submit(_write, file, view)
                 waiting.append((len(view), *both))
                 if len(waiting) > WAITING:

@@ -18,7 +18,7 @@ SCHEMA = pa.schema([pa.field("id", pa.binary(16), nullable=False)])
 
 
 def write_ids(path: Path, buckets: Iterable[np.ndarray]) -> None:
-    """Write ids, given bucket by bucket as rows of two 64-bit numbers, most significant first."""
+    """Write ids, bucket by bucket: two unsigned 64-bit numbers each, the most significant first, shape (n, 2)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with pq.ParquetWriter(path, SCHEMA, compression="none", use_dictionary=False) as writer:
         pending = b""
@@ -37,7 +37,7 @@ def _table(ids: bytes) -> pa.Table:
 
 
 def read_ids(report_folder: Path) -> np.ndarray | None:
-    """The ids beside a report, in no particular order; None where there are none.
+    """The ids beside a report, in no particular order: dtype ID, shape (n, 2); None where there are none.
 
     Raises:
         StepError: a file there is not what `write_ids` wrote.
@@ -49,7 +49,7 @@ def read_ids(report_folder: Path) -> np.ndarray | None:
 
 
 def read_file(path: Path) -> np.ndarray:
-    """The ids of one file that `write_ids` wrote; raises as `read_ids` does."""
+    """The ids of one file that `write_ids` wrote: dtype ID, shape (n, 2); raises as `read_ids` does."""
     try:
         column = pq.read_table(path, schema=SCHEMA).column("id").combine_chunks()
     except pa.ArrowException as error:
@@ -62,7 +62,11 @@ def read_file(path: Path) -> np.ndarray:
 
 
 def compare(ids: np.ndarray, baseline: np.ndarray) -> dict[str, int]:
-    """How many rows are new, kept and vanished against the baseline; no id comes twice in either."""
+    """How many rows are new, kept and vanished compared with the baseline.
+
+    Args:
+        ids, baseline: unsigned 64-bit, shape (n, 2) and (m, 2); no id comes twice in either.
+    """
     both = np.concatenate([ids, baseline]).astype(np.uint64)
     order = np.lexsort((both[:, 1], both[:, 0]))
     both = both[order]

@@ -42,7 +42,7 @@ _PLACES = _CONSTANTS[2 * PERMUTATIONS :] | np.uint64(1)
 
 
 def signature(text: str) -> np.ndarray:
-    """The MinHash signature of a prompt: 64 numbers of 32 bits, the same in every process."""
+    """The MinHash signature of a prompt, the same in every process: uint32, shape (64,)."""
     shingles = _shingles(text.lower())
     lowest = np.full(PERMUTATIONS, 2**64 - 1, np.uint64)
     for start in range(0, len(shingles), BLOCK):
@@ -74,7 +74,7 @@ def near_duplicates(keys: np.ndarray, signatures: np.ndarray, threshold: float) 
 
     Args:
         keys: shape (n, 2), unsigned 64-bit; what identifies each row's prompt. Rows are in their order.
-        signatures: shape (n, 64); each row's `signature`.
+        signatures: uint32, shape (n, 64); each row's `signature`.
         threshold: estimated similarity from which prompts are near.
 
     Returns:

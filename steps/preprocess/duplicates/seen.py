@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Seen:
-    """Ids, as rows of two 64-bit numbers.
+    """Ids, each as two unsigned 64-bit numbers.
 
     The halves are kept apart, each sorted: a row counts as seen where both of its halves were, which for rows that
     were not, by chance alone, is as unlikely as that their ids are equal.
@@ -16,7 +16,7 @@ class Seen:
         self._halves = _Numbers(), _Numbers()
 
     def add(self, ids: np.ndarray) -> np.ndarray:
-        """Add ids that differ from each other, shape (n, 2), and return which of them were there before."""
+        """Add ids that differ from each other, shape (n, 2); returns which were there before: bool, shape (n,)."""
         high, low = (np.ascontiguousarray(ids[:, half], np.uint64) for half in (0, 1))
         before = self._halves[0].have(high)
         before[before] = self._halves[1].have(low[before])

@@ -19,7 +19,12 @@ BUCKETS = 256
 
 
 class Settled(NamedTuple):
-    """A bucket's verdicts, in the order of its ids, and the ids that stay, sorted."""
+    """What became of a bucket.
+
+    Attributes:
+        verdicts: uint8, shape (n,), in the order of the bucket's ids.
+        kept: the ids that stay, sorted: shape (kept, 2).
+    """
 
     verdicts: np.ndarray
     kept: np.ndarray
@@ -30,7 +35,7 @@ class Settled(NamedTuple):
 
 
 def bucket_of(ids: np.ndarray) -> np.ndarray:
-    """The bucket of each id. Ids are rows of two 64-bit numbers: shape (n, 2)."""
+    """The bucket of each id: uint8, shape (n,). Ids are two unsigned 64-bit numbers each: shape (n, 2)."""
     return (ids[:, 0] >> np.uint64(56)).astype(np.uint8)
 
 
@@ -40,7 +45,7 @@ def settle(ids: np.ndarray, near: np.ndarray) -> Settled:
     A row whose reverse is there as well is contradictory, and so is the reverse: nothing says which is right.
 
     Args:
-        ids: shape (n, 2).
+        ids: unsigned 64-bit, shape (n, 2).
         near: bool, shape (n,): whose prompt is nearly the same as an earlier one; equal and reversed rows share it.
     """
     verdicts = np.zeros(len(ids), np.uint8)

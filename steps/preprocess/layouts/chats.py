@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from steps.preprocess.rows.json_values import kind
 from steps.preprocess.rows.messages import conversation, malformed_call
 from steps.preprocess.rows.pairs import TURNS, Faults, Pair, Row, note_answer, split
 from steps.preprocess.rows.reasons import InvalidRow, Reason
-from steps.preprocess.rows.tools import CallFault, kind, split_toolcall_text
+from steps.preprocess.rows.tool_calls import CallFault, split_toolcall_text
 from steps.shared.records import Messages
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import orjson
 
+from steps.preprocess.rows.json_values import kind
 from steps.preprocess.rows.messages import conversation
 from steps.preprocess.rows.pairs import Faults, Pair, Row
 from steps.preprocess.rows.reasons import InvalidRow, Reason
-from steps.preprocess.rows.tools import kind
 from steps.shared.records import Messages
 
 LABELS = ("preferred", "non-preferred")

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from steps.preprocess.layouts import chats, converse, json_columns, transcripts
+from steps.preprocess.rows.json_values import kind
 from steps.preprocess.rows.pairs import TURNS, Faults, Pair, Row
 from steps.preprocess.rows.reasons import InvalidRow, Reason
-from steps.preprocess.rows.tools import kind
 
 NUMBERS = (int, float)
 ABSENT = type(None)  # a field that is null is as good as absent

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from enum import Enum, auto
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
@@ -81,7 +81,14 @@ def text_chunks(path: Path, size: int) -> Iterator[bytes]:
             chunk = stream.read(size)
 
 
-def _unpacked(file: BinaryIO, container: Container, stack: contextlib.ExitStack) -> BinaryIO:
+class _Stream(Protocol):
+    """What an open file, gzip's and Arrow's have in common."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, `size` of them or fewer; none at the end."""
+
+
+def _unpacked(file: BinaryIO, container: Container, stack: contextlib.ExitStack) -> _Stream:
     if container is Container.GZIP:
         return stack.enter_context(gzip.open(file))
     if container is Container.ZSTD:

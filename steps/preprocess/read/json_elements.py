@@ -79,7 +79,8 @@ class _Cutter:
     def _seek(self) -> bool:
         """Go to the next byte that is not between elements; False at the end of the file."""
         while True:
-            self._at = BETWEEN.match(self._buffer, self._at).end()
+            between = BETWEEN.match(self._buffer, self._at)
+            self._at = between.end() if between else self._at
             if self._at < len(self._buffer):
                 return True
             if not self._more():
@@ -198,7 +199,8 @@ class _Cutter:
 
     def _scalar_end(self) -> int | None:
         """The end of a number, a string, or rubbish; of one byte at least, so that a stray bracket is a row too."""
-        end = SCALAR.match(self._buffer, self._at).end()
+        scalar = SCALAR.match(self._buffer, self._at)
+        end = scalar.end() if scalar else self._at
         return None if end == len(self._buffer) and not self._ended else max(end, self._at + 1)
 
 

@@ -15,7 +15,7 @@ from steps.shared.contract import StepError, read_json
 
 @dataclass(frozen=True)
 class Baseline:
-    """What the earlier run reported, and the ids of its rows where they are beside the report."""
+    """What the earlier run reported, and the ids of its rows (see ids.read_ids) where they are beside the report."""
 
     report: dict[str, Any]
     ids: np.ndarray | None

@@ -31,8 +31,8 @@ def distribution(values: np.ndarray, counts: np.ndarray) -> dict[str, Any]:
     """What a report says of lengths.
 
     Args:
-        values: distinct lengths, sorted, int64.
-        counts: how often each occurs.
+        values: distinct lengths, sorted: int64, shape (n,).
+        counts: how often each occurs: int64, shape (n,).
 
     Returns:
         count, mean, min, max; percentiles by the nearest rank; a histogram whose `edges` are the lower bounds of its
@@ -53,7 +53,7 @@ def distribution(values: np.ndarray, counts: np.ndarray) -> dict[str, Any]:
 
 
 def percentile(values: np.ndarray, counts: np.ndarray, percent: int) -> int:
-    """The smallest value that covers so many per cent of the rows (the nearest rank)."""
+    """The smallest value that covers so many per cent of the rows (the nearest rank). Arrays as in `distribution`."""
     rank = -(-int(counts.sum()) * percent // 100)  # in whole numbers: 0.07 * 100 is above 7
     return int(values[np.searchsorted(np.cumsum(counts), rank)])
 
@@ -76,6 +76,7 @@ def recommended_max_length(
 
     From characters it is an estimate, and `basis` says so: English text has about 4 characters a token, JSON and code
     about 3, and the lower number is taken since a length that is too short cuts answers off.
+    Arrays are as in `distribution`.
     """
     if not counts.sum():
         return None

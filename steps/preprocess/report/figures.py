@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from steps.preprocess.report.distribution import distribution, recommended_max_length
-from steps.preprocess.shards.work import CHOSEN_CALLS, HAS_TOOLS, IN_VALIDATION, REJECTED_CALLS
+from steps.preprocess.shards.shard import CHOSEN_CALLS, HAS_TOOLS, IN_VALIDATION, REJECTED_CALLS
 
 PARTS = ("prompt", "chosen", "rejected", "pair")  # pair: the prompt and the longer answer
 SIGNIFICANT_BITS = 12  # of a length: exact below 4,096, above that up to 1 in 2,048 too large, so that few are kept
@@ -27,7 +27,7 @@ class Figures:
     balance: Counter[str] = field(default_factory=Counter)
 
     def add(self, index: np.ndarray, units: tuple[str, ...]) -> None:
-        """Count the entries of a shard's index (see shards.INDEX) that stay."""
+        """Count the entries of a shard's index (dtype INDEX of shards/shard.py, shape (rows,)) that stay."""
         flags = index["flags"]
         held_out = int(np.count_nonzero(flags & IN_VALIDATION))
         self.train += len(index) - held_out
@@ -63,7 +63,7 @@ class Figures:
         sorted_lengths = {
             unit: {part: _sorted(self._lengths(unit, part)) for part in PARTS} for unit in ("characters", "tokens")
         }
-        basis = "tokens" if "tokens" in units else "characters"
+        basis: Literal["tokens", "characters"] = "tokens" if "tokens" in units else "characters"
         return {
             "lengths": {
                 unit: {part: distribution(*values) for part, values in parts.items()} if unit in units else None

@@ -1,7 +1,7 @@
 """report.json as one HTML page: what a reader wants to know of a run, in the order in which they ask.
 
 What the page says is decided here and in plots.py; how it looks, in report.html.jinja and what the pages of all steps
-share (steps/pages). Reads the report of this version only.
+share (steps/shared/pages). Reads the report of this version only.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _lengths(of_unit: Mapping[str, Any], unit: str) -> dict[str, Any]:
 
 
 def _answers(of_unit: Mapping[str, Any], unit: str) -> dict[str, Any]:
-    """Chosen against rejected answers: what DPO learns where nothing holds it is that longer is better."""
+    """Chosen compared with rejected answers: where one side is longer, DPO may learn length instead of quality."""
     chosen, rejected = of_unit["chosen"], of_unit["rejected"]
     medians = chosen["percentiles"]["50"], rejected["percentiles"]["50"]
     shorter, longer = sorted(medians)

@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 
+from steps.preprocess.rows.json_values import kind
 from steps.preprocess.rows.reasons import InvalidRow, Reason
-from steps.preprocess.rows.tools import CallFault, kind, parse_calls
+from steps.preprocess.rows.tool_calls import CallFault, parse_calls
 from steps.shared.records import Messages
 
 ROLES = {

@@ -17,10 +17,12 @@ import orjson
 
 from steps.preprocess.layouts.formats import Faults, Format, Pair, Row, by_name, detect, nearest, preference_scores
 from steps.preprocess.read.sources import RawRow
+from steps.preprocess.rows.json_values import kind, refuse_nul
 from steps.preprocess.rows.messages import check_answer, check_prompt
 from steps.preprocess.rows.reasons import InvalidRow, Reason
-from steps.preprocess.rows.row_options import Rules
-from steps.preprocess.rows.tools import Declared, call_fault, declare, kind, refuse_nul
+from steps.preprocess.rows.rules import Rules
+from steps.preprocess.rows.tool_calls import call_fault
+from steps.preprocess.rows.tools import Declared, declare
 from steps.shared.records import EncodedRecord, Messages, Tools, canonical, canonical_messages, content, pair_id
 
 TOO_DEEP = "nested too deep to be a preference pair"
@@ -29,9 +31,10 @@ ASCII_SPACE = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"  # what str.split() takes for white
 
 Lengths = tuple[int, int, int]  # of prompt (with its tools), chosen and rejected
 CountTokens = Callable[[Messages, Messages, Messages, Tools], Lengths]
+DeclareTools = Callable[[Any], Declared]  # the tools of a row, from what the row has for them
 
 
-class Converted(NamedTuple):
+class ConvertedRow(NamedTuple):
     """A record ready to be written, and what the counts of a run need to know about it.
 
     Attributes:
@@ -90,8 +93,18 @@ def file_layout(head: Sequence[RawRow], rules: Rules) -> Layout:
     return Layout(by_name(votes.most_common(1)[0][0]) if votes else None)
 
 
-def convert(raw: RawRow, layout: Layout, rules: Rules, count_tokens: CountTokens | None = None) -> Converted:
-    """Read one row and hold it against the rules.
+def convert(
+    raw: RawRow,
+    layout: Layout,
+    rules: Rules,
+    declare_tools: DeclareTools = declare,
+    count_tokens: CountTokens | None = None,
+) -> ConvertedRow:
+    """Read one row and check it by the rules.
+
+    Args:
+        declare_tools: reads the row's tools; a ToolReader's own for many rows, since it remembers those before.
+        count_tokens: counts the row's tokens; None where nobody asks for them.
 
     Raises:
         InvalidRow: with the code and the sentence that go into quarantine.
@@ -100,20 +113,26 @@ def convert(raw: RawRow, layout: Layout, rules: Rules, count_tokens: CountTokens
     format = layout.of(row)
     faults = Faults(chosen=[] if rules.tool_calls == "keep" else None, rejected=[])
     try:
-        return _converted(raw, row, format, faults, rules, count_tokens)
+        return _converted(raw, row, format, faults, rules, declare_tools, count_tokens)
     except (RecursionError, orjson.JSONEncodeError):
         raise InvalidRow(Reason.TOO_DEEP, TOO_DEEP) from None
 
 
 def _converted(
-    raw: RawRow, row: Row, format: Format, faults: Faults, rules: Rules, count_tokens: CountTokens | None
-) -> Converted:
+    raw: RawRow,
+    row: Row,
+    format: Format,
+    faults: Faults,
+    rules: Rules,
+    declare_tools: DeclareTools,
+    count_tokens: CountTokens | None,
+) -> ConvertedRow:
     pair = format.read(row, faults)
-    declared = declare(format.tools(row))
+    declared = declare_tools(format.tools(row))
     prompt = _with_system(pair.prompt, format.system(row))
     called, rejected_calls = _check(prompt, pair, declared, faults)
     conversations = (prompt, pair.chosen, pair.rejected)
-    texts = tuple(map(orjson.dumps, conversations))
+    texts = prompt_text, chosen_text, rejected_text = tuple(map(orjson.dumps, conversations))
     if b"\\u0000" in b"".join(texts):
         refuse_nul(conversations)
     asked, chosen, rejected = map(canonical_messages, conversations, texts)
@@ -132,8 +151,10 @@ def _converted(
         tokens = count_tokens(*conversations, orjson.loads(declared.text) if declared.text else None)
         if rules.max_tokens is not None:
             _check_length(tokens, rules.max_tokens, "tokens")
-    return Converted(
-        EncodedRecord(identity.hex(), *texts, declared.text, format.name, raw.file, raw.line),
+    return ConvertedRow(
+        EncodedRecord(
+            identity.hex(), prompt_text, chosen_text, rejected_text, declared.text, format.name, raw.file, raw.line
+        ),
         identity,
         prompt_key(prompt),
         prompt,
@@ -187,7 +208,7 @@ def _with_system(prompt: Messages, system: Any) -> Messages:
 
 
 def _check(prompt: Messages, pair: Pair, declared: Declared, faults: Faults) -> tuple[list[str], bool]:
-    """Hold the messages against the rules; returns the names that chosen calls, and whether rejected calls any."""
+    """Check the messages by the rules; returns the names that chosen calls, and whether rejected calls any."""
     check_answer(pair.chosen, "chosen")
     check_answer(pair.rejected, "rejected")
     check_prompt(prompt)
@@ -195,10 +216,11 @@ def _check(prompt: Messages, pair: Pair, declared: Declared, faults: Faults) -> 
     for call in _calls(pair.chosen):
         called.append(call["function"]["name"])
         fault = call_fault(call, declared)
-        if fault and faults.chosen is None:
+        if fault is None:
+            continue
+        if faults.chosen is None:
             raise InvalidRow(Reason.TOOL_CALL_INVALID, f"chosen {fault[1]}")
-        if fault:
-            faults.chosen.append(fault[0])
+        faults.chosen.append(fault[0])
     calls = _calls(pair.rejected)
     faults.rejected += [fault[0] for call in calls if (fault := call_fault(call, declared))]
     return called, bool(calls)
@@ -232,7 +254,7 @@ def prompt_key(prompt: Messages) -> bytes:
 
     Case, Unicode form (NFKC) and white space do not count, so that a prompt typed twice does not leak.
     """
-    parts = []
+    parts: list[str] = []
     for message in prompt:
         parts += (message["role"], "\1", message["content"], "\2")
         if "tool_calls" in message:

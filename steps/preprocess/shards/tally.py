@@ -12,7 +12,7 @@ from typing import Any
 
 from steps.preprocess.read.sources import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
-from steps.preprocess.shards.convert import Converted
+from steps.preprocess.shards.convert import ConvertedRow
 from steps.shared.records import Record, decode
 
 EXAMPLES = 3  # kept for each reason
@@ -45,7 +45,7 @@ class Tally:
         self.read += rows
         self.files[label] += rows
 
-    def count_converted(self, row: Converted) -> None:
+    def count_converted(self, row: ConvertedRow) -> None:
         name = row.record.format
         self.formats[name] += 1
         if name not in self.samples:

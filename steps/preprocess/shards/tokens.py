@@ -1,5 +1,7 @@
-"""How many tokens a row has once the model's chat template has written it, tools and all. Slow: for a row it takes
-about as long as everything else together takes for a hundred."""
+"""How many tokens a row has once the model's chat template has written it, tools and all.
+
+Slow: to count the tokens of one row takes about as long as all other work on a hundred rows.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from steps.preprocess.duplicates.near import PERMUTATIONS, near_duplicates, rows_per_band
-from steps.preprocess.shards.work import Sorted, prompt_keys
+from steps.preprocess.shards.shard import ConvertedShard, prompt_keys
 
 PARTS = 256  # of the bands' hashes, by their last byte
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -29,16 +29,16 @@ class Candidate(NamedTuple):
     signature: bytes
 
 
-def bands(result: Sorted, threshold: float) -> Iterator[tuple[int, bytes]]:
+def bands(result: ConvertedShard, threshold: float) -> Iterator[tuple[int, bytes]]:
     """The bands of a shard's prompts, by the part that compares them: (hash, key of the prompt) in bytes."""
     if result.signatures is None:
         return
     first = _first_places(result.index)
     hashes = _band_hashes(result.signatures[list(first.values())], rows_per_band(threshold))
-    entries = np.empty(hashes.shape, BAND)
-    entries["hash"] = hashes
-    entries["key"] = np.frombuffer(b"".join(first), "<u8").reshape(-1, 1, 2)
-    entries = entries.ravel()
+    by_prompt = np.empty(hashes.shape, BAND)
+    by_prompt["hash"] = hashes
+    by_prompt["key"] = np.frombuffer(b"".join(first), "<u8").reshape(-1, 1, 2)
+    entries = by_prompt.ravel()
     part = (entries["hash"] & np.uint64(PARTS - 1)).astype(np.int64)
     for number in np.unique(part).tolist():
         yield number, entries[part == number].tobytes()
@@ -74,8 +74,10 @@ def shared(parts: Iterable[bytes]) -> set[bytes]:
     return set(keys.view("V16").ravel().tolist())
 
 
-def candidates(result: Sorted, keys: Set[bytes]) -> Iterator[Candidate]:
-    """The prompts of a shard that are among `keys`."""
+def candidates(result: ConvertedShard, keys: Set[bytes]) -> Iterator[Candidate]:
+    """The prompts of a shard that are among `keys`; none where the shard has no signatures."""
+    if result.signatures is None:
+        return
     for key, place in _first_places(result.index).items():
         if key in keys:
             yield Candidate(result.number, place, key, result.signatures[place].tobytes())

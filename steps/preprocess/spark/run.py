@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import RDD, SparkContext, StorageLevel
@@ -30,18 +30,19 @@ from steps.preprocess.read.sources import Stream, count_lines, needs_lines, numb
 from steps.preprocess.report.baseline import read_report
 from steps.preprocess.report.drift import compare
 from steps.preprocess.report.figures import Figures
-from steps.preprocess.report.write import Report
+from steps.preprocess.report.report import Report
 from steps.preprocess.shards import output
-from steps.preprocess.shards.cut import Files, shards
+from steps.preprocess.shards.from_files import Files, shards
+from steps.preprocess.shards.shard import Side, prompt_keys
+from steps.preprocess.shards.shard_worker import QUARANTINE
 from steps.preprocess.shards.tally import Tally
-from steps.preprocess.shards.work import QUARANTINE, prompt_keys
 from steps.preprocess.spark import near as near_prompts
 from steps.preprocess.spark.tasks import (
     Chunk,
     Task,
     Work,
     chunk_sizes,
-    convert_task,
+    convert_only,
     dropped_by_task,
     empty_digest,
     ids_by_bucket,
@@ -56,12 +57,14 @@ from steps.preprocess.spark.tasks import (
 )
 from steps.shared.contract import StepError
 
-TOLD = re.compile(r"^steps\.contract\.StepError: (.*?)\s*^\s*at org\.apache\.spark", re.DOTALL | re.MULTILINE)
+# How Python's traceback, which Spark quotes in Java's, names the step's own error.
+OWN_ERROR = re.escape(f"{StepError.__module__}.{StepError.__qualname__}: ")
+TOLD = re.compile(rf"^{OWN_ERROR}(.*?)\s*^\s*at org\.apache\.spark", re.DOTALL | re.MULTILINE)
 PARTITIONS = 8  # of the rows, for each task that runs at a time; each of them brings its counts here
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _own_error() -> Iterator[None]:
     """Turn the step's own error, which comes from an executor inside a Java stack trace, back into what it was."""
     try:
         yield
@@ -72,7 +75,7 @@ def _told() -> Iterator[None]:
         raise StepError(told[1]) from None
 
 
-@_told()
+@_own_error()
 def preprocess(options: Options, spark: SparkContext) -> Report:
     """Run the step and return its report, which is written last.
 
@@ -83,7 +86,7 @@ def preprocess(options: Options, spark: SparkContext) -> Report:
     data = find_data(options.input, options.validation_data)
     baseline = read_report(options.baseline) if options.baseline else None
     staging = output.prepare(options.output)
-    run = _Run(options, spark)
+    run = _SparkEngine(options, spark)
     whole = False
     try:
         run.convert(data.files, data.validation)
@@ -92,7 +95,7 @@ def preprocess(options: Options, spark: SparkContext) -> Report:
         report = Report.of(run.tally, run.figures, run.data_hash, data, options)
         if baseline:
             before, folder = baseline
-            report.drift = compare(report.as_json(), before, run.rows_against(folder))
+            report.drift = compare(report.as_json(), before, run.rows_compared_with(folder))
         problem = report.problem()
         if problem:
             raise StepError(f"{options.input}: {problem}{_keep_failed(options.output, staging, report)}")
@@ -115,8 +118,8 @@ def _keep_failed(folder: Path, staging: Path, report: Report) -> str:
     return f"\nThe rows and their reasons: {kept / output.QUARANTINE_FILE}" if report.tally.reasons else ""
 
 
-class _Run:
-    """The rows on their way over the cluster."""
+class _SparkEngine:
+    """Takes the rows through the processes of a cluster."""
 
     def __init__(self, options: Options, spark: SparkContext) -> None:
         self._options, self._spark = options, spark
@@ -136,16 +139,16 @@ class _Run:
         for tally in self._rows.mapPartitions(merged).collect():
             self.tally.merge(tally)
 
-    def _convert(self, files: Files, side: Literal["train", "validation"] | None) -> RDD[Any]:
+    def _convert(self, files: Files, side: Side | None) -> RDD[Any]:
         tasks = self._plan(files, side)
         self._tasks += tasks
         work = self._spark.broadcast(self._work)
-        results = self._spread(tasks).flatMap(lambda task: convert_task(task, work.value))
+        results = self._spread(tasks).flatMap(lambda task: convert_only(task, work.value))
         results.persist(StorageLevel.DISK_ONLY)
         self._rows = self._rows.union(results)
         return results
 
-    def _plan(self, files: Files, side: Literal["train", "validation"] | None) -> list[Task]:
+    def _plan(self, files: Files, side: Side | None) -> list[Task]:
         """The same shards as the Python engine's, in tasks. What has to be counted for that is counted by executors."""
         shard_bytes = self._options.shard_bytes
         sources = plan(files, shard_bytes)
@@ -202,8 +205,8 @@ class _Run:
             self.figures.merge(figures)
         self._settled.mapPartitionsWithIndex(lambda number, buckets: keep_ids(number, buckets, folder)).count()
 
-    def rows_against(self, folder: Path) -> dict[str, int] | None:
-        """How many rows are new, kept and vanished against the report in a folder; None where it has no ids."""
+    def rows_compared_with(self, folder: Path) -> dict[str, int] | None:
+        """How many rows are new, kept and vanished compared with the report in a folder; None where it has no ids."""
         paths = sorted((folder / ids.FOLDER).glob("*.parquet"))
         if not paths:
             return None

@@ -12,30 +12,22 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from steps.preprocess.duplicates.ids import FOLDER, ID, compare, write_ids
 from steps.preprocess.duplicates.settle import KEEP, bucket_of, settle
-from steps.preprocess.read.sources import Stream
+from steps.preprocess.read.sources import RowGroups, Segment, Stream
 from steps.preprocess.report.figures import Figures
-from steps.preprocess.rows.row_options import Rules
-from steps.preprocess.shards.cut import Rows, read_stream
+from steps.preprocess.rows.rules import Rules
+from steps.preprocess.shards.from_files import Rows, read_stream
 from steps.preprocess.shards.output import STAGING
+from steps.preprocess.shards.shard import SIDES, ConvertedShard, RowSource, Shard, Verdicts, prompt_keys
+from steps.preprocess.shards.shard_worker import QUARANTINE, ShardWorker, start_worker
 from steps.preprocess.shards.tally import Tally
-from steps.preprocess.shards.work import (
-    QUARANTINE,
-    SIDES,
-    Shard,
-    Sorted,
-    Verdicts,
-    convert_shard,
-    prompt_keys,
-    write_parts,
-)
 from steps.shared.contract import StepError
 from steps.shared.records import part_name
 
@@ -50,7 +42,8 @@ class Chunk(NamedTuple):
     size: int
 
 
-Task = tuple[Shard, ...]  # what one process works through: a shard, or all that need the same file's beginning
+Piece = Segment | RowGroups | Chunk
+Task = tuple[Shard[Piece], ...]  # what one process works through: a shard, or all that need the same file's beginning
 
 
 @dataclass(frozen=True)
@@ -95,9 +88,9 @@ def chunk_sizes(stream: Stream, shard_bytes: int) -> list[int]:
     return [rows.size for rows in read_stream(stream, shard_bytes)]
 
 
-def tasks_of(shards: Iterable[Shard]) -> list[Task]:
+def tasks_of(shards: Iterable[Shard[Piece]]) -> list[Task]:
     """Shards in their order, those together that have chunks of the same file: it is then read once."""
-    tasks: list[list[Shard]] = []
+    tasks: list[list[Shard[Piece]]] = []
     for shard in shards:
         goes_on = any(isinstance(source, Chunk) and source.number > 0 for source, _ in shard.sources)
         if goes_on:
@@ -107,19 +100,24 @@ def tasks_of(shards: Iterable[Shard]) -> list[Task]:
     return [tuple(task) for task in tasks]
 
 
-def convert_task(task: Task, work: Work, folder: Path | None = None) -> Iterator[Sorted]:
-    """Convert a task's shards; with `folder`, each one's parts lie there when it is its turn."""
+def convert_only(task: Task, work: Work) -> Iterator[ConvertedShard]:
+    """The first pass over a task's shards: nothing is written."""
+    return convert_task(task, work, start_worker(work.rules, None))
+
+
+def convert_task(task: Task, work: Work, worker: ShardWorker) -> Iterator[ConvertedShard]:
+    """Convert a task's shards, one after the other; the worker keeps the rows of those that it gave."""
     streams: dict[Stream, Iterator[Rows]] = {}
     for shard in task:
         sources = tuple((_readable(source, work.shard_bytes, streams), name) for source, name in shard.sources)
         held_out = frozenset() if shard.side == "validation" else work.held_out
-        yield convert_shard(replace(shard, sources=sources), work.rules, held_out, folder)
+        yield worker.convert(Shard(shard.number, sources, shard.side), held_out)
     for stream, rest in streams.items():
         if next(rest, None) is not None:
             raise _changed(stream)
 
 
-def _readable(source: Any, shard_bytes: int, streams: dict[Stream, Iterator[Rows]]) -> Any:
+def _readable(source: Piece, shard_bytes: int, streams: dict[Stream, Iterator[Rows]]) -> RowSource:
     if not isinstance(source, Chunk):
         return source
     rows = next(streams.setdefault(source.stream, read_stream(source.stream, shard_bytes)), None)
@@ -132,8 +130,8 @@ def _changed(stream: Stream) -> StepError:
     return StepError(f"{stream.path}: changed while it was read; run again when it is complete")
 
 
-def ids_by_bucket(result: Sorted, near: Set[bytes]) -> Iterator[tuple[int, Ids]]:
-    """The ids of a shard's rows by their bucket; `near` are the keys of prompts that are near-duplicates."""
+def ids_by_bucket(result: ConvertedShard, near: Set[bytes]) -> Iterator[tuple[int, Ids]]:
+    """The ids of a shard's rows by their bucket; `near` are the 16-byte keys of prompts that are near-duplicates."""
     ids = result.index["id"]
     is_near = np.fromiter((key in near for key in prompt_keys(result.index)), bool, len(ids))
     for bucket, places in _by_bucket(bucket_of(ids)):
@@ -171,13 +169,13 @@ def empty_digest() -> bytes:
 
 
 def ids_of_file(ids: np.ndarray) -> Iterator[tuple[int, bytes]]:
-    """Ids by their bucket."""
+    """Ids (dtype ID, shape (n, 2)) by their bucket, as bytes."""
     for bucket, chosen in _by_bucket(bucket_of(ids)):
         yield bucket, ids[chosen].astype(ID).tobytes()
 
 
 def new_and_vanished(own: Iterable[bytes], baseline: Iterable[bytes]) -> dict[str, int]:
-    """What a bucket's ids are against an earlier run's: see `ids.compare`."""
+    """How a bucket's ids differ from an earlier run's: see `ids.compare`."""
     both = (np.frombuffer(b"".join(parts), ID).reshape(-1, 2) for parts in (own, baseline))
     return compare(*both)
 
@@ -219,11 +217,12 @@ def write_task(task: Task, dropped: Iterable[Dropped], work: Work) -> tuple[Tall
         by_shard.setdefault(drop.shard, []).append(drop)
     tally, figures = Tally(), Figures()
     with _Folder(work.output) as folder:
-        for result in convert_task(task, work, folder):
+        worker = start_worker(work.rules, folder)
+        for result in convert_task(task, work, worker):
             verdicts = np.zeros(len(result.index), np.uint8)
             for drop in by_shard.get(result.number, []):
                 verdicts[np.frombuffer(drop.places, PLACE)] = np.frombuffer(drop.verdicts, np.uint8)
-            tally.merge(write_parts(Verdicts(result.number, verdicts, result.index["flags"]), folder))
+            tally.merge(worker.write(Verdicts(result.number, verdicts, result.index["flags"])))
             figures.add(result.index[verdicts == KEEP], work.units)
             for name in (*SIDES, QUARANTINE):
                 for file in sorted(folder.glob(f"{name}/*")):
@@ -267,7 +266,7 @@ def remove_parts(output: Path) -> None:
     shutil.rmtree(output / STAGING, ignore_errors=True)
 
 
-def merged(results: Iterable[Sorted]) -> Iterator[Tally]:
+def merged(results: Iterable[ConvertedShard]) -> Iterator[Tally]:
     """The counts of some shards, in their order, as one."""
     tally = Tally()
     for result in results:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import importlib
 import logging
 import shlex
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,63 +21,16 @@ from steps.shared import contract
 from steps.train.arguments import TrainArguments
 from steps.train.metrics import lines as metrics
 from steps.train.runtime.interruption import Interrupted
-from steps.train.tracking.mlflow_run import MlflowRun
-from steps.train.tracking.outbox import Delivery, Entry, Outcome, Status
-from steps.train.tracking.settings import shown, without_password
-from steps.train.tracking.wandb_run import WandbRun
+from steps.train.tracking.outbox import Delivery, Outcome
+from steps.train.tracking.runs import State, open_trackers
+from steps.train.tracking.settings import shown
+from steps.train.tracking.tracker import Entry, Status
 
 log = logging.getLogger("train")
 
-STATE, REPORT = "trackers.json", "tracking.json"
+REPORT = "tracking.json"
 FINISH_SECONDS = 30.0  # that the end of a training waits for what is still on its way
 STOP_SECONDS = 10.0  # the same where it failed or was stopped: SageMaker kills a stopped job after 120 s
-
-
-@dataclass
-class State:
-    """Which runs in the trackers belong to a training."""
-
-    fingerprint: str
-    key: str
-    mlflow_run_id: str | None = None
-    wandb_run_id: str = ""
-    arguments: dict[str, str | None] = field(default_factory=dict)
-    status: Status = "KILLED"  # how the training ended; until it does, what a process that is killed leaves behind
-
-    @classmethod
-    def of(cls, folder: Path, fingerprint: str, arguments: TrainArguments) -> State:
-        """The state beside the checkpoints, or a new one where there is none of this very run."""
-        named = {
-            "mlflow_uri": arguments.mlflow_uri,
-            "mlflow_experiment_name": arguments.mlflow_experiment_name,
-            "wandb_project": arguments.wandb_project,
-            "run_name": arguments.run_name,
-        }
-        if (folder / STATE).is_file():
-            found = cls(**contract.read_json(folder / STATE, "the record of the trackers' runs"))
-            if found.fingerprint == fingerprint:
-                found.arguments, found.status = named, "KILLED"
-                return found
-        key = uuid.uuid4().hex
-        return cls(fingerprint, key, wandb_run_id=key[:16], arguments=named)
-
-    def write(self, folder: Path) -> None:
-        """Without the password that an address may hold: checkpoints are copied about."""
-        uri = self.arguments["mlflow_uri"]
-        arguments = self.arguments | {"mlflow_uri": without_password(uri) if uri else None}
-        contract.write_json(folder / STATE, asdict(self) | {"arguments": arguments})
-
-
-def open_trackers(state: State, folder: Path) -> list[Delivery]:
-    """A delivery, not yet started, for each tracker that the training named."""
-    given = state.arguments
-    found: list[MlflowRun | WandbRun] = []
-    if uri := given["mlflow_uri"]:
-        experiment = given["mlflow_experiment_name"] or "dpo"
-        found.append(MlflowRun(uri, experiment, given["run_name"], state.key, state.mlflow_run_id))
-    if project := given["wandb_project"]:
-        found.append(WandbRun(project, given["run_name"], state.wandb_run_id, folder))
-    return [Delivery(one, folder / f"tracking-buffer-{one.name}-{state.fingerprint}.jsonl") for one in found]
 
 
 class Tracking(TrainerCallback):
@@ -120,7 +72,7 @@ class Tracking(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         figures = {metrics.NAMES.get(key, key): value for key, value in (logs or {}).items()}
         self._put_figures(figures, state.global_step)
-        self._note_run()
+        self._note_runs()
 
     @contextmanager
     def run(self) -> Iterator[None]:
@@ -151,20 +103,15 @@ class Tracking(TrainerCallback):
         """What each tracker got and did not get, and how to send the rest."""
         found = {}
         for delivery in self.deliveries:
-            outcome, tracker = self.outcomes[delivery.tracker.name], delivery.tracker
-            found[tracker.name] = asdict(outcome) | {"run_id": tracker.run_id, "to_send": self.to_send(delivery)}
-            if isinstance(tracker, MlflowRun):
-                found[tracker.name] |= {"uri": tracker.uri, "experiment": tracker.experiment}
-            else:
-                found[tracker.name] |= {"project": tracker.project, "offline": tracker.offline}
+            tracker = delivery.tracker
+            told = {"run_id": tracker.run_id, "to_send": self.to_send(delivery), **tracker.place()}
+            found[tracker.name] = asdict(self.outcomes[tracker.name]) | told
         return found
 
     def to_send(self, delivery: Delivery) -> str | None:
         """The commands that send what did not arrive; None where all did."""
-        tracker, outcome = delivery.tracker, self.outcomes[delivery.tracker.name]
-        commands = []
-        if isinstance(tracker, WandbRun) and (left := tracker.folders(uploaded=outcome.closed and not tracker.offline)):
-            commands.append(shlex.join(["wandb", "sync", *map(str, left)]))
+        outcome = self.outcomes[delivery.tracker.name]
+        commands = delivery.tracker.sync_commands(closed=outcome.closed)
         if outcome.undelivered or not (outcome.closed or commands):
             commands.append(f"python -m steps.train.send_tracking --checkpoints {shlex.quote(str(self.folder))}")
         return " && ".join(commands) or None
@@ -188,15 +135,12 @@ class Tracking(TrainerCallback):
                     outcome.last_error or "the run's end was not told" * (not outcome.closed),
                     f"; to send it: {self.to_send(delivery)}" if self.to_send(delivery) else "",
                 )  # fmt: skip
-        self._note_run()
+        self._note_runs()
 
-    def _note_run(self) -> None:
-        """Write down MLflow's id of the run, which is known only once the server has answered."""
-        for delivery in self.deliveries:
-            tracker = delivery.tracker
-            if isinstance(tracker, MlflowRun) and tracker.run_id != self.state.mlflow_run_id:
-                self.state.mlflow_run_id = tracker.run_id
-                self.state.write(self.folder)
+    def _note_runs(self) -> None:
+        """Write down the runs' ids: MLflow's is known only once the server has answered."""
+        if self.deliveries and self.state.note({one.tracker.name: one.tracker.run_id for one in self.deliveries}):
+            self.state.write(self.folder)
 
     def _put_figures(self, figures: Mapping[str, Any], step: int) -> None:
         numbers = {key: float(value) for key, value in figures.items() if isinstance(value, (int, float))}
@@ -206,11 +150,3 @@ class Tracking(TrainerCallback):
     def _put(self, entry: Entry) -> None:
         for delivery in self.deliveries:
             delivery.put(entry)
-
-
-def load_state(folder: Path) -> State:
-    """
-    Raises:
-        StepError: there is no trackers.json in the folder.
-    """
-    return State(**contract.read_json(folder / STATE, "the record of the trackers' runs"))

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from steps.shared import contract
-from steps.train.tracking.outbox import Entry, Refused, Status
 from steps.train.tracking.settings import login, without_password
+from steps.train.tracking.tracker import Entry, Refused, Status
 
 log = logging.getLogger("train")
 
@@ -25,7 +25,7 @@ SQLITE = "sqlite:///"
 
 
 class MlflowRun:
-    """Implements delivery.Tracker."""
+    """A Tracker (tracker.py)."""
 
     name = "mlflow"
 
@@ -84,6 +84,13 @@ class MlflowRun:
     def close(self, status: Status) -> None:
         self._client.set_terminated(self.run_id, status)
 
+    def place(self) -> dict[str, Any]:
+        return {"uri": self.uri, "experiment": self.experiment}
+
+    def sync_commands(self, *, closed: bool) -> list[str]:
+        """None: the client keeps nothing."""
+        return []
+
     def _params(self, entry: Entry) -> None:
         """Parameters never change in MLflow; one that a restart changed is a tag beside the first value."""
         from mlflow.entities import Param, RunTag
@@ -114,7 +121,7 @@ class MlflowRun:
         for name, text in entry.values.items():
             self._store(self._client.log_text, text, name)
 
-    def _store(self, log: Callable[[str, Any, str], None], content: Any, name: str) -> None:
+    def _store(self, log: Callable[[str | None, Any, str], None], content: Any, name: str) -> None:
         """An artifact lies in another store than the run; where that one fails the run must not wait for it."""
         try:
             log(self.run_id, content, name)

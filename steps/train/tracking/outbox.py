@@ -13,51 +13,16 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 from steps.shared import contract
+from steps.train.tracking.tracker import Entry, Refused, Status, Tracker
 
 log = logging.getLogger("train")
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between two attempts
-Status = Literal["FINISHED", "FAILED", "KILLED"]
-
-
-class Refused(Exception):
-    """The tracker answered and will never take this entry: to try again is of no use."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One thing to tell a tracker.
-
-    Attributes:
-        kind: params are told once, metrics belong to a step, a report is a JSON document, a text a file by its name.
-        milliseconds: when it happened, since 1970.
-    """
-
-    kind: Literal["params", "metrics", "report", "text"]
-    values: dict[str, Any]
-    step: int = 0
-    milliseconds: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
-
-
-class Tracker(Protocol):
-    """A client of a tracking service. Its methods are called from one thread and may raise anything."""
-
-    name: str
-    run_id: str | None
-
-    def open(self) -> None:
-        """Connect, and start or continue the run."""
-
-    def send(self, entry: Entry) -> None:
-        """Tell one entry. Raises Refused where the service will never take it."""
-
-    def close(self, status: Status) -> None:
-        """End the run, with everything told."""
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
-from steps.train.tracking.outbox import Entry, Status
+from steps.train.tracking.tracker import Entry, Status
 
 INIT_SECONDS, FINISH_SECONDS = 30, 20
 
 
 class WandbRun:
-    """Implements delivery.Tracker. W&B's own process keeps what is logged in `folder`/wandb and uploads it."""
+    """A Tracker (tracker.py). W&B's own process keeps what is logged in `folder`/wandb and uploads it."""
 
     name = "wandb"
 
@@ -54,6 +55,13 @@ class WandbRun:
         else:
             values = {"data_report": entry.values} if entry.kind == "report" else entry.values
             self._run.config.update(values, allow_val_change=True)
+
+    def place(self) -> dict[str, Any]:
+        return {"project": self.project, "offline": self.offline}
+
+    def sync_commands(self, *, closed: bool) -> list[str]:
+        left = self.folders(uploaded=closed and not self.offline)
+        return [shlex.join(["wandb", "sync", *map(str, left)])] if left else []
 
     def folders(self, *, uploaded: bool) -> list[Path]:
         """What `wandb sync` takes, of this start of the run and of earlier ones; `uploaded`: this one needs no sync."""

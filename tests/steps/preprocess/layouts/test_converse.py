@@ -11,8 +11,8 @@ import pytest
 from steps.preprocess.layouts.formats import by_name, detect
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
-from steps.preprocess.rows.row_options import Rules
-from steps.preprocess.shards.convert import Converted, Layout, convert
+from steps.preprocess.rows.rules import Rules
+from steps.preprocess.shards.convert import ConvertedRow, Layout, convert
 from steps.shared.records import Record, decode
 from tests.paths import SAMPLES
 
@@ -49,7 +49,7 @@ def result(*blocks: Any, **rest: Any) -> dict:
     return {"toolResult": {"toolUseId": "t", "content": list(blocks), **rest}}
 
 
-def converted(row: dict, **rules: Any) -> Converted:
+def converted(row: dict, **rules: Any) -> ConvertedRow:
     return convert(RawRow("file", 1, orjson.dumps(row)), Layout(CONVERSE), Rules(**rules))
 
 

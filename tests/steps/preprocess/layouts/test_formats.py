@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from steps.preprocess.layouts.formats import FORMATS, Faults, Pair, by_name, detect, nearest, preference_scores
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
-from steps.preprocess.rows.row_options import Rules
+from steps.preprocess.rows.rules import Rules
 from steps.preprocess.shards.convert import Layout, convert
 from steps.shared.records import decode
 from tests.paths import SAMPLES

@@ -10,13 +10,13 @@ import pytest
 from steps.preprocess.layouts.formats import by_name
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
-from steps.preprocess.rows.row_options import Rules
-from steps.preprocess.shards.convert import Converted, Layout, convert
+from steps.preprocess.rows.rules import Rules
+from steps.preprocess.shards.convert import ConvertedRow, Layout, convert
 from steps.shared.records import decode
 from tests.steps.preprocess.turns import assistant, call, user
 
 
-def converted(row: object, layout: Layout | None = None, **rules) -> Converted:
+def converted(row: object, layout: Layout | None = None, **rules) -> ConvertedRow:
     return convert(RawRow("file", 1, orjson.dumps(row)), layout or Layout(None), Rules(**rules))
 
 

@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from steps.preprocess.rows.raw_row import RawRow
-from steps.preprocess.rows.row_options import Rules
-from steps.preprocess.shards.convert import Converted, Layout, convert
+from steps.preprocess.rows.rules import Rules
+from steps.preprocess.shards.convert import ConvertedRow, Layout, convert
 from steps.shared.records import decode
 from tests.paths import SAMPLES
 
@@ -25,7 +25,7 @@ WEATHER = {
 }
 
 
-def converted(row: dict) -> Converted:
+def converted(row: dict) -> ConvertedRow:
     return convert(RawRow("file", 1, orjson.dumps(row)), Layout(None), Rules())
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from steps.preprocess.layouts.formats import by_name, detect
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
-from steps.preprocess.rows.row_options import Rules
+from steps.preprocess.rows.rules import Rules
 from steps.preprocess.shards.convert import Layout, convert
 from steps.shared.records import Record, decode
 

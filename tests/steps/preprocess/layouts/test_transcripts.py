@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from steps.preprocess.layouts.formats import Faults, Pair, by_name, detect
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
-from steps.preprocess.rows.row_options import Rules
+from steps.preprocess.rows.rules import Rules
 from steps.preprocess.shards.convert import Layout, convert
 
 HH = by_name("hh-rlhf")

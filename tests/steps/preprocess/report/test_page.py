@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from steps.preprocess.report import page
 from steps.preprocess.report.figures import Figures
-from steps.preprocess.report.write import Report
+from steps.preprocess.report.report import Report
 from steps.preprocess.shards.tally import Tally
 from steps.shared.pages import template
 from steps.shared.pages.visible import HIDDEN

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from steps.preprocess.duplicates.near import near_duplicates, signature
 from steps.preprocess.duplicates.settle import DUPLICATE
 from steps.preprocess.read.sources import Segment, Stream
-from steps.preprocess.rows.row_options import Rules
+from steps.preprocess.rows.rules import Rules
+from steps.preprocess.shards.shard import INDEX, ConvertedShard, Shard
 from steps.preprocess.shards.tally import Tally
-from steps.preprocess.shards.work import INDEX, Shard, Sorted
 from steps.preprocess.spark import near
 from steps.preprocess.spark.tasks import (
     Chunk,
     Dropped,
     Work,
     chunk_sizes,
-    convert_task,
+    convert_only,
     ids_by_bucket,
     settle_bucket,
     tasks_of,
@@ -57,7 +57,7 @@ def test_a_task_gives_each_shard_its_own_rows(tmp_path):
     one = stream(tmp_path, 100)
     shards = shards_of(one, 500)
     (task,) = tasks_of(shards)
-    results = list(convert_task(task, Work(Rules(), 500, tmp_path, ("characters",))))
+    results = list(convert_only(task, Work(Rules(), 500, tmp_path, ("characters",))))
     assert len(results) == len(shards) > 5
     assert sum(len(result.index) for result in results) == 100
     assert [result.tally.samples["plain"]["line"] for result in results][:2] == [1, 1 + len(results[0].index)]
@@ -70,7 +70,7 @@ def test_a_file_that_changed_between_the_passes_is_an_error(tmp_path, changed):
     assert len(task) == 20
     stream(tmp_path, **changed)
     with pytest.raises(StepError, match="changed while it was read; run again when it is complete"):
-        list(convert_task(task, Work(Rules(), five_rows, tmp_path, ("characters",))))
+        list(convert_only(task, Work(Rules(), five_rows, tmp_path, ("characters",))))
 
 
 def test_a_second_attempt_leaves_the_same_files(tmp_path):
@@ -98,14 +98,14 @@ def test_a_task_that_breaks_off_leaves_no_part_of_the_shard_it_was_at(tmp_path):
     assert parts == {"part-00000.parquet", "part-00001.parquet"}
 
 
-def result(number: int, ids: list[int], texts: list[str] | None = None) -> Sorted:
+def result(number: int, ids: list[int], texts: list[str] | None = None) -> ConvertedShard:
     index = np.zeros(len(ids), INDEX)
     index["id"] = np.array([[value << 56, value] for value in ids], ">u8").reshape(-1, 2)
     if texts is None:
-        return Sorted(number, Tally(), index, None)
+        return ConvertedShard(number, Tally(), index, None)
     for place, words in enumerate(texts):
         index["prompt_key"][place] = np.frombuffer(words.lower().encode().ljust(16)[-16:], ">u8")
-    return Sorted(number, Tally(), index, np.stack([signature(words) for words in texts]) if texts else None)
+    return ConvertedShard(number, Tally(), index, np.stack([signature(words) for words in texts]) if texts else None)
 
 
 def test_a_buckets_verdicts_find_back_to_their_rows():

@@ -7,10 +7,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from steps.train.tracking.outbox import Delivery, Entry, Refused, Status, read_buffer
+from steps.train.tracking.outbox import Delivery, read_buffer
+from steps.train.tracking.tracker import Entry, Refused, Status
 
 
 class Service:
@@ -46,6 +48,12 @@ class Service:
     def close(self, status: Status) -> None:
         self._answer()
         self.status = status
+
+    def place(self) -> dict[str, Any]:
+        return {}
+
+    def sync_commands(self, *, closed: bool) -> list[str]:
+        return []
 
 
 def metrics(step: int) -> Entry:

@@ -24,10 +24,11 @@ import pytest
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
 from steps.train.tracking import callback
-from steps.train.tracking.callback import State
 from steps.train.tracking.mlflow_run import MlflowRun
-from steps.train.tracking.outbox import Delivery, Entry, Refused, read_buffer
+from steps.train.tracking.outbox import Delivery, read_buffer
+from steps.train.tracking.runs import STATE, State, open_trackers
 from steps.train.tracking.settings import check, login, shown, with_default, without_password
+from steps.train.tracking.tracker import Entry, Refused
 from steps.train.tracking.wandb_run import WandbRun
 from tests.steps.train import wandb_files
 
@@ -112,7 +113,7 @@ def test_a_password_in_an_address_is_never_shown_or_kept(tmp_path: Path) -> None
     state = State.of(tmp_path, "f", arguments)
     state.write(tmp_path)
     assert state.arguments["mlflow_uri"] == "https://me:secret@host"
-    assert "secret" not in (tmp_path / callback.STATE).read_text()
+    assert "secret" not in (tmp_path / STATE).read_text()
 
 
 class Refusing(BaseHTTPRequestHandler):
@@ -285,7 +286,7 @@ def test_a_server_killed_in_a_run_misses_nothing_once_it_is_back(
     state.write(tmp_path)
     server = serve(port, tmp_path)
     stopping.append(server)
-    (delivery,) = callback.open_trackers(state, tmp_path)
+    (delivery,) = open_trackers(state, tmp_path)
     delivery.start()
     delivery.put(Entry("metrics", {"loss": 1.0}, 1))
     wait_for_delivery(delivery)
@@ -401,6 +402,6 @@ def test_nothing_is_told_on_other_ranks_or_without_a_tracker(tmp_path: Path, cap
         for given, first in ((arguments, False), (TrainArguments(model_id="m"), True)):
             tracking = callback.Tracking(given, tmp_path, "f", first_rank=first, facts={})
             with tracking.run():
-                tracking.finish(tmp_path, {"before": {}, "after": {}}, 1)
+                tracking.finish(tmp_path, {"before": {}, "after": {}}, 1, "README.md")
             assert tracking.deliveries == []
     assert list(tmp_path.iterdir()) == [] and caplog.messages == []

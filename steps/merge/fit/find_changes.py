@@ -1,4 +1,4 @@
-"""Hold an adapter against a base: which of the base's tensors change, and how. All from headers and configurations.
+"""Compare an adapter with a base: which of the base's tensors change, and how. All from headers and configurations.
 
 Every tensor of the adapter finds its place in the base, in the shape it fits, or the merge is refused.
 """
@@ -22,14 +22,14 @@ CONV1D = frozenset({"clvp", "decision_transformer", "gpt2", "imagegpt", "openai-
 EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight", "tokens_embed.weight")
 
 
-def fit(base: Base, adapter: Adapter) -> dict[str, Change]:
+def find_changes(base: Base, adapter: Adapter) -> dict[str, Change]:
     """The changes, by the name of the base's tensor.
 
     Raises:
         StepError: the adapter belongs to another base, or changes a weight that cannot be merged.
     """
     replacements = _replacements(base, adapter)
-    layers, parameters = _sort(adapter)
+    layers, parameters = _by_kind(adapter)
     names = [*replacements, *(f"{lora.module}.weight" for lora in layers)]
     missing = sorted(name for name in names if name not in base.tensors)
     if missing:
@@ -66,7 +66,7 @@ def _check_used(adapter: Adapter, changes: dict[str, Change], replacements: dict
         raise refusal(adapter, f"{len(unused)} of its tensors change nothing, first {min(unused)}")
 
 
-def _sort(adapter: Adapter) -> tuple[list[Lora], dict[str, list[Lora]]]:
+def _by_kind(adapter: Adapter) -> tuple[list[Lora], dict[str, list[Lora]]]:
     """LoRA on layers, and by module LoRA on its parameters, whose wrappers peft nests as `.base_layer`."""
     layers, parameters = [], defaultdict(list)
     for lora in adapter.loras:

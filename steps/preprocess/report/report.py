@@ -51,7 +51,7 @@ class Report:
         return self.tally.quarantined - sum(self.tally.reasons[reason] for reason in NOT_INVALID)
 
     def check_sum(self) -> None:
-        """Hold the promise that no row is lost; a breach is a bug here and never the data's fault."""
+        """Raises RuntimeError where a row is lost or counted twice: a bug here, and never the data's fault."""
         tally, figures = self.tally, self.figures
         kept = figures.train + figures.validation
         if kept != tally.kept or kept + tally.duplicate + tally.quarantined != tally.read:

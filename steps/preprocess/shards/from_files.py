@@ -6,16 +6,38 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
-from steps.preprocess.read.sources import RawRow, Source, Stream, count_lines, needs_lines, numbered, plan, read_rows
-from steps.preprocess.rows.row_options import Rules
+from steps.preprocess.read.sources import (
+    RowGroups,
+    Segment,
+    Source,
+    Stream,
+    count_lines,
+    needs_lines,
+    numbered,
+    plan,
+    read_rows,
+)
+from steps.preprocess.rows.raw_row import RawRow
+from steps.preprocess.rows.rules import Rules
 from steps.preprocess.shards.convert import file_layout
-from steps.preprocess.shards.work import Shard
+from steps.preprocess.shards.shard import Shard, Side
 
 Files = list[tuple[str, Path]]
-Piece = tuple[Source, str | None]
 HEAD_ROWS = 100  # of a file, from which its layout is told
+
+
+class Sized(Protocol):
+    """A piece of the data, with its size in bytes."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+
+Cut = TypeVar("Cut", bound=Sized)  # what a file becomes that has to be read from its start
+Piece = TypeVar("Piece", bound=Sized)
 
 
 class Rows(NamedTuple):
@@ -40,8 +62,8 @@ def _layout_name(label: str, path: Path, rules: Rules) -> str | None:
 
 
 def local_shards(
-    files: Files, rules: Rules, shard_bytes: int, first: int = 0, side: Literal["train", "validation"] | None = None
-) -> Iterator[Shard]:
+    files: Files, rules: Rules, shard_bytes: int, first: int = 0, side: Side | None = None
+) -> Iterator[Shard[Segment | RowGroups | Rows]]:
     """The shards of files on this machine, in the files' order; depends on the files alone, and on no machine.
 
     Files that have to be read from their start (compressed, or one JSON array) are read here, and lines are counted
@@ -54,23 +76,28 @@ def local_shards(
 
 def shards(
     sources: Iterable[Source],
-    cut: Callable[[Stream], Iterable[Source]],
+    cut: Callable[[Stream], Iterable[Cut]],
     rules: Rules,
     shard_bytes: int,
     first: int,
-    side: Literal["train", "validation"] | None,
-) -> Iterator[Shard]:
+    side: Side | None,
+) -> Iterator[Shard[Segment | RowGroups | Cut]]:
     """The shards of sources, numbered from `first`; `cut` makes several sources of a file that cannot be split."""
     for number, pieces in enumerate(pack(_pieces(sources, cut, rules), shard_bytes), first):
         yield Shard(number, tuple(pieces), side)
 
 
-def _pieces(sources: Iterable[Source], cut: Callable[[Stream], Iterable[Source]], rules: Rules) -> Iterator[Piece]:
+def _pieces(
+    sources: Iterable[Source], cut: Callable[[Stream], Iterable[Cut]], rules: Rules
+) -> Iterator[tuple[Segment | RowGroups | Cut, str | None]]:
+    """The pieces in order, each with the name of its file's layout."""
     for (label, path), of_file in itertools.groupby(sources, key=lambda source: (source.label, source.path)):
         name = _layout_name(label, path, rules)
         for source in of_file:
-            for piece in cut(source) if isinstance(source, Stream) else (source,):
-                yield piece, name
+            if isinstance(source, Stream):
+                yield from ((piece, name) for piece in cut(source))
+            else:
+                yield source, name
 
 
 def read_stream(stream: Stream, shard_bytes: int) -> Iterator[Rows]:
@@ -87,9 +114,9 @@ def read_stream(stream: Stream, shard_bytes: int) -> Iterator[Rows]:
         yield Rows(stream.label, raws, size)
 
 
-def pack(pieces: Iterator[Piece], shard_bytes: int) -> Iterator[list[Piece]]:
+def pack(pieces: Iterable[tuple[Piece, str | None]], shard_bytes: int) -> Iterator[list[tuple[Piece, str | None]]]:
     """Put neighbouring pieces together until they come to a shard."""
-    packed: list[Piece] = []
+    packed: list[tuple[Piece, str | None]] = []
     size = 0
     for piece in pieces:
         if packed and size + piece[0].size > shard_bytes:

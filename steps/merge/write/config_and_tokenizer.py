@@ -24,7 +24,7 @@ VOCABULARIES = (
 TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja")
 
 
-def extra_files(base: Base, adapter: Adapter) -> dict[str, Path]:
+def config_and_tokenizer(base: Base, adapter: Adapter) -> dict[str, Path]:
     """Everything but the weights: configuration from the base, tokenizer and chat template as they were trained with.
 
     A tokenizer is taken whole from one folder: two folders' files mixed could load and be wrong. The same holds for

@@ -41,9 +41,9 @@ def models(
 ) -> None:
     """List the registered model versions, newest first; locally those of all groups."""
     if local:
-        from pipeline.local.state import as_on_aws
+        from pipeline.local.state import model_packages
 
-        found = as_on_aws.models(local_root, group)
+        found = model_packages.versions(local_root, group)
     else:
         with remote("models", settings) as there:
             name = group or there.workflow.settings.register_model.package_group

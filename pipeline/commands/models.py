@@ -23,6 +23,7 @@ from pipeline.commands.shared.options import (
     where,
 )
 from pipeline.errors import UserError
+from pipeline.local.state import model_packages
 from pipeline.texts import moment
 from pipeline.versions import registry
 from pipeline.versions.registry import APPROVED, Decision, ModelVersion
@@ -41,8 +42,6 @@ def models(
 ) -> None:
     """List the registered model versions, newest first; locally those of all groups."""
     if local:
-        from pipeline.local.state import model_packages
-
         found = model_packages.versions(local_root, group)
     else:
         with remote("models", settings) as there:

@@ -33,6 +33,7 @@ from pipeline.commands.shared.place_on_aws import PlaceOnAws
 from pipeline.commands.upsert import upload
 from pipeline.errors import UserError, problems_error
 from pipeline.files import ROOT
+from pipeline.local.state import summaries
 from pipeline.parameters.declared import range_problems
 from pipeline.parameters.values import parse_assignments, resolve_parameters
 from pipeline.preflight import costs, inputs
@@ -118,7 +119,6 @@ def _start_local(
     from pipeline.local.executor import create_execution
     from pipeline.local.jobs import docker_engine
     from pipeline.local.plan.order import build_plan
-    from pipeline.local.state import summaries
     from pipeline.local.state.store import Store
 
     workflow = workflow_settings.load(settings)

@@ -16,6 +16,8 @@ from pipeline.aws import downloads
 from pipeline.commands.shared.on_aws import Remote, remote
 from pipeline.commands.shared.options import LOCAL_ROOT, say, where
 from pipeline.errors import UserError
+from pipeline.local.state import model_packages
+from pipeline.local.state.store import Store
 from pipeline.settings.schema import WorkflowFile
 from pipeline.versions import registry
 from pipeline.versions.registry import Decision, ModelVersion, Options
@@ -67,8 +69,6 @@ class LocalRegistry:
     options: Options
 
     def find(self, name: str) -> ModelVersion:
-        from pipeline.local.state import model_packages
-
         versions = {version.version: version for version in model_packages.versions(self.root, self.group)}
         others = {version.group for version in model_packages.versions(self.root)}
         if not versions and others:
@@ -78,13 +78,9 @@ class LocalRegistry:
         return versions[registry.choose(name, statuses, self.group, self.options)]
 
     def statuses(self) -> dict[int, str]:
-        from pipeline.local.state import model_packages
-
         return {version.version: version.approval_status for version in model_packages.versions(self.root, self.group)}
 
     def decide(self, version: ModelVersion, decision: Decision, note: str) -> None:
-        from pipeline.local.state import model_packages
-
         model_packages.decide(self.root, version.arn, decision, note)
 
     def exists(self, uri: str) -> bool:
@@ -104,9 +100,7 @@ class LocalRegistry:
         return path
 
     @property
-    def _store(self) -> Any:
-        from pipeline.local.state.store import Store
-
+    def _store(self) -> Store:
         return Store(self.root)
 
 

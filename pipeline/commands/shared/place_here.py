@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.aws import executions
 from pipeline.aws.executions import ExecutionSummary, StepSummary
 from pipeline.commands.shared.options import print_json, stderr
-from pipeline.parameters import history
+from pipeline.local.state import records, step_logs, summaries
+from pipeline.local.state.records import Execution
+from pipeline.parameters import declared, history
 from pipeline.parameters.history import ParameterUse
 from pipeline.parameters.values import as_text
 from pipeline.settings import workflow as workflow_settings
 from pipeline.watching import view
 from pipeline.watching import watch as watching
 from pipeline.watching.watch import Progress, Tell
-
-if TYPE_CHECKING:
-    from pipeline.local.state.records import Execution
 
 
 @dataclass(frozen=True)
@@ -31,26 +29,17 @@ class PlaceHere:
     options: str
 
     def newest(self) -> list[ExecutionSummary]:
-        from pipeline.local.state import records, summaries
-
         return [summaries.summary(record) for record in records.load_all(self.root)]
 
     def find(self, execution: str | None) -> str:
-        from pipeline.local.state import records
-
         return (records.load(self.root, execution) if execution else records.newest(self.root)).id
 
     def status(self, execution: str) -> tuple[ExecutionSummary, list[StepSummary]]:
-        from pipeline.local.state import records, summaries
-
         record = records.load(self.root, execution)
         return summaries.summary(record), summaries.reached(record)
 
     def watch(self, execution: str) -> ExecutionSummary:
         """Another process runs it."""
-        from pipeline.local.state import records, summaries
-        from pipeline.local.state.step_logs import POLL_SECONDS
-
         told: dict[str, dict[str, float]] = {}
 
         def look() -> tuple[ExecutionSummary, list[StepSummary]]:
@@ -64,11 +53,9 @@ class PlaceHere:
                 tell(Progress(step.name, "", metrics))
 
         with view.shown(stderr) as tell:
-            return watching.wait(look, tell, report, poll_seconds=POLL_SECONDS, settle_seconds=0)
+            return watching.wait(look, tell, report, poll_seconds=step_logs.POLL_SECONDS, settle_seconds=0)
 
     def stop(self, execution: str) -> None:
-        from pipeline.local.state import records
-
         records.stop(self.root, execution)
 
     def retry(self, execution: str, as_json: bool) -> int:
@@ -89,15 +76,10 @@ class PlaceHere:
         return ended
 
     def log(self, execution: str, step: str | None, follow: bool) -> Iterator[dict[str, str]]:
-        from pipeline.local.state import step_logs
-
         return ({"message": line} for line in step_logs.lines(self.root, execution, step, follow=follow))
 
     def parameters(self, execution: str) -> list[ParameterUse]:
         """Today's defaults are the settings', which a start here takes."""
-        from pipeline.local.state import records
-        from pipeline.parameters.declared import parameters
-
         given = {name: as_text(value) for name, value in records.load(self.root, execution).parameters.items()}
-        today = {entry.name: entry.default for entry in parameters(workflow_settings.load(self.settings))}
+        today = {entry.name: entry.default for entry in declared.parameters(workflow_settings.load(self.settings))}
         return history.uses(records.load_definition(self.root, execution), given, today)

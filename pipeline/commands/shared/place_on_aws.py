@@ -21,7 +21,7 @@ from pipeline.watching.job_logs import LogLine
 
 @dataclass(frozen=True)
 class PlaceOnAws:
-    """The executions of the workflow's pipeline in its account."""
+    """The executions of the workflow's pipeline in its account, each named by its ARN."""
 
     there: Remote
 
@@ -35,52 +35,52 @@ class PlaceOnAws:
     def find(self, execution: str | None) -> str:
         return executions.find(self.there.sagemaker, self.there.name, execution, self.options)
 
-    def status(self, arn: str) -> tuple[ExecutionSummary, list[StepSummary]]:
-        return executions.status(self.there.sagemaker, arn)
+    def status(self, execution: str) -> tuple[ExecutionSummary, list[StepSummary]]:
+        return executions.status(self.there.sagemaker, execution)
 
-    def watch(self, arn: str) -> ExecutionSummary:
+    def watch(self, execution: str) -> ExecutionSummary:
         """Whoever interrupts is told that it goes on.
 
         Raises:
             UserError: AWS refuses to be asked on; the message ends with the command that watches on.
         """
-        execution_id = arn.rpartition("/")[2]
+        execution_id = execution.rpartition("/")[2]
         again = f"python pipeline.py status{self.options} {execution_id} --wait"
         there = self.there
         reports = watching.JobReports(there.sagemaker, there.client("logs"), there.client("cloudwatch"))
         try:
             with aws.translated(again), view.shown(stderr) as tell:
-                return watching.wait(lambda: self.status(arn), tell, reports)
+                return watching.wait(lambda: self.status(execution), tell, reports)
         except KeyboardInterrupt:
             say(f"execution {execution_id} goes on without being watched; watch it again: {again}")
             say(f"stop it: python pipeline.py stop{self.options} {execution_id}")
             raise
 
-    def stop(self, arn: str) -> None:
-        executions.stop(self.there.sagemaker, arn)
+    def stop(self, execution: str) -> None:
+        executions.stop(self.there.sagemaker, execution)
 
-    def retry(self, arn: str, as_json: bool) -> int:
+    def retry(self, execution: str, as_json: bool) -> int:
         """AWS goes on by itself; nobody waits for it here."""
-        executions.retry(self.there.sagemaker, arn)
-        found = arn.rpartition("/")[2]
+        executions.retry(self.there.sagemaker, execution)
+        found = execution.rpartition("/")[2]
         if as_json:
             print_json({"execution": found, "status": "Executing"})
         else:
             print(f"execution {found} goes on; watch it: python pipeline.py status{self.options} {found} --wait")
         return 0
 
-    def log(self, arn: str, step: str | None, follow: bool) -> Iterator[dict[str, str]]:
-        return map(_document, self._lines(arn, step, follow))
+    def log(self, execution: str, step: str | None, follow: bool) -> Iterator[dict[str, str]]:
+        return map(_document, self._lines(execution, step, follow))
 
-    def _lines(self, arn: str, name: str | None, follow: bool) -> Iterable[LogLine]:
-        chosen = _chosen(self.status(arn)[1], name)
+    def _lines(self, execution: str, name: str | None, follow: bool) -> Iterable[LogLine]:
+        chosen = _chosen(self.status(execution)[1], name)
         if not follow:
             return job_logs.read(self.there.client("logs"), chosen)
-        return job_logs.follow(self.there.client("logs"), lambda: _chosen(self.status(arn)[1], chosen.name), say)
+        return job_logs.follow(self.there.client("logs"), lambda: _chosen(self.status(execution)[1], chosen.name), say)
 
-    def parameters(self, arn: str) -> list[ParameterUse]:
+    def parameters(self, execution: str) -> list[ParameterUse]:
         """Today's defaults are those of what is deployed, which a start on AWS takes."""
-        given, definition = executions.parameters(self.there.sagemaker, arn)
+        given, definition = executions.parameters(self.there.sagemaker, execution)
         deployed = self.there.sagemaker.describe_pipeline(PipelineName=self.there.name)
         return history.uses(definition, given, history.defaults(json.loads(deployed["PipelineDefinition"])))
 

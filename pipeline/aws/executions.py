@@ -190,7 +190,9 @@ def _execution(arn: str, state: str, **more: Any) -> ExecutionSummary:
 
 
 def _step(entry: dict[str, Any]) -> StepSummary:
-    kind, details = next(iter(entry.get("Metadata", {}).items()), ("", {}))
+    metadata: Mapping[str, Mapping[str, str]] = entry.get("Metadata", {})  # of one entry: the kind of step
+    kind = next(iter(metadata), "")
+    details = metadata.get(kind, {})
     arn = details.get("Arn")
     return StepSummary(
         name=entry["StepName"],

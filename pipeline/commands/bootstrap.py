@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +16,7 @@ from pipeline.automation import schedules, triggers
 from pipeline.automation import start as automation
 from pipeline.commands.shared.confirm import Yes, confirm
 from pipeline.commands.shared.on_aws import Remote, remote
-from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stderr, where
+from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, say, stderr, where
 from pipeline.commands.start import Assignments
 from pipeline.errors import UserError
 from pipeline.files import ROOT
@@ -54,7 +55,7 @@ def bootstrap(
             f"bootstrap-{uuid.uuid4().hex[:12]}",
         )
         if change_set is None:
-            stderr.print(f"stack {stack} is up to date", highlight=False)
+            say(f"stack {stack} is up to date")
             values = infrastructure.outputs(infrastructure.find(cloudformation, stack) or {})
         else:
             _show(change_set)
@@ -64,7 +65,7 @@ def bootstrap(
             except (UserError, typer.Abort):
                 infrastructure.discard(cloudformation, change_set)
                 raise
-            values = infrastructure.execute(cloudformation, change_set, _tell)
+            values = infrastructure.execute(cloudformation, change_set, say)
         account = account_values(there, values, infrastructure.parameters(infrastructure.find(cloudformation, stack)))
     if as_json:
         print_json({"stack": stack, "outputs": values, "account": account})
@@ -96,10 +97,6 @@ def _show(change_set: infrastructure.ChangeSet) -> None:
     stderr.print(table)
 
 
-def _tell(line: str) -> None:
-    stderr.print(line, highlight=False)
-
-
 def _account(there: Remote) -> str:
     return f"{there.workflow.account.account_id}, {there.workflow.account.region}"
 
@@ -122,17 +119,16 @@ def account_values(there: Remote, values: Mapping[str, str], parameters: Mapping
     }
 
 
-def _compare(there: Remote, account: Mapping[str, Any], settings: Any) -> None:
+def _compare(there: Remote, account: Mapping[str, Any], settings: Path) -> None:
     """Say what of it the account file has otherwise; the file is the user's and is not written."""
     present = there.workflow.account.model_dump()
     present["security"] = {key: present["security"][key] for key in account.get("security", {})}
     other = [key for key, value in account.items() if present[key] != value]
     file = settings.parent / there.workflow.settings.account
     if other:
-        stderr.print(f"{file} says otherwise for {', '.join(other)}: put the lines above into it", highlight=False)
+        say(f"{file} says otherwise for {', '.join(other)}: put the lines above into it")
     else:
-        options = where(False, settings)
-        stderr.print(f"{file} has these values; deploy: python pipeline.py upsert{options}", highlight=False)
+        say(f"{file} has these values; deploy: python pipeline.py upsert{where(False, settings)}")
 
 
 def teardown(stack: Stack = STACK, yes: Yes = False, settings: Settings = DEFAULT_SETTINGS) -> None:
@@ -146,14 +142,14 @@ def teardown(stack: Stack = STACK, yes: Yes = False, settings: Settings = DEFAUL
         uses = _Uses(there, infrastructure.outputs(found))
         uses.refuse_others(stack)
         for line in uses.own():
-            _tell(f"to be deleted: {line}")
-        _tell(f"to be deleted: stack {stack} with its roles, queue, function and schedule group")
+            say(f"to be deleted: {line}")
+        say(f"to be deleted: stack {stack} with its roles, queue, function and schedule group")
         for resource in kept:
-            _tell(f"kept: {resource}")
+            say(f"kept: {resource}")
         command = f"python pipeline.py teardown{where(False, settings)}"
         confirm(f"Delete this in account {_account(there)}?", yes, command)
         uses.remove(where(False, settings))
-        infrastructure.delete(cloudformation, stack, _tell)
+        infrastructure.delete(cloudformation, stack, say)
     print(f"stack {stack} deleted")
     for resource, command in kept.items():
         print(f"kept {resource}; to remove it: {command}")

@@ -17,7 +17,7 @@ from pipeline.commands.shared.options import (
     LocalRoot,
     Settings,
     print_json,
-    stderr,
+    say,
     stdout,
 )
 
@@ -50,7 +50,7 @@ def compare(
     result = comparison.compare(*sides)
     if plot is not None:
         comparison_plot.write(result, plot)
-        stderr.print(f"plot written to {plot}", highlight=False, soft_wrap=True)
+        say(f"plot written to {plot}")
     if as_json:
         print_json(_document(result))
     else:

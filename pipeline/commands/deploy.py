@@ -8,7 +8,7 @@ import typer
 
 from pipeline.commands.shared.model_registry import Group, Version, next_options
 from pipeline.commands.shared.on_aws import remote
-from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stderr
+from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, say
 from pipeline.versions import deployment, endpoints, registry
 from pipeline.versions.endpoints import Endpoint
 
@@ -71,4 +71,4 @@ def undeploy(name: EndpointName, settings: Settings = DEFAULT_SETTINGS, as_json:
 
 
 def _say(endpoint: Endpoint) -> None:
-    stderr.print(f"endpoint {endpoint.name} {endpoint.status}", highlight=False)
+    say(f"endpoint {endpoint.name} {endpoint.status}")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.aws import executions as aws_executions
 from pipeline.aws.executions import ExecutionSummary
-from pipeline.commands.shared.on_aws import remote
 from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
     LOCAL_ROOT,
@@ -23,12 +20,11 @@ from pipeline.commands.shared.options import (
     Settings,
     print_json,
     stdout,
-    where,
 )
+from pipeline.commands.shared.place import place_of
 from pipeline.parameters import history
 from pipeline.parameters.history import ParameterUse
-from pipeline.parameters.values import Value
-from pipeline.settings import workflow as workflow_settings
+from pipeline.parameters.values import Value, as_text
 from pipeline.texts import moment
 
 
@@ -40,28 +36,15 @@ def describe(
     as_json: AsJson = False,
 ) -> None:
     """Show an execution's parameters: values, which of them were defaults, and what differs from today's defaults."""
-    if local:
-        from pipeline.local.state import as_on_aws, records
-        from pipeline.parameters.declared import parameters
-
-        record = as_on_aws.find(local_root, execution)
-        summary = as_on_aws.summary(record)
-        given = {name: _text(value) for name, value in record.parameters.items()}
-        definition = records.load_definition(local_root, record.id)
-        today = {entry.name: entry.default for entry in parameters(workflow_settings.load(settings))}
-    else:
-        with remote("describe", settings) as there:
-            arn = there.find(execution)
-            summary, _ = aws_executions.status(there.sagemaker, arn)
-            given, definition = aws_executions.parameters(there.sagemaker, arn)
-            deployed = there.sagemaker.describe_pipeline(PipelineName=there.name)
-            today = history.defaults(json.loads(deployed["PipelineDefinition"]))
-    found = history.uses(definition, given, today)
+    with place_of("describe", local, local_root, settings) as place:
+        named = place.find(execution)
+        summary, _ = place.status(named)
+        found = place.parameters(named)
     if as_json:
         print_json({**dataclasses.asdict(summary), "parameters": [_document(use) for use in found]})
     else:
         _draw(summary, found)
-        again = f"{history.assignments(found)}{where(local, settings, local_root)}"
+        again = f"{history.assignments(found)}{place.options}"
         print(f"the same again: python pipeline.py start{again}")
 
 
@@ -90,4 +73,4 @@ def _draw(summary: ExecutionSummary, uses: Sequence[ParameterUse]) -> None:
 
 
 def _text(value: Value | None) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return "None" if value is None else as_text(value)

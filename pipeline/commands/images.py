@@ -12,7 +12,7 @@ from pipeline.account import docker_command
 from pipeline.account import images as project_images
 from pipeline.aws import errors as aws
 from pipeline.aws.client import check_account, client
-from pipeline.commands.shared.options import DEFAULT_SETTINGS, Settings, stderr, where
+from pipeline.commands.shared.options import DEFAULT_SETTINGS, Settings, say, where
 from pipeline.errors import UserError
 from pipeline.settings import workflow as workflow_settings
 
@@ -51,7 +51,7 @@ def images(
         if action == Action.build:
             for image in chosen:
                 project_images.build(image, given, _client, command)
-                stderr.print(f"images.{image.name}: built {image.reference}", highlight=False, soft_wrap=True)
+                say(f"images.{image.name}: built {image.reference}")
             print(f"push them: {command.replace('images build', 'images push')}")
             return
         if build_args:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated
 
 import typer
 
-from pipeline.aws import executions as aws_executions
-from pipeline.aws.executions import StepSummary
-from pipeline.commands.shared.on_aws import Remote, remote
 from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
     LOCAL_ROOT,
@@ -20,11 +17,8 @@ from pipeline.commands.shared.options import (
     Local,
     LocalRoot,
     Settings,
-    stderr,
 )
-from pipeline.errors import UserError
-from pipeline.watching import job_logs
-from pipeline.watching.job_logs import LogLine
+from pipeline.commands.shared.place import place_of
 
 StepName = Annotated[str | None, typer.Option("--step", help="Step name; without it the failed or the last one.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the step's job has ended.")]
@@ -40,36 +34,13 @@ def logs(
     as_json: AsJson = False,
 ) -> None:
     """Print the log of a step's job."""
-    if local:
-        from pipeline.local.state import as_on_aws
-
-        lines = as_on_aws.log_lines(local_root, as_on_aws.find(local_root, execution), step, follow=follow)
-        _print(({"message": line} for line in lines), as_json)
-        return
-    words = "".join(
-        f" {word}" for word in (execution, f"--step {step}" if step else "", "--follow" if follow else "") if word
-    )
-    with remote(f"logs{words}", settings) as there:
-        _print(map(_document, _lines(there, there.find(execution), step, follow)), as_json)
+    words = (execution, f"--step {step}" if step else None, "--follow" if follow else None)
+    command = " ".join(("logs", *filter(None, words)))
+    with place_of(command, local, local_root, settings) as place:
+        _print(place.log(place.find(execution), step, follow), as_json)
 
 
-def _lines(there: Remote, arn: str, name: str | None, follow: bool) -> Iterable[LogLine]:
-    _, steps = aws_executions.status(there.sagemaker, arn)
-    chosen = _chosen(steps, name)
-    if not follow:
-        return job_logs.read(there.client("logs"), chosen)
-
-    def look() -> StepSummary:
-        return _chosen(aws_executions.status(there.sagemaker, arn)[1], chosen.name)
-
-    return job_logs.follow(there.client("logs"), look, lambda text: stderr.print(text, highlight=False))
-
-
-def _document(line: LogLine) -> dict[str, Any]:
-    return {"time": line.time.isoformat(timespec="milliseconds"), "node": line.node, "message": line.message}
-
-
-def _print(lines: Iterator[dict[str, Any]], as_json: bool) -> None:
+def _print(lines: Iterator[dict[str, str]], as_json: bool) -> None:
     """The lines as they come; as JSON they are one list, which is whole when the command has ended."""
     if as_json:
         before = "["
@@ -82,22 +53,3 @@ def _print(lines: Iterator[dict[str, Any]], as_json: bool) -> None:
     for line in lines:
         head = f"{line['time']} {line['node']} " if "time" in line else ""
         print(f"{head}{line['message']}", flush=True)
-
-
-def _chosen(steps: list[StepSummary], name: str | None) -> StepSummary:
-    """The named step, or the one that failed, or the last one that ran a job.
-
-    Raises:
-        UserError: there is none.
-    """
-    if name is not None:
-        for step in steps:
-            if step.name == name:
-                return step
-        reached = ", ".join(step.name for step in steps) or "none yet"
-        raise UserError(f"--step {name}: not among the steps reached: {reached}")
-    jobs = [step for step in steps if step.job_name]
-    failed = [step for step in jobs if step.status == "Failed"]
-    if not jobs:
-        raise UserError("no step has run a job yet; try again in a minute")
-    return (failed or jobs)[-1]

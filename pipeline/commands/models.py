@@ -23,6 +23,7 @@ from pipeline.commands.shared.options import (
     where,
 )
 from pipeline.errors import UserError
+from pipeline.local.state import model_packages
 from pipeline.texts import moment
 from pipeline.versions import registry
 from pipeline.versions.registry import APPROVED, Decision, ModelVersion
@@ -41,9 +42,7 @@ def models(
 ) -> None:
     """List the registered model versions, newest first; locally those of all groups."""
     if local:
-        from pipeline.local.state import as_on_aws
-
-        found = as_on_aws.models(local_root, group)
+        found = model_packages.versions(local_root, group)
     else:
         with remote("models", settings) as there:
             name = group or there.workflow.settings.register_model.package_group

@@ -41,9 +41,12 @@ def schedule(
     as_json: AsJson = False,
 ) -> None:
     """Start the pipeline by the clock; an execution without new data ends before training."""
-    if (cron is None) == (rate is None):
+    if cron is not None and rate is None:
+        expression = expressions.cron(cron)
+    elif rate is not None and cron is None:
+        expression = expressions.rate(rate)
+    else:
         raise UserError("give either --cron or --rate, such as --cron '0 6 ? * MON *' or --rate '7 days'")
-    expression = expressions.rate(rate) if cron is None else expressions.cron(cron)
     expressions.zone(timezone)
     overrides = automation.with_skip(parse_assignments(assignments))
     options = where(False, settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import uuid
 from dataclasses import dataclass, replace
@@ -24,19 +25,22 @@ from pipeline.commands.shared.options import (
     LocalRoot,
     Settings,
     print_json,
-    stderr,
+    say,
     where,
 )
-from pipeline.commands.shared.watch import ending, run_here, watch_on_aws
+from pipeline.commands.shared.place_here import PlaceHere
+from pipeline.commands.shared.place_on_aws import PlaceOnAws
 from pipeline.commands.upsert import upload
 from pipeline.errors import UserError, problems_error
 from pipeline.files import ROOT
+from pipeline.local.state import summaries
 from pipeline.parameters.declared import range_problems
 from pipeline.parameters.values import parse_assignments, resolve_parameters
 from pipeline.preflight import costs, inputs
 from pipeline.settings import workflow as workflow_settings
 from pipeline.settings.assets import Asset
 from pipeline.settings.workflow import Workflow
+from pipeline.watching.view import advice_on
 
 if TYPE_CHECKING:
     from pipeline.local.state.records import EngineName
@@ -91,8 +95,7 @@ def start(
     if local:
         if token is not None or max_cost is not None or prices is not None:
             raise UserError("--token, --max-cost and --prices are for AWS; a local run costs nothing, leave them out")
-        workflow = workflow_settings.load(settings)
-        code = _start_local(workflow, overrides, name, local_root, engine.value, wait, as_json, options)
+        code = _start_local(settings, overrides, name, local_root, engine.value, wait, as_json, options)
     elif engine is not EngineChoice.processes:
         raise UserError("--engine belongs to --local; add --local, or leave it out")
     else:
@@ -102,7 +105,7 @@ def start(
 
 
 def _start_local(
-    workflow: Workflow,
+    settings: Path,
     overrides: dict[str, str],
     name: str | None,
     local_root: Path,
@@ -116,36 +119,48 @@ def _start_local(
     from pipeline.local.executor import create_execution
     from pipeline.local.jobs import docker_engine
     from pipeline.local.plan.order import build_plan
-    from pipeline.local.state import as_on_aws
     from pipeline.local.state.store import Store
 
+    workflow = workflow_settings.load(settings)
     definition = json.loads(render(workflow))
     overrides, assets = checked(workflow, definition, overrides)
     values = resolve_parameters(definition, overrides)
     plan = build_plan(definition, values)  # what cannot run here is said before anything is copied
     if engine == "docker":
         docker_engine.require(plan, ROOT, f"python pipeline.py start{options} --engine docker")
-    root = as_on_aws.root_in_use(local_root)
+    root = _root_in_use(local_root)
     store = Store(root)
     inputs.provide(assets, store.exists, store.upload)
     execution = create_execution(root, workflow.settings.pipeline_name, definition, values, name, engine)
     if not wait:
         run.start_detached(root, execution.id)
         if as_json:
-            print_json(as_on_aws.summary(execution))
+            print_json(summaries.summary(execution))
         else:
             print(
                 f"execution {execution.id} started; watch it: python pipeline.py status{options} {execution.id} --wait"
             )
         return 0
-    execution = run_here(root, execution.id, as_json)
+    execution = PlaceHere(root, settings, options).run(execution.id, as_json)
     if execution.status != "Succeeded" and not as_json:
-        stderr.print(
-            f"See why: python pipeline.py logs{options} {execution.id}\n"
-            f"Fix it and go on: python pipeline.py retry{options} {execution.id}",
-            soft_wrap=True,
-        )
+        say(f"See why: python pipeline.py logs{options} {execution.id}")
+        say(f"Fix it and go on: python pipeline.py retry{options} {execution.id}")
     return aws_executions.exit_code(execution.status)
+
+
+def _root_in_use(root: Path) -> Path:
+    """The folder of the local state, made when it is not there.
+
+    Raises:
+        UserError: it cannot be written to.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--local-root {root}: cannot be made: {error.strerror}") from None
+    if not os.access(root, os.W_OK):
+        raise UserError(f"--local-root {root}: cannot be written to")
+    return root.resolve()
 
 
 @dataclass(frozen=True)
@@ -162,9 +177,11 @@ class _Request:
     @property
     def words(self) -> str:
         """The options again, for a command to repeat."""
-        given = [("--set", f"{name}={value}") for name, value in self.overrides.items()]
         limit = None if self.max_cost is None else f"{self.max_cost:g}"
-        given += [("--name", self.name), ("--max-cost", limit), ("--prices", self.prices), ("--token", self.token)]
+        given = [
+            *(("--set", f"{name}={value}") for name, value in self.overrides.items()),
+            *(("--name", self.name), ("--max-cost", limit), ("--prices", self.prices), ("--token", self.token)),
+        ]
         words = "".join(f" {option} {shlex.quote(str(value))}" for option, value in given if value is not None)
         return words + (" --wait" if self.wait else "")
 
@@ -180,17 +197,29 @@ def _start_on_aws(settings: Path, request: _Request, as_json: bool, options: str
         upload(there, assets)
         arn = aws_executions.start(there.sagemaker, there.name, overrides, request.name, token)
         execution_id = arn.rpartition("/")[2]
-        stderr.print(f"execution {execution_id} started", highlight=False)
+        say(f"execution {execution_id} started")
         ended = ExecutionSummary(execution_id, arn, there.name, "Executing", name=request.name)
         if request.wait:
-            ended = watch_on_aws(there, arn, options)
+            ended = PlaceOnAws(there).watch(arn)
     if as_json:
         print_json(ended)
     elif request.wait:
-        print(ending(ended, options))
+        print(_ending(ended, options))
     else:
         print(f"watch it: python pipeline.py status{options} {execution_id} --wait")
     return aws_executions.exit_code(ended.status) if request.wait else 0
+
+
+def _ending(ended: ExecutionSummary, options: str) -> str:
+    """How an execution ended, and what comes next where it did not succeed."""
+    reason = f": {ended.failure_reason}{advice_on(ended.failure_reason)}" if ended.failure_reason else ""
+    text = f"execution {ended.id} {ended.status}{reason}"
+    if ended.status == "Succeeded":
+        return text
+    return (
+        f"{text}\nsee why: python pipeline.py logs{options} {ended.id}\n"
+        f"fix it and go on: python pipeline.py retry{options} {ended.id}"
+    )
 
 
 def _require_affordable(workflow: Workflow, definition: dict[str, Any], request: _Request, command: str) -> None:
@@ -201,7 +230,7 @@ def _require_affordable(workflow: Workflow, definition: dict[str, Any], request:
     usage = costs.usage(definition, resolve_parameters(definition, request.overrides), prices)
     if request.max_cost is not None:
         require_below(usage, request.max_cost, command)
-    stderr.print(sentence(usage), highlight=False)
+    say(sentence(usage))
 
 
 def checked(

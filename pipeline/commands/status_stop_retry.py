@@ -11,7 +11,6 @@ from rich.table import Table
 
 from pipeline.aws import executions as aws_executions
 from pipeline.aws.executions import ExecutionSummary, StepSummary
-from pipeline.commands.shared.on_aws import remote
 from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
     LOCAL_ROOT,
@@ -22,9 +21,8 @@ from pipeline.commands.shared.options import (
     Settings,
     print_json,
     stdout,
-    where,
 )
-from pipeline.commands.shared.watch import run_here, watch_here, watch_on_aws
+from pipeline.commands.shared.place import id_of, place_of
 from pipeline.texts import moment
 from pipeline.watching.view import advice_on
 
@@ -42,28 +40,18 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show an execution and the steps that it has reached."""
-    options = where(local, settings, local_root)
-    if local:
-        from pipeline.local.state import as_on_aws, records
-
-        record = as_on_aws.find(local_root, execution)
+    command = _words("status", execution, "--wait" if wait else None)
+    with place_of(command, local, local_root, settings) as place:
+        named = place.find(execution)
         if wait:
-            watch_here(local_root, record.id)
-            record = records.load(local_root, record.id)
-        summary, steps = as_on_aws.summary(record), as_on_aws.steps(record)
-    else:
-        words = f"{f' {execution}' if execution else ''}{' --wait' if wait else ''}"
-        with remote(f"status{words}", settings) as there:
-            arn = there.find(execution)
-            if wait:
-                watch_on_aws(there, arn, options)
-            summary, steps = aws_executions.status(there.sagemaker, arn)
+            place.watch(named)
+        summary, steps = place.status(named)
     if as_json:
         print_json({**dataclasses.asdict(summary), "steps": [dataclasses.asdict(step) for step in steps]})
     else:
         _draw(summary, steps)
         if summary.status == "Failed":
-            print(f"See why: python pipeline.py logs{options} {summary.id}")
+            print(f"See why: python pipeline.py logs{place.options} {summary.id}")
     if wait:
         raise typer.Exit(aws_executions.exit_code(summary.status))
 
@@ -75,18 +63,13 @@ def list_executions(
     as_json: AsJson = False,
 ) -> None:
     """List executions, newest first."""
-    if local:
-        from pipeline.local.state import as_on_aws, records
-
-        found = [as_on_aws.summary(record) for record in records.load_all(local_root)]
-    else:
-        with remote("list", settings) as there:
-            found = aws_executions.list_executions(there.sagemaker, there.name)
+    with place_of("list", local, local_root, settings) as place:
+        found = place.newest()
     if as_json:
         print_json(found)
         return
     if not found:
-        print(f"no executions yet; start one: python pipeline.py start{where(local, settings, local_root)}")
+        print(f"no executions yet; start one: python pipeline.py start{place.options}")
         return
     table = Table("Execution", "Name", "Pipeline", "Status", "Started", "Ended", box=None)
     for entry in found:
@@ -103,21 +86,14 @@ def stop(
     as_json: AsJson = False,
 ) -> None:
     """Stop a running execution; `retry` goes on with it."""
-    options = where(local, settings, local_root)
-    if local:
-        from pipeline.local.state import as_on_aws, records
-
-        found = as_on_aws.find(local_root, execution).id
-        records.stop(local_root, found)
-    else:
-        with remote(f"stop {execution}" if execution else "stop", settings, changes=True) as there:
-            arn = there.find(execution)
-            aws_executions.stop(there.sagemaker, arn)
-        found = arn.rpartition("/")[2]
+    with place_of(_words("stop", execution), local, local_root, settings, changes=True) as place:
+        named = place.find(execution)
+        place.stop(named)
+    found = id_of(named)
     if as_json:
         print_json({"execution": found, "status": "Stopping"})
     else:
-        print(f"execution {found} is stopping; go on with it later: python pipeline.py retry{options} {found}")
+        print(f"execution {found} is stopping; go on with it later: python pipeline.py retry{place.options} {found}")
 
 
 def retry(
@@ -128,20 +104,13 @@ def retry(
     as_json: AsJson = False,
 ) -> None:
     """Go on with a failed or stopped execution from the step that failed, with the same parameters."""
-    if local:
-        from pipeline.local.state import as_on_aws
+    with place_of(_words("retry", execution), local, local_root, settings, changes=True) as place:
+        code = place.retry(place.find(execution), as_json)
+    raise typer.Exit(code)
 
-        ended = run_here(local_root, as_on_aws.find(local_root, execution).id, as_json)
-        raise typer.Exit(aws_executions.exit_code(ended.status))
-    with remote(f"retry {execution}" if execution else "retry", settings, changes=True) as there:
-        arn = there.find(execution)
-        aws_executions.retry(there.sagemaker, arn)
-    found = arn.rpartition("/")[2]
-    if as_json:
-        print_json({"execution": found, "status": "Executing"})
-    else:
-        options = where(False, settings)
-        print(f"execution {found} goes on; watch it: python pipeline.py status{options} {found} --wait")
+
+def _words(verb: str, *arguments: str | None) -> str:
+    return " ".join((verb, *filter(None, arguments)))
 
 
 def _draw(summary: ExecutionSummary, steps: list[StepSummary]) -> None:

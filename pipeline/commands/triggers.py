@@ -11,7 +11,7 @@ from pipeline.automation import start as automation
 from pipeline.automation import triggers as aws_triggers
 from pipeline.commands.schedules import deployed, shown
 from pipeline.commands.shared.on_aws import remote
-from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stderr, stdout, where
+from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, say, stdout, where
 from pipeline.commands.start import Assignments
 from pipeline.errors import UserError
 from pipeline.parameters.values import parse_assignments
@@ -55,7 +55,7 @@ def trigger(
             rule, target = aws_triggers.new_data(there.workflow, on_new_data, quiet_minutes, arn, parameters, stands_on)
             bucket = on_new_data.removeprefix("s3://").partition("/")[0]
             if aws_triggers.enable_events(there.client("s3"), bucket):
-                stderr.print(f"{bucket} now tells EventBridge of new objects", highlight=False)
+                say(f"{bucket} now tells EventBridge of new objects")
             outcome, _ = aws_triggers.put(events, rule, target)
         else:
             rule, target = aws_triggers.approved(there.workflow, str(on_model_approved), stands_on)

@@ -65,7 +65,7 @@ def delete(settings: Settings = DEFAULT_SETTINGS, yes: Yes = False, as_json: AsJ
         _require_rest(there, options)
         group = workflow.settings.register_model.package_group
         versions = len(described(lambda: registry.list_models(there.sagemaker, group)) or [])
-        remains = {
+        remains: dict[str, str | int] = {
             "model_package_group": group,
             "versions": versions,
             "data": f"s3://{workflow.account.bucket}/{workflow.account.prefix}/",

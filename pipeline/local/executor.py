@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError
-from pipeline.files import ROOT, write_json
-from pipeline.local.events import Event, ExecutionChanged, Listener, MetricsReported, StepChanged, ignore
+from pipeline.files import ROOT, last_lines, write_json
 from pipeline.local.jobs import cache
 from pipeline.local.jobs.engine import Engine
 from pipeline.local.jobs.job import Job, JobFailed, JobStopped, job_name
@@ -25,12 +24,14 @@ from pipeline.local.jobs.training import run_training
 from pipeline.local.plan import conditions
 from pipeline.local.plan.expressions import Scope, evaluate
 from pipeline.local.plan.order import build_plan
-from pipeline.local.state import model_packages, records
+from pipeline.local.state import model_packages, records, summaries
 from pipeline.local.state.records import EngineName, Execution, StepRecord
 from pipeline.local.state.store import Store
 from pipeline.rendered import Step
 from pipeline.texts import now
+from pipeline.watching.watch import Event, LastLines, Progress, State, Tell
 
+TAIL_LINES = 20  # of a failed step's log, told with its failure
 _SAVE_SECONDS = 1.0  # how far a record may lag behind the metrics in the log
 _JOBS = {"Processing": run_processing, "Training": run_training}
 
@@ -66,10 +67,18 @@ def create_execution(
     return execution
 
 
-def run_execution(root: Path, execution_id: str, listen: Listener = ignore, repository: Path = ROOT) -> Execution:
+def ignore(_event: Event) -> None:
+    """A listener for callers who only want the outcome."""
+
+
+def run_execution(root: Path, execution_id: str, tell: Tell = ignore, repository: Path = ROOT) -> Execution:
     """Run an execution to its end and return its record; of one that failed or was stopped, the rest of it.
 
-    Failure is in the record and raises nothing. `repository` is the folder that holds `steps/`, where jobs run.
+    Failure is in the record and raises nothing.
+
+    Args:
+        tell: hears of every change, of metrics and of a failed step's last lines, from the thread that called.
+        repository: the folder that holds `steps/`, where jobs run.
 
     Raises:
         UserError: there is no such execution, or another process is running it.
@@ -78,17 +87,17 @@ def run_execution(root: Path, execution_id: str, listen: Listener = ignore, repo
     with records.running(root, execution_id), stop_on_signals() as stop:
         execution = records.read(root, execution_id)
         if execution.status != "Succeeded":
-            _Run(root.resolve(), execution, listen, repository, stop).run()
+            _Executor(root.resolve(), execution, tell, repository, stop).run()
     return execution
 
 
-class _Run:
-    """One go at an execution: what its steps share while it lasts."""
+class _Executor:
+    """Runs what is left of one execution, and holds what its steps share meanwhile."""
 
-    def __init__(self, root: Path, execution: Execution, listen: Listener, repository: Path, stop: StopRequest) -> None:
+    def __init__(self, root: Path, execution: Execution, tell: Tell, repository: Path, stop: StopRequest) -> None:
         self.root = root
         self.execution = execution
-        self.listen = listen
+        self.tell = tell
         self.repository = repository
         self.stop = stop
         self.store = Store(root)
@@ -131,23 +140,34 @@ class _Run:
             else StepRecord(name=record.name, type=record.type, attempts=record.attempts)
             for record in execution.steps
         ]
-        self._report(ExecutionChanged(execution))
+        for record in execution.steps:
+            self._tell_metrics(record)
+        self._report()
 
     def _end(self, status: records.ExecutionStatus, reason: str | None) -> None:
         self.execution.status, self.execution.failure_reason, self.execution.ended = status, reason, now()
         for record in self.execution.steps:
             if record.status in ("Starting", "Executing"):
                 record.status, record.failure_reason, record.ended = "Failed", reason, now()
-        self._report(ExecutionChanged(self.execution))
+        self._report()
 
-    def _report(self, event: Event) -> None:
+    def _report(self) -> None:
+        self._save()
+        self.tell(State(summaries.summary(self.execution), summaries.steps(self.execution)))
+
+    def _save(self) -> None:
         records.save(self.root, self.execution)
         self._saved = now()
-        self.listen(event)
+
+    def _tell_metrics(self, record: StepRecord) -> None:
+        if record.metrics:
+            self.tell(Progress(record.name, "", dict(record.metrics)))
 
     def _change(self, record: StepRecord, status: records.StepStatus) -> None:
         record.status = status
-        self._report(StepChanged(record))
+        self._report()
+        if status == "Failed" and record.log and (lines := last_lines(Path(record.log), TAIL_LINES)):
+            self.tell(LastLines(record.name, record.log, lines))
 
     def _due(self, step: Step) -> bool:
         """Whether its branch was taken and all that it needs has succeeded."""
@@ -209,6 +229,7 @@ class _Run:
         entry = cache.find(self.root, key, step, self.store)
         if entry is not None:
             record.cached, record.log, record.metrics = True, entry.log, entry.metrics
+            self._tell_metrics(record)
             return entry.properties
         properties = self._run_job(step, record, arguments)
         entry = cache.Entry(
@@ -224,14 +245,13 @@ class _Run:
     def _run_job(self, step: Step, record: StepRecord, arguments: dict[str, Any]) -> dict[str, Any]:
         def report(values: Mapping[str, float]) -> None:
             record.metrics.update(values)
-            self.listen(MetricsReported(step.name, values))
+            self._tell_metrics(record)
             if (now() - self._saved).total_seconds() > _SAVE_SECONDS:
-                records.save(self.root, self.execution)
-                self._saved = now()
+                self._save()
 
         def stopping() -> None:
             self.execution.status = "Stopping"
-            self._report(ExecutionChanged(self.execution))
+            self._report()
 
         job = Job(
             name=job_name(self.execution.id, step.name),

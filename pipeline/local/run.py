@@ -12,12 +12,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from rich.console import Console
+
 from pipeline.aws.executions import exit_code
 from pipeline.errors import UserError
 from pipeline.files import ROOT
 from pipeline.local.executor import run_execution
-from pipeline.local.progress import watch
 from pipeline.local.state.records import folder
+from pipeline.watching import view
 
 
 def run_log(root: Path, execution_id: str) -> Path:
@@ -41,8 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, required=True, help="folder of the local state")
     arguments = parser.parse_args(argv)
     try:
-        with watch() as listen:
-            return exit_code(run_execution(arguments.root, arguments.execution_id, listen).status)
+        with view.shown(Console(stderr=True)) as tell:
+            return exit_code(run_execution(arguments.root, arguments.execution_id, tell).status)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -75,9 +75,9 @@ def _typed(given: Value, parameter: Parameter) -> Value:
 
 
 def _converted(given: Value, kind: str) -> Value:
-    text = _text(given).strip()
+    text = as_text(given).strip()
     if kind == "String":
-        return _text(given)
+        return as_text(given)
     if kind == "Integer" and re.fullmatch(r"[+-]?\d+", text, re.ASCII):
         return int(text)
     if kind == "Float" and (number := _finite(text)) is not None:
@@ -89,7 +89,8 @@ def _converted(given: Value, kind: str) -> Value:
     raise ValueError(f"{given!r} is not {_ARTICLES[kind]}")
 
 
-def _text(value: Value) -> str:
+def as_text(value: Value) -> str:
+    """A value as `--set` and the service take it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

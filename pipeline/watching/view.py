@@ -1,4 +1,4 @@
-"""Draws what `watching` tells: a live table under the log on a terminal, a line for each event anywhere else.
+"""Draws what is told of an execution, on AWS or on this machine: a live table on a terminal, lines anywhere else.
 
 Draws on the console that it is given, which is stderr's: stdout belongs to results.
 """
@@ -6,95 +6,46 @@ Draws on the console that it is given, which is stderr's: stdout belongs to resu
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.aws import errors as aws
-from pipeline.aws.executions import ExecutionSummary, StepSummary
+from pipeline.aws.executions import StepSummary
 from pipeline.texts import duration, metrics_text, now
 from pipeline.watching.job_logs import RUNNING
-from pipeline.watching.watch import Event, Logged, Notice, Progress, State, Tell
+from pipeline.watching.watch import Event, LastLines, Logged, Notice, Progress, State, Tell
 
-STYLES = {"Executing": "cyan", "Starting": "cyan", "Succeeded": "green", "Failed": "red", "Stopped": "yellow"}
+LINE_SECONDS = 10.0  # between two lines about the same phase of a job, where lines cannot be redrawn
+MARKS = {
+    "Pending": ("·", "dim"),
+    "Starting": ("▸", "cyan"),
+    "Executing": ("▸", "cyan"),
+    "Stopping": ("▸", "yellow"),
+    "Succeeded": ("✓", "green"),
+    "Failed": ("✗", "red"),
+    "Stopped": ("■", "yellow"),
+    "Skipped": ("-", "dim"),
+}
+SILENT = ("Pending", "Starting", "Skipped")  # nothing to tell yet, or nothing happened
 
 
 @contextlib.contextmanager
 def shown(console: Console) -> Iterator[Tell]:
-    """A listener for `watching.wait` that shows what happens while the context lasts."""
-    view = _View(console)
+    """A listener that shows what happens to an execution while the context lasts."""
     if not console.is_terminal:
-        yield view.tell
+        yield _Lines(console).tell
         return
-    with Live(console=console, get_renderable=view.table, refresh_per_second=2, transient=False) as live:
-        yield view.tell
+    table = _LiveTable(console)
+    with Live(console=console, get_renderable=table.render, refresh_per_second=4, transient=False) as live:
+        yield table.tell
         live.refresh()
-
-
-class _View:
-    """What has been told so far. On a terminal states and progress are in the table, and only the rest is a line."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._lines_only = not console.is_terminal
-        self._execution: ExecutionSummary | None = None
-        self._steps: list[StepSummary] = []
-        self._progress: dict[str, Progress] = {}
-
-    def tell(self, event: Event) -> None:
-        if isinstance(event, State):
-            self._state(event)
-        elif isinstance(event, Progress):
-            self._progress[event.step] = event
-            if self._lines_only:
-                self._print(f"{event.step}: {_doing(event)}")
-        elif isinstance(event, Logged):
-            self._print(f"{event.step} {event.line.node} | {event.line.message}")
-        elif isinstance(event, Notice):
-            self._print(event.text, style="yellow")
-
-    def _state(self, event: State) -> None:
-        before = {step.name: step for step in self._steps}
-        was = self._execution
-        self._execution, self._steps = event.execution, event.steps
-        if not self._lines_only:
-            return
-        for step in event.steps:
-            old = before.get(step.name)
-            if old is None or (old.status, old.failure_reason) != (step.status, step.failure_reason):
-                self._print(f"{step.name}: {outcome(step)}")
-        if was is None or was.status != event.execution.status:
-            self._print(f"execution {event.execution.id}: {event.execution.status}")
-
-    def table(self) -> RenderableType:
-        if self._execution is None:
-            return Text("")
-        table = Table.grid(padding=(0, 2))
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, justify="right")
-        table.add_column(overflow="fold")
-        for step in self._steps:
-            style = STYLES.get(step.status, "")
-            running = step.status in RUNNING
-            progress = self._progress.get(step.name)
-            detail = _doing(progress) if running and progress else outcome(step)
-            table.add_row(Text(step.name, style=style), _took(step), Text(detail, style=style))
-        title = f"{self._execution.pipeline} · execution {self._execution.id} · {self._execution.status}"
-        return Group(Text(title, style="bold"), table)
-
-    def _print(self, text: str, style: str = "") -> None:
-        self._console.print(Text(text, style=style), soft_wrap=True)
-
-
-def outcome(step: StepSummary) -> str:
-    """`Succeeded`, `Succeeded, cached`, or `Failed: reason`, and what to do where the account is the reason."""
-    state = f"{step.status}, cached" if step.cached else step.status
-    if not step.failure_reason:
-        return f"{state} ({step.output})" if step.output else state
-    return f"{state}: {step.failure_reason}{advice_on(step.failure_reason)}"
+    table.explain_failures()
 
 
 def advice_on(reason: str) -> str:
@@ -103,11 +54,142 @@ def advice_on(reason: str) -> str:
     return f" → {advice}" if advice else ""
 
 
+class _LiveTable:
+    """The execution as a table that is drawn again and again, under the log lines that are told meanwhile."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._state: State | None = None
+        self._progress: dict[str, Progress] = {}
+        self._last_lines: dict[str, LastLines] = {}
+
+    def tell(self, event: Event) -> None:
+        if isinstance(event, State):
+            self._state = event
+        elif isinstance(event, Progress):
+            self._progress[event.step] = event
+        elif isinstance(event, LastLines):
+            self._last_lines[event.step] = event
+        else:
+            _say(self._console, event)
+
+    def render(self) -> RenderableType:
+        if self._state is None:
+            return Text("")
+        execution = self._state.execution
+        table = Table.grid(padding=(0, 2))
+        for column in (table.add_column, table.add_column):
+            column(no_wrap=True)
+        table.add_column(no_wrap=True, justify="right")
+        table.add_column(overflow="fold")
+        for step in self._state.steps:
+            mark, style = MARKS.get(step.status, ("", ""))
+            took = "cached" if step.cached else _took(step)
+            table.add_row(Text(mark, style), Text(step.name, style), took, _detail(step, self._progress.get(step.name)))
+        title = f"{execution.pipeline} · execution {execution.id} · {execution.status}"
+        return Group(Text(title, style="bold"), table)
+
+    def explain_failures(self) -> None:
+        """Under the last table: why steps failed whose log is told too."""
+        for step in self._state.steps if self._state else ():
+            if step.status == "Failed" and step.name in self._last_lines:
+                _print(self._console, _failure(step), style="red")
+                _say(self._console, self._last_lines[step.name])
+
+
+def _detail(step: StepSummary, progress: Progress | None) -> RenderableType:
+    if step.status == "Pending":
+        return Text("")
+    if step.status == "Succeeded":
+        return Text((progress and metrics_text(progress.metrics)) or step.output or "", style="dim")
+    if step.status not in RUNNING:
+        reason = f": {_reason(step)}" if step.failure_reason else ""
+        return Text(f"{step.status.lower()}{reason}", style=MARKS.get(step.status, ("", ""))[1])
+    text = Text((progress and _doing(progress)) or step.status)
+    total = progress.metrics.get("train:max_steps") if progress else None
+    if progress is None or not total:
+        return text
+    row = Table.grid(padding=(0, 1))
+    row.add_row(ProgressBar(total=total, completed=progress.metrics.get("train:step", 0), width=20), text)
+    return row
+
+
+class _Lines:
+    """The execution as plain lines: for files, pipes and continuous integration."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._execution_status = ""
+        self._steps: dict[str, tuple[str, str | None]] = {}  # status and reason
+        self._progress: dict[str, Progress] = {}
+        self._next_line: dict[tuple[str, str], float] = {}  # by step and phase
+
+    def tell(self, event: Event) -> None:
+        if isinstance(event, State):
+            self._state(event)
+        elif isinstance(event, Progress):
+            self._report(event)
+        else:
+            _say(self._console, event)
+
+    def _state(self, event: State) -> None:
+        for step in event.steps:
+            found = step.status, step.failure_reason
+            if self._steps.get(step.name) != found and step.status not in SILENT:
+                self._step(step)
+            self._steps[step.name] = found
+        execution = event.execution
+        if self._execution_status != execution.status:
+            self._execution_status = execution.status
+            reason = (execution.failure_reason or "").partition("\n")[0]  # the failed step has told the rest
+            _print(self._console, f"execution {execution.id}: {execution.status}{reason and f': {reason}'}")
+
+    def _step(self, step: StepSummary) -> None:
+        if step.status == "Failed":
+            _print(self._console, _failure(step), style="red")
+            return
+        took = f" in {_took(step)}" if step.ended and not step.cached else ""
+        cached = ", cached" if step.cached else ""
+        output = f" ({step.output})" if step.output else ""
+        progress = self._progress.get(step.name)
+        metrics = metrics_text(progress.metrics) if progress and step.status == "Succeeded" else ""
+        _print(self._console, f"{step.name}: {step.status}{took}{cached}{output}{metrics and f'; {metrics}'}")
+
+    def _report(self, event: Progress) -> None:
+        self._progress[event.step] = event
+        text, kind = _doing(event), (event.step, event.phase)
+        status, _ = self._steps.get(event.step, ("", None))
+        if text and status in RUNNING and status not in SILENT and time.monotonic() >= self._next_line.get(kind, 0):
+            self._next_line[kind] = time.monotonic() + LINE_SECONDS
+            _print(self._console, f"{event.step}: {text}")
+
+
+def _say(console: Console, event: Logged | LastLines | Notice) -> None:
+    if isinstance(event, Logged):
+        _print(console, f"{event.step} {event.line.node} | {event.line.message}")
+    elif isinstance(event, Notice):
+        _print(console, event.text, style="yellow")
+    else:
+        _print(console, f"The last lines of {event.file}:", style="bold")
+        for line in event.lines:
+            _print(console, f"  {line}")
+
+
+def _print(console: Console, text: str, style: str = "") -> None:
+    console.print(Text(text, style=style), soft_wrap=True)
+
+
+def _failure(step: StepSummary) -> str:
+    return f"{step.name} failed: {_reason(step)}"
+
+
+def _reason(step: StepSummary) -> str:
+    return f"{step.failure_reason}{advice_on(step.failure_reason or '')}"
+
+
 def _doing(progress: Progress) -> str:
     return "; ".join(part for part in (progress.phase, metrics_text(progress.metrics)) if part)
 
 
-def _took(step: StepSummary) -> Text:
-    if step.started is None or step.cached:
-        return Text("")
-    return Text(duration(((step.ended or now()) - step.started).total_seconds()))
+def _took(step: StepSummary) -> str:
+    return duration(((step.ended or now()) - step.started).total_seconds()) if step.started else ""

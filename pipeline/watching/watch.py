@@ -1,7 +1,7 @@
 """Watching an execution until it has ended: step states, the running jobs' progress, and their logs as they come.
 
 `wait` asks and tells; what is asked is handed in, so that AWS's executions and this machine's are watched alike, and
-what is told is drawn by `watch_view`. A lost connection and throttling are outlasted: the execution runs without us.
+what is told is drawn by `view`. A lost connection and throttling are outlasted: the execution runs without us.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SETTLE_SECONDS = 5  # how long a job's last lines take to become visible
 
 @dataclass(frozen=True)
 class State:
-    """The execution and the steps that it has reached, at first and after every change."""
+    """The execution and its steps, at first and after every change: on AWS those that it has reached, here all."""
 
     execution: ExecutionSummary
     steps: list[StepSummary]
@@ -48,13 +48,22 @@ class Logged:
 
 
 @dataclass(frozen=True)
+class LastLines:
+    """The end of a failed step's log, which lies in a file."""
+
+    step: str
+    file: str
+    lines: list[str]
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something about the watching itself, such as a log that may not be read."""
 
     text: str
 
 
-Event = State | Progress | Logged | Notice
+Event = State | Progress | Logged | LastLines | Notice
 Tell = Callable[[Event], None]
 Look = Callable[[], tuple[ExecutionSummary, list[StepSummary]]]
 Reports = Callable[[StepSummary, Tell], None]

@@ -14,8 +14,10 @@ import typer
 
 from pipeline.aws import downloads
 from pipeline.commands.shared.on_aws import Remote, remote
-from pipeline.commands.shared.options import LOCAL_ROOT, stderr, where
+from pipeline.commands.shared.options import LOCAL_ROOT, say, where
 from pipeline.errors import UserError
+from pipeline.local.state import model_packages
+from pipeline.local.state.store import Store
 from pipeline.settings.schema import WorkflowFile
 from pipeline.versions import registry
 from pipeline.versions.registry import Decision, ModelVersion, Options
@@ -31,8 +33,13 @@ Group = Annotated[
 class Registry(Protocol):
     """The versions of one model package group, and the files that they name."""
 
-    group: str
-    options: Options
+    @property
+    def group(self) -> str:
+        """The model package group."""
+
+    @property
+    def options(self) -> Options:
+        """What a next command needs to mean the same versions."""
 
     def find(self, name: str) -> ModelVersion:
         """The version that a name means. Raises UserError where there is none."""
@@ -62,10 +69,8 @@ class LocalRegistry:
     options: Options
 
     def find(self, name: str) -> ModelVersion:
-        from pipeline.local.state import as_on_aws
-
-        versions = {version.version: version for version in as_on_aws.models(self.root, self.group)}
-        others = {version.group for version in as_on_aws.models(self.root)}
+        versions = {version.version: version for version in model_packages.versions(self.root, self.group)}
+        others = {version.group for version in model_packages.versions(self.root)}
         if not versions and others:
             named = ", ".join(sorted(others))
             raise UserError(f"{self.group}: no version is registered in {self.root}; name one of {named} with --group")
@@ -73,14 +78,10 @@ class LocalRegistry:
         return versions[registry.choose(name, statuses, self.group, self.options)]
 
     def statuses(self) -> dict[int, str]:
-        from pipeline.local.state import as_on_aws
-
-        return {version.version: version.approval_status for version in as_on_aws.models(self.root, self.group)}
+        return {version.version: version.approval_status for version in model_packages.versions(self.root, self.group)}
 
     def decide(self, version: ModelVersion, decision: Decision, note: str) -> None:
-        from pipeline.local.state import model_packages as local_registry
-
-        local_registry.decide(self.root, version.arn, decision, note)
+        model_packages.decide(self.root, version.arn, decision, note)
 
     def exists(self, uri: str) -> bool:
         return self._store.exists(uri)
@@ -99,9 +100,7 @@ class LocalRegistry:
         return path
 
     @property
-    def _store(self) -> Any:
-        from pipeline.local.state.store import Store
-
+    def _store(self) -> Store:
         return Store(self.root)
 
 
@@ -130,9 +129,6 @@ class AwsRegistry:
         return downloads.read(self._s3, uri)
 
     def folder(self, uri: str) -> Path:
-        def say(text: str) -> None:
-            stderr.print(text, highlight=False, soft_wrap=True)
-
         return downloads.folder(self._s3, uri, self.root / "downloads", say)
 
     @cached_property

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.aws import errors as aws
-from pipeline.aws import executions
 from pipeline.aws.client import check_account, client
 from pipeline.commands.shared.options import where
 from pipeline.settings import workflow as workflow_settings
@@ -30,10 +29,6 @@ class Remote:
 
     def client(self, service: str) -> Any:
         return client(service, self.workflow.account.region)
-
-    def find(self, execution: str | None) -> str:
-        """The ARN of an execution by its id, or of the newest one."""
-        return executions.find(self.sagemaker, self.name, execution, self.options)
 
 
 @contextmanager

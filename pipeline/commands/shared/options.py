@@ -33,6 +33,11 @@ def stdout() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=160)
 
 
+def say(text: str) -> None:
+    """A line on stderr, whole however narrow the terminal: the commands in it are there to be copied."""
+    stderr.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_json(value: Any) -> None:
     """One JSON document; dataclasses as objects, times in ISO 8601."""
     json.dump(value, sys.stdout, indent=2, default=_plain, ensure_ascii=False)

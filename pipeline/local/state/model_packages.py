@@ -18,7 +18,7 @@ from pipeline.files import write_json
 from pipeline.local.state.records import ACCOUNT
 from pipeline.local.state.store import Store
 from pipeline.texts import now
-from pipeline.versions.registry import Decision, checked_note
+from pipeline.versions.registry import Decision, ModelVersion, checked_note, version_of, with_champions
 
 _GROUP = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 
@@ -54,6 +54,11 @@ def list_models(root: Path, group: str | None = None) -> list[dict[str, Any]]:
     """The packages of one group, or of all, newest first."""
     packages = [_read(file) for file in home(root).glob(f"{group or '*'}/*/package.json")]
     return sorted(packages, key=lambda package: package["CreationTime"], reverse=True)
+
+
+def versions(root: Path, group: str | None = None) -> list[ModelVersion]:
+    """The packages of one group, or of all, as the versions that commands show, newest first."""
+    return with_champions(version_of(package) for package in list_models(root, group))
 
 
 def describe(root: Path, name: str) -> dict[str, Any]:

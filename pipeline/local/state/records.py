@@ -50,11 +50,6 @@ class StepRecord(BaseModel):
     metrics: dict[str, float] = Field(default_factory=dict)  # the last value of each, while it runs too
     properties: dict[str, Any] = Field(default_factory=dict)  # as AWS's Describe answer has them
 
-    @property
-    def seconds(self) -> float | None:
-        """How long it took, or has taken so far; None when it has not begun."""
-        return None if self.started is None else ((self.ended or now()) - self.started).total_seconds()
-
 
 class Execution(BaseModel):
     """One execution, its steps in running order."""

@@ -104,7 +104,7 @@ class Store:
         base = self.folder / bucket / parent
         if not base.is_dir():
             return []
-        found = []
+        found: list[Path] = []
         for child in base.iterdir():
             if child.name.startswith(start) and child != without:
                 found += [child] if child.is_file() else relative_files(child).values()

@@ -13,7 +13,7 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import ANY, Stubber
 
 from pipeline import cli
-from pipeline.aws import errors as aws
+from pipeline.commands.shared import on_aws
 from tests.paths import GOLDEN
 from tests.pipeline.answers import JOBS, NOON, STEPS, add_status
 
@@ -36,7 +36,7 @@ def services(aws):
 def stubs(services, monkeypatch):
     """The services that the commands reach, each asked exactly for what a test has laid out; nobody really waits."""
     found = {name: Stubber(client) for name, client in services.items()}
-    monkeypatch.setattr(aws, "client", lambda service, *_: services[service])
+    monkeypatch.setattr(on_aws, "client", lambda service, *_: services[service])
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     for stubber in found.values():
         stubber.activate()
@@ -144,7 +144,7 @@ def test_start_with_wait_tells_states_metrics_and_log_lines_and_the_outcome(stub
         "Train algo-1 | one",
         "Train: Completed; step 150, loss 0.250",
         "Train algo-1 | two",
-        "Train: Succeeded",
+        "Train: Succeeded in 1:00:00; step 150, loss 0.250",
         "execution abcdefghijkl: Succeeded",
     ]
 

@@ -155,10 +155,10 @@ def repository(tmp_path) -> Path:
 def start(root, repository):
     """Create and run an execution; returns its record."""
 
-    def run(rendered, listen=lambda event: None, **overrides):
+    def run(rendered, tell=lambda event: None, **overrides):
         parameters = resolve_parameters(rendered, overrides)
         execution = create_execution(root, "pipe", rendered, parameters)
-        return run_execution(root, execution.id, listen, repository)
+        return run_execution(root, execution.id, tell, repository)
 
     return run
 

@@ -245,7 +245,7 @@ def test_without_a_terminal_every_event_is_a_line(capsys):
         "Train: Training; step 12/150, loss 0.500",
         "Train algo-1 | [metrics] step=12/150 loss=0.5123",
         "AWS does not answer",
-        "Train: Failed: CapacityError: none → AWS has no such instance free now; take another type "
+        "Train failed: CapacityError: none → AWS has no such instance free now; take another type "
         "(--set TrainInstanceType=…) or region, or wait",
         "execution abcdefghijkl: Failed",
     ]

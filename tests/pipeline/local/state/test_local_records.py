@@ -9,10 +9,10 @@ from rich.console import Console
 
 from pipeline.errors import UserError
 from pipeline.local.executor import create_execution
-from pipeline.local.progress import watch
 from pipeline.local.state import model_packages, records
 from pipeline.local.state.store import Store
 from pipeline.texts import duration, metrics_text
+from pipeline.watching.view import shown
 
 
 def test_an_id_looks_like_one_of_aws():
@@ -86,16 +86,16 @@ PATTERNS = {
 }
 
 
-def shown(build, start, *, terminal):
+def drawn(build, start, *, terminal):
     console = Console(file=io.StringIO(), force_terminal=terminal, width=100, color_system=None)
     first = build.processing("P", "")
-    with watch(console) as listen:
-        start(build.definition(first, build.training("T", TRAIN, metrics=PATTERNS, DependsOn=["P"])), listen)
+    with shown(console) as tell:
+        start(build.definition(first, build.training("T", TRAIN, metrics=PATTERNS, DependsOn=["P"])), tell)
     return console.file.getvalue()
 
 
 def test_without_a_terminal_each_change_is_one_plain_line(build, start):
-    text = shown(build, start, terminal=False)
+    text = drawn(build, start, terminal=False)
     assert "\x1b" not in text
     head = re.sub(r"[a-z0-9]{12}", "ID", re.sub(r"\d+\.\d s", "0.0 s", text)).splitlines()[:6]
     assert head == [
@@ -110,7 +110,7 @@ def test_without_a_terminal_each_change_is_one_plain_line(build, start):
 
 
 def test_on_a_terminal_the_last_table_shows_every_step_and_the_failure_follows(build, start):
-    text = shown(build, start, terminal=True)
+    text = drawn(build, start, terminal=True)
     last = text[text.rindex("Failed") :]
     assert re.search(r"✓ +P +\d", last) and re.search(r"✗ +T +\d.*failed", last)
     assert "T failed: exit code 1" in last and "  boom" in last

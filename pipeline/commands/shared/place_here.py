@@ -1,0 +1,85 @@
+"""This machine as a place of executions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.aws import executions
+from pipeline.aws.executions import ExecutionSummary, StepSummary
+from pipeline.commands.shared.options import print_json, stderr
+from pipeline.local.state import records, step_logs, summaries
+from pipeline.local.state.records import Execution
+from pipeline.parameters import declared, history
+from pipeline.parameters.history import ParameterUse
+from pipeline.parameters.values import as_text
+from pipeline.settings import workflow as workflow_settings
+from pipeline.watching import view
+from pipeline.watching import watch as watching
+from pipeline.watching.watch import Progress, Tell
+
+
+@dataclass(frozen=True)
+class PlaceHere:
+    """The executions under a local root."""
+
+    root: Path
+    settings: Path
+    options: str
+
+    def newest(self) -> list[ExecutionSummary]:
+        return [summaries.summary(record) for record in records.load_all(self.root)]
+
+    def find(self, execution: str | None) -> str:
+        return (records.load(self.root, execution) if execution else records.newest(self.root)).id
+
+    def status(self, execution: str) -> tuple[ExecutionSummary, list[StepSummary]]:
+        record = records.load(self.root, execution)
+        return summaries.summary(record), summaries.reached(record)
+
+    def watch(self, execution: str) -> ExecutionSummary:
+        """Another process runs it."""
+        told: dict[str, dict[str, float]] = {}
+
+        def look() -> tuple[ExecutionSummary, list[StepSummary]]:
+            record = records.load(self.root, execution)
+            return summaries.summary(record), summaries.steps(record)
+
+        def report(step: StepSummary, tell: Tell) -> None:
+            metrics = records.load(self.root, execution).step(step.name).metrics
+            if metrics and told.get(step.name) != metrics:
+                told[step.name] = metrics
+                tell(Progress(step.name, "", metrics))
+
+        with view.shown(stderr) as tell:
+            return watching.wait(look, tell, report, poll_seconds=step_logs.POLL_SECONDS, settle_seconds=0)
+
+    def stop(self, execution: str) -> None:
+        records.stop(self.root, execution)
+
+    def retry(self, execution: str, as_json: bool) -> int:
+        return executions.exit_code(self.run(execution, as_json).status)
+
+    def run(self, execution: str, as_json: bool) -> Execution:
+        """Run an execution to its end, from where it stands, and print what came of it."""
+        from pipeline.local import summary
+        from pipeline.local.executor import run_execution
+
+        with view.shown(stderr) as tell:
+            ended = run_execution(self.root, execution, tell)
+        result = summary.summarise(self.root, ended)
+        if as_json:
+            print_json(result)
+        else:
+            print(summary.text(result))
+        return ended
+
+    def log(self, execution: str, step: str | None, follow: bool) -> Iterator[dict[str, str]]:
+        return ({"message": line} for line in step_logs.lines(self.root, execution, step, follow=follow))
+
+    def parameters(self, execution: str) -> list[ParameterUse]:
+        """Today's defaults are the settings', which a start here takes."""
+        given = {name: as_text(value) for name, value in records.load(self.root, execution).parameters.items()}
+        today = {entry.name: entry.default for entry in declared.parameters(workflow_settings.load(self.settings))}
+        return history.uses(records.load_definition(self.root, execution), given, today)

@@ -184,6 +184,11 @@ def retry(client: Any, arn: str) -> None:
     client.retry_pipeline_execution(PipelineExecutionArn=arn)
 
 
+def id_of(execution: str) -> str:
+    """The id of an execution that is named by its ARN, or by its id already."""
+    return execution.rpartition("/")[2]
+
+
 def _execution(arn: str, state: str, **more: Any) -> ExecutionSummary:
     head, _, execution_id = arn.rpartition("/execution/")
     return ExecutionSummary(execution_id, arn, head.rpartition("pipeline/")[2], state, **more)

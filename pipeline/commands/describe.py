@@ -36,7 +36,7 @@ def describe(
     as_json: AsJson = False,
 ) -> None:
     """Show an execution's parameters: values, which of them were defaults, and what differs from today's defaults."""
-    with place_of("describe", local, local_root, settings) as place:
+    with place_of(("describe",), local, local_root, settings) as place:
         named = place.find(execution)
         summary, _ = place.status(named)
         found = place.parameters(named)

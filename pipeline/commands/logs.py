@@ -34,9 +34,8 @@ def logs(
     as_json: AsJson = False,
 ) -> None:
     """Print the log of a step's job."""
-    words = (execution, f"--step {step}" if step else None, "--follow" if follow else None)
-    command = " ".join(("logs", *filter(None, words)))
-    with place_of(command, local, local_root, settings) as place:
+    words = ("logs", execution, f"--step {step}" if step else None, "--follow" if follow else None)
+    with place_of(words, local, local_root, settings) as place:
         _print(place.log(place.find(execution), step, follow), as_json)
 
 

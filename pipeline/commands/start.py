@@ -196,7 +196,7 @@ def _start_on_aws(settings: Path, request: _Request, as_json: bool, options: str
         _require_affordable(there.workflow, deployed, request, f"python pipeline.py start{request.words}{options}")
         upload(there, assets)
         arn = aws_executions.start(there.sagemaker, there.name, overrides, request.name, token)
-        execution_id = arn.rpartition("/")[2]
+        execution_id = aws_executions.id_of(arn)
         say(f"execution {execution_id} started")
         ended = ExecutionSummary(execution_id, arn, there.name, "Executing", name=request.name)
         if request.wait:

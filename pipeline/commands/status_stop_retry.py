@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.aws import executions as aws_executions
-from pipeline.aws.executions import ExecutionSummary, StepSummary
+from pipeline.aws.executions import ExecutionSummary, StepSummary, id_of
 from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
     LOCAL_ROOT,
@@ -22,7 +22,7 @@ from pipeline.commands.shared.options import (
     print_json,
     stdout,
 )
-from pipeline.commands.shared.place import id_of, place_of
+from pipeline.commands.shared.place import place_of
 from pipeline.texts import moment
 from pipeline.watching.view import advice_on
 
@@ -40,8 +40,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show an execution and the steps that it has reached."""
-    command = _words("status", execution, "--wait" if wait else None)
-    with place_of(command, local, local_root, settings) as place:
+    with place_of(("status", execution, "--wait" if wait else None), local, local_root, settings) as place:
         named = place.find(execution)
         if wait:
             place.watch(named)
@@ -63,7 +62,7 @@ def list_executions(
     as_json: AsJson = False,
 ) -> None:
     """List executions, newest first."""
-    with place_of("list", local, local_root, settings) as place:
+    with place_of(("list",), local, local_root, settings) as place:
         found = place.newest()
     if as_json:
         print_json(found)
@@ -86,7 +85,7 @@ def stop(
     as_json: AsJson = False,
 ) -> None:
     """Stop a running execution; `retry` goes on with it."""
-    with place_of(_words("stop", execution), local, local_root, settings, changes=True) as place:
+    with place_of(("stop", execution), local, local_root, settings, changes=True) as place:
         named = place.find(execution)
         place.stop(named)
     found = id_of(named)
@@ -104,13 +103,9 @@ def retry(
     as_json: AsJson = False,
 ) -> None:
     """Go on with a failed or stopped execution from the step that failed, with the same parameters."""
-    with place_of(_words("retry", execution), local, local_root, settings, changes=True) as place:
+    with place_of(("retry", execution), local, local_root, settings, changes=True) as place:
         code = place.retry(place.find(execution), as_json)
     raise typer.Exit(code)
-
-
-def _words(verb: str, *arguments: str | None) -> str:
-    return " ".join((verb, *filter(None, arguments)))
 
 
 def _draw(summary: ExecutionSummary, steps: list[StepSummary]) -> None:

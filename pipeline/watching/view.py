@@ -78,8 +78,8 @@ class _LiveTable:
             return Text("")
         execution = self._state.execution
         table = Table.grid(padding=(0, 2))
-        for column in (table.add_column, table.add_column):
-            column(no_wrap=True)
+        table.add_column()
+        table.add_column(no_wrap=True)
         table.add_column(no_wrap=True, justify="right")
         table.add_column(overflow="fold")
         for step in self._state.steps:

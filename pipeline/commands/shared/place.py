@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -56,20 +56,17 @@ class Place(Protocol):
 
 
 @contextmanager
-def place_of(command: str, local: bool, root: Path, settings: Path, *, changes: bool = False) -> Iterator[Place]:
+def place_of(
+    words: Iterable[str | None], local: bool, root: Path, settings: Path, *, changes: bool = False
+) -> Iterator[Place]:
     """The place that a command means; AWS's errors end with the command to run again.
 
     Args:
-        command: the verb and its arguments.
+        words: the verb and its arguments; None for one that was not given.
         changes: it changes something, so the credentials must be the settings' account's.
     """
     if local:
         yield PlaceHere(root, settings, where(local, settings, root))
         return
-    with remote(command, settings, changes=changes) as there:
+    with remote(" ".join(filter(None, words)), settings, changes=changes) as there:
         yield PlaceOnAws(there)
-
-
-def id_of(execution: str) -> str:
-    """The id of an execution that its place has named."""
-    return execution.rpartition("/")[2]

@@ -44,7 +44,7 @@ class PlaceOnAws:
         Raises:
             UserError: AWS refuses to be asked on; the message ends with the command that watches on.
         """
-        execution_id = execution.rpartition("/")[2]
+        execution_id = executions.id_of(execution)
         again = f"python pipeline.py status{self.options} {execution_id} --wait"
         there = self.there
         reports = watching.JobReports(there.sagemaker, there.client("logs"), there.client("cloudwatch"))
@@ -62,7 +62,7 @@ class PlaceOnAws:
     def retry(self, execution: str, as_json: bool) -> int:
         """AWS goes on by itself; nobody waits for it here."""
         executions.retry(self.there.sagemaker, execution)
-        found = execution.rpartition("/")[2]
+        found = executions.id_of(execution)
         if as_json:
             print_json({"execution": found, "status": "Executing"})
         else:

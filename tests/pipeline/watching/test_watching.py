@@ -15,7 +15,7 @@ from pipeline.aws.executions import ExecutionSummary, StepSummary
 from pipeline.watching import watch
 from pipeline.watching.job_logs import LogLine
 from pipeline.watching.view import shown
-from pipeline.watching.watch import JobReports, Logged, Notice, Progress, State
+from pipeline.watching.watch import JobReports, LastLines, Logged, Notice, Progress, State
 from tests.pipeline.answers import ARN, NOON, STEPS, add_status
 
 RUNS = StepSummary("Train", "Training", "Executing", NOON, job_name="job-1")
@@ -260,3 +260,35 @@ def test_on_a_terminal_the_steps_are_a_table_under_the_log():
     assert "Train algo-1 | [metrics] step=12/150" in text
     assert "dpo · execution abcdefghijkl · Executing" in text
     assert "Training; step 12/150, loss 0.500" in text
+
+
+def test_lines_leave_out_what_is_not_reached_and_are_sparing_with_metrics(capsys):
+    steps = [StepSummary("Preprocess", "Processing", "Succeeded", NOON, NOON, cached=True, job_name="job-0")]
+    later = [StepSummary(name, "Processing", status) for name, status in (("Gate", "Pending"), ("Merge", "Skipped"))]
+    ended = StepSummary("Train", "Training", "Failed", NOON, NOON, "exit code 1: boom")
+    with shown(Console(stderr=True)) as tell:
+        tell(State(execution("Executing"), [*steps, RUNS, *later]))
+        for number in (1.0, 2.0, 3.0):
+            tell(Progress("Train", "", {"train:step": number}))
+        tell(State(execution("Executing"), [*steps, ended, *later]))
+        tell(LastLines("Train", "/state/log.txt", ["Traceback", "boom"]))
+    assert capsys.readouterr().err.splitlines() == [
+        "Preprocess: Succeeded, cached",
+        "Train: Executing",
+        "execution abcdefghijkl: Executing",
+        "Train: step 1",
+        "Train failed: exit code 1: boom",
+        "The last lines of /state/log.txt:",
+        "  Traceback",
+        "  boom",
+    ]
+
+
+def test_on_a_terminal_a_training_has_a_bar_and_what_comes_later_is_seen_already():
+    console = Console(force_terminal=True, width=100, record=True, file=io.StringIO())
+    with shown(console) as tell:
+        tell(State(execution("Executing"), [RUNS, StepSummary("Gate", "Processing", "Pending")]))
+        tell(Progress("Train", "", {"train:step": 75, "train:max_steps": 150}))
+    train, gate = console.export_text().splitlines()[-2:]
+    assert train.startswith("▸  Train") and "━━━━━━━━━━" in train and "step 75/150" in train
+    assert gate.rstrip() == "·  Gate"

@@ -29,7 +29,8 @@ from pipeline.texts import moment
 from pipeline.watching.view import advice_on
 
 Wait = Annotated[
-    bool, typer.Option("--wait", help="Watch on until it has ended, as start --wait does; the exit code tells how.")
+    bool,
+    typer.Option("--wait", help="Watch on until it has ended, as start --wait does; the exit code says how it ended."),
 ]
 
 
@@ -102,7 +103,7 @@ def stop(
     settings: Settings = DEFAULT_SETTINGS,
     as_json: AsJson = False,
 ) -> None:
-    """Stop a running execution; `retry` goes on with it."""
+    """Stop a running execution; `retry` continues it."""
     options = where(local, settings, local_root)
     if local:
         from pipeline.local.state import as_on_aws, records
@@ -127,7 +128,7 @@ def retry(
     settings: Settings = DEFAULT_SETTINGS,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a failed or stopped execution from the step that failed, with the same parameters."""
+    """Continue a failed or stopped execution from the step that failed, with the same parameters."""
     if local:
         from pipeline.local.state import as_on_aws
 

@@ -1,1 +1,1 @@
-"""The definition side: what the cloud sees. It may import the SageMaker SDK (lazily) and never imports torch."""
+"""Commands, the pipeline definition, local runs. May import the SageMaker SDK (lazily), never imports torch."""

@@ -1,20 +1,21 @@
-"""The README's tables, generated from the code that they describe.
+"""The tables of the README files, generated from the code that they describe.
 
-`python -m tests.readme --write` rewrites them; `tests/test_readme.py` fails when one is stale. A table stands between
-`<!-- NAME -->` and `<!-- /NAME -->`.
+`python -m tests.readme --write` rewrites them; `tests/test_readme.py` fails when one is out of date. A table stands
+between `<!-- NAME -->` and `<!-- /NAME -->`.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import typer
 
 from pipeline.cli import app
-from pipeline.parameters.declared import parameters
+from pipeline.parameters.declared import Parameter, parameters
 from pipeline.settings import workflow as settings
 from pipeline.settings.schema import Preprocess
 from pipeline.settings.security import Secrets, Security
@@ -24,7 +25,16 @@ from steps.train.arguments import FsdpConfig, TrainArguments
 from tests.paths import ROOT
 from tests.pipeline.workflows import NO_WORKFLOWS
 
-README = ROOT / "README.md"
+# What the top-level folders that are no Python package, or whose package has no line of its own, are for.
+FOLDERS = {
+    "configs": "Settings: the AWS account, one file for each workflow, recipes, the CloudFormation template.",
+    "containers": "The Docker images of the jobs: a Dockerfile and locked requirements each.",
+    "tests": "The tests, in the same folders as the code that they test; benchmarks; sample data.",
+    "findings": "Scripts that show a surprising behaviour of a library that this project uses.",
+    ".ci": "What continuous integration runs.",
+    ".github": "How to contribute, how to report a security problem, what changed.",
+}
+STEPS_IN_ORDER = ("champion", "preprocess", "train", "gate", "merge", "register")
 
 
 def layouts() -> list[str]:
@@ -70,8 +80,8 @@ def workflows() -> list[str]:
         train = workflow.settings.train
         spot = ", spot" if train.spot else ""
         rows.append(
-            f"| [`{path.stem}`](configs/{path.name}) | {workflow.recipe.model_id} | "
-            f"{train.instance_count} x {train.instance_type}{spot} | [recipe](configs/{workflow.settings.recipe}) |"
+            f"| [`{path.stem}`]({path.name}) | {workflow.recipe.model_id} | "
+            f"{train.instance_count} x {train.instance_type}{spot} | [recipe]({workflow.settings.recipe}) |"
         )
     return ["| workflow | base model | training instance | recipe |", "|---|---|---|---|", *rows]
 
@@ -84,7 +94,7 @@ def parameter_table() -> list[str]:
     return ["| parameter | type | meaning |", "|---|---|---|", *rows]
 
 
-def _kind(entry: Any) -> str:
+def _kind(entry: Parameter) -> str:
     return f"one of {len(entry.choices)}" if len(entry.choices) > 3 else " or ".join(entry.choices) or entry.kind
 
 
@@ -101,7 +111,7 @@ def argument_table() -> list[str]:
     return ["| argument | default | meaning |", "|---|---|---|", *rows]
 
 
-def _default(value: Any) -> str:
+def _default(value: object) -> str:
     if repr(value) == "PydanticUndefined":
         return "required"
     if isinstance(value, bool):
@@ -109,38 +119,65 @@ def _default(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
 
 
-TABLES: dict[str, Callable[[], list[str]]] = {
-    "layouts": layouts,
-    "reasons": reasons,
-    "preprocess": preprocess_settings,
-    "security": security_settings,
-    "secrets": secret_variables,
-    "commands": commands,
-    "workflows": workflows,
-    "parameters": parameter_table,
-    "arguments": argument_table,
+def folders() -> list[str]:
+    packages = sorted([*(ROOT / "steps").rglob("__init__.py"), *(ROOT / "pipeline").rglob("__init__.py")], key=_place)
+    rows = [f"| `{path.parent.relative_to(ROOT)}/` | {_purpose(path)} |" for path in packages]
+    rows += [f"| `{name}/` | {purpose} |" for name, purpose in FOLDERS.items()]
+    return ["| folder | what it is for |", "|---|---|", *rows]
+
+
+def _place(package: Path) -> tuple[bool, int, str]:
+    """Steps before the definition side, and the steps in running order before what serves them."""
+    side, *rest = package.parent.relative_to(ROOT).parts
+    step = rest[0] if rest else ""
+    known = STEPS_IN_ORDER.index(step) if step in STEPS_IN_ORDER else len(STEPS_IN_ORDER) if step else -1
+    return side != "steps", known, str(package.parent)
+
+
+def _purpose(package: Path) -> str:
+    return " ".join((ast.get_docstring(ast.parse(package.read_text(encoding="utf-8"))) or "").split())
+
+
+Table = Callable[[], list[str]]
+TABLES: Mapping[str, Mapping[str, Table]] = {
+    "README.md": {"folders": folders},
+    "configs/README.md": {
+        "workflows": workflows,
+        "parameters": parameter_table,
+        "security": security_settings,
+        "secrets": secret_variables,
+    },
+    "pipeline/README.md": {"commands": commands},
+    "steps/preprocess/README.md": {"layouts": layouts, "reasons": reasons, "preprocess": preprocess_settings},
+    "steps/train/README.md": {"arguments": argument_table},
 }
 
 
-def rewritten(text: str) -> str:
-    """The README with every table as the code has it now."""
-    for name, table in TABLES.items():
-        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+def rewritten(name: str) -> str:
+    """One README with every table as the code has it now.
+
+    Raises:
+        ValueError: a table has no place in the file.
+    """
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for table, lines in TABLES[name].items():
+        block = re.compile(rf"(<!-- {table} -->\n).*?(<!-- /{table} -->)", re.DOTALL)
         if not block.search(text):
-            raise ValueError(f"README.md has no table {name}")
-        lines = "\n".join(table())
-        text = block.sub(lambda match, lines=lines: f"{match[1]}{lines}\n{match[2]}", text)
+            raise ValueError(f"{name} has no table {table}")
+        fresh = "\n".join(lines())
+        text = block.sub(lambda match, fresh=fresh: f"{match[1]}{fresh}\n{match[2]}", text)
     return text
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--write", action="store_true", help="rewrite README.md instead of printing it")
-    text = rewritten(README.read_text(encoding="utf-8"))
-    if parser.parse_args().write:
-        README.write_text(text, encoding="utf-8")
-    else:
-        print(text, end="")
+    parser.add_argument("--write", action="store_true", help="rewrite the files instead of printing them")
+    write = parser.parse_args().write
+    for name in TABLES:
+        if write:
+            (ROOT / name).write_text(rewritten(name), encoding="utf-8")
+        else:
+            print(rewritten(name), end="")
 
 
 if __name__ == "__main__":

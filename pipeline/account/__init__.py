@@ -1,1 +1,1 @@
-"""What the pipelines need in an AWS account: the stack, the images, and the docker command that builds them."""
+"""What the pipelines need in an AWS account: the CloudFormation stack, the images and their build."""

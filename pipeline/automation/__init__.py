@@ -1,1 +1,1 @@
-"""What starts an execution without a person: schedules and triggers, with EventBridge."""
+"""Schedules and triggers, with EventBridge: they start an execution without a person."""

@@ -180,7 +180,7 @@ def stop(client: Any, arn: str) -> None:
 
 
 def retry(client: Any, arn: str) -> None:
-    """Go on with a failed or stopped execution from the step that failed, with the same parameters."""
+    """Continue a failed or stopped execution from the step that failed, with the same parameters."""
     client.retry_pipeline_execution(PipelineExecutionArn=arn)
 
 

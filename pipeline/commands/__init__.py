@@ -1,1 +1,1 @@
-"""The verbs of the command line, one file a concern. They parse, call and print; the rules live elsewhere."""
+"""The commands of `pipeline.py`. They parse, call and print; the rules live elsewhere."""

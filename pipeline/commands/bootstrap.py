@@ -132,7 +132,7 @@ def _compare(there: Remote, account: Mapping[str, Any], settings: Path) -> None:
 
 
 def teardown(stack: Stack = STACK, yes: Yes = False, settings: Settings = DEFAULT_SETTINGS) -> None:
-    """Remove the workflow's schedules and triggers, then the stack; what holds data is kept, and named."""
+    """Remove the workflow's schedules and triggers, then the stack; keeps what holds data, and lists it."""
     with remote("teardown", settings, changes=True) as there:
         cloudformation = there.client("cloudformation")
         found = infrastructure.find(cloudformation, stack)

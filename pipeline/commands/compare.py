@@ -39,7 +39,7 @@ def compare(
     settings: Settings = DEFAULT_SETTINGS,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two versions: figures side by side, what differs in their making, and a test on their common rows."""
+    """Compare two versions: figures side by side, how their training differed, and a test on their common rows."""
     from pipeline.versions import comparison, comparison_plot
     from pipeline.versions.comparison_table import draw
 

@@ -14,13 +14,13 @@ from pipeline.versions.endpoints import Endpoint
 
 InstanceType = Annotated[
     str | None,
-    typer.Option("--instance-type", help="One that the package supports; without it the first.", show_default=False),
+    typer.Option("--instance-type", help="One that the version supports; default: the first.", show_default=False),
 ]
 EndpointName = Annotated[str, typer.Argument(metavar="NAME", help="The endpoint's name.")]
 OwnName = Annotated[
-    str | None, typer.Option("--name", help="The endpoint's name; without it the group's.", show_default=False)
+    str | None, typer.Option("--name", help="Name of the endpoint; default: the group's.", show_default=False)
 ]
-Wait = Annotated[bool, typer.Option("--wait", help="Watch until it is in service; the exit code tells how.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Watch until it is in service; the exit code says how it ended.")]
 
 
 def deploy(

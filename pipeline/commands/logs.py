@@ -20,8 +20,8 @@ from pipeline.commands.shared.options import (
 )
 from pipeline.commands.shared.place import place_of
 
-StepName = Annotated[str | None, typer.Option("--step", help="Step name; without it the failed or the last one.")]
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the step's job has ended.")]
+StepName = Annotated[str | None, typer.Option("--step", help="Step name; default: the failed step, or the last one.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Keep printing until the step's job has ended.")]
 
 
 def logs(

@@ -21,12 +21,14 @@ from pipeline.texts import moment
 
 Cron = Annotated[
     str | None,
-    typer.Option("--cron", help="Six fields, as '0 6 ? * MON *': minutes hours day month weekday year."),
+    typer.Option("--cron", help="Six fields, such as '0 6 ? * MON *': minutes hours day month weekday year."),
 ]
-Rate = Annotated[str | None, typer.Option("--rate", help="A distance in time, as '7 days'.")]
-Timezone = Annotated[str, typer.Option("--timezone", help="Whose clock --cron means, as Europe/Berlin.")]
-Name = Annotated[str, typer.Option("--name", help="The schedule's name; the same one again changes it.")]
-Flexible = Annotated[int, typer.Option("--flexible-minutes", help="It starts within these minutes; 0: on the minute.")]
+Rate = Annotated[str | None, typer.Option("--rate", help="An interval, such as '7 days'.")]
+Timezone = Annotated[str, typer.Option("--timezone", help="Time zone of --cron, such as Europe/Berlin.")]
+Name = Annotated[str, typer.Option("--name", help="Name of the schedule; an existing one is changed.")]
+Flexible = Annotated[
+    int, typer.Option("--flexible-minutes", help="Start within so many minutes after the time; 0: on the minute.")
+]
 ScheduleName = Annotated[str, typer.Argument(help="The schedule's name, as `schedules` lists it.", show_default=False)]
 
 
@@ -40,7 +42,7 @@ def schedule(
     settings: Settings = DEFAULT_SETTINGS,
     as_json: AsJson = False,
 ) -> None:
-    """Start the pipeline by the clock; an execution without new data ends before training."""
+    """Start the pipeline at set times; an execution without new data ends before training."""
     if cron is not None and rate is None:
         expression = expressions.cron(cron)
     elif rate is not None and cron is None:
@@ -76,7 +78,7 @@ def deployed(there: Remote, overrides: dict[str, str]) -> tuple[str, dict[str, s
 
 
 def schedules(settings: Settings = DEFAULT_SETTINGS, as_json: AsJson = False) -> None:
-    """List the pipeline's schedules: when each starts it next, and with which parameters."""
+    """List the pipeline's schedules: when each starts next, and with which parameters."""
     with remote("schedules", settings) as there:
         group = automation.require(there.workflow, settings).schedule_group
         found = aws_schedules.list_schedules(there.client("scheduler"), there.name, group)

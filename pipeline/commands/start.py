@@ -46,17 +46,18 @@ if TYPE_CHECKING:
     from pipeline.local.state.records import EngineName
 
 Assignments = Annotated[
-    list[str], typer.Option("--set", metavar="Name=Value", help="Set a pipeline parameter; may stand several times.")
+    list[str], typer.Option("--set", metavar="Name=Value", help="Set a parameter; can be repeated.")
 ]
 Wait = Annotated[
-    bool, typer.Option("--wait", help="Watch steps, metrics and logs until it has ended; the exit code tells how.")
+    bool,
+    typer.Option("--wait", help="Watch steps, metrics and logs until it has ended; the exit code says how it ended."),
 ]
 Name = Annotated[str | None, typer.Option("--name", help="Display name of the execution.", show_default=False)]
 Token = Annotated[
     str | None,
     typer.Option(
         "--token",
-        help="32 to 128 characters; the same one again is the same execution, not a second.",
+        help="32 to 128 characters; the same token again returns the same execution.",
         show_default=False,
     ),
 ]

@@ -27,7 +27,8 @@ from pipeline.texts import moment
 from pipeline.watching.view import advice_on
 
 Wait = Annotated[
-    bool, typer.Option("--wait", help="Watch on until it has ended, as start --wait does; the exit code tells how.")
+    bool,
+    typer.Option("--wait", help="Watch on until it has ended, as start --wait does; the exit code says how it ended."),
 ]
 
 
@@ -84,7 +85,7 @@ def stop(
     settings: Settings = DEFAULT_SETTINGS,
     as_json: AsJson = False,
 ) -> None:
-    """Stop a running execution; `retry` goes on with it."""
+    """Stop a running execution; `retry` continues it."""
     with place_of(("stop", execution), local, local_root, settings, changes=True) as place:
         named = place.find(execution)
         place.stop(named)
@@ -102,7 +103,7 @@ def retry(
     settings: Settings = DEFAULT_SETTINGS,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a failed or stopped execution from the step that failed, with the same parameters."""
+    """Continue a failed or stopped execution from the step that failed, with the same parameters."""
     with place_of(("retry", execution), local, local_root, settings, changes=True) as place:
         code = place.retry(place.find(execution), as_json)
     raise typer.Exit(code)

@@ -17,7 +17,8 @@ from pipeline.errors import UserError
 from pipeline.parameters.values import parse_assignments
 
 OnNewData = Annotated[
-    str | None, typer.Option("--on-new-data", metavar="S3URI", help="Start the pipeline when objects come here.")
+    str | None,
+    typer.Option("--on-new-data", metavar="S3URI", help="Start the pipeline when objects arrive under this prefix."),
 ]
 OnApproved = Annotated[
     str | None,
@@ -41,7 +42,7 @@ def trigger(
     settings: Settings = DEFAULT_SETTINGS,
     as_json: AsJson = False,
 ) -> None:
-    """Start the pipeline once uploads to a prefix have ended, or tell a target of yours of each approved version."""
+    """Start the pipeline when uploads to a prefix have ended, or notify a target of yours of each approved version."""
     if (on_new_data is None) == (on_model_approved is None):
         raise UserError("give either --on-new-data s3://bucket/prefix/ or --on-model-approved ARN")
     overrides = parse_assignments(assignments)
@@ -90,7 +91,7 @@ def triggers(settings: Settings = DEFAULT_SETTINGS, as_json: AsJson = False) -> 
 
 
 def untrigger(name: TriggerName, settings: Settings = DEFAULT_SETTINGS) -> None:
-    """Delete a trigger and the start that it may have planned; the bucket goes on telling EventBridge."""
+    """Delete a trigger and any start that it has planned; the bucket keeps sending events to EventBridge."""
     with remote(f"untrigger {name}", settings, changes=True) as there:
         group = automation.require(there.workflow, settings).schedule_group
         clients = there.client("events"), there.client("scheduler")

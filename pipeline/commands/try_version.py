@@ -28,14 +28,14 @@ from steps.shared.serving import ADAPTER_FOLDER
 
 MODULE = "steps.answer"
 
-Prompt = Annotated[str, typer.Argument(help="What the user says.")]
-System = Annotated[str | None, typer.Option("--system", help="What the system says before.", show_default=False)]
+Prompt = Annotated[str, typer.Argument(help="Message of the user.")]
+System = Annotated[str | None, typer.Option("--system", help="System message before the prompt.", show_default=False)]
 Tools = Annotated[
     Path | None,
     typer.Option("--tools", metavar="FILE.json", help="List of tools that it may call.", show_default=False),
 ]
 MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest answer.")]
-Temperature = Annotated[float, typer.Option("--temperature", min=0, help="0: always the likeliest token.")]
+Temperature = Annotated[float, typer.Option("--temperature", min=0, help="0: always the most likely token.")]
 Base = Annotated[bool, typer.Option("--base", help="Let the base model answer too.")]
 
 
@@ -53,7 +53,7 @@ def try_version(
     settings: Settings = DEFAULT_SETTINGS,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a version something on this machine, merged or adapter, with its own chat template and tools."""
+    """Send a prompt to a version on this machine, merged or adapter, with its own chat template and tools."""
     with registry_of(f'try {version} "…"', local, local_root, settings, group) as there:
         model = there.find(version)
         words = _files(there, model, base)

@@ -1,1 +1,1 @@
-"""Settings to a pipeline definition, and showing one: as a tree, and as a diff of two."""
+"""Builds the pipeline definition from the settings; shows one as a tree and two as a diff."""

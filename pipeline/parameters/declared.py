@@ -71,16 +71,16 @@ def parameters(workflow: Workflow) -> list[Parameter]:
         _validation(workflow),
         Parameter(
             "MaxInvalidFraction", "Float", settings.preprocess.max_invalid_fraction,
-            "More invalid rows than this share stop the run.",
+            "Stop the run if a larger share of the rows is invalid.",
         ),
         *_training(workflow.recipe),
         Parameter(
             "RewardAccuracyThreshold", "Float", settings.gate.reward_accuracy_threshold,
-            "Least held-out reward accuracy of a model that is registered.",
+            "Lowest held-out reward accuracy of a model that is registered.",
         ),
         Parameter(
             "ChampionTolerance", "Float", settings.gate.champion_tolerance,
-            "How far below the newest approved version's reward accuracy, on the same rows, it may be.",
+            "How far its reward accuracy may be below the champion's, on the same rows.",
         ),
         Parameter(
             "MergeWeights", "String", str(workflow.recipe.merge_weights).lower(),
@@ -93,7 +93,7 @@ def parameters(workflow: Workflow) -> list[Parameter]:
         ),
         Parameter(
             "SkipIfNoNewData", "String", "false",
-            "End before training where the data is that of the last registered version; schedules set it.", FLAGS,
+            "End before training if the data is that of the last registered version; schedules set it.", FLAGS,
         ),
     ]  # fmt: skip
 
@@ -105,7 +105,7 @@ def _validation(workflow: Workflow) -> Parameter:
             "ValidationDataUri", "String", workflow.validation_uri, "Held-out preference data: an S3 object or prefix."
         )
     fraction = workflow.settings.preprocess.validation_fraction
-    return Parameter("ValidationFraction", "Float", fraction, "Share of prompts held out.")
+    return Parameter("ValidationFraction", "Float", fraction, "Share of prompts held out for evaluation.")
 
 
 def _model(workflow: Workflow) -> list[Parameter]:
@@ -123,7 +123,7 @@ def _initial_adapter(workflow: Workflow) -> list[Parameter]:
     """What training continues from: an adapter that the settings name, or, where they name none, the champion's."""
     if workflow.initial_adapter_uri is None:
         default = str(workflow.recipe.continue_from_champion).lower()
-        text = "Continue from the newest approved version's adapter, where there is one."
+        text = "Continue from the champion's adapter, if there is one."
         return [Parameter("ContinueFromChampion", "String", default, text, FLAGS)]
     text = "Earlier adapter that training continues from: an S3 prefix ending in /."
     return [Parameter("InitialAdapterUri", "String", workflow.initial_adapter_uri, text)]

@@ -1,1 +1,1 @@
-"""What is found out before anything is paid for: inputs, a recipe's memory and totals, hours and cost."""
+"""Checks before anything costs money: inputs, a recipe's memory and number of steps, hours and cost."""

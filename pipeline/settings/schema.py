@@ -15,7 +15,9 @@ from pipeline.settings.security import Security
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$", description="SageMaker instance type.")]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Hours = Annotated[float, Field(gt=0, le=28 * 24, description="Longest run; the job is stopped after it.")]
-VolumeGb = Annotated[int, Field(ge=1, le=16384, description="EBS volume; ignored where the instance has NVMe.")]
+VolumeGb = Annotated[
+    int, Field(ge=1, le=16384, description="Size of the EBS volume; not used on instances with NVMe disks.")
+]
 Layout = Literal[  # the names in steps/preprocess/layouts/formats.py, which imports what only containers have
     "plain", "chat", "implicit-prompt", "ultrafeedback", "hh-rlhf", "sharegpt", "when2call", "openai", "converse",
     "json-columns",
@@ -26,7 +28,10 @@ TagKey = Annotated[str, Field(min_length=1, max_length=128, pattern=_TAG_TEXT)]
 TagValue = Annotated[str, Field(max_length=256, pattern=_TAG_TEXT)]
 Tags = Annotated[  # a resource has at most 50; the account's and the workflow's come together
     dict[TagKey, TagValue],
-    Field(max_length=25, description="On the pipeline, its jobs and the model package group; a workflow's go first."),
+    Field(
+        max_length=25,
+        description="On the pipeline, its jobs and the model package group; a workflow's override the account's.",
+    ),
 ]
 
 
@@ -71,7 +76,7 @@ class Account(Section):
     automation: Automation | None = Field(None, description="Only for schedules and triggers.")
     tags: Tags = {}
     prices: str | None = Field(
-        None, description="Table of prices (YAML), beside this file; `check` and `start` use it."
+        None, description="Your price table (YAML), relative to this file; `check` and `start` use it."
     )
 
     @property
@@ -104,22 +109,35 @@ FolderOrPrefix = Annotated[str | None, AfterValidator(_prefix)]
 
 
 class Preprocess(Section):
-    engine: Literal["python", "spark"] = Field("python", description="spark: over several instances.")
+    engine: Literal["python", "spark"] = Field("python", description="python runs on one instance, spark on several.")
     instance_type: InstanceType = "ml.m5.xlarge"
     instance_count: int = Field(1, ge=1, le=100, description="More than one only with spark.")
     volume_gb: VolumeGb = 30
     max_runtime_hours: Hours = 2
-    format: Layout | None = Field(None, description="Layout of all files; told from their rows without it.")
+    format: Layout | None = Field(None, description="Layout of all files; without it, recognised from the rows.")
     columns: Columns = Columns()
-    tool_calls: Literal["quarantine", "keep"] = Field("quarantine", description="Rows that call tools wrongly.")
-    near_duplicates: float | None = Field(None, ge=0.5, le=1, description="Similarity from which a prompt is left out.")
-    tokenizer: FolderOrPrefix = Field(None, description="S3 prefix, or a folder; lengths are then counted in tokens.")
+    tool_calls: Literal["quarantine", "keep"] = Field(
+        "quarantine", description="What happens to rows whose prompt or chosen answer calls a tool wrongly."
+    )
+    near_duplicates: float | None = Field(
+        None,
+        ge=0.5,
+        le=1,
+        description="Leave out a prompt that is at least this similar to an earlier one.",
+    )
+    tokenizer: FolderOrPrefix = Field(
+        None, description="Folder or S3 prefix of a tokenizer; lengths are then counted in tokens."
+    )
     max_tokens: int | None = Field(None, ge=1, description="Rows longer than this are quarantined.")
-    max_characters: int | None = Field(None, ge=1, description="The same without a tokenizer.")
-    validation_fraction: Fraction = Field(0.1, description="Share of prompts that is held out.")
-    validation_data: str | None = Field(None, description="Held-out data of the user's own, instead of a share.")
-    max_invalid_fraction: float = Field(0.1, ge=0, le=1, description="More invalid rows than this stop the run.")
-    baseline: FolderOrPrefix = Field(None, description="The report/ output of an earlier run, to compare with.")
+    max_characters: int | None = Field(
+        None, ge=1, description="Rows longer than this are quarantined; needs no tokenizer."
+    )
+    validation_fraction: Fraction = Field(0.1, description="Share of prompts that is held out for evaluation.")
+    validation_data: str | None = Field(None, description="Your own held-out data, instead of a share.")
+    max_invalid_fraction: float = Field(
+        0.1, ge=0, le=1, description="Stop the run if a larger share of the rows is invalid."
+    )
+    baseline: FolderOrPrefix = Field(None, description="The report/ folder of an earlier run, to compare with.")
 
     @field_validator("instance_count")
     @classmethod
@@ -145,7 +163,7 @@ class Train(Section):
     initial_adapter: FolderOrPrefix = Field(
         None, description="Earlier adapter that training continues from: an S3 prefix, or a folder."
     )
-    spot: bool = Field(False, description="Managed spot training; checkpoints make interruptions cheap.")
+    spot: bool = Field(False, description="Managed spot training; an interrupted job continues from its checkpoint.")
     spot_max_wait_hours: Hours = Field(48, description="Longest wait and run together; used with spot only.")
     keep_alive_minutes: int | None = Field(
         None, ge=1, le=60, description="Keep the instances warm, and paid, for the next run; not with spot."
@@ -161,7 +179,9 @@ class Train(Section):
 
 class Gate(Section):
     instance_type: InstanceType = "ml.t3.medium"
-    reward_accuracy_threshold: float = Field(0.6, ge=0, le=1, description="Least held-out reward accuracy.")
+    reward_accuracy_threshold: float = Field(
+        0.6, ge=0, le=1, description="Lowest held-out reward accuracy that passes."
+    )
     champion_tolerance: float = Field(
         0.02, ge=0, le=1, description="How far below the champion's reward accuracy on the same rows a model may be."
     )

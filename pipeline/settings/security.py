@@ -31,13 +31,17 @@ class Secrets(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    HF_TOKEN: SecretArn | None = Field(None, description="Token of the hub, where the base model comes from there.")
+    HF_TOKEN: SecretArn | None = Field(
+        None, description="Token of the Hugging Face hub, if the base model comes from there."
+    )
     WANDB_API_KEY: SecretArn | None = Field(None, description="Key of Weights & Biases, with `wandb_project`.")
     MLFLOW_TRACKING_USERNAME: SecretArn | None = Field(
-        None, description="Name for MLflow, with an `mlflow_uri` that is an address."
+        None, description="User name for MLflow, with an `mlflow_uri` that is an address."
     )
-    MLFLOW_TRACKING_PASSWORD: SecretArn | None = Field(None, description="Password for MLflow, the same.")
-    MLFLOW_TRACKING_TOKEN: SecretArn | None = Field(None, description="Instead of name and password.")
+    MLFLOW_TRACKING_PASSWORD: SecretArn | None = Field(
+        None, description="Password for MLflow, with an `mlflow_uri` that is an address."
+    )
+    MLFLOW_TRACKING_TOKEN: SecretArn | None = Field(None, description="Token for MLflow, instead of name and password.")
 
 
 class Security(BaseModel):
@@ -53,14 +57,14 @@ class Security(BaseModel):
         description="Their security groups, which must allow traffic among their members.",
     )
     volume_kms_key: KmsKey | None = Field(
-        None, description="Key of the EBS volumes; NVMe disks are encrypted by their hardware and take none."
+        None, description="KMS key of the EBS volumes; NVMe disks are encrypted by their hardware and take none."
     )
-    output_kms_key: KmsKey | None = Field(None, description="Key of what jobs write to S3, and of uploads.")
+    output_kms_key: KmsKey | None = Field(None, description="KMS key of what jobs write to S3, and of uploads.")
     network_isolation: bool = Field(
         False, description="No network for containers: base model from S3, no tracking server."
     )
     encrypt_training_traffic: bool = Field(
-        False, description="Encrypt between training instances; slower, and AWS's newer ones do it in hardware."
+        False, description="Encrypt traffic between training instances: slower; AWS's newer ones do it in hardware."
     )
 
     secrets: Secrets = Field(Secrets(), description="Which secret holds a variable's value.")

@@ -1,1 +1,1 @@
-"""What the steps' definitions are made with: their common inputs, a Processing job, networks and keys."""
+"""Building blocks of the steps' definitions: the scope, a Processing step, networks and keys."""

@@ -1,1 +1,1 @@
-"""Answers of one model on this machine: what a person asks before approving a version."""
+"""Answers prompts with one model on this machine, for `try`: what a person asks before approving a version."""

@@ -1,1 +1,1 @@
-"""The Merge step: an adapter and its base to a model of its own, shard by shard."""
+"""The Merge step: an adapter and its base become one complete model, shard by shard."""

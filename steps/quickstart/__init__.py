@@ -1,1 +1,1 @@
-"""The sample in the box: its preference data and the tiny base model that it trains."""
+"""The quickstart's sample: its preference data and the tiny base model that it trains."""

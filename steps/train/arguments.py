@@ -64,15 +64,16 @@ class FsdpConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    version: Literal[2] = Field(2, description="FSDP2; FSDP1 is being removed from transformers.")
+    version: Literal[2] = Field(2, description="FSDP2, the only version here: transformers is removing FSDP1.")
     auto_wrap_policy: Literal["TRANSFORMER_BASED_WRAP", "SIZE_BASED_WRAP"] = Field(
-        "TRANSFORMER_BASED_WRAP", description="What becomes one sharded unit: a transformer block, or modules by size."
+        "TRANSFORMER_BASED_WRAP", description="What is sharded as one unit: a transformer block, or modules by size."
     )
     reshard_after_forward: bool = Field(
-        True, description="Free a block's gathered weights after its forward pass: less memory, one more gather."
+        True, description="Free a block's gathered weights after its forward pass: less memory, one more all-gather."
     )
     state_dict_type: Literal["FULL_STATE_DICT"] = Field(
-        "FULL_STATE_DICT", description="SHARDED_STATE_DICT is left out: with LoRA its checkpoints can be empty."
+        "FULL_STATE_DICT",
+        description="Form of a checkpoint. SHARDED_STATE_DICT is not offered: with LoRA it can write empty ones.",
     )
 
 
@@ -94,7 +95,9 @@ class TrainArguments(BaseModel):
         "otherwise SDPA.",
     )
     load_in_4bit: bool = Field(True, description="QLoRA: the frozen base in NF4.")
-    bnb_4bit_use_double_quant: bool = Field(True, description="Quantise the quantisation constants too.")
+    bnb_4bit_use_double_quant: bool = Field(
+        True, description="Quantise the constants of the quantisation too: a little less memory."
+    )
     bf16: bool = Field(True, description="Compute, and store the 4-bit blocks, in bfloat16; false: float32.")
 
     # LoRA
@@ -104,63 +107,65 @@ class TrainArguments(BaseModel):
     target_modules: Strings = Field(["all-linear"], description="Modules that get an adapter, or all-linear.")
     use_rslora: bool = Field(False, description="Scale by lora_alpha / sqrt(lora_r).")
     initial_adapter: str | None = Field(
-        None, description="Folder of an earlier adapter that trains on, and whose frozen copy is the DPO reference."
+        None, description="Folder of an earlier adapter to continue from; a frozen copy of it is the DPO reference."
     )
     continue_from_champion: bool = Field(
-        False, description="Take the champion's adapter as initial_adapter; a fresh one where there is no champion."
+        False, description="Start from the champion's adapter; from a fresh one if there is no champion."
     )
 
     champion: str | None = Field(
         None,
         description="Folder of an adapter to compare with at the end; default: the channel `champion`, if it has one.",
     )
-    champion_version: str | None = Field(None, description="The champion's version, for reports.")
+    champion_version: str | None = Field(None, description="Version number of the champion, shown in reports.")
 
     # Data
     train_data: str | None = Field(None, description="Folder of training Parquet; default: the channel `train`.")
     validation_data: str | None = Field(None, description="Held-out Parquet; default: the channel `validation`.")
     output_dir: str | None = Field(None, description="Folder of the results; default: the job's model folder.")
-    max_length: int = Field(1024, ge=16, description="Tokens of prompt and answer together.")
+    max_length: int = Field(1024, ge=16, description="Most tokens of prompt and answer together.")
     truncation: Literal["drop", "cut_prompt"] = Field(
-        "drop", description="Rows longer than max_length: dropped and counted, or their prompt cut from the left."
+        "drop", description="What happens to longer rows: drop them (counted), or cut their prompt from the left."
     )
 
     # Preference loss
-    beta: float = Field(0.1, gt=0, description="Strength of the pull to the reference; higher stays closer.")
+    beta: float = Field(0.1, gt=0, description="DPO's beta: the higher, the closer the model stays to its reference.")
     loss_type: LossTypes = Field(["sigmoid"], min_length=1, description="One or several of TRL's losses.")
     loss_weights: list[float] | None = Field(None, description="A weight per loss_type.")
-    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Assumed probability of a flipped label.")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=0.5, description="Assumed probability that chosen and rejected are swapped."
+    )
     precompute_ref_log_probs: bool = Field(
         False, description="Compute the reference once before the first step; steps then run without its forward pass."
     )
     ref_log_probs_cache: str | None = Field(
-        None, description="Folder that keeps precomputed values for later runs; default: in the checkpoints folder."
+        None, description="Folder that keeps these values for later runs; default: in the checkpoints folder."
     )
 
     # Optimisation
     learning_rate: float = Field(5e-6, gt=0, le=1, description="Peak learning rate.")
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = Field(
-        "cosine", description="Shape of the schedule."
+        "cosine", description="How the learning rate changes over the run."
     )
-    warmup_steps: float = Field(0.1, ge=0, description="Steps of warm-up; below 1 a ratio of all steps.")
+    warmup_steps: float = Field(0.1, ge=0, description="Warm-up in steps; a value below 1 is a share of all steps.")
     optim: Literal["adamw_torch", "adamw_torch_fused"] = Field(
-        "adamw_torch", description="8-bit and paged optimizers have no sharding strategy under FSDP2."
+        "adamw_torch", description="Optimizer. 8-bit and paged ones are not offered: FSDP2 cannot shard them."
     )
     weight_decay: float = Field(0.0, ge=0, description="AdamW's weight decay.")
-    max_grad_norm: float = Field(1.0, gt=0, description="Gradient norm is clipped to this.")
+    max_grad_norm: float = Field(1.0, gt=0, description="The gradient is clipped to this norm.")
     num_train_epochs: float = Field(1.0, gt=0, description="Passes over the training rows.")
     max_steps: int = Field(-1, ge=-1, description="Optimizer steps; above 0 it overrides num_train_epochs.")
     per_device_train_batch_size: int = Field(2, ge=1, description="Pairs per process and forward pass.")
     per_device_eval_batch_size: int = Field(4, ge=1, description="Pairs per process in evaluation.")
     gradient_accumulation_steps: int = Field(8, ge=1, description="Forward passes per optimizer step.")
     share_prompts: bool = Field(
-        True, description="Compute a batch as one row in which each prompt stands once; false: padded, as TRL does."
+        True, description="Compute a batch as one row in which each prompt occurs once; false: padded, as TRL does."
     )
-    group_by_prompt: bool = Field(False, description="Put the pairs of a prompt into one batch, to share it further.")
+    group_by_prompt: bool = Field(False, description="Put all pairs of a prompt into one batch, so that they share it.")
     max_tokens_per_batch: int | None = Field(
         None,
         ge=16,
-        description="Tokens of a forward pass, which takes as many pairs as fit; an optimizer step's pairs stay.",
+        description="Fill a forward pass with pairs up to this many tokens; pairs per optimizer step do not change.",
     )
     gradient_checkpointing: bool = Field(True, description="Recompute activations: less memory, more time.")
     seed: int = Field(42, ge=0, lt=2**32, description="Seed of adapter, data order and dropout.")
@@ -168,34 +173,44 @@ class TrainArguments(BaseModel):
     # Sharding
     fsdp: bool = Field(True, description="Shard over all processes with FSDP2; needs torchrun.")
     fsdp_config: FsdpConfig = Field(FsdpConfig(), description="How to shard.")
-    ddp_timeout: int = Field(1800, ge=60, description="Seconds a process waits for the others.")
+    ddp_timeout: int = Field(
+        1800, ge=60, description="Seconds that a process waits for the others before the run fails."
+    )
 
     # Checkpoints, logging, tracking
-    logging_steps: int = Field(10, ge=1, description="Optimizer steps between two metric lines.")
-    eval_steps: int = Field(0, ge=0, description="Optimizer steps between held-out evaluations; 0: first and last.")
+    logging_steps: int = Field(10, ge=1, description="Optimizer steps between two lines of metrics in the log.")
+    eval_steps: int = Field(
+        0, ge=0, description="Optimizer steps between held-out evaluations; 0: only before and after training."
+    )
     save_steps: int = Field(100, ge=1, description="Optimizer steps between checkpoints.")
-    save_total_limit: int = Field(2, ge=1, description="Checkpoints kept.")
+    save_total_limit: int = Field(2, ge=1, description="How many checkpoints are kept.")
     early_stopping_patience: int = Field(
-        0, ge=0, description="Evaluations without gain that end training; the best checkpoint wins. 0: off."
+        0,
+        ge=0,
+        description="End training after this many evaluations without a gain and keep the best checkpoint. 0: off.",
     )
     early_stopping_metric: Literal["eval_loss", "eval_reward_accuracy", "eval_reward_margin"] = Field(
         "eval_loss", description="Held-out figure that early stopping follows."
     )
-    early_stopping_min_delta: float = Field(0.0, ge=0, description="What counts as a gain is larger than this.")
+    early_stopping_min_delta: float = Field(
+        0.0, ge=0, description="A change must be larger than this to count as a gain."
+    )
     stop_grad_norm_factor: float = Field(
-        1000.0, gt=1, description="A gradient norm over this many times the median of the last 5 ends the run."
+        1000.0, gt=1, description="Stop if the gradient norm exceeds this many times the median of the last 5."
     )
     stop_reward_accuracy: float = Field(
-        0.1, ge=0, lt=1, description="Training reward accuracy below this over 5 log entries ends the run."
+        0.1, ge=0, lt=1, description="Stop if training reward accuracy stays below this over 5 log entries."
     )
-    dataloader_num_workers: int = Field(0, ge=0, description="Worker processes that collate batches.")
+    dataloader_num_workers: int = Field(
+        0, ge=0, description="Processes that prepare batches; 0: the training process itself."
+    )
     mlflow_uri: str | None = Field(
         None,
         description="MLflow: a tracking server's ARN or URL, sqlite:///FILE, or none; default: MLFLOW_TRACKING_URI.",
     )
     mlflow_experiment_name: str = Field("dpo", min_length=1, description="MLflow experiment.")
     wandb_project: str | None = Field(None, description="Weights & Biases project.")
-    run_name: str | None = Field(None, description="The run's name in the trackers.")
+    run_name: str | None = Field(None, description="Name of the run in the trackers.")
 
     # Pipeline
     merge_weights: bool = Field(False, description="Merge the adapter into the base before registration.")

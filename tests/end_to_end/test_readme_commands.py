@@ -1,4 +1,4 @@
-"""The README's commands for running the steps one by one, as they stand there."""
+"""The commands of Train's README for running the steps one by one, as they stand there."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_steps_run_one_by_one_as_the_readme_says(clean_environment: dict[str, str], tmp_path: Path) -> None:
-    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    (script,) = (block for block in blocks if "steps/train/train.py" in block)
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "steps" / "train" / "README.md").read_text(), re.DOTALL)
+    (script,) = (block for block in blocks if "torchrun" in block)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script.replace("/tmp/", f"{tmp_path}/")],

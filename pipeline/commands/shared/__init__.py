@@ -1,1 +1,1 @@
-"""What several verbs share: options, questions, the place a verb acts on, and how a run is watched."""
+"""What several commands share: options, questions, AWS or this machine, and how a run is watched."""

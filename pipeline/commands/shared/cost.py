@@ -20,7 +20,9 @@ PricesFile = Annotated[
 ]
 MaxCost = Annotated[
     float | None,
-    typer.Option("--max-cost", min=0, metavar="DOLLARS", help="Refuse what may cost more.", show_default=False),
+    typer.Option(
+        "--max-cost", min=0, metavar="DOLLARS", help="Refuse to start if the run may cost more.", show_default=False
+    ),
 ]
 
 

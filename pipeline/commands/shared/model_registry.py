@@ -26,7 +26,7 @@ from steps.shared import typed_yaml
 Version = Annotated[str, typer.Argument(help="A number, latest, or approved: the newest approved one.")]
 Group = Annotated[
     str | None,
-    typer.Option("--group", help="Model package group; without it the workflow's.", show_default=False),
+    typer.Option("--group", help="Model package group; default: the workflow's.", show_default=False),
 ]
 
 

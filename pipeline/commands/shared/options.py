@@ -23,7 +23,7 @@ Settings = Annotated[
 Local = Annotated[bool, typer.Option("--local", help="On this machine instead of AWS.")]
 LocalRoot = Annotated[Path, typer.Option("--local-root", help="Folder of the local state.", show_default=".local")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, everything else on stderr.")]
-Execution = Annotated[str | None, typer.Argument(help="Execution id; the newest one without it.", show_default=False)]
+Execution = Annotated[str | None, typer.Argument(help="Execution id; default: the newest one.", show_default=False)]
 
 stderr = Console(stderr=True)
 

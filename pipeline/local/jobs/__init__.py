@@ -1,1 +1,1 @@
-"""One job on this machine: its tree, its nodes, and the engine that runs them, processes or Docker."""
+"""Runs one job on this machine: its folders, its nodes, and the engine, processes or Docker."""

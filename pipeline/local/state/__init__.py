@@ -1,1 +1,1 @@
-"""What local runs leave on disk: execution records, S3 as a folder, and model packages."""
+"""What local runs keep on disk: execution records, S3 as a folder, and model packages."""

@@ -1,1 +1,1 @@
-"""Merged tensors and the files beside them, written to an output folder that is whole or absent."""
+"""Computes the merged tensors and writes them, with all other files, to a folder that is complete or absent."""

@@ -1,1 +1,1 @@
-"""Rows that come again or contradict each other, exactly and nearly."""
+"""Finds rows that repeat or contradict each other, exact and near duplicates."""

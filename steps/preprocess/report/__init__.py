@@ -1,1 +1,1 @@
-"""What a run says of its rows: report.json, its page, figures, drift against a baseline."""
+"""The report on a run's rows: report.json, report.html, figures, drift against a baseline."""

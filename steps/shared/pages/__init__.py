@@ -1,1 +1,1 @@
-"""What the pages of the steps have in common: their look, their policy, and how they make other people's text safe."""
+"""What the report pages share: their look, their content security policy, and the escaping of text from data."""

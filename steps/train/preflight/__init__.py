@@ -1,1 +1,1 @@
-"""What is found out before a weight is loaded: conflicts of settings, totals, memory of one GPU."""
+"""Checks before any weight is loaded: conflicting settings, number of steps, memory of one GPU."""

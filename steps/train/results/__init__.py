@@ -1,1 +1,1 @@
-"""What a finished run leaves to read: files, manifest, report page, curves, model cards."""
+"""Writes the results of a finished run: files, manifest, report page, curves, model cards."""

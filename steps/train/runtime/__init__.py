@@ -1,1 +1,1 @@
-"""What ranks share: exchanges between processes, and SIGTERM as a request that all of them see."""
+"""What all ranks share: exchanges between processes, and SIGTERM passed on to every one of them."""

@@ -1,1 +1,1 @@
-"""Batches as one row in which each prompt stands once: packing, attention, order of rows."""
+"""Batches as one row in which each prompt occurs once: packing, attention, order of rows."""

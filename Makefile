@@ -8,7 +8,7 @@ TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint containers/constraints.txt
 
-.PHONY: run test fast constraints locks clean
+.PHONY: run test test-slow fast coverage constraints locks clean
 
 run: $(VENV)/.installed-local
 	$(BIN)/python pipeline.py start --local --wait
@@ -16,10 +16,19 @@ run: $(VENV)/.installed-local
 test: $(VENV)/.installed-test
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m mypy
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not docker and not spark"
+
+test-slow: $(VENV)/.installed-test  ## Docker (where an engine can be started) and Spark
+	$(BIN)/python -m pytest -m "docker or spark"
 
 fast: $(VENV)/.installed-test  ## the tests that start no training
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow"
+
+coverage: $(VENV)/.installed-test  ## what the tests of `make test` run, their processes included
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not docker and not spark" --cov --cov-report=
+	$(BIN)/python -m coverage report
 
 constraints: $(VENV)/.installed-test
 	{ head -2 containers/constraints.txt; \

@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from hypothesis import settings
 
+from tests.forks.client import Forked, Forks
 from tests.paths import ROOT
 
 settings.register_profile("any machine", deadline=None)  # the machine may be busy
 settings.load_profile("any machine")
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+# What a command's forked child finds loaded, by whether it is one of the pipeline's or a step's.
+LOADED = {True: ["tests.forks.commands"], False: ["tests.forks.steps"]}
+# What starts a training or a whole pipeline: the tests that ask for one of these are slow, and no others may start one.
+TRAINING_FIXTURES = {"train", "launch", "pipeline", "start_training"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,10 +30,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several workers test, files with many slow tests come first: one that came last would have one worker."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-        items.sort(key=lambda item: -slow[item.path])  # stable: within a file the order stays
+    for item in items:
+        if TRAINING_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +57,33 @@ def run(clean_environment: dict[str, str]) -> Run:
         )
 
     return call
+
+
+@pytest.fixture(scope="session")
+def fork(clean_environment: dict[str, str]) -> Iterator[Callable[..., Forked]]:
+    """`fork("-m", "steps.gate", …)` or `fork("pipeline.py", …)`: as `run`, in the background and in a forked child.
+
+    The child has a process's arguments, environment, folder, output, signals and exit code, without the imports.
+    `ranks=2` is what torchrun starts. What is about the interpreter itself (PYTHONHASHSEED, -X) needs `run`, and so do
+    variables that a library reads when it is imported.
+    """
+    servers: dict[bool, Forks] = {}
+
+    def call(*words: str | Path, ranks: int = 0, one_file: bool = False, **variables: str) -> Forked:
+        command = words[0] == "pipeline.py"
+        if command not in servers:
+            servers[command] = Forks(LOADED[command], clean_environment)
+        return servers[command].start(*words, environment=clean_environment | variables, ranks=ranks, one_file=one_file)
+
+    yield call
+    for server in servers.values():
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def forked(fork: Callable[..., Forked]) -> Run:
+    """`fork`, and wait for its end: as `run`."""
+    return lambda *words, **more: fork(*words, **more).completed()
 
 
 @pytest.fixture(scope="session")

@@ -35,5 +35,5 @@ class Pipeline:
 
 
 @pytest.fixture(scope="module")
-def pipeline(run, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    return Pipeline(run, tmp_path_factory.mktemp("state"), tiny_model)
+def pipeline(forked, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    return Pipeline(forked, tmp_path_factory.mktemp("state"), tiny_model)

@@ -15,8 +15,8 @@ REAL_DATA = ROOT.parent / "shared" / "data"
 REAL_FILES = {"when2call_preference.jsonl": 600, "sharegpt_preference_en.json": 300}
 
 
-def test_the_quickstart_learns_from_one_half_to_above_nine_tenths(run, tmp_path: Path) -> None:
-    done = run("pipeline.py", "start", "--local", "--local-root", tmp_path, "--wait", "--json")
+def test_the_quickstart_learns_from_one_half_to_above_nine_tenths(forked, tmp_path: Path) -> None:
+    done = forked("pipeline.py", "start", "--local", "--local-root", tmp_path, "--wait", "--json")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["held_out"]["before"]["reward_accuracy"] == 0.5

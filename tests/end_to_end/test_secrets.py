@@ -124,7 +124,7 @@ def test_a_secret_that_may_not_be_read_ends_the_training_with_what_to_allow(run,
 
 
 def test_a_whole_pipeline_with_secrets_in_its_shell_leaves_them_nowhere(
-    run, tmp_path: Path, tiny_model: Path, root: Path, command_lines: set[bytes]
+    forked, tmp_path: Path, tiny_model: Path, root: Path, command_lines: set[bytes]
 ) -> None:
     configs, state = tmp_path / "configs", tmp_path / "state"
     configs.mkdir()
@@ -143,7 +143,7 @@ def test_a_whole_pipeline_with_secrets_in_its_shell_leaves_them_nowhere(
     words = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
     shell = dict.fromkeys(("HF_TOKEN", "WANDB_API_KEY", "MLFLOW_TRACKING_PASSWORD"), PLANTED)
     place = ("--local", "--local-root", state, "--settings", configs / "quickstart.yaml")
-    done = run("pipeline.py", "start", "--wait", "--json", *place, *words, **shell)
+    done = forked("pipeline.py", "start", "--wait", "--json", *place, *words, **shell)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs.db").is_file() and list(state.rglob("report.html"))
     assert PLANTED not in done.stdout + done.stderr

@@ -39,10 +39,10 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def aws(run, endpoint: str, settings: Path):
+def aws(forked, endpoint: str, settings: Path):
     """Run a command against moto's server."""
     variables = moto_server.access(endpoint, settings.parent)
-    return lambda *words: run("pipeline.py", *words, "--settings", settings, **variables)
+    return lambda *words: forked("pipeline.py", *words, "--settings", settings, **variables)
 
 
 @pytest.fixture(scope="module")

@@ -47,9 +47,9 @@ def variables(clean_environment: dict[str, str], access: dict[str, str]) -> dict
 
 
 @pytest.fixture(scope="module")
-def aws(run, access: dict[str, str], settings):
+def aws(forked, access: dict[str, str], settings):
     """Run a command against moto's server."""
-    return lambda *words, **more: run("pipeline.py", *words, "--settings", settings, **access | more)
+    return lambda *words, **more: forked("pipeline.py", *words, "--settings", settings, **access | more)
 
 
 @pytest.fixture(scope="module")

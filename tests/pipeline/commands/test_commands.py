@@ -73,23 +73,23 @@ def test_the_command_line_has_these_verbs_and_flags_and_no_others() -> None:
         assert flags == FLAGS[verb], verb
 
 
-def test_check_says_that_a_sound_workflow_is_sound(run) -> None:
-    done = run("pipeline.py", "check")
+def test_check_says_that_a_sound_workflow_is_sound(forked) -> None:
+    done = forked("pipeline.py", "check")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("configs/quickstart.yaml: no problems\n")
 
 
-def test_check_lists_all_problems_of_a_broken_file_and_fails(run, root: Path, tmp_path: Path) -> None:
+def test_check_lists_all_problems_of_a_broken_file_and_fails(forked, root: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.yaml"
     text = (root / "configs" / "quickstart.yaml").read_text()
     broken.write_text(text.replace("ml.m5.xlarge", "m5").replace("package_group:", "packagegroup:"))
-    done = run("pipeline.py", "check", "--settings", broken)
+    done = forked("pipeline.py", "check", "--settings", broken)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {broken}: 3 problems\n")
     for part in ("train.instance_type: must", "unknown key; did you mean package_group?", "is required and missing"):
         assert part in done.stderr
     assert done.stderr.endswith(f"Fix them, then: python pipeline.py check --settings {broken}\n")
-    asked = run("pipeline.py", "check", "--settings", broken, "--json")
+    asked = forked("pipeline.py", "check", "--settings", broken, "--json")
     assert len(json.loads(asked.stdout)["problems"]) == 3
 
 
@@ -106,8 +106,8 @@ def test_check_lists_all_problems_of_a_broken_file_and_fails(run, root: Path, tm
         ("Beta", "--set Beta: must look like Name=Value"),
     ],
 )
-def test_a_wrong_value_is_refused_before_anything_starts(run, tmp_path: Path, assignment: str, message: str) -> None:
-    done = run("pipeline.py", "start", "--local", "--local-root", tmp_path / "state", "--wait", "--set", assignment)
+def test_a_wrong_value_is_refused_before_anything_starts(forked, tmp_path: Path, assignment: str, message: str) -> None:
+    done = forked("pipeline.py", "start", "--local", "--local-root", tmp_path / "state", "--wait", "--set", assignment)
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -115,76 +115,78 @@ def test_a_wrong_value_is_refused_before_anything_starts(run, tmp_path: Path, as
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"])
-def test_a_folder_that_is_no_usable_model_is_refused_by_what_it_lacks(run, tmp_path: Path, missing: str) -> None:
+def test_a_folder_that_is_no_usable_model_is_refused_by_what_it_lacks(forked, tmp_path: Path, missing: str) -> None:
     model = tmp_path / "model"
     model.mkdir()
     for name in {"config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"} - {missing}:
         (model / name).write_text("{}")
-    done = run("pipeline.py", "start", "--local", "--local-root", tmp_path / "state", "--set", f"ModelUri={model}")
+    done = forked("pipeline.py", "start", "--local", "--local-root", tmp_path / "state", "--set", f"ModelUri={model}")
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {model}: ")
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_an_error_without_credentials_is_one_line_with_the_next_command(run, tmp_path: Path) -> None:
+def test_an_error_without_credentials_is_one_line_with_the_next_command(forked, tmp_path: Path) -> None:
     nothing = {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
-    done = run("pipeline.py", "upsert", **nothing)
+    done = forked("pipeline.py", "upsert", **nothing)
     assert done.returncode == 1
     assert done.stderr.startswith("error: AWS: no complete credentials found")
     assert done.stderr.endswith("then: python pipeline.py upsert\n")
-    assert "Traceback" in run("pipeline.py", "upsert", "--debug", **nothing).stderr
+    assert "Traceback" in forked("pipeline.py", "upsert", "--debug", **nothing).stderr
 
 
-def test_containers_are_for_local_runs_and_want_an_engine(run, tmp_path: Path) -> None:
-    done = run("pipeline.py", "start", "--engine", "docker")
+def test_containers_are_for_local_runs_and_want_an_engine(forked, tmp_path: Path) -> None:
+    done = forked("pipeline.py", "start", "--engine", "docker")
     assert done.stderr == "error: --engine belongs to --local; add --local, or leave it out\n"
     nowhere = {"PATH": str(tmp_path)}
-    done = run("pipeline.py", "start", "--local", "--local-root", tmp_path / "state", "--engine", "docker", **nowhere)
+    done = forked(
+        "pipeline.py", "start", "--local", "--local-root", tmp_path / "state", "--engine", "docker", **nowhere
+    )
     again = f"python pipeline.py start --local --local-root {tmp_path}/state --engine docker"
     assert done.stderr == f"error: docker: there is no such program here; install Docker Engine, then: {again}\n"
     assert not (tmp_path / "state").exists()
 
 
-def test_an_empty_local_root_says_what_to_run(run, tmp_path: Path) -> None:
+def test_an_empty_local_root_says_what_to_run(forked, tmp_path: Path) -> None:
     options = ("--local", "--local-root", tmp_path)
-    assert "python pipeline.py start --local" in run("pipeline.py", "list", *options).stdout
-    assert json.loads(run("pipeline.py", "models", *options, "--json").stdout) == []
-    done = run("pipeline.py", "status", *options)
+    assert "python pipeline.py start --local" in forked("pipeline.py", "list", *options).stdout
+    assert json.loads(forked("pipeline.py", "models", *options, "--json").stdout) == []
+    done = forked("pipeline.py", "status", *options)
     assert (done.returncode, done.stderr) == (1, f"error: {tmp_path}: there are no executions yet\n")
 
 
-def test_check_tells_what_a_run_uses_and_with_prices_what_it_costs_at_most(run, tmp_path: Path) -> None:
-    plain = json.loads(run("pipeline.py", "check", "--json").stdout)["usage"]
+def test_check_tells_what_a_run_uses_and_with_prices_what_it_costs_at_most(forked, tmp_path: Path) -> None:
+    plain = json.loads(forked("pipeline.py", "check", "--json").stdout)["usage"]
     assert [job["step"] for job in plain["jobs"]] == ["Champion", "Preprocess", "Train", "Gate", "Merge"]
     assert plain["dollars"] is None
     prices = tmp_path / "prices.yaml"
     prices.write_text("ml.m5.xlarge: 1.0\nml.t3.medium: 0.5\nml.m5.large: 0.25\n")
-    done = run("pipeline.py", "check", "--prices", prices)
+    done = forked("pipeline.py", "check", "--prices", prices)
     assert done.returncode == 0, done.stderr
     assert "in all" in done.stdout and "5.50" in done.stdout  # 2 + 0.5 + 1 + 0.5 + 6 x 0.25
     prices.write_text("ml.m5.xlarge: 1.0\n")
-    done = run("pipeline.py", "check", "--prices", prices)
+    done = forked("pipeline.py", "check", "--prices", prices)
     assert done.returncode == 0
     assert "cost not known: the price table has none for ml.m5.large, ml.t3.medium; add a line" in done.stdout
 
 
-def test_what_only_aws_knows_is_refused_for_a_local_start(run, tmp_path: Path) -> None:
+def test_what_only_aws_knows_is_refused_for_a_local_start(forked, tmp_path: Path) -> None:
     words = ("start", "--local", "--local-root", tmp_path / "state")
-    assert "--max-cost and --prices are for AWS" in run("pipeline.py", *words, "--max-cost", "5").stderr
-    assert "token: has 2 characters, must have 32 to 128" in run("pipeline.py", "start", "--token", "t7").stderr
-    assert "display name 'a b': must be" in run("pipeline.py", *words, "--name", "a b").stderr
+    assert "--max-cost and --prices are for AWS" in forked("pipeline.py", *words, "--max-cost", "5").stderr
+    assert "token: has 2 characters, must have 32 to 128" in forked("pipeline.py", "start", "--token", "t7").stderr
+    assert "display name 'a b': must be" in forked("pipeline.py", *words, "--name", "a b").stderr
     assert not (tmp_path / "state").exists()
 
 
-def test_show_draws_steps_and_parameters(run) -> None:
-    done = run("pipeline.py", "show")
+def test_show_draws_steps_and_parameters(forked) -> None:
+    done = forked("pipeline.py", "show")
     assert done.returncode == 0, done.stderr
     words = ("Preprocess", "if Gate.gate.decision equals pass", "RegisterAdapter", "RewardAccuracyThreshold")
     for word in (*words, "if SkipIfNoNewData equals true and Champion.champion.last_registered_data_hash equals"):
         assert word in " ".join(done.stdout.split())
 
 
-def test_definition_can_be_written_to_a_file(run, tmp_path: Path) -> None:
+def test_definition_can_be_written_to_a_file(forked, tmp_path: Path) -> None:
     target = tmp_path / "definition.json"
-    assert run("pipeline.py", "definition", "-o", target).returncode == 0
-    assert target.read_text() == run("pipeline.py", "definition").stdout
+    assert forked("pipeline.py", "definition", "-o", target).returncode == 0
+    assert target.read_text() == forked("pipeline.py", "definition").stdout

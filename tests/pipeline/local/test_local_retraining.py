@@ -11,9 +11,9 @@ from tests.pipeline.registered import GROUP, register
 
 
 @pytest.fixture
-def start(run, tmp_path: Path, tiny_model: Path):
+def start(forked, tmp_path: Path, tiny_model: Path):
     def call(verb: str, *words: str):
-        done = run("pipeline.py", verb, "--local", "--local-root", tmp_path, *words)
+        done = forked("pipeline.py", verb, "--local", "--local-root", tmp_path, *words)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -63,19 +63,19 @@ def unpadded(text: str) -> str:
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
 
-def test_a_recipe_that_fits_is_drawn_as_a_table(run, tmp_path: Path) -> None:
+def test_a_recipe_that_fits_is_drawn_as_a_table(forked, tmp_path: Path) -> None:
     folder = config(tmp_path / "model", models.QWEN3_8B)
-    done = run("pipeline.py", "check", *ON_A10G, "--model-config", folder, "--rows", "10000")
+    done = forked("pipeline.py", "check", *ON_A10G, "--model-config", folder, "--rows", "10000")
     assert (done.returncode, done.stderr) == (0, "")
     assert unpadded(done.stdout) == TABLE
 
 
-def test_problems_name_their_line_and_the_next_command(run, tmp_path: Path) -> None:
+def test_problems_name_their_line_and_the_next_command(forked, tmp_path: Path) -> None:
     folder = config(tmp_path / "model", models.LLAMA_70B)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("model_id: m/m\nmax_length: 2048\n\nlabel_smoothing: 0.1\nlora_r: 513\n")
     options = ("--recipe", recipe, "--instance-type", "ml.p4d.24xlarge", "--instance-count", "2")
-    done = run("pipeline.py", "check", *options, "--model-config", folder / "config.json")
+    done = forked("pipeline.py", "check", *options, "--model-config", folder / "config.json")
     assert done.returncode == 1
     first, *problems, last = done.stderr.splitlines()
     assert first == f"error: {recipe}: 3 problems"
@@ -87,9 +87,9 @@ def test_problems_name_their_line_and_the_next_command(run, tmp_path: Path) -> N
     assert "Does not fit: " in done.stdout and "Traceback" not in done.stderr
 
 
-def test_json_is_one_document_with_bytes(run, tmp_path: Path) -> None:
+def test_json_is_one_document_with_bytes(forked, tmp_path: Path) -> None:
     folder = config(tmp_path / "model", models.QWEN3_8B)
-    done = run("pipeline.py", "check", *ON_A10G, "--model-config", folder, "--json")
+    done = forked("pipeline.py", "check", *ON_A10G, "--model-config", folder, "--json")
     document = json.loads(done.stdout)
     assert (document["recipe"], document["problems"]) == (RECIPE, [])
     memory = document["preflight"]["memory"]
@@ -98,10 +98,10 @@ def test_json_is_one_document_with_bytes(run, tmp_path: Path) -> None:
     assert document["preflight"]["plan"]["pairs_per_step"] == 32
 
 
-def test_a_recipe_with_mistakes_lists_them(run, tmp_path: Path) -> None:
+def test_a_recipe_with_mistakes_lists_them(forked, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("model_id: m\nbeta: 0\n")
-    done = run("pipeline.py", "check", "--recipe", recipe)
+    done = forked("pipeline.py", "check", "--recipe", recipe)
     assert done.returncode == 1
     assert done.stderr == (
         f"error: {recipe}: 1 problem\n  line 2  beta: must be greater than 0 (given: 0)\n"
@@ -118,8 +118,8 @@ def test_a_recipe_with_mistakes_lists_them(run, tmp_path: Path) -> None:
         (["--recipe", RECIPE, "--model-config", "nowhere"], "nowhere: the model's configuration is missing"),
     ],
 )
-def test_options_that_do_not_go_together(run, options: list[str], message: str) -> None:
-    done = run("pipeline.py", "check", *options)
+def test_options_that_do_not_go_together(forked, options: list[str], message: str) -> None:
+    done = forked("pipeline.py", "check", *options)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"error: {message}")
 
@@ -207,7 +207,7 @@ def continuing(root: Path, tmp_path: Path) -> Path:
 
 
 def test_an_initial_adapter_is_compared_with_the_recipe_before_anything_is_uploaded(
-    run, continuing: Path, tmp_path: Path
+    forked, continuing: Path, tmp_path: Path
 ) -> None:
     workflow = settings.load(continuing)
     expected = [
@@ -220,12 +220,12 @@ def test_an_initial_adapter_is_compared_with_the_recipe_before_anything_is_uploa
     assert problems[:3] == [f"train.initial_adapter: {line}" for line in expected]
 
     local = ("start", "--local", "--local-root", tmp_path / "state", "--settings", continuing, "--set")
-    done = run("pipeline.py", *local, "LoraR=8")
+    done = forked("pipeline.py", *local, "LoraR=8")
     assert done.returncode == 1 and not (tmp_path / "state" / "s3").exists()
     first, *lines, _ = done.stderr.splitlines()
     assert first.startswith("error: InitialAdapterUri: ") and lines[0] == f"  {expected[1]}"
     (tmp_path / "earlier" / "adapter_model.safetensors").write_bytes(b"cut")
-    assert "is not a whole safetensors file" in run("pipeline.py", *local, "LoraR=8").stderr
+    assert "is not a whole safetensors file" in forked("pipeline.py", *local, "LoraR=8").stderr
 
 
 def test_an_initial_adapter_that_fits_is_no_problem_and_its_modules_are_the_models(
@@ -244,13 +244,13 @@ def test_an_initial_adapter_that_fits_is_no_problem_and_its_modules_are_the_mode
     assert preflight.initial_adapter_problems(workflow, values, []) == []  # both lie in S3
 
 
-def test_a_workflow_names_the_recipe_that_a_problem_is_in(run, root: Path, tmp_path: Path) -> None:
+def test_a_workflow_names_the_recipe_that_a_problem_is_in(forked, root: Path, tmp_path: Path) -> None:
     (tmp_path / "recipes").mkdir()
     for name in ("account.yaml", "qwen3-8b.yaml"):
         (tmp_path / name).write_text((root / "configs" / name).read_text())
     recipe = tmp_path / "recipes" / "qwen3-8b.yaml"
     recipe.write_text("model_id: m/m\nlabel_smoothing: 0.1\n")
-    done = run("pipeline.py", "check", "--settings", tmp_path / "qwen3-8b.yaml")
+    done = forked("pipeline.py", "check", "--settings", tmp_path / "qwen3-8b.yaml")
     assert done.returncode == 1
     assert f"  {recipe}: line 2  label_smoothing: 0.1 would change nothing" in done.stderr
     assert "Memory not estimated: m/m is a hub name" in done.stdout

@@ -116,7 +116,7 @@ def test_throttled_calls_are_tried_again_by_botocore(client) -> None:
     assert (retries["mode"], retries["total_max_attempts"]) == ("standard", 6)
 
 
-def test_a_local_registry_gives_the_same_facts(run, local: Path) -> None:
+def test_a_local_registry_gives_the_same_facts(forked, local: Path) -> None:
     assert look_up(GROUP, PLACEHOLDER) == NOTHING
     first = register(local, {"a": 1.0}, **facts(1))
     register(local, {"a": 1.0}, **facts(2))
@@ -127,7 +127,7 @@ def test_a_local_registry_gives_the_same_facts(run, local: Path) -> None:
     (local / "s3" / "bucket" / "data" / "a.jsonl").write_text("{}")
     words = ["--group", GROUP, "--placeholder", PLACEHOLDER, "--data", "s3://bucket/data/", "--output", local / "out"]
     variables = {approved.VARIABLE: str(local / "registry"), objects.VARIABLE: str(local / "s3")}
-    done = run("-m", "steps.champion", *words, **variables)
+    done = forked("-m", "steps.champion", *words, **variables)
     assert (done.returncode, done.stdout) == (0, f"version 1 is the newest approved one of {GROUP}\n"), done.stderr
     found = json.loads((local / "out" / "champion.json").read_text())
     assert len(found.pop("data_state")) == 64

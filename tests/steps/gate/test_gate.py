@@ -104,14 +104,14 @@ def test_what_is_registered_fits_the_api(
     assert len(found["message"]) <= 3072  # of a Fail step
 
 
-def gate(run, adapter: Path, threshold: float):
+def gate(forked, adapter: Path, threshold: float):
     words = ["--adapter", adapter, "--output", adapter.parent / "out", "--threshold", threshold]
-    return run("-m", "steps.gate", *words, "--pipeline", "dpo")
+    return forked("-m", "steps.gate", *words, "--pipeline", "dpo")
 
 
 @pytest.mark.parametrize(("threshold", "decision", "words"), [(0.85, "pass", "meets"), (0.9, "fail", "is below")])
-def test_the_decision_carries_its_numbers(run, adapter: Path, threshold: float, decision: str, words: str) -> None:
-    done = gate(run, adapter, threshold)
+def test_the_decision_carries_its_numbers(forked, adapter: Path, threshold: float, decision: str, words: str) -> None:
+    done = gate(forked, adapter, threshold)
     assert done.returncode == 0, done.stderr
     written = json.loads((adapter.parent / "out" / "decision" / "gate.json").read_text())
     assert (written["decision"], written["max_lora_rank"]) == (decision, 32)
@@ -132,8 +132,8 @@ def test_the_decision_carries_its_numbers(run, adapter: Path, threshold: float, 
     assert not value_problem(metadata, written["summary"]) and value_problem(metadata, written["message"])
 
 
-def test_what_is_served_is_the_adapter_and_what_people_read_stands_beside_the_decision(run, adapter: Path) -> None:
-    assert gate(run, adapter, 0.5).returncode == 0
+def test_what_is_served_is_the_adapter_and_what_people_read_stands_beside_the_decision(forked, adapter: Path) -> None:
+    assert gate(forked, adapter, 0.5).returncode == 0
     out = adapter.parent / "out"
     served = out / "serving" / "adapters" / "dpo"
     assert sorted(path.name for path in (out / "serving").iterdir()) == ["adapters", "serving.properties"]
@@ -149,8 +149,8 @@ def test_the_gate_knows_trainings_files_by_their_names() -> None:
     assert registry_card.CARD == CARD_FILE
 
 
-def test_the_registrations_card_has_the_decision_and_who_made_it(run, adapter: Path) -> None:
-    message = gate(run, adapter, 0.9).stdout.strip()
+def test_the_registrations_card_has_the_decision_and_who_made_it(forked, adapter: Path) -> None:
+    message = gate(forked, adapter, 0.9).stdout.strip()
     content = json.loads((adapter.parent / "out" / "decision" / "card.json").read_text())["content"]
     (evaluation,) = CARD["evaluation_details"]
     assert json.loads(content) == CARD | {
@@ -160,17 +160,17 @@ def test_the_registrations_card_has_the_decision_and_who_made_it(run, adapter: P
     assert not value_problem(service().shape_for("ModelCardContent"), content)
 
 
-def test_a_run_that_did_not_finish_or_was_damaged_is_an_error(run, adapter: Path) -> None:
+def test_a_run_that_did_not_finish_or_was_damaged_is_an_error(forked, adapter: Path) -> None:
     weights, manifest = adapter / "adapter_model.safetensors", adapter / "manifest.json"
     whole = manifest.read_text()
     manifest.write_text(whole.replace('"steps_done": 10', '"steps_done": 7'))
-    assert "training stopped after 7 of 10 steps" in gate(run, adapter, 0.5).stderr
+    assert "training stopped after 7 of 10 steps" in gate(forked, adapter, 0.5).stderr
     manifest.write_text(whole)
     weights.write_bytes(b"other")
-    assert "is not the file that training wrote" in gate(run, adapter, 0.5).stderr
+    assert "is not the file that training wrote" in gate(forked, adapter, 0.5).stderr
     weights.unlink()
-    assert "is missing; the training job's upload is not whole" in gate(run, adapter, 0.5).stderr
+    assert "is missing; the training job's upload is not whole" in gate(forked, adapter, 0.5).stderr
     manifest.unlink()
-    done = gate(run, adapter, 0.5)
+    done = gate(forked, adapter, 0.5)
     assert done.returncode == 1 and "without it the run did not finish" in done.stderr
     assert not (adapter.parent / "out").exists()

@@ -72,9 +72,9 @@ def make_adapter(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def merge(
-    run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    forked: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `python -m steps.merge` into OUT, as a process of its own, by default without the check of logits."""
+    """Run `python -m steps.merge` into OUT, in a forked child, by default without the check of logits."""
 
     def call(
         base: Path | str, adapter: Path, *more: str | Path, output: Path | None = None, logits: str = "never",
@@ -83,6 +83,6 @@ def merge(
         variables = {"OPT_ML": "/nonexistent", **variables}
         words = ("--base", base, "--adapter", adapter, "--output", output or tmp_path / "out", *more)
         words += ("--check-logits", logits)
-        return run("-m", "steps.merge", *words, **variables)
+        return forked("-m", "steps.merge", *words, **variables)
 
     return call

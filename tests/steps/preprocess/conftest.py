@@ -1,11 +1,9 @@
-"""What the tests of Preprocess share: writing data files, and running the step in this process or as its own."""
+"""What the tests of Preprocess share: writing data files, and running the step in this process or a forked one."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ import pytest
 
 from steps.preprocess.preprocess import Options, preprocess
 from steps.shared.records import Record, read_records
-from tests.paths import ROOT
 
 
 @pytest.fixture
@@ -49,12 +46,10 @@ def run_step(tmp_path: Path) -> Callable[..., tuple[dict[str, Any], list[Record]
 
 
 @pytest.fixture
-def run_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run `python -m steps.preprocess` as a process of its own."""
+def run_cli(forked: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `python -m steps.preprocess` in a forked child."""
 
     def run(*arguments: Any, opt_ml: Path | None = None) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "steps.preprocess", *map(str, arguments)]
-        environment = {**os.environ, "OPT_ML": str(opt_ml or "/nonexistent")}
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+        return forked("-m", "steps.preprocess", *arguments, OPT_ML=str(opt_ml or "/nonexistent"))
 
     return run

@@ -25,7 +25,7 @@ from tests.paths import ROOT
 
 SAMPLES = ROOT / "tests" / "data" / "formats"
 MISSING = next(iter(local_spark.problems()), None)
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(MISSING is not None, reason=str(MISSING))]
+pytestmark = [pytest.mark.slow, pytest.mark.spark, pytest.mark.skipif(MISSING is not None, reason=str(MISSING))]
 SHARD_BYTES = 8000  # so that every file is many shards
 
 

@@ -46,25 +46,34 @@ def test_no_two_rows_share_a_prompt() -> None:
 
 
 def test_right_calls_use_an_offered_tool_and_only_values_that_were_said() -> None:
+    checked = 0
     for row in preferences.rows():
         said = " ".join(message["content"] for message in row["messages"] if message["role"] == "user").lower()
         tools = {tool["name"]: tool for tool in map(json.loads, row["tools"])}
         for call in calls(row["chosen_response"]["content"]):
+            checked += 1
             assert list(call["arguments"]) == tools[call["name"]]["parameters"]["required"]
             assert all(str(value).lower() in said for value in call["arguments"].values()), row
+    assert checked > 100
 
 
 def test_calls_that_should_have_been_questions_make_a_value_up() -> None:
+    checked = 0
     for row in preferences.rows():
         said = " ".join(message["content"] for message in row["messages"] if message["role"] == "user").lower()
         if behaviour(row["chosen_response"]["content"]) == "ask":
             for call in calls(row["rejected_response"]["content"]):
+                checked += 1
                 assert [value for value in call["arguments"].values() if str(value).lower() not in said], row
+    assert checked > 100
 
 
 def test_a_request_is_declined_only_when_no_offered_tool_serves_it() -> None:
+    checked = 0
     for row in preferences.rows():
         answer = row["chosen_response"]["content"]
         if behaviour(answer) == "decline":
+            checked += 1
             offered = [json.loads(tool)["name"] for tool in row["tools"]]
             assert not any(f"{ACTIONS[name]} " in answer or f"{ACTIONS[name]}." in answer for name in offered), row
+    assert checked > 100

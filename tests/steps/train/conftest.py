@@ -1,4 +1,4 @@
-"""Run the training script as a real process, alone or under torchrun."""
+"""Run the training script, alone or in ranks: forked from a process that has its libraries, or as a real process."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.forks.client import Forked
+
 RECIPE = "configs/recipes/quickstart.yaml"
-SAMPLE = 240
+SAMPLE = 160
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 Train = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def training(model: Path, pairs: Path, output: Path, processes: int, **arguments: object) -> list[str]:
-    """Python's arguments for a training: alone, or with processes under torchrun."""
+def training(model: Path, pairs: Path, output: Path, **arguments: object) -> list[str]:
+    """The words of a training's command line, from the script on."""
     given = {
         "model_id": model,
         "train_data": pairs / "train",
@@ -24,8 +26,7 @@ def training(model: Path, pairs: Path, output: Path, processes: int, **arguments
         "loss_type": "sigmoid",  # alone, its first loss is ln 2
     }
     words = [str(word) for key, value in (given | arguments).items() for word in (f"--{key}", value)]
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes else []
-    return [*launcher, "steps/train/train.py", "--config", RECIPE, *words]
+    return ["steps/train/train.py", "--config", RECIPE, *words]
 
 
 @pytest.fixture
@@ -49,13 +50,29 @@ def pairs(made_once: Callable[..., Path], tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="session")
-def train(run, tiny_model: Path, pairs: Path) -> Train:
-    """`train(output, processes, key=value, …)` on the quickstart's model and data."""
+def start_training(fork: Callable[..., Forked], tiny_model: Path, pairs: Path) -> Callable[..., Forked]:
+    """`start_training(output, processes, key=value, …)`: on the quickstart's model and data, in the background."""
 
-    def call(
-        output: Path, processes: int, variables: dict[str, str] | None = None, **arguments: object
-    ) -> subprocess.CompletedProcess[str]:
-        words = training(tiny_model, pairs, output, processes, **arguments)
-        return run(*words, **ONE_THREAD | (variables or {}))
+    def call(output: Path, processes: int, variables: dict[str, str] | None = None, **arguments: object) -> Forked:
+        words = training(tiny_model, pairs, output, **arguments)
+        return fork(*words, ranks=processes, **ONE_THREAD | (variables or {}))
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def train(start_training: Callable[..., Forked]) -> Train:
+    """`train(output, processes, key=value, …)`: the same, to its end; two processes shard."""
+    return lambda output, processes, **more: start_training(output, processes, **more).completed()
+
+
+@pytest.fixture(scope="session")
+def launch(run, tiny_model: Path, pairs: Path) -> Train:
+    """As `train`, really launched: by python, or with processes by torchrun."""
+
+    def call(output: Path, processes: int, **arguments: object) -> subprocess.CompletedProcess[str]:
+        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        words = training(tiny_model, pairs, output, **arguments)
+        return run(*(launcher if processes else ()), *words, **ONE_THREAD)
 
     return call

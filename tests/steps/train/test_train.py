@@ -22,10 +22,10 @@ SHORT = {"max_steps": 6, "save_steps": 3, "logging_steps": 1}
 
 
 @pytest.fixture(scope="module")
-def sharded(train, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A short FSDP2 + NF4 run over two processes: its output folder and its log."""
+def sharded(launch, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A short FSDP2 + NF4 run over two processes that torchrun launched: its output folder and its log."""
     output = tmp_path_factory.mktemp("sharded") / "out"
-    done = train(output, 2, **SHORT)
+    done = launch(output, 2, **SHORT)
     assert done.returncode == 0, done.stdout + done.stderr
     return output, done.stdout
 
@@ -149,9 +149,9 @@ def test_a_checkpoint_holds_the_adapter_and_never_the_base(sharded: tuple[Path, 
 
 
 def test_one_process_trains_without_sharding_in_float32_and_sees_the_same_rows(
-    sharded: tuple[Path, str], train, tmp_path: Path
+    sharded: tuple[Path, str], launch, tmp_path: Path
 ) -> None:
-    done = train(tmp_path / "out", 0, fsdp="false", bf16="false", load_in_4bit="false", max_steps=2, logging_steps=1)
+    done = launch(tmp_path / "out", 0, fsdp="false", bf16="false", load_in_4bit="false", max_steps=2, logging_steps=1)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "out" / "manifest.json").is_file()
     counted = ("id", "chosen_tokens", "rejected_tokens", "format", "with_tools")

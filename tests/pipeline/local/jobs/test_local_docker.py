@@ -29,7 +29,7 @@ from pipeline.local.state import records
 from tests import docker_engine
 from tests.paths import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.docker]
 SHORT = {"MaxSteps": 3, "LearningRate": 5e-3, "RewardAccuracyThreshold": 0}
 VOLATILE = ("execution_arn", "adapter_uri")
 

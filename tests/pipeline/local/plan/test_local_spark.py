@@ -38,32 +38,33 @@ def test_java_that_is_missing_is_said_before_anything_is_stored(run, settings, t
     assert not (tmp_path / "state").exists()
 
 
-def test_check_show_and_definition_need_no_spark(run, settings, tmp_path):
+def test_check_show_and_definition_need_no_spark(forked, settings, tmp_path):
     for verb in ("check", "show", "definition"):
-        done = run("pipeline.py", verb, "--settings", settings, JAVA_HOME=str(tmp_path))
+        done = forked("pipeline.py", verb, "--settings", settings, JAVA_HOME=str(tmp_path))
         assert done.returncode == 0, done.stderr
     assert "smspark-submit" in done.stdout
 
 
 @pytest.mark.slow
+@pytest.mark.spark
 @pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
-def test_preprocess_runs_on_this_machines_spark(run, settings, tiny_model, tmp_path):
+def test_preprocess_runs_on_this_machines_spark(forked, settings, tiny_model, tmp_path):
     state = ("--local", "--local-root", tmp_path / "state")
     given = ("--settings", settings, "--set", f"ModelUri={tiny_model}")
-    started = run("pipeline.py", "start", *state, *given, "--json")
+    started = forked("pipeline.py", "start", *state, *given, "--json")
     assert started.returncode == 0, started.stderr
     execution = json.loads(started.stdout)["id"]
 
     def status() -> dict:
-        return json.loads(run("pipeline.py", "status", execution, *state, "--json").stdout)
+        return json.loads(forked("pipeline.py", "status", execution, *state, "--json").stdout)
 
     deadline = time.monotonic() + SECONDS
     step = None
     while time.monotonic() < deadline and (step is None or step["status"] in ("Starting", "Executing")):
         time.sleep(1)
         step = next((one for one in status()["steps"] if one["name"] == "Preprocess"), None)
-    run("pipeline.py", "stop", execution, *state)
-    log = run("pipeline.py", "logs", execution, "--step", "Preprocess", *state).stdout
+    forked("pipeline.py", "stop", execution, *state)
+    log = forked("pipeline.py", "logs", execution, "--step", "Preprocess", *state).stdout
     assert step is not None and step["status"] == "Succeeded", log
     assert "Spark 3.5" in log and "on local[*]" in log
 

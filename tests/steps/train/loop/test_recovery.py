@@ -2,43 +2,46 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.conftest import ROOT
+from tests.forks.client import Forked, Launched
 from tests.steps.train.conftest import ONE_THREAD, training
 
 pytestmark = pytest.mark.slow
-RUN = {"max_steps": 30, "save_steps": 3, "logging_steps": 1, "save_total_limit": 2, "lora_dropout": 0.1}
+RUN = {"max_steps": 12, "save_steps": 3, "logging_steps": 1, "save_total_limit": 2, "lora_dropout": 0.1}
 RESULTS = ("adapter_model.safetensors", "evaluation.json")
 WORLDS = {0: {"fsdp": "false"}, 2: {}}  # one process, and two that shard
 SECONDS = 240
 LOSS_TOLERANCE = 1e-4  # of the same rows in other batches: bfloat16 sums are taken in another order
 
-Start = Callable[..., subprocess.Popen[str]]
+Start = Callable[..., Forked | Launched]
 
 
 @pytest.fixture(scope="module")
-def start(clean_environment: dict[str, str], tiny_model: Path, pairs: Path) -> Start:
+def start(fork: Callable[..., Forked], tiny_model: Path, pairs: Path) -> Start:
     """`start(output, processes, key=value, …)`: a training that goes on in the background."""
 
-    def call(output: Path, processes: int, **arguments: object) -> subprocess.Popen[str]:
-        command = [sys.executable, *training(tiny_model, pairs, output, processes, **arguments)]
-        environment = clean_environment | ONE_THREAD
-        return subprocess.Popen(
-            command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
+    def call(output: Path, processes: int, **arguments: object) -> Forked:
+        words = training(tiny_model, pairs, output, **arguments)
+        return fork(*words, ranks=processes, one_file=True, **ONE_THREAD)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def launch(clean_environment: dict[str, str], tiny_model: Path, pairs: Path) -> Start:
+    """The same as a user types it, for one process: `python steps/train/train.py …`."""
+
+    def call(output: Path, _: int, **arguments: object) -> Launched:
+        return Launched(training(tiny_model, pairs, output, **arguments), clean_environment | ONE_THREAD)
 
     return call
 
@@ -51,11 +54,11 @@ def undisturbed(request, start: Start, tmp_path_factory: pytest.TempPathFactory)
     return request.param, output
 
 
-def finished(process: subprocess.Popen[str]) -> str:
+def finished(process: Forked | Launched) -> str:
     """What a training said until its end, which must be a good one."""
-    said, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0, said
-    return said
+    code = process.wait(SECONDS)
+    assert code == 0, process.stdout()
+    return process.stdout()
 
 
 def steps(output: Path) -> list[int]:
@@ -63,40 +66,34 @@ def steps(output: Path) -> list[int]:
     return [int(path.name.removeprefix("checkpoint-")) for path in (output / "checkpoints").glob("checkpoint-*")]
 
 
-def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
+def wait_for(process: Forked | Launched, condition: Callable[[], bool]) -> None:
     until = time.monotonic() + SECONDS
     while not condition():
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None, process.stdout()
         assert time.monotonic() < until
         time.sleep(0.005)
 
 
-def kill(process: subprocess.Popen[str]) -> None:
-    """End a run and its processes at once, as a machine does that is taken away."""
-    for one in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            one.kill()
-    process.communicate()
-
-
 def test_a_run_killed_at_any_moment_ends_bitwise_as_one_that_was_not(
-    undisturbed: tuple[int, Path], start: Start, tmp_path: Path
+    undisturbed: tuple[int, Path], start: Start, launch: Start, tmp_path: Path
 ) -> None:
+    """Alone, the process that is killed first and the one that ends the run are really launched ones."""
     processes, expected = undisturbed
     output, moments = tmp_path / "out", random.Random(processes)
-    for _ in range(2):
+    really = start if processes else launch
+    for begin in (really, start):
         before = steps(output)
-        process = start(output, processes, **RUN, **WORLDS[processes])
+        process = begin(output, processes, **RUN, **WORLDS[processes])
         wait_for(process, lambda: max(steps(output), default=0) > max(before, default=0))  # noqa: B023 (used at once)
         time.sleep(moments.random() / 3)  # killed in a step, or while a checkpoint is written
-        kill(process)
+        process.kill()
         assert max(steps(output)) < RUN["max_steps"], "it had ended before it was killed"
-    said = finished(start(output, processes, **RUN, **WORLDS[processes]))
+    said = finished(really(output, processes, **RUN, **WORLDS[processes]))
     assert "continuing from checkpoint-" in said
     for name in RESULTS:
         assert (output / name).read_bytes() == (expected / name).read_bytes(), name
     kept = sorted(path.name for path in (output / "checkpoints").iterdir() if path.name != ".incomplete")
-    assert kept == ["checkpoint-27", "checkpoint-30"]
+    assert kept == ["checkpoint-12", "checkpoint-9"]
 
 
 @pytest.mark.parametrize("undisturbed", [0], indirect=True, ids=["alone"])
@@ -107,8 +104,8 @@ def test_a_run_that_only_lacks_its_results_makes_them_without_another_step(
     output = tmp_path / "out"
     shutil.copytree(expected / "checkpoints", output / "checkpoints")
     said = finished(start(output, processes, **RUN, **WORLDS[processes]))
-    assert "continuing from checkpoint-30" in said
-    assert "step=31/" not in said
+    assert "continuing from checkpoint-12" in said
+    assert "step=13/" not in said
     for name in RESULTS:
         assert (output / name).read_bytes() == (expected / name).read_bytes(), name
 
@@ -120,13 +117,13 @@ def test_a_damaged_checkpoint_is_recognised_and_the_one_before_is_used(
     processes, expected = undisturbed
     output = tmp_path / "out"
     shutil.copytree(expected / "checkpoints", output / "checkpoints")
-    optimizer = next((output / "checkpoints" / "checkpoint-30").glob("optimizer.*"))
+    optimizer = next((output / "checkpoints" / "checkpoint-12").glob("optimizer.*"))
     damaged = bytearray(optimizer.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     optimizer.write_bytes(damaged)
     said = finished(start(output, processes, **RUN, **WORLDS[processes]))
-    assert f"checkpoint-30 is passed over: {optimizer.name} is damaged" in said
-    assert "continuing from checkpoint-27" in said
+    assert f"checkpoint-12 is passed over: {optimizer.name} is damaged" in said
+    assert "continuing from checkpoint-9" in said
     assert (output / RESULTS[0]).read_bytes() == (expected / RESULTS[0]).read_bytes()
 
 
@@ -136,17 +133,11 @@ def test_sigterm_leaves_a_checkpoint_of_the_last_step_and_no_results(
     processes, expected = undisturbed
     output, rare = tmp_path / "out", RUN | {"save_steps": 1000}
     process = start(output, processes, **rare, **WORLDS[processes])
-    said = ""
-    while "step=3/" not in said:
-        line = process.stdout.readline()
-        assert line, said
-        said += line
+    wait_for(process, lambda: "step=3/" in process.stdout())
     signalled = time.monotonic()
-    process.send_signal(signal.SIGTERM)  # to torchrun alone, where there is one, as the launcher does
-    rest, _ = process.communicate(timeout=SECONDS)
-    said += rest
-    assert process.returncode == 1 or processes, said
-    assert process.returncode != 0
+    process.send_signal(signal.SIGTERM)  # to the ranks' parent alone, as the launcher does to torchrun
+    code, said = process.wait(SECONDS), process.stdout()
+    assert code == 1, said
     assert time.monotonic() - signalled < 120  # the notice of a spot interruption
     (kept,) = (output / "checkpoints").glob("checkpoint-*")
     assert f"stopped by SIGTERM; {kept.name} is whole, and the next start of this run continues from it" in said
@@ -157,7 +148,7 @@ def test_sigterm_leaves_a_checkpoint_of_the_last_step_and_no_results(
 
 
 def test_another_number_of_processes_goes_on_with_the_same_rows(start: Start, tmp_path: Path) -> None:
-    run, logs = RUN | {"lora_dropout": 0, "max_steps": 12}, {}
+    run, logs = RUN | {"lora_dropout": 0}, {}
     for processes in (2, 1):
         output = tmp_path / str(processes)
         if processes == 1:

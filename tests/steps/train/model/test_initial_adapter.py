@@ -140,7 +140,7 @@ def log_probs(tiny_model: Path, earlier: Path, pairs: Path) -> dict[str, dict[st
 @pytest.mark.slow
 @pytest.mark.parametrize(("processes", "bf16", "tolerance"), [(1, "false", 1e-4), (2, "true", 0.02)])
 def test_policy_and_reference_begin_as_the_base_with_the_earlier_adapter(
-    run,
+    forked,
     processes: int,
     bf16: str,
     tolerance: float,
@@ -156,10 +156,9 @@ def test_policy_and_reference_begin_as_the_base_with_the_earlier_adapter(
         "bf16": bf16, "load_in_4bit": "false",
     }  # fmt: skip
     words = [word for key, value in given.items() for word in (f"--{key}", value)]
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"] if processes > 1 else []
     file = tmp_path / "first.json"
     script = ["tests/steps/train/first_evaluation.py", file, "--config", RECIPE]
-    done = run(*launcher, *script, *words, OMP_NUM_THREADS="1")
+    done = forked(*script, *words, ranks=processes if processes > 1 else 0, OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(file.read_text())
     assert len(rows) == len(log_probs["adapted"])

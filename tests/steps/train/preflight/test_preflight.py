@@ -18,6 +18,7 @@ from steps.train.preflight.preflight import Machine, on_instances, preflight, sm
 from tests.paths import ROOT
 from tests.steps.train import models
 
+HUGE = models.LLAMA_70B | {"hidden_size": 65536, "intermediate_size": 262144}  # wide: many layers take long to list
 SHAPES = {name: model_shape.shape(config) for name, config in models.ALL.items()}
 REAL = [
     ("qwen3-0.6b", "Qwen3-0.6B", "ml.g5.2xlarge", 1, True),
@@ -104,7 +105,7 @@ def test_a_smaller_token_budget_can_be_the_change() -> None:
 
 
 def test_what_nothing_mends_says_so() -> None:
-    huge = model_shape.shape(models.LLAMA_70B | {"num_hidden_layers": 2000})
+    huge = model_shape.shape(HUGE)
     result = preflight(TrainArguments(model_id="m"), on_instances("ml.g5.xlarge"), huge)
     assert str(result.problems[0]).endswith(
         "; no change of settings is enough: take more GPUs, or GPUs with more memory"
@@ -115,7 +116,7 @@ def test_the_smallest_instance_is_the_first_that_fits_and_has_bfloat16() -> None
     recipe = TrainArguments(model_id="m", per_device_train_batch_size=1)
     assert smallest_instance(recipe, SHAPES["Qwen3-0.6B"], "sdpa") == "ml.g5.xlarge"  # g4dn is smaller, its T4 has none
     assert smallest_instance(recipe, SHAPES["Llama-3.1-70B"], "sdpa") == "ml.p5.4xlarge"
-    huge = model_shape.shape(models.LLAMA_70B | {"num_hidden_layers": 2000})
+    huge = model_shape.shape(HUGE)
     assert smallest_instance(recipe, huge, "sdpa") is None
 
 

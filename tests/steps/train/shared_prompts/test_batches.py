@@ -68,7 +68,9 @@ def test_epochs_differ_and_the_same_epoch_does_not() -> None:
 def test_ranks_get_about_as_many_tokens() -> None:
     sizes = Sizes(rows([(number % 5, 1 + number * 7 % 9, 1 + number * 5 % 9) for number in range(320)]))
     order = Order(64, 4, None, True, 42, 4)
-    for step in order.epoch(sizes, 0):
+    steps = order.epoch(sizes, 0)
+    assert len(steps) == 5
+    for step in steps:
         passes = order.passes(step, sizes)
         loads = [sum(sizes.of(ranks[rank]) for ranks in passes) for rank in range(4)]
         assert max(loads) < 1.1 * min(loads)
@@ -78,6 +80,7 @@ def test_shares_of_a_step_make_the_mean_over_its_pairs() -> None:
     pairs = rows([(number % 5, 1 + number % 9, 1 + number % 7) for number in range(50)])
     order = Order(24, 4, 120, False, 42, 3)
     ranks = [Steps(pairs, order, rank) for rank in range(3)]
+    assert len(ranks[0]) >= 2
     for step in range(len(ranks[0])):
         mine = [one[step] for one in ranks]
         assert len({tuple(share for share, _ in one) for one in mine}) == 1

@@ -1,0 +1,1 @@
+"""Commands as forked children of one process that has the libraries loaded."""

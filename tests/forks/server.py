@@ -1,0 +1,114 @@
+"""The process that forks: it imports the named modules once, then runs a command in a child each time it is asked.
+
+Command:  python -m tests.forks.server SOCKET MODULE…
+Inputs:   connections on SOCKET; each sends one line of JSON (words, environment, folder, ranks) with two open files.
+Outputs:  per connection, two lines: the id of the process that keeps the ranks, and the exit code.
+Limits:   ends when stdin does. Linux; imports must start no thread, because a thread does not live on in a forked child.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+OF_ARROW = "jemalloc_bg_thd"  # the one thread that begins anew in a forked child, by its library's own doing
+GRACE_SECONDS = 30  # that a rank has to end after another failed, as torchrun gives
+
+
+def main(path: str, modules: list[str]) -> None:
+    for name in modules:
+        importlib.import_module(name)
+    threads = sorted(path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
+    assert len(threads) - threads.count(OF_ARROW) == 1, f"importing {modules} started threads: {threads}"
+    gc.collect()
+    gc.freeze()  # a child's collections leave the pages that it shares with this process alone
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children: they are removed as they end
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(path)
+    listening.listen()
+    print("ready", flush=True)
+    waiting = selectors.DefaultSelector()
+    waiting.register(listening, selectors.EVENT_READ)
+    waiting.register(sys.stdin, selectors.EVENT_READ)
+    while True:
+        ready = [key.fileobj for key, _ in waiting.select()]
+        if sys.stdin in ready:
+            return
+        connection, _ = listening.accept()
+        if os.fork() == 0:
+            listening.close()
+            return answer(connection)
+        connection.close()
+
+
+def answer(connection: socket.socket) -> None:
+    """Start the ranks, keep them, and tell how the command ended; in a rank this is the command itself."""
+    line, files, _, _ = socket.recv_fds(connection, 1 << 20, 2)
+    request = json.loads(line)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    ranks: list[int] = []
+    for rank in range(max(1, request["ranks"])):
+        child = os.fork()
+        if child == 0:
+            connection.close()
+            return become(request, rank, files)
+        ranks.append(child)
+    connection.sendall(f"{os.getpid()}\n".encode())
+    code = wait(ranks)
+    connection.sendall(f"{code}\n".encode())
+    os._exit(0)
+
+
+def wait(ranks: list[int]) -> int:
+    """The exit code of the rank that failed first, 0 where none did; SIGTERM is passed on, as torchrun does."""
+    living, first = set(ranks), 0
+
+    def end(number: int) -> None:
+        for rank in living:
+            os.kill(rank, number)  # not waited for yet, so the number is still its own
+
+    signal.signal(signal.SIGTERM, lambda *_: end(signal.SIGTERM))
+    signal.signal(signal.SIGALRM, lambda *_: end(signal.SIGKILL))
+    while living:
+        ended, status = os.wait()
+        living.discard(ended)
+        code = os.waitstatus_to_exitcode(status)
+        if code != 0 and first == 0:
+            first = code
+            end(signal.SIGTERM)
+            signal.alarm(GRACE_SECONDS)
+    return first
+
+
+def become(request: dict[str, Any], rank: int, files: list[int]) -> None:
+    """Be the process that `python WORDS` starts."""
+    with open(os.devnull) as nothing:
+        for number, file in enumerate((nothing.fileno(), *files)):
+            os.dup2(file, number)
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    if request["ranks"]:
+        os.environ.update({"RANK": str(rank), "LOCAL_RANK": str(rank)})
+    os.chdir(request["folder"])
+    words = request["words"]
+    if words[0] == "-m":
+        sys.argv = words[1:]
+        sys.path[0] = request["folder"]
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = words
+        sys.path[0] = str(Path(words[0]).resolve().parent)
+        runpy.run_path(words[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

@@ -142,7 +142,7 @@ def needs(name: str) -> set[str]:
 
 def test_a_context_for_docker_holds_the_containers_code_and_nothing_else() -> None:
     assert (ROOT / ".dockerignore").read_text().splitlines()[1:] == [
-        "*", "!steps", "!containers/*/requirements.lock", "**/__pycache__"
+        "*", "!steps", "!containers/*/requirements.lock", "**/__pycache__", "**/*.md"
     ]  # fmt: skip
 
 

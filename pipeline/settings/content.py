@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import UserError
@@ -19,8 +19,17 @@ def content_key(path: Path) -> str:
     Raises:
         UserError: nothing is there, or an empty folder.
     """
+    return _key(input_files(path))
+
+
+def code_key(folder: Path) -> str:
+    """The same over a folder of code without its manuals (*.md): no image holds them, and no job reads them."""
+    return _key({name: file for name, file in input_files(folder).items() if not name.endswith(".md")})
+
+
+def _key(files: Mapping[str, Path]) -> str:
     digest = hashlib.sha256()
-    for name, file in input_files(path).items():
+    for name, file in files.items():
         digest.update(f"{len(name)}:{name}:{sha256(file)}\n".encode())
     return digest.hexdigest()[:KEY_LENGTH]
 

@@ -16,7 +16,7 @@ from pipeline.errors import UserError
 from pipeline.files import ROOT
 from pipeline.settings.assets import Asset, Source, source
 from pipeline.settings.conflicts import conflicts
-from pipeline.settings.content import content_key
+from pipeline.settings.content import code_key, content_key
 from pipeline.settings.schema import Account, WorkflowFile
 from steps.shared import typed_yaml
 from steps.shared.hub import is_hub_name
@@ -189,7 +189,7 @@ class _Reading:
             baseline_uri=_uri(baseline),
             model_uri=_uri(model),
             initial_adapter_uri=_uri(adapter),
-            code_version=content_key(STEPS),
+            code_version=code_key(STEPS),
             assets=(args, *(one.asset for one in sources if one.asset)),
             recipe_key=recipe_key,
             prices=(beside / settings.account).parent / account.prices if account.prices else None,

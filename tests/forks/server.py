@@ -3,7 +3,7 @@
 Command:  python -m tests.forks.server SOCKET MODULE…
 Inputs:   connections on SOCKET; each sends one line of JSON (words, environment, folder, ranks) with two open files.
 Outputs:  per connection, two lines: the id of the process that keeps the ranks, and the exit code.
-Limits:   ends when stdin does. Linux; imports must start no thread, because a thread does not live on in a forked child.
+Limits:   ends when stdin does. Linux; imports must start no thread: none lives on in a forked child.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from pipeline.files import write_text
 from pipeline.local.state.records import Execution
 from pipeline.local.state.store import Store
 from pipeline.rendered import Step
-from pipeline.settings.content import content_key
+from pipeline.settings.content import code_key
 from pipeline.texts import now
 
 _KEY_MEMBERS = {
@@ -66,7 +66,7 @@ def cache_key(execution: Execution, step: Step, arguments: Mapping[str, Any], re
     """
     request = {member: arguments.get(member) for member in _KEY_MEMBERS[step.type]}
     where = [execution.pipeline_name, execution.engine]
-    content = [*where, step.name, step.type, request, content_key(repository / "steps")]
+    content = [*where, step.name, step.type, request, code_key(repository / "steps")]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -26,7 +26,7 @@ from pipeline.local.plan.expressions import to_text
 from pipeline.local.plan.support import ML_ROOT
 from pipeline.local.state.records import EngineName
 from pipeline.rendered import Step
-from pipeline.settings.content import content_key
+from pipeline.settings.content import code_key
 from steps.shared import secrets
 
 BUILD = "python pipeline.py images build"
@@ -77,7 +77,7 @@ class DockerEngine:
 
 def reference(image: str, repository: Path) -> str:
     """The image of this code in place of the one that a definition names."""
-    return f"{repository_of(image)}:{content_key(repository / 'steps')}"
+    return f"{repository_of(image)}:{code_key(repository / 'steps')}"
 
 
 def require(plan: list[Step], repository: Path, command: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.settings.content import content_key, input_files
+from pipeline.settings.content import code_key, content_key, input_files
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -33,6 +33,13 @@ def test_hidden_files_and_caches_are_no_part_of_an_input(tmp_path: Path) -> None
     (folder / ".cache").write_text("x")
     assert content_key(folder) == key
     assert list(input_files(folder)) == ["a.txt"]
+
+
+def test_a_manual_is_no_part_of_the_code_and_is_part_of_an_input(tmp_path: Path) -> None:
+    folder = write(tmp_path / "steps", a_py="1")
+    assert code_key(folder) == content_key(folder)
+    write(folder, README_md="how it works")
+    assert code_key(folder) == content_key(write(tmp_path / "same", a_py="1")) != content_key(folder)
 
 
 def test_nothing_to_upload_is_an_error(tmp_path: Path) -> None:

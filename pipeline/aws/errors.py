@@ -188,7 +188,7 @@ def _denied(operation: str, message: str) -> str:
     # Pipelines gives every job a name of its own: allowing this one would not help the next.
     allowed = _JOB_NAME.sub(r"\1*", resource) or "*"
     statement = json.dumps({"Effect": "Allow", "Action": action, "Resource": allowed})
-    return f"{who} may not do {action}{target}; add to a policy of it {statement}"
+    return f"{who} may not do {action}{target}; add to one of its policies: {statement}"
 
 
 def _missing(error: Exception, operation: str, message: str, command: str) -> str:

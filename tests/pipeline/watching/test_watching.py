@@ -205,7 +205,7 @@ def test_a_log_that_may_not_be_read_is_said_once_and_the_rest_goes_on(clients):
     assert [type(event) for event in told] == [Progress, Notice, Progress]
     assert told[1].text == (
         "logs are not shown: the role Developer (account 123456789012) may not do logs:DescribeLogStreams on "
-        "arn:aws:logs:us-east-1:123456789012:log-group:x; add to a policy of it "
+        "arn:aws:logs:us-east-1:123456789012:log-group:x; add to one of its policies: "
         '{"Effect": "Allow", "Action": "logs:DescribeLogStreams", '
         '"Resource": "arn:aws:logs:us-east-1:123456789012:log-group:x"}'
     )

@@ -70,8 +70,8 @@ CASES = {
         ),
         "AWS: the role Developer (account 123456789012) may not do sagemaker:CreatePipeline on "
         'arn:aws:sagemaker:us-east-1:123456789012:pipeline/dpo; add to one of its policies: {"Effect": "Allow", '
-        '"Action": "sagemaker:CreatePipeline", "Resource": "arn:aws:sagemaker:us-east-1:123456789012:pipeline/dpo"}, then: '
-        + COMMAND,
+        '"Action": "sagemaker:CreatePipeline", "Resource": "arn:aws:sagemaker:us-east-1:123456789012:pipeline/dpo"}, '
+        "then: " + COMMAND,
     ),
     "denied to a user": (
         client_error(

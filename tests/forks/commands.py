@@ -2,7 +2,6 @@
 
 import importlib
 import logging
-import logging
 import os
 import pkgutil
 
@@ -14,10 +13,6 @@ os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "
 
 for module in pkgutil.walk_packages(pipeline.__path__, "pipeline."):
     importlib.import_module(module.name)
-
-# The SDK's import makes every library's notes visible; a command's own process has not imported it yet when it begins.
-logging.getLogger().handlers.clear()
-logging.getLogger().setLevel(logging.WARNING)
 
 # The SDK's import makes every library's notes visible; a command's own process has not imported it yet when it begins.
 logging.getLogger().handlers.clear()

@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint containers/constraints.txt
+TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+EVERYWHERE := "not docker and not spark"
 
 .PHONY: run test test-slow fast coverage constraints locks clean
 
@@ -17,17 +19,17 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not docker and not spark"
+	$(TESTS) -m $(EVERYWHERE)
 
 test-slow: $(VENV)/.installed-test  ## Docker (where an engine can be started) and Spark
 	$(BIN)/python -m pytest -m "docker or spark"
 
 fast: $(VENV)/.installed-test  ## the tests that start no training
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not slow"
+	$(TESTS) -m "not slow"
 
 coverage: $(VENV)/.installed-test  ## what the tests of `make test` run, their processes included
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not docker and not spark" --cov --cov-report=
+	$(TESTS) -m $(EVERYWHERE) --cov --cov-report=
 	$(BIN)/python -m coverage report
 
 constraints: $(VENV)/.installed-test

@@ -52,9 +52,9 @@ def nvmlDeviceGetTemperature(device, sensor):
 GATHERING = """
 import json, sys
 import torch.distributed as dist
-from steps.train import throughput
 from steps.train.metrics.gpu import open_sampler
 from steps.train.runtime.ranks import gather
+from steps.train.metrics import throughput
 from steps.train.metrics.throughput import Counts, RankFigures
 
 dist.init_process_group("gloo")

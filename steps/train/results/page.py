@@ -1,7 +1,7 @@
 """A training run as one HTML page: how much better the model tells chosen from rejected, where, and at what price.
 
 What the page says is decided here and in curves.py; how it looks, in report.html.jinja and what the pages of all steps
-share (steps/pages). Reads the evaluation and the history of this version only.
+share (steps/shared/pages). Reads the evaluation and the history of this version only.
 """
 
 from __future__ import annotations

@@ -134,12 +134,14 @@ def pretrain(model: Any, tokenizer: Any, rows: list[dict[str, Any]]) -> float:
     """
     import torch
 
+    from steps.quickstart.muon import Muon
+
     chooser = random.Random(SEED)
     inner = [weight for name, weight in model.named_parameters() if weight.ndim == 2 and "embed" not in name]
     inner_ids = {id(weight) for weight in inner}
     outer = [weight for weight in model.parameters() if id(weight) not in inner_ids]
-    optimizers = [
-        torch.optim.Muon(inner, lr=MATRIX_RATE, momentum=0.9, weight_decay=0.01),
+    optimizers: list[torch.optim.Optimizer] = [
+        Muon(inner, lr=MATRIX_RATE, momentum=0.9, weight_decay=0.01),
         torch.optim.AdamW(outer, lr=VECTOR_RATE, betas=(0.9, 0.98), weight_decay=0.0),
     ]
     schedules = [
@@ -233,7 +235,8 @@ def ensure(output: Path, data: Path = DATA) -> bool:
         StepError: the data is unusable, or `output` holds something else.
     """
     rows = read_rows(data)
-    recipe = hashlib.sha256(data.read_bytes() + Path(__file__).read_bytes()).hexdigest()
+    code = b"".join(file.read_bytes() for file in (Path(__file__), Path(__file__).with_name("muon.py")))
+    recipe = hashlib.sha256(data.read_bytes() + code).hexdigest()
     manifest = output / MANIFEST
     found = contract.read_json(manifest, "the model's manifest") if manifest.is_file() else {}
     if found.get(MADE_BY) == recipe:

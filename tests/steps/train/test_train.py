@@ -23,9 +23,9 @@ SHORT = {"max_steps": 6, "save_steps": 3, "logging_steps": 1}
 
 @pytest.fixture(scope="module")
 def sharded(launch, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A short FSDP2 + NF4 run over two processes that torchrun launched: its output folder and its log."""
+    """A short FSDP2 + NF4 run in bfloat16 over two processes that torchrun launched: its output folder and its log."""
     output = tmp_path_factory.mktemp("sharded") / "out"
-    done = launch(output, 2, **SHORT)
+    done = launch(output, 2, bf16="true", **SHORT)
     assert done.returncode == 0, done.stdout + done.stderr
     return output, done.stdout
 

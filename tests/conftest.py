@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -65,19 +66,26 @@ def fork(clean_environment: dict[str, str]) -> Iterator[Callable[..., Forked]]:
 
     The child has a process's arguments, environment, folder, output, signals and exit code, without the imports.
     `ranks=2` is what torchrun starts. What is about the interpreter itself (PYTHONHASHSEED, -X) needs `run`, and so do
-    variables that a library reads when it is imported.
+    variables that a library reads when it is imported. `jobs`: the jobs of a local execution are forked too.
     """
     servers: dict[bool, Forks] = {}
 
-    def call(*words: str | Path, ranks: int = 0, one_file: bool = False, **variables: str) -> Forked:
-        command = words[0] == "pipeline.py"
+    def server(command: bool) -> Forks:
         if command not in servers:
             servers[command] = Forks(LOADED[command], clean_environment)
-        return servers[command].start(*words, environment=clean_environment | variables, ranks=ranks, one_file=one_file)
+        return servers[command]
+
+    def call(
+        *words: str | Path, ranks: int = 0, one_file: bool = False, jobs: bool = False, **variables: str
+    ) -> Forked:
+        python = server(False).python if jobs else None
+        return server(words[0] == "pipeline.py").start(
+            *words, environment=clean_environment | variables, ranks=ranks, one_file=one_file, python=python
+        )
 
     yield call
-    for server in servers.values():
-        server.close()
+    for started in servers.values():
+        started.close()
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +93,7 @@ def forked(fork: Callable[..., Forked], run: Run) -> Run:
     """`fork`, and wait for its end: as `run`, which it is where the hub's library has to read variables at import."""
 
     def call(*words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
-        if any(name.startswith("HF_") for name in more):
+        if any(name.startswith("HF_") for name in more) and not more.get("jobs"):
             return run(*words, **more)
         return fork(*words, **more).completed()
 
@@ -114,6 +122,19 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Callable[..
 def tiny_model(made_once: Callable[..., Path]) -> Path:
     """The quickstart's base model, made once per test run."""
     return made_once("quickstart", "-m", "steps.quickstart.tiny_model")
+
+
+@pytest.fixture(scope="session")
+def quickstart_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same where the quickstart looks for it, so that it need not be made once more."""
+    place = ROOT / ".local" / "models" / "quickstart"
+    base = tmp_path_factory.getbasetemp()
+    with FileLock((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "quickstart-model.lock"):
+        manifests = [folder / "manifest.json" for folder in (tiny_model, place)]
+        if not manifests[1].is_file() or manifests[0].read_bytes() != manifests[1].read_bytes():
+            shutil.rmtree(place, ignore_errors=True)
+            shutil.copytree(tiny_model, place)
+    return place
 
 
 @pytest.fixture(scope="session")

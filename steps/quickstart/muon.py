@@ -32,7 +32,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
-    """The nearest orthogonal matrix, roughly: singular values end between about 0.7 and 1.2. Float32 [rows, columns]."""
+    """The nearest orthogonal matrix, roughly: its singular values lie between 0.6 and 1.2. Float32 [rows, columns]."""
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     wide = wide / wide.norm().clamp(min=1e-7)
     for _ in range(ITERATIONS):

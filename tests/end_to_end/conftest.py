@@ -1,4 +1,4 @@
-"""Whole pipelines as a user runs them: real processes, one state folder for the module, the quickstart's model."""
+"""Whole pipelines as a user runs them: one state folder for the module, the quickstart's model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Pipeline:
         self.run, self.root, self.model = run, root, model
 
     def __call__(self, verb: str, *words: str) -> subprocess.CompletedProcess[str]:
-        return self.run("pipeline.py", verb, *words, "--local", "--local-root", self.root)
+        return self.run("pipeline.py", verb, *words, "--local", "--local-root", self.root, jobs=True)
 
     def start(self, **parameters: object) -> tuple[int, dict[str, Any], str]:
         """Run an execution to its end: exit code, summary, stderr."""

@@ -15,6 +15,7 @@ REAL_DATA = ROOT.parent / "shared" / "data"
 REAL_FILES = {"when2call_preference.jsonl": 600, "sharegpt_preference_en.json": 300}
 
 
+@pytest.mark.usefixtures("quickstart_model")
 def test_the_quickstart_learns_from_one_half_to_above_nine_tenths(forked, tmp_path: Path) -> None:
     done = forked("pipeline.py", "start", "--local", "--local-root", tmp_path, "--wait", "--json")
     assert done.returncode == 0, done.stderr

@@ -12,7 +12,7 @@ import pytest
 
 from tests.paths import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quickstart_model")]
 
 
 def test_the_steps_run_one_by_one_as_the_readme_says(clean_environment: dict[str, str], tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ import psutil
 
 from tests.paths import ROOT
 
+STAND_IN = ROOT / "tests" / "forks" / "stand_in.py"
+
 
 class Forked:
     """A command that runs in a forked child, or in several ranks; what it prints is in two files."""
@@ -97,25 +99,40 @@ class Forks:
     def __init__(self, modules: Sequence[str], environment: Mapping[str, str]):
         self._folder = tempfile.TemporaryDirectory(prefix="forks-")
         self._path = str(Path(self._folder.name) / "socket")
+        self.python = self._stand_in()
         self._server = subprocess.Popen(
             [sys.executable, "-m", "tests.forks.server", self._path, *modules],
             cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self._server.stdout and self._server.stdout.readline() == "ready\n", "the fork server did not start"
 
+    def _stand_in(self) -> str:
+        """A `python` for the processes that a command starts, which has this server run the steps among them."""
+        file = Path(self._folder.name) / "python"
+        file.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {STAND_IN} {self._path} "$0" "$@"\n')
+        file.chmod(0o755)
+        return str(file)
+
     def start(
-        self, *words: str | Path, environment: Mapping[str, str], ranks: int = 0, one_file: bool = False
+        self,
+        *words: str | Path,
+        environment: Mapping[str, str],
+        ranks: int = 0,
+        one_file: bool = False,
+        python: str | None = None,
     ) -> Forked:
         """Start `python WORDS` in the checkout; with `ranks` as torchrun does, that many processes on this machine.
 
-        `one_file`: stderr goes where stdout goes.
+        `one_file`: stderr goes where stdout goes. `python`: what the command starts as Python; the real one by default.
         """
         texts = list(map(str, words))
         out = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the command)
         err = out if one_file else tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the command)
         if ranks:
             environment = {**environment, **_world(ranks)}
-        request = {"words": texts, "environment": dict(environment), "folder": str(ROOT), "ranks": ranks}
+        request = {
+            "words": texts, "environment": dict(environment), "folder": str(ROOT), "ranks": ranks, "python": python
+        }  # fmt: skip
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(self._path)
         socket.send_fds(connection, [json.dumps(request).encode()], [out.fileno(), err.fileno()])

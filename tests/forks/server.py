@@ -1,7 +1,8 @@
 """The process that forks: it imports the named modules once, then runs a command in a child each time it is asked.
 
 Command:  python -m tests.forks.server SOCKET MODULE…
-Inputs:   connections on SOCKET; each sends one line of JSON (words, environment, folder, ranks) with two open files.
+Inputs:   connections on SOCKET; each sends one line of JSON (words, environment, folder, ranks, python) with two open
+          files. A connection that closes ends its command, and what that started.
 Outputs:  per connection, two lines: the id of the process that keeps the ranks, and the exit code.
 Limits:   ends when stdin does. Linux; imports must start no thread: none lives on in a forked child.
 """
@@ -13,12 +14,15 @@ import importlib
 import json
 import os
 import runpy
+import select
 import selectors
 import signal
 import socket
 import sys
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 OF_ARROW = "jemalloc_bg_thd"  # the one thread that begins anew in a forked child, by its library's own doing
 GRACE_SECONDS = 30  # that a rank has to end after another failed, as torchrun gives
@@ -63,29 +67,35 @@ def answer(connection: socket.socket) -> None:
             return become(request, rank, files)
         ranks.append(child)
     connection.sendall(f"{os.getpid()}\n".encode())
-    code = wait(ranks)
+    code = wait(ranks, connection)
     connection.sendall(f"{code}\n".encode())
     os._exit(0)
 
 
-def wait(ranks: list[int]) -> int:
+def wait(ranks: list[int], connection: socket.socket) -> int:
     """The exit code of the rank that failed first, 0 where none did; SIGTERM is passed on, as torchrun does."""
-    living, first = set(ranks), 0
+    living, first = {os.pidfd_open(rank): rank for rank in ranks}, 0
 
     def end(number: int) -> None:
-        for rank in living:
+        for rank in living.values():
             os.kill(rank, number)  # not waited for yet, so the number is still its own
 
-    signal.signal(signal.SIGTERM, lambda *_: end(signal.SIGTERM))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _: end(received))
     signal.signal(signal.SIGALRM, lambda *_: end(signal.SIGKILL))
     while living:
-        ended, status = os.wait()
-        living.discard(ended)
-        code = os.waitstatus_to_exitcode(status)
-        if code != 0 and first == 0:
-            first = code
-            end(signal.SIGTERM)
-            signal.alarm(GRACE_SECONDS)
+        ready, _, _ = select.select([*living, connection], [], [])
+        if connection in ready:  # whoever asked is gone
+            for process in psutil.Process().children(recursive=True):
+                process.kill()
+            return -signal.SIGKILL
+        for ended in ready:
+            _, status = os.waitpid(living.pop(ended), 0)
+            code = os.waitstatus_to_exitcode(status)
+            if code != 0 and first == 0:
+                first = code
+                end(signal.SIGTERM)
+                signal.alarm(GRACE_SECONDS)
     return first
 
 
@@ -98,6 +108,10 @@ def become(request: dict[str, Any], rank: int, files: list[int]) -> None:
     os.environ.update(request["environment"])
     if request["ranks"]:
         os.environ.update({"RANK": str(rank), "LOCAL_RANK": str(rank)})
+    sys.executable = request["python"] or sys.executable
+    if "PYTHONUNBUFFERED" in request["environment"]:
+        sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
+        sys.stderr.reconfigure(write_through=True)  # type: ignore[union-attr]
     os.chdir(request["folder"])
     words = request["words"]
     if words[0] == "-m":

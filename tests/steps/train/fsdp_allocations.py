@@ -20,10 +20,10 @@ import torch.distributed as dist
 
 from tests.steps.train import allocations
 
-RANKS, LENGTH = 4, 64
+RANKS, LENGTH = 4, 32
 CONFIG = {
-    "model_type": "qwen3", "hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 6,
-    "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 64, "vocab_size": 16384,
+    "model_type": "qwen3", "hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 6,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64, "vocab_size": 8192,
 }  # fmt: skip
 
 

@@ -252,9 +252,9 @@ def test_activations_are_those_that_the_real_code_allocates(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
-def test_fsdp_holds_gathers_and_loads_what_is_estimated(run, tmp_path: Path, tied: bool) -> None:
+def test_fsdp_holds_gathers_and_loads_what_is_estimated(forked, tmp_path: Path, tied: bool) -> None:
     """Real FSDP2, accelerate's wrapping, NF4 and trl's fused head; rank 0 of four that only pretend."""
-    done = run("-m", "tests.steps.train.fsdp_allocations", "--tied", str(tied), "--folder", tmp_path, **ONE_THREAD)
+    done = forked("-m", "tests.steps.train.fsdp_allocations", "--tied", str(tied), "--folder", tmp_path, **ONE_THREAD)
     assert done.returncode == 0, done.stderr
     counted = json.loads(done.stdout.splitlines()[-1])
     shape = model_shape.shape(counted["config"])

@@ -278,7 +278,7 @@ def stopping() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 @pytest.mark.slow
 def test_a_server_killed_in_a_run_misses_nothing_once_it_is_back(
-    tmp_path: Path, port: int, stopping: list[subprocess.Popen[bytes]], run
+    tmp_path: Path, port: int, stopping: list[subprocess.Popen[bytes]], forked
 ) -> None:
     uri = f"http://127.0.0.1:{port}"
     state = State.of(tmp_path, "f", TrainArguments(model_id="m", mlflow_uri=uri))
@@ -298,7 +298,7 @@ def test_a_server_killed_in_a_run_misses_nothing_once_it_is_back(
     assert [entry.step for entry in read_buffer(delivery.buffer)] == [2]
 
     stopping.append(serve(port, tmp_path))
-    done = run("-m", "steps.train.send_tracking", "--checkpoints", tmp_path)
+    done = forked("-m", "steps.train.send_tracking", "--checkpoints", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "mlflow: 1 entries sent, 0 refused\n" in done.stdout
     (found,) = runs(uri)
@@ -362,7 +362,7 @@ def test_a_training_and_its_restart_are_one_run_in_both_trackers(train, pairs: P
 
 
 @pytest.mark.slow
-def test_a_dead_server_stops_no_training_and_its_entries_can_be_sent_later(train, run, tmp_path: Path) -> None:
+def test_a_dead_server_stops_no_training_and_its_entries_can_be_sent_later(train, forked, tmp_path: Path) -> None:
     output = tmp_path / "out"
     done = train(output, 0, **SHORT | {"max_steps": 2}, mlflow_uri="http://ada:s3cr3t@127.0.0.1:9")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -377,7 +377,7 @@ def test_a_dead_server_stops_no_training_and_its_entries_can_be_sent_later(train
     assert account["steps"] == [0, 2] and account["undelivered"]["params"] == 1
 
     uri = f"sqlite:///{tmp_path}/later.db"
-    sent = run(*command.split()[1:], "--mlflow_uri", uri)
+    sent = forked(*command.split()[1:], "--mlflow_uri", uri)
     assert sent.returncode == 0, sent.stdout + sent.stderr
     (found,) = runs(uri)
     assert [one.step for one in client(uri).get_metric_history(found.info.run_id, "loss")] == [1, 2]

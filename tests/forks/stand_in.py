@@ -1,0 +1,49 @@
+"""Stands for Python in what a forked command starts: a fork server runs the steps, the real Python everything else.
+
+Command:  python -IS stand_in.py SOCKET STAND_IN WORD…   (STAND_IN is the script that runs this one)
+Limits:   imports little, because it starts as often as Python would. Signals reach what the server runs; whoever kills
+          this process kills that too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+
+
+def forkable(words: list[str]) -> bool:
+    """Whether these are a step's words, or torchrun's, and nothing in them is about the interpreter itself."""
+    if any(name.startswith("HF_") for name in os.environ):  # the hub's library reads them at import
+        return False
+    if words[:1] == ["-m"]:
+        return words[1].startswith("steps.") or words[1] == "torch.distributed.run"
+    return words[:1] != [] and words[0].endswith("steps/train/train.py")
+
+
+def main(path: str, python: str, words: list[str]) -> None:
+    rest = words[1:] if words[:1] == ["-u"] else words
+    if not forkable(rest):
+        os.execv(sys.executable, [sys.executable, *words])
+    environment = dict(os.environ)
+    if rest is not words:
+        environment["PYTHONUNBUFFERED"] = "1"
+    request = {"words": rest, "environment": environment, "folder": os.getcwd(), "ranks": 0, "python": python}
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(path)
+    socket.send_fds(connection, [json.dumps(request).encode()], [1, 2])
+    lines = connection.makefile("rb")
+    keeper = int(lines.readline())
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: os.kill(keeper, signal.SIGTERM))
+    code = int(lines.readline() or -signal.SIGKILL)
+    if code < 0:
+        signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
+        os.kill(os.getpid(), -code)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])

@@ -34,6 +34,7 @@ from steps.train.prepare import prepare
 from steps.train.results import save
 from steps.train.rows import preview, splits
 from steps.train.run import Run
+from steps.train.runtime import out_of_memory
 from steps.train.tracking import settings
 
 log = logging.getLogger("train")
@@ -51,10 +52,11 @@ def main(argv: list[str]) -> None:
     settings.check(arguments)
     prepare_environment(arguments)
 
-    run = prepare(arguments)
-    with run.tracking.run():
-        train(run)
-        finish(run)
+    with out_of_memory.explained(arguments):
+        run = prepare(arguments)
+        with run.tracking.run():
+            train(run)
+            finish(run)
     # A rank that leaves while another works can abort in the threads of its process group.
     run.trainer.accelerator.wait_for_everyone()
     run.trainer.accelerator.end_training()

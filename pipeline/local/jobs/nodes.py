@@ -140,8 +140,9 @@ class _Process:
 
     def poll(self) -> int | None:
         """The exit code once there is one. What the process left behind in its group is killed when it first shows."""
-        if self._process.returncode is None and self._process.poll() is not None:
+        if self._process.returncode is None and self._has_ended():
             self._signal_group(signal.SIGKILL)
+            self._process.poll()
         return self._process.returncode
 
     def send(self, number: int) -> None:
@@ -151,7 +152,13 @@ class _Process:
 
     def wait(self) -> int:
         """The exit code, once the process has ended."""
-        return self._process.wait()
+        while (code := self.poll()) is None:
+            time.sleep(_POLL_SECONDS)
+        return code
+
+    def _has_ended(self) -> bool:
+        """Whether there is an exit code; it is left there, so that the number stays the process's own."""
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def _signal_group(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

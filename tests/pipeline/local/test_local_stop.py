@@ -132,10 +132,8 @@ STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); 
 
 
 def test_who_ignores_the_request_is_killed_after_the_grace(tmp_path):
-    started = time.monotonic()
     outcome, _ = run(STUBBORN, tmp_path, StopRequest(), limit_seconds=0.5, grace_seconds=0.5)
     assert (outcome.ending, outcome.codes) == ("timeout", [-signal.SIGKILL])
-    assert time.monotonic() - started < 10
 
 
 def test_asking_twice_kills_at_once(tmp_path):

@@ -119,10 +119,8 @@ def test_a_tracker_that_hangs_delays_neither_an_entry_nor_the_end(tmp_path: Path
     service = Service()
     service.blocked.clear()
     delivery = deliver(service, tmp_path)
-    started = time.monotonic()
     delivery.put(metrics(1))
-    outcome = delivery.finish("FINISHED", 0.2)
-    assert time.monotonic() - started < 5
+    outcome = delivery.finish("FINISHED", 0.2)  # returns, although the tracker does not
     assert outcome.last_error == "no answer within 0.2 s"
     assert outcome.undelivered == {"metrics": 1} and read_buffer(delivery.buffer) == [metrics(1)]
     service.blocked.set()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -123,6 +124,7 @@ class _Lines:
         self._steps: dict[str, tuple[str, str | None]] = {}  # status and reason
         self._progress: dict[str, Progress] = {}
         self._next_line: dict[tuple[str, str], float] = {}  # by step and phase
+        self._evaluated: dict[str, dict[str, float]] = {}  # by step, the held-out figures that its last line told
 
     def tell(self, event: Event) -> None:
         if isinstance(event, State):
@@ -157,11 +159,19 @@ class _Lines:
 
     def _report(self, event: Progress) -> None:
         self._progress[event.step] = event
-        text, kind = _doing(event), (event.step, event.phase)
+        text, kind = _doing(self._without_known(event)), (event.step, event.phase)
         status, _ = self._steps.get(event.step, ("", None))
         if text and status in RUNNING and status not in SILENT and time.monotonic() >= self._next_line.get(kind, 0):
             self._next_line[kind] = time.monotonic() + LINE_SECONDS
+            self._evaluated[event.step] = _held_out(event)
             _print(self._console, f"{event.step}: {text}")
+
+    def _without_known(self, event: Progress) -> Progress:
+        """What is told of held-out rows, which are evaluated seldom, only when it is new."""
+        evaluated = _held_out(event)
+        if not evaluated or evaluated != self._evaluated.get(event.step):
+            return event
+        return replace(event, metrics={name: event.metrics[name] for name in event.metrics if name not in evaluated})
 
 
 def _say(console: Console, event: Logged | LastLines | Notice) -> None:
@@ -189,6 +199,10 @@ def _reason(step: StepSummary) -> str:
 
 def _doing(progress: Progress) -> str:
     return "; ".join(part for part in (progress.phase, metrics_text(progress.metrics)) if part)
+
+
+def _held_out(progress: Progress) -> dict[str, float]:
+    return {name: value for name, value in progress.metrics.items() if name.startswith("eval:")}
 
 
 def _took(step: StepSummary) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from pipeline.aws import executions
 from pipeline.aws.executions import ExecutionSummary, StepSummary
-from pipeline.watching import watch
+from pipeline.watching import view, watch
 from pipeline.watching.job_logs import LogLine
 from pipeline.watching.view import shown
 from pipeline.watching.watch import JobReports, LastLines, Logged, Notice, Progress, State
@@ -281,6 +281,19 @@ def test_lines_leave_out_what_is_not_reached_and_are_sparing_with_metrics(capsys
         "The last lines of /state/log.txt:",
         "  Traceback",
         "  boom",
+    ]
+
+
+def test_lines_tell_a_held_out_figure_once(capsys, monkeypatch):
+    monkeypatch.setattr(view, "LINE_SECONDS", 0.0)
+    with shown(Console(stderr=True)) as tell:
+        tell(State(execution("Executing"), [RUNS]))
+        for step, held_out in ((0, 0.693), (10, 0.693), (20, 0.5)):
+            tell(Progress("Train", "", {"train:step": step, "train:loss": 0.25, "eval:loss": held_out}))
+    assert [line for line in capsys.readouterr().err.splitlines() if "step" in line] == [
+        "Train: step 0, loss 0.250, held-out loss 0.693",
+        "Train: step 10, loss 0.250",
+        "Train: step 20, loss 0.250, held-out loss 0.500",
     ]
 
 

@@ -104,6 +104,7 @@ def test_names_are_trls_own_or_documented_here() -> None:
         "merge_weights", "initial_adapter", "continue_from_champion", "champion", "champion_version",
         "early_stopping_patience", "early_stopping_metric", "early_stopping_min_delta", "stop_grad_norm_factor",
         "stop_reward_accuracy", "ref_log_probs_cache", "share_prompts", "group_by_prompt", "max_tokens_per_batch",
+        "chat_template_kwargs",
     }  # fmt: skip
     trl_names = {field.name for field in dataclasses.fields(DPOConfig)}
     assert set(TrainArguments.model_fields) - trl_names == own

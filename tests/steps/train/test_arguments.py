@@ -111,3 +111,13 @@ def test_names_are_trls_own_or_documented_here() -> None:
     assert all(field.description for field in TrainArguments.model_fields.values())
     assert all(field.description for field in FsdpConfig.model_fields.values())
     assert not set(SUCCESSORS) & set(TrainArguments.model_fields)
+
+
+def test_what_the_chat_template_gets_is_an_object_and_never_what_rendering_sets_itself(tmp_path: Path) -> None:
+    path = recipe(tmp_path, "model_id: org/model\nchat_template_kwargs:\n  enable_thinking: false\n")
+    assert arguments.load(path).chat_template_kwargs == {"enable_thinking": False}
+    overridden = arguments.load(path, {"chat_template_kwargs": '{"enable_thinking": true}'})
+    assert overridden.chat_template_kwargs == {"enable_thinking": True}
+    with pytest.raises(StepError) as caught:
+        arguments.load(recipe(tmp_path, "model_id: org/model\nchat_template_kwargs:\n  tools: []\n"))
+    assert "chat_template_kwargs: tools: is set by the training itself; leave it out" in str(caught.value)

@@ -54,7 +54,15 @@ def test_commands_that_need_neither_import_neither_torch_nor_the_sdk(run, tmp_pa
 
 # From the ground up. A floor may import those below it and itself; a step's code knows shared and its own rooms.
 FLOORS = (
-    {"steps.shared", "steps.shared.pages", "pipeline.errors", "pipeline.files", "pipeline.texts", "pipeline.rendered"},
+    {
+        "steps.shared",
+        "steps.shared.pages",
+        "steps.shared.templates",
+        "pipeline.errors",
+        "pipeline.files",
+        "pipeline.texts",
+        "pipeline.rendered",
+    },
     {"a step's own rooms"},
     {"pipeline.settings", "pipeline.checks"},
     {"pipeline.parameters", "pipeline.step_kit"},

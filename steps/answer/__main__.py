@@ -3,7 +3,8 @@
 Command:  python3 -m steps.answer --model DIR --prompt "…"
           python3 -m steps.answer --adapter DIR --base DIR_OR_HUB_ID [--revision R] --prompt "…"
 Inputs:   --model: a model of its own, as Merge writes it; --adapter: what training wrote. Their tokenizer and chat
-          template are used, for the base's answer (--beside) too. --tools: a JSON list of functions, in any form that
+          template are used, for the base's answer (--beside) too, with the chat_template_kwargs of the training.
+          --tools: a JSON list of functions, in any form that
           Preprocess reads.
 Outputs:  the answer on stdout, word by word, tool calls as the model writes them; with --json one document instead.
 Limits:   one prompt, one answer; the weights as they are stored, so that an adapter that was trained over NF4 answers
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from steps.answer import conversation
 from steps.answer.limits import MAX_NEW_TOKENS
-from steps.answer.weights import find_weights
+from steps.answer.weights import find_weights, trained_kwargs
 from steps.shared import contract
 
 
@@ -29,6 +30,7 @@ def main(argv: list[str]) -> None:
     tools = conversation.read_tools(options.tools) if options.tools else None
     messages = conversation.messages(options.prompt, options.system)
     own = find_weights(options.model, options.adapter, options.base, options.revision)
+    template_kwargs = trained_kwargs(own.tokenizer)
     answering = {"answer": own}
     if options.beside:
         answering["base"] = own.base or find_weights(options.base, None, None, options.revision)
@@ -39,7 +41,7 @@ def main(argv: list[str]) -> None:
         if len(answering) > 1 and not options.json:
             print("--- the base model" if name == "base" else "--- this version", flush=True)
         result = answer(
-            weights, own.tokenizer, messages, tools,
+            weights, own.tokenizer, messages, tools, template_kwargs,
             max_new_tokens=options.max_new_tokens, temperature=options.temperature, stream=not options.json,
         )  # fmt: skip
         said[name] = asdict(result)

@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -16,10 +17,12 @@ from transformers.utils import logging as transformers_logging
 
 from steps.answer.weights import Weights, free_memory, require_memory
 from steps.shared import contract
-from steps.shared.chat_template import TemplateRefused, render
 from steps.shared.contract import StepError
 from steps.shared.model_folder import NO_TEMPLATE
 from steps.shared.records import Messages, Tools
+from steps.shared.templates.chat_template import ChatTemplate
+from steps.shared.templates.pair import prompt_ids
+from steps.shared.templates.refused import RowRefused
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedTokenizerBase
@@ -75,6 +78,7 @@ def answer(
     tokenizer_folder: Path,
     messages: Messages,
     tools: Tools,
+    chat_template_kwargs: Mapping[str, Any],
     *,
     max_new_tokens: int,
     temperature: float,
@@ -83,6 +87,7 @@ def answer(
     """Load, render and generate; the sizes go to stderr.
 
     Args:
+        chat_template_kwargs: what the chat template may ask for besides; the same as in training.
         temperature: 0 takes the likeliest token each time; above, tokens are drawn at it.
         stream: print the answer while it comes.
 
@@ -91,7 +96,7 @@ def answer(
     """
     _quiet()
     tokenizer = _tokenizer(tokenizer_folder)
-    prompt = _prompt(tokenizer, messages, tools)
+    prompt = _prompt(ChatTemplate(tokenizer, chat_template_kwargs), messages, tools)
     _require_room(weights, len(prompt), max_new_tokens)
     print(f"{len(prompt)} tokens of prompt", file=sys.stderr, flush=True)
     model = _load(weights)
@@ -134,10 +139,10 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _prompt(tokenizer: PreTrainedTokenizerBase, messages: Messages, tools: Tools) -> list[int]:
+def _prompt(template: ChatTemplate, messages: Messages, tools: Tools) -> list[int]:
     try:
-        prompt = render(tokenizer, messages, tools, generation=True)
-    except TemplateRefused as error:
+        prompt = prompt_ids(template, messages, tools)
+    except RowRefused as error:
         raise StepError(f"the chat template refuses this conversation: {error}; change --system or --tools") from None
     if not prompt:
         raise StepError("the chat template and the tokenizer make no token of this conversation; say something else")

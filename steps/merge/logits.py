@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from steps.merge.fit.adapter import Adapter
 from steps.merge.fit.base import Base
 from steps.shared import contract
-from steps.shared.chat_template import TemplateRefused, render
 from steps.shared.contract import StepError
+from steps.shared.templates.chat_template import ChatTemplate
+from steps.shared.templates.pair import prompt_ids
+from steps.shared.templates.refused import RowRefused
 
 if TYPE_CHECKING:
     import torch
@@ -135,10 +137,11 @@ def _prompts(folder: Path) -> list[list[int]]:
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         if tokenizer.chat_template:
-            found = [render(tokenizer, [{"role": "user", "content": text}], None, generation=True) for text in PROMPTS]
+            template = ChatTemplate(tokenizer)
+            found = [prompt_ids(template, [{"role": "user", "content": text}], None) for text in PROMPTS]
         else:
             found = [list(tokenizer(text)["input_ids"]) for text in PROMPTS]
-    except (OSError, ValueError, KeyError, ImportError, TemplateRefused) as error:
+    except (OSError, ValueError, KeyError, ImportError, RowRefused) as error:
         raise _CannotRun(f"the tokenizer makes no prompt: {contract.first_line(error)}") from None
     if not all(found):
         raise _CannotRun("the tokenizer makes prompts without tokens")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ class Options:
     tool_calls: ToolCalls = "quarantine"
     near_duplicates: float | None = None
     tokenizer: Path | None = None
+    chat_template_kwargs: str = "{}"
     max_tokens: int | None = None
     max_characters: int | None = None
     baseline: Path | None = None
@@ -51,6 +53,11 @@ class Options:
                 raise StepError(f"--column {name}={self.columns[name]}: no field {name}; known: {', '.join(FIELDS)}")
         if self.near_duplicates is not None and not 0.5 <= self.near_duplicates <= 1:
             raise StepError(f"--near-duplicates {self.near_duplicates}: must be a similarity from 0.5 to 1")
+        if not _is_object(self.chat_template_kwargs):
+            raise StepError(
+                f"--chat-template-kwargs {self.chat_template_kwargs}: must be a JSON object, such as "
+                '{"enable_thinking": false}'
+            )
         if self.max_tokens is not None and self.tokenizer is None:
             raise StepError("--max-tokens needs --tokenizer; without one give --max-characters")
         for name in ("max_tokens", "max_characters", "workers", "shard_bytes"):
@@ -69,6 +76,7 @@ class Options:
             validation_fraction=None if self.validation_data else self.validation_fraction,
             max_characters=self.max_characters,
             tokenizer=self.tokenizer,
+            chat_template_kwargs=self.chat_template_kwargs,
             max_tokens=self.max_tokens,
             near_duplicates=self.near_duplicates is not None,
         )
@@ -89,9 +97,17 @@ class Options:
             "tool_calls": self.tool_calls,
             "near_duplicates": self.near_duplicates,
             "tokenizer": self.tokenizer.name if self.tokenizer else None,
+            **({} if self.chat_template_kwargs == "{}" else {"chat_template_kwargs": self.chat_template_kwargs}),
             "max_tokens": self.max_tokens,
             "max_characters": self.max_characters,
         }
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except json.JSONDecodeError:
+        return False
 
 
 class _Parser(argparse.ArgumentParser):
@@ -143,6 +159,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     )
     add("--near-duplicates", type=float, metavar="X", help="leave out prompts this similar (0.5 to 1) to earlier ones")
     add("--tokenizer", type=Path, metavar="DIR", help="count tokens with this model's tokenizer and chat template")
+    add("--chat-template-kwargs", default="{}", metavar="JSON", help="what the recipe gives to the chat template")
     add("--max-tokens", type=int, metavar="N", help="quarantine longer rows: prompt and longer answer")
     add("--max-characters", type=int, metavar="N", help="the same in characters")
     add("--baseline", type=Path, metavar="DIR", help="an earlier run's report folder, to compare with")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ def build(scope: Scope, champion: RequestStep) -> RequestStep:
     inputs = {name: uri for name, uri in inputs.items() if uri is not None}
     job = ProcessingJob(
         command=ON_SPARK if on_spark else module("steps.preprocess"),
-        arguments=_arguments(settings, inputs, parameter),
+        arguments=_arguments(settings, inputs, parameter, workflow.recipe.chat_template_kwargs),
         inputs=inputs,
         outputs={name: f"{OUTPUT}/{name}" for name in ("train", "validation", "quarantine", "report")},
         property_files={"report": ("report", "report.json")},
@@ -50,8 +51,14 @@ def build(scope: Scope, champion: RequestStep) -> RequestStep:
     return job.step(scope, "Preprocess", "Validate, convert, deduplicate and split the preference data.")
 
 
-def _arguments(settings: Preprocess, inputs: Mapping[str, Any], parameter: Mapping[str, Any]) -> list[Any]:
-    """The command line of `steps/preprocess/options.py`; what is left at its default does not stand in it."""
+def _arguments(
+    settings: Preprocess, inputs: Mapping[str, Any], parameter: Mapping[str, Any], template_kwargs: Mapping[str, Any]
+) -> list[Any]:
+    """The command line of `steps/preprocess/options.py`; what is left at its default does not stand in it.
+
+    Args:
+        template_kwargs: the recipe's `chat_template_kwargs`, for the tokenizer that counts, if there is one.
+    """
     words: list[Any] = ["--input", f"{INPUT}/data", "--output", OUTPUT]
     if "ValidationFraction" in parameter:
         words += ["--validation-fraction", parameter["ValidationFraction"].to_string()]
@@ -69,4 +76,6 @@ def _arguments(settings: Preprocess, inputs: Mapping[str, Any], parameter: Mappi
     for name in ("tokenizer", "validation_data", "baseline"):
         if name in inputs:
             words += [f"--{name.replace('_', '-')}", f"{INPUT}/{name}"]
+    if template_kwargs and "tokenizer" in inputs:
+        words += ["--chat-template-kwargs", json.dumps(template_kwargs, sort_keys=True)]
     return words

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from steps.shared import typed_yaml
 from steps.shared.contract import StepError
@@ -48,6 +48,14 @@ SUCCESSORS = {
     "eval_strategy": "write eval_steps",
     "report_to": "write mlflow_uri or wandb_project",
 }
+
+
+# What rendering itself gives to a chat template, or to the function that renders.
+RENDERS = {
+    "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "documents", "max_length",
+    "messages", "padding", "return_assistant_tokens_mask", "return_dict", "return_tensors", "sanitize_control_tokens",
+    "tokenize", "tokenizer_kwargs", "tools", "truncation",
+}  # fmt: skip
 
 
 def _split(value: object) -> object:
@@ -126,6 +134,10 @@ class TrainArguments(BaseModel):
     max_length: int = Field(1024, ge=16, description="Most tokens of prompt and answer together.")
     truncation: Literal["drop", "cut_prompt"] = Field(
         "drop", description="What happens to longer rows: drop them (counted), or cut their prompt from the left."
+    )
+    chat_template_kwargs: dict[str, JsonValue] = Field(
+        {},
+        description="What the chat template may ask for, such as enable_thinking: false; give inference the same.",
     )
 
     # Preference loss
@@ -225,6 +237,9 @@ class TrainArguments(BaseModel):
             raise ValueError("label_smoothing: exo_pair needs a value above 0; its paper recommends 1e-3")
         if self.continue_from_champion and self.initial_adapter:
             raise ValueError("continue_from_champion: initial_adapter names another adapter to start from; take one")
+        taken = sorted(RENDERS & self.chat_template_kwargs.keys())
+        if taken:
+            raise ValueError(f"chat_template_kwargs: {', '.join(taken)}: is set by the training itself; leave it out")
         if "lm_head" in self.target_modules:
             raise ValueError("target_modules: an adapter on lm_head would never be trained; leave it out")
         return self

@@ -16,8 +16,9 @@ from steps.train.arguments import TrainArguments
 from steps.train.evaluation import champion
 from steps.train.loop import checkpoints, fingerprint
 from steps.train.loop.config import trainer_config
+from steps.train.loop.moment import run_moment
 from steps.train.model import fsdp_cpu, initial_adapter
-from steps.train.model.load import load_base, load_tokenizer, lora_config
+from steps.train.model.load import load_base, load_template, lora_config
 from steps.train.preflight.this_job import run_preflight
 from steps.train.results.origin import Origin, read_data_report
 from steps.train.rows import splits
@@ -45,25 +46,26 @@ def prepare(arguments: TrainArguments) -> Run:
     arguments = champion.continued(arguments)
     initial = initial_adapter.check(arguments)
     rival = champion.find(arguments)
-    tokenizer = load_tokenizer(arguments)
+    template = load_template(arguments)
     checkpoints_at = _checkpoint_folder(arguments, output)
     config = trainer_config(arguments, checkpoints_at)
-    train, validation = splits.prepare(records, tokenizer, arguments, config, output)
+    moment = run_moment(template, records, arguments, checkpoints_at, first=config.process_index == 0)
+    train, validation = splits.prepare(records, template.at(moment), arguments, config, output)
     longest = max(train.longest, validation.longest)
     run_preflight(arguments, ranks=config.world_size, rank=config.process_index, rows=len(train.pairs), longest=longest)
     rows_hash = fingerprint.hash_rows(train.pairs, validation.pairs)
     checkpoint, marker = _continue(config, checkpoints_at, fingerprint.of_run(arguments, rows_hash, initial))
-    trainer = _load_trainer(arguments, tokenizer, train.pairs, config, marker)
+    trainer = _load_trainer(arguments, template.tokenizer, train.pairs, config, marker)
     lines, held_out = _add_callbacks(trainer, train.pairs, validation.pairs, initial)
     rows = {split.name: split.counts for split in (train, validation)}
     tracking = _track(trainer, {"rows_hash": rows_hash, "rows": rows}, data_report)
     left = {split.name: split.left for split in (train, validation)}
     return Run(
         output=output,
-        tokenizer=tokenizer,
+        tokenizer=template.tokenizer,
         validation=validation,
         rows=rows,
-        origin=Origin(validation.records, left, data_report, initial),
+        origin=Origin(validation.records, left, data_report, initial, moment),
         rival=rival,
         checkpoint=checkpoint,
         trainer=trainer,

@@ -94,11 +94,11 @@ def finish(run: Run) -> None:
 
 def show_preview(arguments: TrainArguments, rows: int) -> None:
     """Print what the model would be trained on; reads the tokenizer and the training rows, and no weight."""
-    from steps.train.model.load import load_tokenizer
+    from steps.train.model.load import load_template
 
     prepare_environment(arguments)
     records = read_records(splits.folder(arguments.train_data, "train"))
-    preview.show(records, load_tokenizer(arguments), arguments, rows)
+    preview.show(records, load_template(arguments), arguments, rows)
 
 
 def check_launch(arguments: TrainArguments) -> None:

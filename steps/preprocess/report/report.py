@@ -75,6 +75,7 @@ class Report:
             "ignored_files": self.ignored_files,
             "chosen_calls": dict(tally.chosen_calls),
             "rejected_calls": dict(tally.rejected_calls),
+            "reasoning": {side: tally.reasoning[side] for side in ("chosen", "rejected")},
             "scores": {name: tally.scores[name] for name in ("rows", "tied", "inverted")},
             **self.figures.as_json(tally.called, self.units),
             "data_hash": self.data_hash,

@@ -1,7 +1,8 @@
 """Chat messages in one form, from the forms that people write, and the rules that a prompt and an answer keep.
 
 Reads `role/content` and `from/value` turns alike. Contents stay as they are, spaces included. Text only: a message
-with an image in it is refused.
+with an image in it is refused. What a model thought before it spoke is one field, `reasoning_content`, by whichever
+name the row has it: `reasoning`, `thinking`, or content blocks of these types.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ ROLES = {
 }
 CALL_ROLES = ("function_call", "tool_call")  # ShareGPT: the turn's text is the call
 PLAIN_ROLES = frozenset(ROLES) - frozenset(CALL_ROLES)
-KEPT_TEXTS = ("name", "tool_call_id", "reasoning_content")  # what chat templates read besides role, content, tool_calls
+REASONING = "reasoning_content"
+KEPT_TEXTS = ("name", "tool_call_id", REASONING)  # what chat templates read besides role, content, tool_calls
+OTHER_NAMES = ("reasoning", "thinking")  # of reasoning_content, and of content blocks that hold it
 FOLLOWS = {  # which turns may come after which; "call" is an assistant's turn that calls tools
     "start": ("user",),
     "user": ("assistant", "call"),
@@ -81,13 +84,17 @@ def _any_message(turn: Any, where: str, faults: list[str] | None) -> dict[str, A
     if not calls and not any(name in turn for name in ("content", "value", "refusal")):
         raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no content; it has: {', '.join(turn)}")
     role = ROLES[spoken]
-    text = _text(turn.get("content", turn.get("value")), role, where)
+    said, thought = _apart(turn.get("content", turn.get("value")), role)
+    text = _text(said, role, where)
     if not text and role == "assistant" and isinstance(turn.get("refusal"), str):
         text = turn["refusal"]  # OpenAI keeps what a model said in refusing apart
     if spoken in CALL_ROLES and not calls:
         calls, text = text, ""
     message: dict[str, Any] = {"role": role, "content": text}
     message |= {key: turn[key] for key in KEPT_TEXTS if isinstance(turn.get(key), str)}
+    reasoning = thought or next((turn[name] for name in OTHER_NAMES if turn.get(name)), None)
+    if role == "assistant" and isinstance(reasoning, str) and REASONING not in message:
+        message[REASONING] = reasoning
     if calls:
         if role != "assistant":
             raise InvalidRow(Reason.NOT_ASSISTANT, f"{where} calls tools as {given!r}; only the assistant may")
@@ -109,6 +116,25 @@ def malformed_call(message: str, faults: list[str] | None) -> None:
     if faults is None:
         raise InvalidRow(Reason.TOOL_CALL_INVALID, message)
     faults.append("malformed")
+
+
+def _apart(content: Any, role: str) -> tuple[Any, str]:
+    """The content without its blocks of reasoning, and what stands in these."""
+    if role != "assistant" or not isinstance(content, list):
+        return content, ""
+    thoughts = [part for part in content if _reasoning(part) is not None]
+    rest = [part for part in content if _reasoning(part) is None]
+    return rest or ("" if thoughts else content), "".join(_reasoning(part) or "" for part in thoughts)
+
+
+def _reasoning(block: Any) -> str | None:
+    """What a block of reasoning says, a text or a list of texts; None for another block."""
+    if not isinstance(block, dict) or block.get("type") not in OTHER_NAMES:
+        return None
+    said = block.get(block["type"], block.get("text"))
+    if isinstance(said, list) and all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in said):
+        return "".join(part["text"] for part in said)
+    return said if isinstance(said, str) else None
 
 
 def _text(value: Any, role: str, where: str) -> str:

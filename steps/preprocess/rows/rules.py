@@ -20,6 +20,7 @@ class Rules:
         validation_fraction: share of the prompts that is held out; None where the user brings a validation set.
         max_characters: longest row: prompt with its tools, and the longer answer.
         tokenizer: folder of the tokenizer that counts tokens.
+        chat_template_kwargs: what its chat template may ask for besides, a JSON object.
         max_tokens: longest row, in tokens of the chat template's text.
         near_duplicates: whether prompts are made comparable with each other.
     """
@@ -30,5 +31,6 @@ class Rules:
     validation_fraction: float | None = 0.1
     max_characters: int | None = None
     tokenizer: Path | None = None
+    chat_template_kwargs: str = "{}"
     max_tokens: int | None = None
     near_duplicates: bool = False

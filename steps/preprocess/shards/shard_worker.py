@@ -81,7 +81,8 @@ class ShardWorker:
         tally, index, signatures = Tally(), IndexBuilder(), []
         groups = {side: RecordGroups() for side in SIDES}
         limit = validation_limit(self._rules.validation_fraction or 0)
-        count_tokens = token_counter(self._rules.tokenizer) if self._rules.tokenizer else None
+        folder = self._rules.tokenizer
+        count_tokens = token_counter(folder, self._rules.chat_template_kwargs) if folder else None
         with _without_garbage_collection(), _Quarantine(self._folder, shard.number) as quarantine:
             for row in self._kept(shard, held_out, count_tokens, tally, quarantine):
                 side = shard.side or SIDES[row.prompt_key < limit]

@@ -17,6 +17,7 @@ from steps.shared.records import Record, decode
 
 EXAMPLES = 3  # kept for each reason
 RAW_CHARACTERS = 600  # of an example
+HAS_REASONING = b'"reasoning_content":'  # a key: in what is said, a quotation mark has a backslash before it
 SAMPLE_CHARACTERS = 2000  # of a text in a sample row
 
 
@@ -36,6 +37,7 @@ class Tally:
     rejected_calls: Counter[str] = field(default_factory=Counter)
     called: Counter[str] = field(default_factory=Counter)
     scores: Counter[str] = field(default_factory=Counter)
+    reasoning: Counter[str] = field(default_factory=Counter)
 
     @property
     def quarantined(self) -> int:
@@ -56,6 +58,9 @@ class Tally:
             self.chosen_calls.update(row.chosen_faults)
         if row.rejected_faults:
             self.rejected_calls.update(row.rejected_faults)
+        for side, messages in (("chosen", row.record.chosen), ("rejected", row.record.rejected)):
+            if HAS_REASONING in messages:
+                self.reasoning[side] += 1
         if row.scores:
             chosen, rejected = row.scores
             self.scores["rows"] += 1
@@ -78,7 +83,7 @@ class Tally:
         self.read += later.read
         self.kept += later.kept
         self.duplicate += later.duplicate
-        for name in ("files", "reasons", "formats", "chosen_calls", "rejected_calls", "called", "scores"):
+        for name in ("files", "reasons", "formats", "chosen_calls", "rejected_calls", "called", "scores", "reasoning"):
             getattr(self, name).update(getattr(later, name))
         for code, examples in later.examples.items():
             self.examples[code] = [*self.examples.get(code, []), *examples][:EXAMPLES]

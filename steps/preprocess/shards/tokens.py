@@ -5,20 +5,30 @@ Slow: to count the tokens of one row takes about as long as all other work on a 
 
 from __future__ import annotations
 
+import json
 import sys
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.shards.convert import CountTokens, Lengths
-from steps.shared.chat_template import render
 from steps.shared.contract import StepError, first_line
 from steps.shared.records import Messages, Tools
+from steps.shared.templates.chat_template import ChatTemplate
+from steps.shared.templates.pair import render_pair
+from steps.shared.templates.refused import MEANINGS, RowRefused
+from steps.shared.templates.token_ids import pair_ids
 
 
 @lru_cache(1)
-def token_counter(folder: Path) -> CountTokens:
-    """A function that counts a row's tokens: of the prompt, and of each answer as it follows the prompt.
+def token_counter(folder: Path, chat_template_kwargs: str = "{}") -> CountTokens:
+    """A function that counts a row's tokens: of the prompt, and of each answer as it follows the prompt, as Train will.
+
+    A row that Train would leave out for what its template makes of it is invalid.
+
+    Args:
+        chat_template_kwargs: a JSON object, what the template may ask for besides; the recipe's.
 
     Raises:
         StepError: there is no usable tokenizer in the folder, or it has no chat template.
@@ -32,16 +42,17 @@ def token_counter(folder: Path) -> CountTokens:
     if tokenizer.chat_template is None:
         raise StepError(f"--tokenizer {folder}: it has no chat template; give the tokenizer of a chat model")
 
+    template = ChatTemplate(tokenizer, json.loads(chat_template_kwargs), datetime.now(UTC))
     tokenizer.model_max_length = sys.maxsize  # else transformers warns of rows that are longer, which is ours to judge
 
     def count(prompt: Messages, chosen: Messages, rejected: Messages, tools: Tools) -> Lengths:
         try:
-            asked = len(render(tokenizer, prompt, tools, generation=True))
-            answers = [len(render(tokenizer, prompt + answer, tools)) for answer in (chosen, rejected)]
-        except Exception as error:  # templates raise what they like: jinja2's errors, or any that its filters make
-            raise InvalidRow(
-                Reason.TEMPLATE_ERROR, f"the chat template refuses the conversation: {first_line(error)}"
-            ) from None
-        return asked, max(answers[0] - asked, 0), max(answers[1] - asked, 0)
+            ids = pair_ids(template, render_pair(template, prompt, chosen, rejected, tools))
+        except RowRefused as error:
+            said = str(error)
+            if error.reason == "template_refused":
+                raise InvalidRow(Reason.TEMPLATE_ERROR, f"the chat template refuses the conversation: {said}") from None
+            raise InvalidRow(Reason.TEMPLATE_ERROR, f"{error.reason}: {MEANINGS[error.reason]} ({said})") from None
+        return len(ids.prompt), len(ids.chosen), len(ids.rejected)
 
     return count

@@ -191,6 +191,8 @@ def recorded(champion: Champion, arguments: TrainArguments, margins: Sequence[Ro
     then, now = manifest.get("arguments", {}), arguments.model_dump(mode="json") | {"initial_adapter": None}
     if any(then.get(key) != now[key] for key in (*SAME, "initial_adapter")):
         return None
+    if then.get("chat_template_kwargs", {}) != now["chat_template_kwargs"]:
+        return None
     if manifest.get("files", {}).get(evaluation_file.name) != contract.sha256(evaluation_file):
         return None
     evaluation = contract.read_json(evaluation_file, "the champion's evaluation")

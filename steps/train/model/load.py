@@ -16,6 +16,7 @@ from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
 from steps.shared.model_folder import NO_TEMPLATE, check_folder
+from steps.shared.templates.chat_template import ChatTemplate
 from steps.train.arguments import Attention, TrainArguments
 
 if TYPE_CHECKING:
@@ -49,6 +50,27 @@ def load_tokenizer(arguments: TrainArguments) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def load_template(arguments: TrainArguments) -> ChatTemplate:
+    """The tokenizer with its chat template, and what the recipe and the model say about it.
+
+    Raises:
+        StepError: the folder is not a model, or has no tokenizer or chat template.
+    """
+    return ChatTemplate(load_tokenizer(arguments), arguments.chat_template_kwargs, ends=load_ends(arguments))
+
+
+def load_ends(arguments: TrainArguments) -> list[int]:
+    """The tokens at which generation stops by the model's generation_config.json; none where it has no such file."""
+    from transformers import GenerationConfig
+
+    try:
+        config = GenerationConfig.from_pretrained(arguments.model_id, revision=arguments.model_revision or "main")
+    except OSError:
+        return []
+    named = config.eos_token_id
+    return [] if named is None else list(named) if isinstance(named, (list, tuple)) else [named]
 
 
 def attention_implementation(arguments: TrainArguments) -> Attention:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ class Origin:
         left: of each split the rows cut or left out.
         report: the Preprocess step's report of the data, where it is at hand.
         initial_adapter: the SHA-256 of the adapter that training continued from.
+        moment: what the chat template was told of the time; None where it does not ask.
     """
 
     held_out: Sequence[Record]
     left: Mapping[str, Left]
     report: Mapping[str, Any] | None = None
     initial_adapter: str | None = None
+    moment: datetime | None = None
 
 
 def read_data_report(train_data: Path) -> dict[str, Any] | None:

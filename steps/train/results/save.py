@@ -70,6 +70,10 @@ def save(
         "steps_done": trainer.state.global_step,
         "fingerprint": trainer.marker.fingerprint,
         "arguments": arguments,
+        "chat_template": {
+            "kwargs": trainer.arguments.chat_template_kwargs,
+            "moment": origin.moment.isoformat() if origin.moment else None,
+        },
         "files": files,
     }
     contract.write_json(output / "manifest.json", manifest)

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING
 
 from steps.shared.contract import StepError
 from steps.shared.records import Record
+from steps.shared.templates.chat_template import ChatTemplate
+from steps.shared.templates.pair import NOTES
 from steps.train.arguments import TrainArguments
 from steps.train.rows import tokenise
-from steps.train.rows.tokenise import Left, Pair
+from steps.train.rows.tokenise import TRAINED, Left, Pair
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -53,28 +55,28 @@ def take(argv: Sequence[str]) -> tuple[list[str], int | None]:
     return rest, int(number)
 
 
-def show(records: Sequence[Record], tokenizer: PreTrainedTokenizerBase, arguments: TrainArguments, rows: int) -> None:
+def show(records: Sequence[Record], template: ChatTemplate, arguments: TrainArguments, rows: int) -> None:
     """Print `rows` of the records as they would be trained on, and what becomes of all of them."""
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        for record, pair in spread(records, tokenizer, arguments, rows):
-            print("\n".join(row_lines(record, pair, tokenizer, colour=colour)), end="\n\n", flush=True)
-        pairs, left = tokenise.tokenise(records, tokenizer, arguments.max_length, arguments.truncation)
+        for record, pair in spread(records, template, arguments, rows):
+            print("\n".join(row_lines(record, pair, template.tokenizer, colour=colour)), end="\n\n", flush=True)
+        pairs, left = tokenise.tokenise(records, template, arguments.max_length, arguments.truncation)
         print(account(pairs, left), flush=True)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough; the interpreter would flush once more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def spread(
-    records: Sequence[Record], tokenizer: PreTrainedTokenizerBase, arguments: TrainArguments, rows: int
+    records: Sequence[Record], template: ChatTemplate, arguments: TrainArguments, rows: int
 ) -> Iterator[tuple[Record, Pair]]:
     """The first row that is used of each of `rows` equal parts of the data; a part without one gives none."""
     parts = min(rows, len(records))
     for part in range(parts):
         for record in records[part * len(records) // parts : (part + 1) * len(records) // parts]:
-            pair, _ = tokenise.tokenise_record(record, tokenizer, arguments.max_length, arguments.truncation)
+            pair, _ = tokenise.tokenise_record(record, template, arguments.max_length, arguments.truncation)
             if pair:
                 yield record, pair
                 break
@@ -157,9 +159,11 @@ def _escaped(character: str) -> str:
 
 
 def account(pairs: Sequence[Pair | None], left: Left) -> str:
-    """One line: rows used, how many of them cut, and rows left out by reason."""
+    """One line: rows used, how many of them cut or noted, and rows left out by reason."""
     used = sum(pair is not None for pair in pairs)
-    reasons = {reason: count for reason, count in left.counts.items() if reason != "prompt_cut"}
+    reasons = {reason: count for reason, count in left.counts.items() if reason not in TRAINED}
+    noted = "".join(f"{reason} {count}, " for reason, count in left.counts.items() if reason in NOTES)
     named = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
     out = f"{sum(reasons.values())} left out" + (f" ({named})" if named else "")
-    return f"train: {used} of {len(pairs)} rows used, {left.counts['prompt_cut']} of them with their prompt cut; {out}"
+    cut = f"{left.counts['prompt_cut']} of them with their prompt cut"
+    return f"train: {used} of {len(pairs)} rows used, {cut}; {noted}{out}"

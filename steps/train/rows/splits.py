@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.records import Record, read_records
+from steps.shared.templates.chat_template import ChatTemplate
 from steps.train.arguments import TrainArguments
 from steps.train.rows import tokenise as data
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
     from trl import DPOConfig
 
 log = logging.getLogger("train")
@@ -63,7 +63,7 @@ def read(arguments: TrainArguments) -> dict[str, list[Record]]:
 
 def prepare(
     records: dict[str, list[Record]],
-    tokenizer: PreTrainedTokenizerBase,
+    template: ChatTemplate,
     arguments: TrainArguments,
     config: DPOConfig,
     output: Path,
@@ -73,7 +73,7 @@ def prepare(
     Raises:
         StepError: no row of a split can be used.
     """
-    splits = [Split(name, rows, *tokenise(rows, tokenizer, arguments, config)) for name, rows in records.items()]
+    splits = [Split(name, rows, *tokenise(rows, template, arguments, config)) for name, rows in records.items()]
     for split in splits:
         log.info(
             "%s: %d of %d rows, longest %d tokens", split.name, len(split.pairs), len(split.records), split.longest
@@ -90,7 +90,7 @@ def prepare(
 
 
 def tokenise(
-    records: list[Record], tokenizer: PreTrainedTokenizerBase, arguments: TrainArguments, config: DPOConfig
+    records: list[Record], template: ChatTemplate, arguments: TrainArguments, config: DPOConfig
 ) -> tuple[list[data.Pair], data.Left]:
     """Token ids of a split, and which rows were cut or left out.
 
@@ -99,7 +99,7 @@ def tokenise(
     from steps.train.runtime import ranks
 
     share = records[config.process_index :: config.world_size]
-    parts = ranks.gather(data.tokenise(share, tokenizer, arguments.max_length, arguments.truncation))
+    parts = ranks.gather(data.tokenise(share, template, arguments.max_length, arguments.truncation))
     count = len(parts)
     ordered = [parts[index % count][0][index // count] for index in range(len(records))]
     return [pair for pair in ordered if pair is not None], data.Left.of_ranks([other for _, other in parts])

@@ -1,10 +1,8 @@
 """Preference records -> token ids, before any weight is loaded.
 
-A pair's ids are the chat template's full render of prompt + answer, split where the prompt's render ends. A row whose
-prompt render is not a prefix of the full render would be trained on a text that inference never sees: it is left out
-and named. In an answer of several turns only the assistant's own tokens enter the loss; tool results stay visible and
-unmasked they would be learned. Rows over `max_length` follow the explicit truncation policy, are counted, and every
-one of them is listed.
+A row's texts, where its answers begin and what of them is learned come from steps/shared/templates: the prompt is what
+inference sees, and a row of which the chat template leaves something out is left out here and named. Rows over
+`max_length` follow the explicit truncation policy, are counted, and every one of them is listed.
 """
 
 from __future__ import annotations
@@ -16,16 +14,19 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from steps.shared.chat_template import TemplateMismatch, TemplateRefused, render
 from steps.shared.contract import StepError, write_text
 from steps.shared.records import Record
+from steps.shared.templates.chat_template import ChatTemplate
+from steps.shared.templates.pair import NOTES, render_pair
+from steps.shared.templates.refused import RowRefused
+from steps.shared.templates.token_ids import pair_ids
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedTokenizerBase
 
 EXAMPLES = 5  # places named per reason in the log
 LEFT_OUT = "left_out.jsonl"  # the list of all of them, in the output folder
+TRAINED = ("prompt_cut", *NOTES)  # reasons for which a row is listed that is trained on all the same
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class LeftRow:
 
     Attributes:
         index: place of the row among those that one process tokenised.
-        reason: too_long, prompt_cut, template_mismatch or template_refused.
-        detail: what the chat template says of a row that it refuses.
+        reason: too_long, prompt_cut, one of templates.refused.MEANINGS, or one of templates.pair.NOTES.
+        detail: what is missing, or what the chat template says of a row that it refuses.
         prompt_tokens, chosen_tokens, rejected_tokens: before any cut; None where the template tells no answer's tokens.
     """
 
@@ -128,7 +129,7 @@ def write_left_out(path: Path, splits: Mapping[str, Left], max_length: int) -> b
 
 def tokenise(
     records: Sequence[Record],
-    tokenizer: PreTrainedTokenizerBase,
+    template: ChatTemplate,
     max_length: int,
     truncation: Literal["drop", "cut_prompt"],
 ) -> tuple[list[Pair | None], Left]:
@@ -136,70 +137,39 @@ def tokenise(
     pairs: list[Pair | None] = []
     left = Left()
     for index, record in enumerate(records):
-        pair, problem = tokenise_record(record, tokenizer, max_length, truncation)
+        pair, problems = tokenise_record(record, template, max_length, truncation)
         pairs.append(pair)
-        if problem:
-            left.rows.append(replace(problem, index=index))
+        left.rows += [replace(problem, index=index) for problem in problems]
     return pairs, left
 
 
 def tokenise_record(
     record: Record,
-    tokenizer: PreTrainedTokenizerBase,
+    template: ChatTemplate,
     max_length: int,
     truncation: Literal["drop", "cut_prompt"],
-) -> tuple[Pair | None, LeftRow | None]:
-    """Token ids of a record, `None` where it is left out, and the reason why it is left out or cut."""
+) -> tuple[Pair | None, list[LeftRow]]:
+    """Token ids of a record, `None` where it is left out, and the reasons why it is left out, cut or listed."""
     found = LeftRow(0, record.id, record.source_file, record.source_line, "")
     try:
-        pair = _pair(record, tokenizer)
-    except TemplateMismatch:
-        return None, replace(found, reason="template_mismatch")
-    except TemplateRefused as error:
-        return None, replace(found, reason="template_refused", detail=str(error))
-    if pair.tokens <= max_length:
-        return pair, None
+        pair, reasons = _pair(record, template)
+    except RowRefused as error:
+        return None, [replace(found, reason=error.reason, detail=error.detail)]
     sizes = [len(ids) for ids in (pair.prompt_ids, pair.chosen_ids, pair.rejected_ids)]
     found = LeftRow(0, record.id, record.source_file, record.source_line, "too_long", None, *sizes)
+    notes = [replace(found, reason=reason) for reason in reasons]
+    if pair.tokens <= max_length:
+        return pair, notes
     cut = _cut_prompt(pair, max_length) if truncation == "cut_prompt" else None
-    return cut, replace(found, reason="prompt_cut") if cut else found
+    return (cut, [*notes, replace(found, reason="prompt_cut")]) if cut else (None, [found])
 
 
-def _pair(record: Record, tokenizer: PreTrainedTokenizerBase) -> Pair:
-    prompt = render(tokenizer, record.prompt, record.tools, generation=True)
-    chosen_ids, chosen_mask = _answer(tokenizer, record.prompt, record.chosen, record.tools, prompt)
-    rejected_ids, rejected_mask = _answer(tokenizer, record.prompt, record.rejected, record.tools, prompt)
-    return Pair(
-        record.id, prompt, chosen_ids, chosen_mask, rejected_ids, rejected_mask, record.format, bool(record.tools)
-    )
-
-
-def _answer(
-    tokenizer: PreTrainedTokenizerBase,
-    prompt: list[dict[str, Any]],
-    answer: list[dict[str, Any]],
-    tools: list[dict[str, Any]] | None,
-    prompt_ids: list[int],
-) -> tuple[list[int], list[int]]:
-    """Ids and loss mask of the answer: what the full render holds after the prompt's render."""
-    full = render(tokenizer, prompt + answer, tools)
-    _require_prefix(prompt_ids, full)
-    mask = [0] * len(full)
-    for index, message in enumerate(answer):
-        if message["role"] != "assistant":
-            continue
-        before = prompt + answer[:index]
-        start = prompt_ids if index == 0 else render(tokenizer, before, tools, generation=True)
-        end = full if index == len(answer) - 1 else render(tokenizer, [*before, message], tools)
-        _require_prefix(start, full)
-        _require_prefix(end, full)
-        mask[len(start) : len(end)] = [1] * (len(end) - len(start))
-    return full[len(prompt_ids) :], mask[len(prompt_ids) :]
-
-
-def _require_prefix(part: list[int], whole: list[int]) -> None:
-    if whole[: len(part)] != part:
-        raise TemplateMismatch
+def _pair(record: Record, template: ChatTemplate) -> tuple[Pair, tuple[str, ...]]:
+    """The record's tokens, and what is to be said of it."""
+    texts = render_pair(template, record.prompt, record.chosen, record.rejected, record.tools)
+    ids = pair_ids(template, texts)
+    sides = ids.chosen, ids.chosen_mask, ids.rejected, ids.rejected_mask
+    return Pair(record.id, ids.prompt, *sides, record.format, bool(record.tools)), texts.notes
 
 
 def _cut_prompt(pair: Pair, max_length: int) -> Pair | None:

@@ -205,3 +205,17 @@ def test_options_that_do_not_go_together_are_refused(words: list[str], capsys) -
     with pytest.raises(SystemExit) as end:
         main(words)
     assert end.value.code == 2 and "error: " in capsys.readouterr().err
+
+
+def test_the_template_gets_what_it_got_in_training_by_the_manifest(folders: dict[str, Path], tmp_path, capsys) -> None:
+    import shutil
+
+    adapter, merged = tmp_path / "adapter", tmp_path / "merged"
+    shutil.copytree(folders["adapter"], adapter)
+    (adapter / "chat_template.jinja").write_text("{% if mood %}system {{ mood }} {% endif %}" + TEMPLATE)
+    (adapter / "manifest.json").write_text(json.dumps({"chat_template": {"kwargs": {"mood": "w9"}, "moment": None}}))
+    merge(["--base", str(folders["base"]), "--adapter", str(adapter), "--output", str(merged)])
+    places = {"base": folders["base"], "adapter": adapter, "merged": merged}
+    for name in ("adapter", "merged"):
+        assert asked(capsys, *words_of(places, name))["answer"]["prompt_tokens"] == 6
+        assert asked(capsys, *words_of(folders, name))["answer"]["prompt_tokens"] == 4

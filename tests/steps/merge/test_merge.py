@@ -47,6 +47,7 @@ def test_the_folder_is_the_bases_with_the_adapters_tokenizer(
     assert manifest == {
         "base": {"name": str(base), "revision": None},
         "adapter": digests | {"trained_on": str(base)},
+        "chat_template": {},
         "merged_tensors": 14,
         "files": files,
         "logits": {"skipped": "--check-logits never"},

@@ -153,6 +153,10 @@ def test_a_baseline_that_is_none_is_named(write_lines, tmp_path):
         ({"near_duplicates": 0.4}, "--near-duplicates 0.4: must be a similarity from 0.5 to 1"),
         ({"max_tokens": 10}, "--max-tokens needs --tokenizer; without one give --max-characters"),
         ({"max_characters": 0}, "--max-characters 0: must be at least 1"),
+        (
+            {"chat_template_kwargs": "[1]"},
+            '--chat-template-kwargs [1]: must be a JSON object, such as {"enable_thinking": false}',
+        ),
         ({"workers": 0}, "--workers 0: must be at least 1"),
         ({"validation_data": Path("/")}, "lies in /, which it would add to; give another folder"),
     ],

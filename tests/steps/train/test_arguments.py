@@ -104,9 +104,20 @@ def test_names_are_trls_own_or_documented_here() -> None:
         "merge_weights", "initial_adapter", "continue_from_champion", "champion", "champion_version",
         "early_stopping_patience", "early_stopping_metric", "early_stopping_min_delta", "stop_grad_norm_factor",
         "stop_reward_accuracy", "ref_log_probs_cache", "share_prompts", "group_by_prompt", "max_tokens_per_batch",
+        "chat_template_kwargs",
     }  # fmt: skip
     trl_names = {field.name for field in dataclasses.fields(DPOConfig)}
     assert set(TrainArguments.model_fields) - trl_names == own
     assert all(field.description for field in TrainArguments.model_fields.values())
     assert all(field.description for field in FsdpConfig.model_fields.values())
     assert not set(SUCCESSORS) & set(TrainArguments.model_fields)
+
+
+def test_what_the_chat_template_gets_is_an_object_and_never_what_rendering_sets_itself(tmp_path: Path) -> None:
+    path = recipe(tmp_path, "model_id: org/model\nchat_template_kwargs:\n  enable_thinking: false\n")
+    assert arguments.load(path).chat_template_kwargs == {"enable_thinking": False}
+    overridden = arguments.load(path, {"chat_template_kwargs": '{"enable_thinking": true}'})
+    assert overridden.chat_template_kwargs == {"enable_thinking": True}
+    with pytest.raises(StepError) as caught:
+        arguments.load(recipe(tmp_path, "model_id: org/model\nchat_template_kwargs:\n  tools: []\n"))
+    assert "chat_template_kwargs: tools: is set by the training itself; leave it out" in str(caught.value)

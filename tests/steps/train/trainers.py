@@ -20,6 +20,7 @@ def trainer_here(model: Path, pairs: Path, checkpoints_at: Path, rows: int = ROW
     import torch
 
     from steps.shared.records import read_records
+    from steps.shared.templates.chat_template import ChatTemplate
     from steps.train.loop import checkpoints
     from steps.train.loop.config import trainer_config
     from steps.train.loop.trainer import PairTrainer
@@ -28,7 +29,7 @@ def trainer_here(model: Path, pairs: Path, checkpoints_at: Path, rows: int = ROW
 
     arguments = TrainArguments(model_id=str(model), **RECIPE_HERE | changes)
     tokenizer = load_tokenizer(arguments)
-    made, _ = tokenise.tokenise(read_records(pairs / "train")[:rows], tokenizer, 1024, "drop")
+    made, _ = tokenise.tokenise(read_records(pairs / "train")[:rows], ChatTemplate(tokenizer), 1024, "drop")
     torch.manual_seed(0)
     marker = checkpoints.Marker("test", checkpoints.World(1, arguments.gradient_accumulation_steps))
     trainer = PairTrainer(

@@ -25,6 +25,7 @@ DO_NOT_DECIDE = {
     "steps.train.loop.fingerprint": "is what the fingerprint is made from",
     "steps.train.loop.first_step": "stops a run, or does nothing",
     "steps.train.loop.metric_lines": "prints",
+    "steps.train.loop.moment": "enters by the rows' tokens",
     "steps.train.loop.system_figures": "measures",
     "steps.train.metrics": "counts, measures and prints",
     "steps.train.model.identity": "enters by value",

@@ -114,13 +114,14 @@ def log_probs(tiny_model: Path, earlier: Path, pairs: Path) -> dict[str, dict[st
     from transformers import AutoModelForCausalLM
 
     from steps.shared.records import read_records
+    from steps.shared.templates.chat_template import ChatTemplate
     from steps.train.model.load import load_tokenizer
     from steps.train.rows import tokenise
 
     tokenizer = load_tokenizer(TrainArguments(model_id=str(tiny_model)))
     base = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32).eval()
     model = PeftModel.from_pretrained(base, str(earlier)).eval()
-    rows, _ = tokenise.tokenise(read_records(pairs / "validation"), tokenizer, 1024, "cut_prompt")
+    rows, _ = tokenise.tokenise(read_records(pairs / "validation"), ChatTemplate(tokenizer), 1024, "cut_prompt")
 
     def summed(prompt: list[int], answer: list[int], mask: list[int]) -> float:
         ids = torch.tensor([prompt + answer])

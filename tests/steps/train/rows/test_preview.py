@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from steps.shared.contract import StepError
-from steps.shared.records import Record
+from steps.shared.records import Record, read_records
+from steps.shared.templates.chat_template import ChatTemplate
 from steps.train.arguments import TrainArguments
 from steps.train.rows import preview, tokenise
 
@@ -22,6 +22,7 @@ ANSWER_WITH_TOOL = [
     {"role": "assistant", "content": "It is 42 😊."},
 ]
 NO = [{"role": "assistant", "content": "No."}]
+YES = [{"role": "assistant", "content": "Yes"}]
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +42,13 @@ def record(chosen: list, prompt: str = "Find x.", line: int = 1, id: str = "id",
 
 
 def lines(row: Record, tokenizer, *, colour: bool = False) -> str:
-    pair, _ = tokenise.tokenise_record(row, tokenizer, 4096, "drop")
+    pair, _ = tokenise.tokenise_record(row, ChatTemplate(tokenizer), 4096, "drop")
     return "\n".join(preview.row_lines(row, pair, tokenizer, colour=colour))
 
 
 def test_a_row_shows_its_place_its_tokens_and_marks_what_is_learned(tokenizer) -> None:
     row = record(ANSWER_WITH_TOOL)
-    pair, _ = tokenise.tokenise_record(row, tokenizer, 4096, "drop")
+    pair, _ = tokenise.tokenise_record(row, ChatTemplate(tokenizer), 4096, "drop")
     assert lines(row, tokenizer) == (
         "row id  f.jsonl:1  chat\n"
         f"tokens: prompt {len(pair.prompt_ids)}, "
@@ -57,11 +58,11 @@ def test_a_row_shows_its_place_its_tokens_and_marks_what_is_learned(tokenizer) -
         "<|im_start|>system\\n\nTools:\\n\nfind(): d<|im_end|>\\n\n"
         "<|im_start|>user\\n\nFind x.<|im_end|>\\n\n<|im_start|>assistant\\n\n\n"
         "--- chosen\n"
-        '⟦<tool_call>\\n\n{"name": "find", "arguments": {"q": "x"}}\\n\n</tool_call><|im_end|>\\n\n⟧'
+        '⟦<tool_call>\\n\n{"name": "find", "arguments": {"q": "x"}}\\n\n</tool_call><|im_end|>⟧\\n\n'
         "<|im_start|>user\\n\n<tool_response>\\n\n42 degrees\\n\n</tool_response><|im_end|>\\n\n"
-        "<|im_start|>assistant\\n\n⟦It is 42 😊.<|im_end|>\\n\n⟧\n"
+        "<|im_start|>assistant\\n\n⟦It is 42 😊.<|im_end|>⟧\\n\n\n"
         "--- rejected\n"
-        "⟦No.<|im_end|>\\n\n⟧"
+        "⟦No.<|im_end|>⟧\\n\n"
     )
 
 
@@ -69,8 +70,8 @@ def test_in_colour_exactly_the_loss_is_green_or_red_and_a_tool_result_is_dim(tok
     text = lines(record(ANSWER_WITH_TOOL), tokenizer, colour=True)
     coloured = re.findall(r"\x1b\[(\d+)m([^\x1b]*)\x1b\[0m", text)
     by_colour = {code: "".join(part for found, part in coloured if found == code) for code in ("32", "31", "2")}
-    assert by_colour["32"].endswith("</tool_call><|im_end|>\\nIt is 42 😊.<|im_end|>\\n")
-    assert by_colour["31"] == "No.<|im_end|>\\n"
+    assert by_colour["32"].endswith("</tool_call><|im_end|>It is 42 😊.<|im_end|>")
+    assert by_colour["31"] == "No.<|im_end|>"
     assert "42 degrees" in by_colour["2"] and "42 degrees" not in by_colour["32"]
 
 
@@ -100,16 +101,16 @@ def test_a_hostile_row_sends_no_control_character_to_the_terminal(tokenizer, col
 
 def test_rows_are_spread_over_the_data_and_only_used_ones_are_shown(tokenizer, arguments: TrainArguments) -> None:
     short = arguments.model_copy(update={"max_length": 100})
-    rows = [record(NO, line=line, prompt="word " * 200 if line in (4, 7, 8, 9) else "Hi") for line in range(1, 10)]
-    shown = [row.source_line for row, _ in preview.spread(rows, tokenizer, short, 3)]
+    rows = [record(YES, line=line, prompt="word " * 200 if line in (4, 7, 8, 9) else "Hi") for line in range(1, 10)]
+    shown = [row.source_line for row, _ in preview.spread(rows, ChatTemplate(tokenizer), short, 3)]
     assert shown == [1, 5]  # of lines 4 to 6 the first is too long, of 7 to 9 every one
-    assert len(list(preview.spread(rows, tokenizer, short, 50))) == 5
+    assert len(list(preview.spread(rows, ChatTemplate(tokenizer), short, 50))) == 5
 
 
 def test_the_last_line_accounts_for_every_row(tokenizer, arguments, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [record(NO), record(NO, prompt="word " * 200), record([{"role": "assistant", "content": "word " * 200}])]
+    rows = [record(YES), record(YES, prompt="word " * 200), record([{"role": "assistant", "content": "word " * 200}])]
     cutting = arguments.model_copy(update={"max_length": 100, "truncation": "cut_prompt"})
-    preview.show(rows, tokenizer, cutting, 1)
+    preview.show(rows, ChatTemplate(tokenizer), cutting, 1)
     assert capsys.readouterr().out.splitlines()[-1] == (
         "train: 2 of 3 rows used, 1 of them with their prompt cut; 1 left out (too_long 1)"
     )
@@ -139,7 +140,7 @@ def test_the_command_needs_neither_torchrun_nor_weights(run, tiny_model: Path, p
     done = run("-X", "importtime", "steps/train/train.py", "--config", "configs/recipes/quickstart.yaml", *words)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\nrow ") + done.stdout.startswith("row ") == 2
-    rows = json.loads((pairs / "report" / "report.json").read_text())["rows"]["train"]
+    rows = len(read_records(pairs / "train"))
     last = f"train: {rows} of {rows} rows used, 0 of them with their prompt cut; 0 left out"
     assert done.stdout.splitlines()[-1] == last
     assert not re.search(r"\| +trl$", done.stderr, re.MULTILINE)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from steps.shared.records import Record
+from steps.shared.templates.chat_template import ChatTemplate
 from steps.train.arguments import TrainArguments
 from steps.train.rows import tokenise as data
 
@@ -22,13 +23,15 @@ def tokenizer(tiny_model: Path):
     return load_tokenizer(TrainArguments(model_id=str(tiny_model)))
 
 
-def record(chosen: list, rejected: list | None = None, prompt: str = "Find x.", line: int = 1) -> Record:
+def record(
+    chosen: list, rejected: list | None = None, prompt: str = "Find x.", line: int = 1, tools: list | None = TOOLS
+) -> Record:
     rejected = rejected or [{"role": "assistant", "content": "No."}]
-    return Record("id", [{"role": "user", "content": prompt}], chosen, rejected, TOOLS, "chat", "f.jsonl", line)
+    return Record("id", [{"role": "user", "content": prompt}], chosen, rejected, tools, "chat", "f.jsonl", line)
 
 
 def tokenise(records: list, tokenizer, max_length: int = 4096, truncation: str = "drop"):
-    return data.tokenise(records, tokenizer, max_length, truncation)
+    return data.tokenise(records, ChatTemplate(tokenizer), max_length, truncation)
 
 
 def test_prompt_and_answer_together_are_the_full_render(tokenizer) -> None:
@@ -37,7 +40,7 @@ def test_prompt_and_answer_together_are_the_full_render(tokenizer) -> None:
     full = tokenizer.apply_chat_template([{"role": "user", "content": "Find x."}, *chosen], tools=TOOLS, tokenize=False)
     assert tokenizer.decode(pair.prompt_ids + pair.chosen_ids) == full
     assert tokenizer.decode(pair.prompt_ids).endswith("<|im_start|>assistant\n")
-    assert pair.chosen_mask == [1] * len(pair.chosen_ids)
+    assert pair.chosen_mask == [1] * (len(pair.chosen_ids) - 1) + [0]  # the line break behind the stop token
     assert not left.counts
 
 
@@ -79,8 +82,8 @@ def test_a_template_that_renders_the_prompt_otherwise_is_noticed(tokenizer) -> N
     import copy
 
     odd = copy.deepcopy(tokenizer)
-    odd.chat_template = "{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}"
-    pairs, left = tokenise([record([{"role": "assistant", "content": "Yes"}])], odd)
+    odd.chat_template = "{% for m in messages | reverse %}{{ m.content }}{% endfor %}"
+    pairs, left = tokenise([record([{"role": "assistant", "content": "Yes"}], tools=None)], odd)
     assert pairs == [None] and left.counts == {"template_mismatch": 1}
 
 
@@ -100,7 +103,7 @@ def test_every_row_cut_or_left_out_is_listed_with_its_tokens(tokenizer, tmp_path
     path = tmp_path / "out" / "left_out.jsonl"
     _, left = tokenise(rows, tokenizer, 200)
     assert data.write_left_out(path, {"train": left, "validation": data.Left()}, 200)
-    whole = data.tokenise_record(rows[0], tokenizer, 4096, "drop")[0]
+    whole = data.tokenise_record(rows[0], ChatTemplate(tokenizer), 4096, "drop")[0]
     listed = [json.loads(line) for line in path.read_text().splitlines()]
     assert [row["source_line"] for row in listed] == [1, 2, 4, 5, 6, 7, 8, 9]
     assert listed[0] == {

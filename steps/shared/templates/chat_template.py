@@ -1,0 +1,154 @@
+"""A tokenizer's chat template with the settings of a run: messages -> text -> token ids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from steps.shared.contract import first_line
+from steps.shared.pages import visible
+from steps.shared.records import Messages, Tools
+from steps.shared.templates.refused import RowRefused
+from steps.shared.templates.time_limit import SECONDS, TooLong, time_limit
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+READS_IDS = re.compile(r"tool_call_id|\.id\b|\[['\"]id['\"]\]|get\(['\"]id['\"]")
+NO_TIME = "it did not end within {seconds:g} s of processor time; look for a loop in chat_template.jinja"
+
+
+class ChatTemplate:
+    """Renders messages as the template writes them, with the same settings each time.
+
+    Attributes:
+        tokenizer: has the template.
+        probed: what the checks found out about the shapes of rows seen so far (steps/shared/templates/checks.py).
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        kwargs: Mapping[str, Any] | None = None,
+        moment: datetime | None = None,
+        ends: Iterable[int] = (),
+        seconds: float = SECONDS,
+    ):
+        """
+        Args:
+            kwargs: what the template may ask for besides messages and tools (`chat_template_kwargs` of a recipe).
+            moment: what the template is told when it asks for the time; None: the time at which it asks.
+            ends: ids of tokens that end an answer besides the tokenizer's own (of the model's generation_config).
+            seconds: processor time that the texts of one row may take.
+        """
+        self.tokenizer = tokenizer
+        self.probed: dict[Any, Any] = {}
+        self._kwargs, self._moment, self._seconds = dict(kwargs or {}), moment, seconds
+        self._ends = frozenset(ends)
+
+    def at(self, moment: datetime | None) -> ChatTemplate:
+        """The same at a moment."""
+        return ChatTemplate(self.tokenizer, self._kwargs, moment, self._ends, self._seconds)
+
+    @cached_property
+    def source(self) -> str:
+        """The template's own text; where a tokenizer has several templates, all of them."""
+        written = self.tokenizer.chat_template or ""
+        return "\n".join(written.values()) if isinstance(written, dict) else str(written)
+
+    @property
+    def asks_for_time(self) -> bool:
+        return "strftime_now" in self.source
+
+    @property
+    def reads_ids(self) -> bool:
+        """Whether the template looks at the ids of calls."""
+        return bool(READS_IDS.search(self.source))
+
+    @cached_property
+    def ends(self) -> dict[str, int]:
+        """The tokens at which inference stops, text -> id: the tokenizer's and those of generation_config."""
+        ids = sorted({*self._ends, self.tokenizer.eos_token_id} - {None})
+        return {self._token(number): number for number in ids if number < len(self.tokenizer)}
+
+    @cached_property
+    def specials(self) -> dict[str, int]:
+        """The special tokens, text -> id: one of them ends a turn where none of `ends` does."""
+        known = self.tokenizer.added_tokens_decoder
+        return {token.content: number for number, token in known.items() if token.special}
+
+    def text(self, messages: Messages, tools: Tools, *, generation: bool = False) -> str:
+        """The messages as the template writes them; with `generation`, up to where an answer begins.
+
+        Raises:
+            RowRefused: the template raises an error, such as on a role that it does not know.
+        """
+        write: Any = self.tokenizer.apply_chat_template
+        aliased = _with_reasoning(messages) if self._reads_reasoning else messages
+        try:
+            with self._clock():
+                text = write(aliased, tools=tools, add_generation_prompt=generation, tokenize=False, **self._kwargs)
+        except TooLong:
+            raise
+        except Exception as error:  # templates raise what they like: Jinja's errors, or any that their filters make
+            raise RowRefused("template_refused", visible.name(first_line(error))) from None
+        return str(text)
+
+    def ids(self, text: str) -> list[int]:
+        """Token ids of a text that the template wrote; special tokens stand in the text already."""
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    @contextmanager
+    def limited(self) -> Iterator[None]:
+        """Refuse the row where the block, its texts, takes too long.
+
+        Raises:
+            RowRefused: it did.
+        """
+        try:
+            with time_limit(self._seconds):
+                yield
+        except TooLong:
+            raise RowRefused("template_refused", NO_TIME.format(seconds=self._seconds)) from None
+
+    def _token(self, number: int) -> str:
+        token = self.tokenizer.convert_ids_to_tokens(number)
+        assert isinstance(token, str)  # a list only of several ids
+        return token
+
+    @cached_property
+    def _reads_reasoning(self) -> bool:
+        """Whether the template knows reasoning by the one name that transformers does not fill in."""
+        return "reasoning_content" not in self.source and bool(re.search(r"\breasoning\b", self.source))
+
+    @contextmanager
+    def _clock(self) -> Iterator[None]:
+        """Let the template's `strftime_now` tell the run's moment: transformers takes no function from outside."""
+        if self._moment is None or not self.asks_for_time:
+            yield
+            return
+        from transformers.utils import chat_template_utils as library
+
+        asked, moment = library.datetime, self._moment
+
+        class Stopped(datetime):
+            @classmethod
+            def now(cls, tz: Any = None) -> Any:
+                return moment
+
+        vars(library)["datetime"] = Stopped
+        try:
+            yield
+        finally:
+            vars(library)["datetime"] = asked
+
+
+def _with_reasoning(messages: Messages) -> Messages:
+    return [
+        {**message, "reasoning": message["reasoning_content"]} if "reasoning_content" in message else message
+        for message in messages
+    ]

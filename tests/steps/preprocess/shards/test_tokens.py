@@ -1,0 +1,29 @@
+"""Tokens of rows as training will have them, and the rows that training would leave out."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from steps.preprocess.rows.reasons import InvalidRow
+from steps.preprocess.shards.tokens import token_counter
+from tests.steps.shared.templates.kinds import ASK, REFUSE, said
+
+
+def test_rows_that_training_would_leave_out_are_told_with_the_recipes_template_settings(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    written = (folder / "chat_template.jinja").read_text()
+    guard = "{% if silent %}{{ raise_exception('I am silent') }}{% endif %}"
+    (folder / "chat_template.jinja").write_text(guard + written)
+    row = ([ASK], [said("The Fram.")], [REFUSE], None)
+    assert all(count > 0 for count in token_counter(folder)(*row))
+    with pytest.raises(InvalidRow) as caught:
+        token_counter(folder, '{"silent": true}')(*row)
+    assert str(caught.value) == "the chat template refuses the conversation: I am silent"
+    with pytest.raises(InvalidRow) as caught:
+        token_counter(folder)([ASK], [REFUSE], [REFUSE], None)
+    assert str(caught.value).startswith("same_render: the template writes both answers alike")

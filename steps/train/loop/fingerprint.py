@@ -34,6 +34,7 @@ DECIDES = (
     "steps.train.model.fsdp_cpu",
     "steps.train.model.initial_adapter",
     "steps.train.model.load",
+    "steps.train.model.router",
     "steps.train.shared_prompts.attention",
     "steps.train.shared_prompts.batches",
     "steps.train.shared_prompts.model",

@@ -18,6 +18,7 @@ import torch
 
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
+from steps.train.model.router import router_loss_weight
 from steps.train.shared_prompts import attention
 
 if TYPE_CHECKING:
@@ -31,8 +32,12 @@ LAYERS = {"full_attention", "sliding_attention"}
 PER_TOKEN = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
 
 
-def obstacle(model: PreTrainedModel) -> str | None:
-    """Why a model cannot take packed batches; None where it can."""
+def obstacle(model: PreTrainedModel, router_loss: float = 0.0) -> str | None:
+    """Why a model cannot take packed batches; None where it can.
+
+    Args:
+        router_loss: the weight with which the loss that balances experts is added.
+    """
     config = model.config
     others = set(getattr(config, "layer_types", None) or ()) - LAYERS
     if config.get_text_config() is not config:
@@ -47,8 +52,11 @@ def obstacle(model: PreTrainedModel) -> str | None:
         return "its attention caps its scores"
     if getattr(config, "attention_dropout", 0):
         return "its attention has dropout"
-    if getattr(config, "output_router_logits", False):
-        return "its loss balances experts over all tokens, of which a packed row has fewer"
+    if router_loss:
+        return (
+            "its loss balances experts over all tokens, of which a packed row has fewer (router_aux_loss_coef: 0 "
+            "trains without that loss, and packed)"
+        )
     return None
 
 
@@ -60,7 +68,7 @@ def shares_prompts(arguments: TrainArguments, model: PreTrainedModel) -> bool:
     """
     if not arguments.share_prompts:
         return False
-    reason = obstacle(model)
+    reason = obstacle(model, router_loss_weight(arguments, model.config))
     if reason is None:
         return True
     if arguments.group_by_prompt or arguments.max_tokens_per_batch:

@@ -19,6 +19,7 @@ from steps.train.loop.config import trainer_config
 from steps.train.model import fsdp_cpu, initial_adapter
 from steps.train.model.load import load_base, load_tokenizer, lora_config
 from steps.train.preflight.this_job import run_preflight
+from steps.train.preflight.vocabulary import require_embedded
 from steps.train.results.origin import Origin, read_data_report
 from steps.train.rows import splits
 from steps.train.run import Run
@@ -49,6 +50,7 @@ def prepare(arguments: TrainArguments) -> Run:
     checkpoints_at = _checkpoint_folder(arguments, output)
     config = trainer_config(arguments, checkpoints_at)
     train, validation = splits.prepare(records, tokenizer, arguments, config, output)
+    require_embedded(arguments, tokenizer, [*train.pairs, *validation.pairs])
     longest = max(train.longest, validation.longest)
     run_preflight(arguments, ranks=config.world_size, rank=config.process_index, rows=len(train.pairs), longest=longest)
     rows_hash = fingerprint.hash_rows(train.pairs, validation.pairs)

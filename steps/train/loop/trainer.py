@@ -21,7 +21,7 @@ from trl.trainer.utils import use_adapter
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
 from steps.train.evaluation.scorer import Weights
-from steps.train.loop import checkpoints
+from steps.train.loop import checkpoints, ties
 from steps.train.loop.collator import PairCollator
 from steps.train.metrics import throughput
 from steps.train.model import adapter, initial_adapter
@@ -63,6 +63,7 @@ class PairTrainer(DPOTrainer):
     - with `share_prompts` a batch is computed as one row in which a prompt stands once (`shared_prompts.row`); where
       packed rows decide which pairs go together (`shared_prompts.batches`), an optimizer step is one item of the
       loader;
+    - a tie counts one half in the training's reward accuracy, as in the held-out one;
     - SIGTERM ends it between two steps, with a checkpoint;
     - the first loss must be ln 2 where theory says so: otherwise the reference is not the model training starts from,
       which is the base, or with `initial_adapter` the base with that adapter.
@@ -82,6 +83,7 @@ class PairTrainer(DPOTrainer):
         marker: checkpoints.Marker,
         peft_config: LoraConfig,
     ):
+        self.attention = model.config._attn_implementation  # of whole sequences
         packs = packed_model.shares_prompts(arguments, model)
         if router_loss_weight(arguments, model.config) == 0:
             silence_router(model.config)
@@ -171,7 +173,10 @@ class PairTrainer(DPOTrainer):
         if self.model.training:
             self.counter.add(inputs)
         share = inputs.pop("share", None)
-        result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        with ties.gathered(self.accelerator) as seen:
+            result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        accuracies = self._metrics["train" if self.model.training else "eval"]["rewards/accuracies"]
+        accuracies[-1] += ties.share_of_ties(seen) / 2
         if self.first_loss_is_due and self.model.training:
             self.first_loss_is_due = False
             self._check_first_loss(self._without_router(result[0] if return_outputs else result), inputs)

@@ -39,16 +39,18 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "cohere": SIZES,
     "seed_oss": HEADS,
     "nemotron": HEADS,
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 2048},
+    "gpt_neox": SIZES,
+    "falcon": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4},
+    "minimax": {**HEADS, **LOCAL_EXPERTS, "layer_types": ["full_attention", "full_attention"]},
     "qwen2_moe": {**SIZES, **EXPERTS, "shared_expert_intermediate_size": 24},
     "qwen3_moe": {**HEADS, **EXPERTS},
     "mixtral": {**SIZES, **LOCAL_EXPERTS},
     "olmoe": {**SIZES, "num_experts": 4, "num_experts_per_tok": 2},
     "granitemoe": {**SIZES, **LOCAL_EXPERTS},
-    "phimoe": {**SIZES, **LOCAL_EXPERTS},
     "gpt_oss": {**HEADS, **LOCAL_EXPERTS},
     "deepseek_v3": {**LATENT, **ROUTED},
     "glm4_moe": {**HEADS, **ROUTED},
-    "dots1": {**HEADS, **ROUTED},
 }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from steps.shared.contract import StepError
 from tests.families import save_family
@@ -65,6 +66,14 @@ def test_a_class_whose_attention_hands_nothing_on_trains_on_whole_sequences(
     reason = "its forward pass does not take them (packed_sdpa() missing 1 required keyword-only argument: 'packed')"
     assert any(reason in line and line.endswith("every sequence is computed whole") for line in caplog.messages)
     assert first_loss(trainer) == pytest.approx(math.log(2), abs=1e-5)
+
+
+def test_sinks_of_an_attention_are_no_part_of_packed_rows() -> None:
+    from steps.train.shared_prompts.attention import packed_sdpa
+
+    query = torch.zeros(1, 2, 3, 4)
+    with pytest.raises(ValueError, match="its attention has sinks"):
+        packed_sdpa(torch.nn.Identity(), query, query, query, None, packed=None, s_aux=torch.zeros(2))
 
 
 def test_dropout_that_a_configuration_asks_for_is_off_in_policy_and_reference(

@@ -8,7 +8,7 @@ TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint containers/constraints.txt
 TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
-EVERYWHERE := "not docker and not spark"
+EVERYWHERE := "not docker and not spark and not families"
 
 .PHONY: run test test-slow fast coverage constraints locks clean
 
@@ -21,8 +21,8 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m mypy
 	$(TESTS) -m $(EVERYWHERE)
 
-test-slow: $(VENV)/.installed-test  ## Docker (where an engine can be started) and Spark
-	$(BIN)/python -m pytest -m "docker or spark"
+test-slow: $(VENV)/.installed-test  ## Docker (where an engine can be started), Spark, and every family of models
+	$(BIN)/python -m pytest -m "docker or spark or families"
 
 fast: $(VENV)/.installed-test  ## the tests that start no training
 	$(TESTS) -m "not slow"

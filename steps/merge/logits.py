@@ -98,6 +98,11 @@ def _compare(base: Base, adapter: Adapter, merged: Path) -> dict[str, Any]:
         plain, expected = _of_adapter(base, adapter, prompts)
         actual = _logits(_load(merged), prompts)
     size = _root_mean_square(expected)
+    if not size:
+        raise StepError(
+            f"{base.name}: with the adapter every token is equally likely: the base's weights seem to be zeros; copy "
+            "or download the base again"
+        )
     dtypes = {stored.dtype for stored in base.tensors.values()} & TOLERANCES.keys()
     return {
         "prompts": len(prompts),

@@ -7,12 +7,27 @@ from pathlib import Path
 from steps.shared import contract
 from steps.shared.contract import StepError
 
+LFS = b"version https://git-lfs"
 CHAT_TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
-
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+    "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tekken.json",
+)  # fmt: skip
+TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja")
 
 NO_TEMPLATE = (
     "the tokenizer has no chat template; use an instruct model, or put chat_template.jinja beside tokenizer_config.json"
 )
+
+
+def refuse_pointer(path: Path) -> None:
+    """
+    Raises:
+        StepError: the file stands for one that Git LFS keeps elsewhere.
+    """
+    with open(path, "rb") as file:
+        if file.read(len(LFS)) == LFS:
+            raise StepError(f"{path}: is a pointer of Git LFS, not the weights; run git lfs pull in that folder")
 
 
 def check_folder(folder: Path) -> None:
@@ -23,8 +38,13 @@ def check_folder(folder: Path) -> None:
     """
     if not (folder / "config.json").is_file():
         raise StepError(f"{folder}: not a model folder: config.json is missing")
-    if not any(folder.glob("*.safetensors")):
-        raise StepError(f"{folder}: no weights: expected *.safetensors")
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        packed = next(folder.glob("*.tar.gz"), None)
+        fix = f"unpack {packed.name} there" if packed else "save the model with save_pretrained"
+        raise StepError(f"{folder}: no weights: expected *.safetensors; {fix}")
+    for path in weights:
+        refuse_pointer(path)
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise StepError(f"{folder}: no tokenizer: tokenizer.json is missing; save the tokenizer beside the model")
     config = folder / "tokenizer_config.json"

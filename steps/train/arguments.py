@@ -147,6 +147,11 @@ class TrainArguments(BaseModel):
     label_smoothing: float = Field(
         0.0, ge=0, lt=0.5, description="Assumed probability that chosen and rejected are swapped."
     )
+    router_aux_loss_coef: float | None = Field(
+        None,
+        ge=0,
+        description="Weight of the loss that balances the experts of a mixture; default: the model's own. 0: none.",
+    )
     precompute_ref_log_probs: bool = Field(
         False, description="Compute the reference once before the first step; steps then run without its forward pass."
     )

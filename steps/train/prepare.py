@@ -20,6 +20,7 @@ from steps.train.loop.moment import run_moment
 from steps.train.model import fsdp_cpu, initial_adapter
 from steps.train.model.load import load_base, load_template, lora_config
 from steps.train.preflight.this_job import run_preflight
+from steps.train.preflight.vocabulary import require_embedded
 from steps.train.results.origin import Origin, read_data_report
 from steps.train.rows import splits
 from steps.train.run import Run
@@ -51,6 +52,7 @@ def prepare(arguments: TrainArguments) -> Run:
     config = trainer_config(arguments, checkpoints_at)
     moment = run_moment(template, records, arguments, checkpoints_at, first=config.process_index == 0)
     train, validation = splits.prepare(records, template.at(moment), arguments, config, output)
+    require_embedded(arguments, template.tokenizer, [*train.pairs, *validation.pairs])
     longest = max(train.longest, validation.longest)
     run_preflight(arguments, ranks=config.world_size, rank=config.process_index, rows=len(train.pairs), longest=longest)
     rows_hash = fingerprint.hash_rows(train.pairs, validation.pairs)

@@ -89,7 +89,7 @@ def finish(run: Run) -> None:
     take_best(trainer, held_out)
     if run.rival:
         compared = champion.compare(run.rival, trainer, run.validation.pairs, held_out.margins)
-    save.save(run.output, trainer, run.tokenizer, run.lines, held_out, run.rows, run.origin, run.tracking, compared)
+    save.save(run.output, trainer, run.lines, held_out, run.rows, run.origin, run.tracking, compared)
 
 
 def show_preview(arguments: TrainArguments, rows: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
+from steps.shared.model_folder import refuse_pointer
 from steps.shared.safetensors_file import Stored, read_header
 
 CONFIG = "config.json"
@@ -100,6 +101,8 @@ def _find_folder(base: str, revision: str | None) -> tuple[Path, str | None]:
 
 def _read_shards(folder: Path) -> dict[Path, dict[str, Stored]]:
     """The weight files in the index's order, each with its header; the index and the headers must agree."""
+    for path in folder.glob("*.safetensors"):
+        refuse_pointer(path)
     if (folder / SINGLE).is_file():  # comes first, as transformers looks for them
         return {folder / SINGLE: read_header(folder / SINGLE)}
     index = folder / INDEX

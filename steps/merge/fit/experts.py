@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import permutations
+from itertools import permutations, product
 
 from steps.merge.fit.adapter import Adapter, Lora
 from steps.merge.fit.base import Base
 from steps.merge.fit.tensor_changes import Product, another_base, refusal
 
-# Where a checkpoint holds experts one by one: the model's module, the checkpoint's, and per parameter the tensors that
-# are its rows (transformers' conversion_mapping.py: Qwen-MoE, OLMoE, DeepSeek, …; Mixtral).
+# Where a checkpoint holds experts one by one: per parameter the tensors that are its rows (transformers'
+# conversion_mapping.py: Qwen-MoE, OLMoE, DeepSeek, …; Mixtral, MiniMax).
 SPLIT = (
-    (".mlp.experts", ".mlp.experts", {"gate_up_proj": ("gate_proj", "up_proj"), "down_proj": ("down_proj",)}),
-    (".mlp.experts", ".block_sparse_moe.experts", {"gate_up_proj": ("w1", "w3"), "down_proj": ("w2",)}),
+    {"gate_up_proj": ("gate_proj", "up_proj"), "down_proj": ("down_proj",)},
+    {"gate_up_proj": ("w1", "w3"), "down_proj": ("w2",)},
 )
+RENAMED = (".mlp.", ".block_sparse_moe.")  # in the model, and in the checkpoints of Mixtral, MiniMax and PhiMoE
 
 
 ONE_EXPERT = re.compile(r".+\.(mlp|block_sparse_moe)\.experts\.\d+\.(gate_proj|up_proj|down_proj|w[123])")
@@ -83,15 +84,16 @@ class _Target:
 
 
 def _find(base: Base, module: str, parameter: str) -> _Target | None:
-    stored = base.tensors.get(f"{module}.{parameter}")
-    if stored and len(stored.shape) in (2, 3):
-        experts = stored.shape[0] if len(stored.shape) == 3 else 1
-        rows, columns = stored.shape[-2:]
-        return _Target(parameter, experts, (rows, columns), [[f"{module}.{parameter}"]])
-    for ending, instead, parts in SPLIT:
-        if not module.endswith(ending) or parameter not in parts:
+    places = (module, f"{module}.".replace(*RENAMED).removesuffix("."))
+    for at in places:
+        stored = base.tensors.get(f"{at}.{parameter}")
+        if stored and len(stored.shape) in (2, 3):
+            experts = stored.shape[0] if len(stored.shape) == 3 else 1
+            rows, columns = stored.shape[-2:]
+            return _Target(parameter, experts, (rows, columns), [[f"{at}.{parameter}"]])
+    for prefix, parts in product(places, SPLIT):
+        if not prefix.endswith(".experts") or parameter not in parts:
             continue
-        prefix = module.removesuffix(ending) + instead
         names: list[list[str]] = []
         while f"{prefix}.{len(names)}.{parts[parameter][0]}.weight" in base.tensors:
             names.append([f"{prefix}.{len(names)}.{part}.weight" for part in parts[parameter]])

@@ -29,7 +29,7 @@ def find_changes(base: Base, adapter: Adapter) -> dict[str, Change]:
         StepError: the adapter belongs to another base, or changes a weight that cannot be merged.
     """
     replacements = _replacements(base, adapter)
-    layers, parameters = _by_kind(adapter)
+    layers, parameters = _by_kind(base, adapter)
     names = [*replacements, *(f"{lora.module}.weight" for lora in layers)]
     missing = sorted(name for name in names if name not in base.tensors)
     if missing:
@@ -66,14 +66,21 @@ def _check_used(adapter: Adapter, changes: dict[str, Change], replacements: dict
         raise refusal(adapter, f"{len(unused)} of its tensors change nothing, first {min(unused)}")
 
 
-def _by_kind(adapter: Adapter) -> tuple[list[Lora], dict[str, list[Lora]]]:
-    """LoRA on layers, and by module LoRA on its parameters, whose wrappers peft nests as `.base_layer`."""
+def _by_kind(base: Base, adapter: Adapter) -> tuple[list[Lora], dict[str, list[Lora]]]:
+    """LoRA on layers, and by module LoRA on its parameters, whose wrappers peft nests as `.base_layer`.
+
+    What peft writes for a mixture names parameters without their module (`down_proj`, `gate.weight`), which every
+    module's name fits: a layer has none of these but its weight.
+    """
     layers, parameters = [], defaultdict(list)
     for lora in adapter.loras:
         module = lora.module
         while module.endswith(".base_layer"):
             module = module.removesuffix(".base_layer")
-        if not lora.embedding and adapter.settings.targeted_parameters(module):
+        names = adapter.settings.targeted_parameters(module)
+        bare = adapter.settings.bare_parameters
+        is_layer = f"{module}.weight" in base.tensors and bare.issuperset(names)
+        if names and not lora.embedding and not is_layer:
             parameters[module].append(lora)
         else:
             layers.append(lora)

@@ -66,6 +66,11 @@ class Settings:
                 found.append(parameter)
         return found
 
+    @property
+    def bare_parameters(self) -> frozenset[str]:
+        """Those of `target_parameters` that stand without a module, as peft writes them for mixtures of experts."""
+        return frozenset(name for name in self.values.get("target_parameters") or [] if "." not in name)
+
     def scale(self, key: str, rank: int) -> float:
         """peft's factor for a module (or `module.parameter`) whose matrices have this rank.
 

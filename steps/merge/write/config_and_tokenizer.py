@@ -8,11 +8,8 @@ from steps.merge.fit import base as base_model
 from steps.merge.fit.adapter import Adapter
 from steps.merge.fit.base import Base
 from steps.shared.contract import StepError
+from steps.shared.model_folder import TEMPLATE_FILES, TOKENIZER_FILES
 
-TOKENIZER = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-    "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model",
-)  # fmt: skip
 VOCABULARIES = (
     "tokenizer.json",
     "tokenizer.model",
@@ -21,7 +18,6 @@ VOCABULARIES = (
     "spiece.model",
     "sentencepiece.bpe.model",
 )
-TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja")
 
 
 def config_and_tokenizer(base: Base, adapter: Adapter) -> dict[str, Path]:
@@ -33,17 +29,17 @@ def config_and_tokenizer(base: Base, adapter: Adapter) -> dict[str, Path]:
     Raises:
         StepError: neither folder has a tokenizer.
     """
-    own = _matching(adapter.folder, TOKENIZER)
+    own = _matching(adapter.folder, TOKENIZER_FILES)
     own_tokenizer = any(name in own for name in VOCABULARIES)
-    tokenizer = own if own_tokenizer else _matching(base.folder, TOKENIZER)
+    tokenizer = own if own_tokenizer else _matching(base.folder, TOKENIZER_FILES)
     if not any(name in tokenizer for name in VOCABULARIES):
         raise StepError(
             f"{base.folder}: no tokenizer there or in {adapter.folder}: tokenizer.json is missing; "
             "save the tokenizer beside the base"
         )
-    templates = _matching(adapter.folder, TEMPLATES)
+    templates = _matching(adapter.folder, TEMPLATE_FILES)
     if not templates and not own_tokenizer:
-        templates = _matching(base.folder, TEMPLATES)
+        templates = _matching(base.folder, TEMPLATE_FILES)
     configs = _matching(base.folder, (base_model.CONFIG, "generation_config.json"))
     sharded = base.shards[0].path.name != base_model.SINGLE
     index = {base_model.INDEX: base.folder / base_model.INDEX} if sharded else {}

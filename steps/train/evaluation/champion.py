@@ -7,7 +7,9 @@ of the champion is there, so that it takes no memory and cannot change a bit of 
 or kind is not compared, and that is said; it stops no training.
 
 The matrices are applied by hooks and not by peft, which adds none of its 4-bit layers to a model that FSDP2 has
-sharded: it asks a weight for its quantisation, and a shard has none. Limits: plain LoRA on linear layers.
+sharded: it asks a weight for its quantisation, and a shard has none. LoRA on a mixture's experts is on parameters,
+which no hook reaches: such a champion takes the trained adapter's place for the evaluation, which needs the same
+modules and ranks. Limits: plain LoRA.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from steps.train.evaluation.held_out import row_margin
 from steps.train.evaluation.paired import pair
 from steps.train.evaluation.scorer import Scorer
 from steps.train.model import adapter
-from steps.train.model.initial_adapter import PREFIX, beyond_plain, broken_values
+from steps.train.model.initial_adapter import PREFIX, beyond_plain, broken_values, of_parameters
 
 if TYPE_CHECKING:
     import torch
@@ -134,8 +136,9 @@ def _obstacles(config: Any, tensors: dict[str, Stored], arguments: TrainArgument
     if not modules or tensors.keys() != {f"{module}.{side}.weight" for module in modules for side in SIDES}:
         yield "its file holds other tensors than the two matrices of each module"
     rank, alpha = config.get("r"), config.get("lora_alpha")
-    ranks = {tensor.shape[0 if ".lora_A." in name else -1] for name, tensor in tensors.items()}
-    if ranks != {rank} or any(len(tensor.shape) != 2 for tensor in tensors.values()) or not alpha:
+    layers = {name: tensor for name, tensor in tensors.items() if not of_parameters(name)}
+    ranks = {tensor.shape[0 if ".lora_A." in name else -1] for name, tensor in layers.items()}
+    if (ranks and ranks != {rank}) or any(len(tensor.shape) != 2 for tensor in tensors.values()) or not alpha:
         yield f"its matrices are of rank {', '.join(map(str, sorted(ranks)))}, its {adapter.CONFIG} says r {rank}"
 
 
@@ -159,8 +162,12 @@ def compare(champion: Champion, scorer: Scorer, pairs: Sequence[Pair], margins: 
         source = "evaluated"
         if reason := misfit(champion, model):
             return section | {"reason": reason}
-        with applied(champion, model, scorer):
-            policy = log_probs.gathered(scorer, pairs, size, "base")
+        if has_parameters(champion):
+            with exchanged(champion, model):
+                policy = log_probs.gathered(scorer, pairs, size, "trained")
+        else:
+            with applied(champion, model, scorer):
+                policy = log_probs.gathered(scorer, pairs, size, "base")
         rows = [row_margin(one, policy[one.id], base[one.id]) for one in pairs]
     candidate = [replace(row, reference_chosen=base[row.id][0], reference_rejected=base[row.id][1]) for row in margins]
     if not all(math.isfinite(row.margin) for row in (*rows, *candidate)):
@@ -217,8 +224,13 @@ def _same_lengths(row: RowMargin, other: dict[str, Any]) -> bool:
 
 def misfit(champion: Champion, model: PeftModel) -> str | None:
     """Why the champion's matrices do not go with the base's layers; None where they do."""
+    tensors = read_header(champion.folder / adapter.WEIGHTS)
+    if has_parameters(champion):
+        other = adapter.misfit(model, tensors) or _other_scale(champion, model)
+        form = "it adapts experts, which is compared only where this model's adapter is of its form"
+        return f"{form}: {other}" if other else None
     layers = _layers(model)
-    for name, tensor in read_header(champion.folder / adapter.WEIGHTS).items():
+    for name, tensor in tensors.items():
         module, _, side = name.removeprefix(PREFIX).removesuffix(".weight").rpartition(".")
         layer = layers.get(module)
         if layer is None:
@@ -227,6 +239,35 @@ def misfit(champion: Champion, model: PeftModel) -> str | None:
         if tensor.shape[at] != size:
             return f"its matrix {name} is {list(tensor.shape)}, the base's layer has {size} features"
     return None
+
+
+def has_parameters(champion: Champion) -> bool:
+    """Whether it holds LoRA on a mixture's experts or router, which are parameters of their own."""
+    config = contract.read_json(champion.folder / adapter.CONFIG, "the champion's configuration")
+    return bool(config.get("target_parameters"))
+
+
+def _other_scale(champion: Champion, model: PeftModel) -> str | None:
+    config = contract.read_json(champion.folder / adapter.CONFIG, "the champion's configuration")
+    own = model.peft_config[adapter.TRAINED].to_dict()
+    keys = ("r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern")
+    return next(
+        (f"its {key} is {config.get(key)}, here {own[key]}" for key in keys if config.get(key) != own[key]), None
+    )
+
+
+@contextmanager
+def exchanged(champion: Champion, model: PeftModel) -> Iterator[None]:
+    """Within, the trained adapter holds the champion's matrices. All ranks must call it together."""
+    from steps.train.runtime import ranks
+
+    # Copies: without a GPU and shards, what is gathered is the model's own memory.
+    trained = ranks.from_first({name: tensor.clone() for name, tensor in adapter.gather(model).items()})
+    adapter.load(model, champion.folder)
+    try:
+        yield
+    finally:
+        adapter.put(model, trained, champion.folder)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from steps.shared.contract import StepError
 from steps.train.evaluation import log_probs
 from steps.train.loop.trainer import PairTrainer, rounding
 from steps.train.model.adapter import base_of
-from steps.train.model.load import attention_implementation
+from steps.train.model.whole import first_broken
 from steps.train.shared_prompts.model import whole_sequences
 
 log = logging.getLogger(__name__)
@@ -95,8 +95,15 @@ def check_packed(trainer: PairTrainer, rounding: float) -> None:
     """
     pair, model = trainer.longest_pair, base_of(trainer.model)
     packed = log_probs.sums(trainer, [[pair]], "trained")[0]
-    with whole_sequences(model, attention_implementation(trainer.arguments)), trainer.data_collator.unpacked():
+    with whole_sequences(model, trainer.attention), trainer.data_collator.unpacked():
         whole = log_probs.sums(trainer, [[pair]], "trained")[0]
+    if not all(map(math.isfinite, whole)):
+        broken = first_broken(trainer.model)
+        cause = f"{broken} holds NaN or infinity" if broken else "its weights are finite: check bf16"
+        raise StepError(
+            f"{trainer.arguments.model_id}: the model gives row {pair.id} a log-probability that is not finite: "
+            f"{cause}; copy or download the model again"
+        )
     apart = [abs(one - other) for one, other in zip(packed, whole, strict=True)]
     kind = model.config._attn_implementation
     log.info("share_prompts: %s; on the longest pair, packed is %.2g nats from whole sequences", kind, max(apart))

@@ -21,12 +21,13 @@ from trl.trainer.utils import use_adapter
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
 from steps.train.evaluation.scorer import Weights
-from steps.train.loop import checkpoints
+from steps.train.loop import checkpoints, ties
 from steps.train.loop.collator import PairCollator
 from steps.train.metrics import throughput
 from steps.train.model import adapter, initial_adapter
 from steps.train.model.adapter import base_of
 from steps.train.model.load import compute_dtype, packed_attention_implementation
+from steps.train.model.router import router_loss_weight, silence_router
 from steps.train.rows.tokenise import Pair, as_dataset
 from steps.train.runtime import ranks
 from steps.train.runtime.interruption import Interruption
@@ -62,6 +63,7 @@ class PairTrainer(DPOTrainer):
     - with `share_prompts` a batch is computed as one row in which a prompt stands once (`shared_prompts.row`); where
       packed rows decide which pairs go together (`shared_prompts.batches`), an optimizer step is one item of the
       loader;
+    - a tie counts one half in the training's reward accuracy, as in the held-out one;
     - SIGTERM ends it between two steps, with a checkpoint;
     - the first loss must be ln 2 where theory says so: otherwise the reference is not the model training starts from,
       which is the base, or with `initial_adapter` the base with that adapter.
@@ -81,7 +83,10 @@ class PairTrainer(DPOTrainer):
         marker: checkpoints.Marker,
         peft_config: LoraConfig,
     ):
+        self.attention = model.config._attn_implementation  # of whole sequences
         packs = packed_model.shares_prompts(arguments, model)
+        if router_loss_weight(arguments, model.config) == 0:
+            silence_router(model.config)
         self.pairs_per_step = (
             config.world_size * config.per_device_train_batch_size * config.gradient_accumulation_steps
         )
@@ -168,25 +173,38 @@ class PairTrainer(DPOTrainer):
         if self.model.training:
             self.counter.add(inputs)
         share = inputs.pop("share", None)
-        result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        with ties.gathered(self.accelerator) as seen:
+            result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        accuracies = self._metrics["train" if self.model.training else "eval"]["rewards/accuracies"]
+        accuracies[-1] += ties.share_of_ties(seen) / 2
         if self.first_loss_is_due and self.model.training:
             self.first_loss_is_due = False
-            self._check_first_loss(float((result[0] if return_outputs else result).detach()), inputs)
+            self._check_first_loss(self._without_router(result[0] if return_outputs else result), inputs)
         return result if share is None else result * share
+
+    def _without_router(self, loss: torch.Tensor) -> float:
+        """DPO's own term of the loss that was just computed; with a router's loss the mean over all ranks, which is
+        how TRL keeps that one. All ranks must call it together."""
+        if not self.aux_loss_enabled:
+            return float(loss.detach())
+        mean = float(self.accelerator.gather_for_metrics(loss.detach()).mean())
+        return mean - self.router_aux_loss_coef * self._metrics["train"]["aux_loss"][-1]
 
     def _check_first_loss(self, loss: float, inputs: Any) -> None:
         if not math.isfinite(loss):
             raise StepError(f"the first loss is {loss}; check bf16, the model's weights and max_length")
         fresh = self.state.global_step == 0
         standard = self.arguments.loss_type == ["sigmoid"] and self.arguments.label_smoothing == 0
-        tolerance = LN2_TOLERANCE
+        weight = self.arguments.loss_weights[0] if self.arguments.loss_weights else 1.0
+        expected, tolerance = weight * math.log(2), LN2_TOLERANCE
         if self.arguments.precompute_ref_log_probs:
             # The reference was computed in other batches: the roundings of all tokens add up as their root.
             margin = rounding(self.arguments) * math.sqrt(inputs["completion_mask"].sum())
             tolerance += self.arguments.beta / 2 * margin / len(inputs["ref_chosen_logps"])
-        if fresh and standard and abs(loss - math.log(2)) > tolerance:
+        if fresh and standard and abs(loss - expected) > weight * tolerance:
+            said = "ln 2 = 0.6931" if weight == 1 else f"{weight:g} * ln 2 = {expected:.4f} (loss_weights)"
             raise StepError(
-                f"the first loss is {loss:.4f} and must be ln 2 = 0.6931: before the first step policy and reference "
+                f"the first loss is {loss:.4f} and must be {said}: before the first step policy and reference "
                 "are the same model, so the reference log-probabilities are wrong; do not trust this run"
             )
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from steps.shared.contract import StepError
+from steps.shared.safetensors_file import Stored
 
 if TYPE_CHECKING:
     import torch
@@ -79,19 +81,41 @@ def load(model: torch.nn.Module, folder: Path) -> None:
         StepError: the file does not hold exactly the adapter that the model has.
     """
     from safetensors.torch import load_file
-    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 
-    saved = load_file(folder / WEIGHTS)
+    put(model, load_file(folder / WEIGHTS), folder / WEIGHTS)
+
+
+def put(model: torch.nn.Module, saved: dict[str, torch.Tensor], source: Path) -> None:
+    """Put an adapter's tensors, as `gather` gives them on the first rank, into the trained one. All ranks must call it
+    together, each with all tensors.
+
+    Raises:
+        StepError: they are not exactly the adapter that the model has; `source` is named.
+    """
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+    from torch.distributed.fsdp import FSDPModule
+
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()  # the outermost keeps its weights gathered after a forward pass
+    if reason := misfit(model, saved):
+        raise StepError(f"{source}: {reason}")
     parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     wanted = {_file_name(name): name for name in parameters}
-    if saved.keys() != wanted.keys():
-        raise StepError(f"{folder / WEIGHTS}: holds {len(saved)} tensors, the model's adapter has {len(wanted)} others")
-    for name, tensor in saved.items():
-        if tensor.shape != parameters[wanted[name]].shape:
-            sizes = f"{list(tensor.shape)}, the model's adapter has {list(parameters[wanted[name]].shape)}"
-            raise StepError(f"{folder / WEIGHTS}: {name} is {sizes}; it was trained on another model")
     state: dict[str, ValueType] = {_clean(wanted[name]): tensor for name, tensor in saved.items()}
     set_model_state_dict(model, state, options=StateDictOptions(full_state_dict=True, strict=False))
+
+
+def misfit(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor | Stored]) -> str | None:
+    """Why tensors of an adapter's file, or their headers, are not those of the trained adapter; None where they are."""
+    wanted = {_file_name(name): tuple(one.shape) for name, one in model.named_parameters() if one.requires_grad}
+    if tensors.keys() != wanted.keys():
+        return f"holds {len(tensors)} tensors, the model's adapter has {len(wanted)} others"
+    for name, tensor in tensors.items():
+        if tuple(tensor.shape) != wanted[name]:
+            sizes = f"{list(tensor.shape)}, the model's adapter has {list(wanted[name])}"
+            return f"{name} is {sizes}; it was trained on another model"
+    return None
 
 
 def _clean(name: str) -> str:

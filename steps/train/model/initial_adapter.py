@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PREFIX = "base_model.model."  # peft's, before the name that the base gives a module
+# What peft writes for `all-linear` on a mixture whose experts are one tensor (transformers_weight_conversion.py): the
+# experts and the router as parameters, gate and up as one matrix of twice the rank and the scale of both.
+FUSED = r".*\.gate_up_proj"
+OF_MIXTURES = frozenset({"gate.weight", "gate_up_proj", "down_proj"})
 # peft settings under which an adapter is more, or something else, than `B @ A * scale` with one scale everywhere.
 UNSUPPORTED = ("use_dora", "modules_to_save", "rank_pattern", "alpha_pattern", "layers_to_transform", "lora_bias")
 
@@ -104,13 +108,27 @@ def _settings(config: Any, arguments: TrainArguments) -> Iterator[str]:
 
 def beyond_plain(config: Mapping[str, Any]) -> list[str]:
     """The settings under which an adapter is more, or something else, than plain LoRA."""
-    found = [key for key in UNSUPPORTED if config.get(key)]
+    patterns = ("rank_pattern", "alpha_pattern") if _fuses_experts(config) else ()
+    found = [key for key in UNSUPPORTED if config.get(key) and key not in patterns]
     return found if config.get("bias") in (None, "none") else [*found, "bias"]
 
 
+def _fuses_experts(config: Mapping[str, Any]) -> bool:
+    """Whether the patterns are those that peft itself writes for a mixture of experts."""
+    wanted = ({FUSED: 2 * (config.get("r") or 0)}, {FUSED: 2 * (config.get("lora_alpha") or 0)})
+    parameters = set(config.get("target_parameters") or ())
+    return (config.get("rank_pattern"), config.get("alpha_pattern")) == wanted and parameters <= OF_MIXTURES
+
+
+def of_parameters(name: str) -> bool:
+    """Whether a tensor of an adapter's file is of a mixture's experts, whose rank is that of all experts together."""
+    return ".experts." in name
+
+
 def _tensors(tensors: dict[str, Stored], arguments: TrainArguments, shape: ModelShape | None) -> Iterator[str]:
-    ranks = {tensor.shape[0 if ".lora_A." in name else -1] for name, tensor in tensors.items()}
-    if ranks != {arguments.lora_r}:
+    layers = {name: tensor for name, tensor in tensors.items() if not of_parameters(name)}
+    ranks = {tensor.shape[0 if ".lora_A." in name else -1] for name, tensor in layers.items()}
+    if ranks and ranks != {arguments.lora_r}:
         yield f"{adapter.WEIGHTS}: matrices of rank {', '.join(map(str, sorted(ranks)))}, lora_r is {arguments.lora_r}"
     if shape is None:  # of a family not known here: `adapter.load` compares every name once the model is there
         return

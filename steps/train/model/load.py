@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from steps.shared import contract
 from steps.shared.contract import StepError
@@ -18,11 +18,14 @@ from steps.shared.hub import is_hub_name
 from steps.shared.model_folder import NO_TEMPLATE, check_folder
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.train.arguments import Attention, TrainArguments
+from steps.train.model.base_config import fitting_attention, without_randomness
+from steps.train.model.router import router_loss_weight
+from steps.train.model.whole import require_whole
 
 if TYPE_CHECKING:
     import torch
     from peft import LoraConfig
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
 
@@ -128,25 +131,51 @@ def load_base(arguments: TrainArguments) -> PreTrainedModel:
             bnb_4bit_quant_storage=dtype,
             bnb_4bit_use_double_quant=arguments.bnb_4bit_use_double_quant,
         )
-    attention = attention_implementation(arguments)
+    config = _read_config(arguments)
+    attention = fitting_attention(arguments, config, attention_implementation(arguments))
     log.info("attention: %s; base: %s in %s", attention, arguments.model_id, "NF4" if quantization else dtype)
     device = {"": torch.cuda.current_device()} if torch.cuda.is_available() else {"": "cpu"}
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             arguments.model_id,
             revision=arguments.model_revision,
             trust_remote_code=arguments.trust_remote_code,
+            config=config,
             dtype=dtype,
             attn_implementation=attention,
             quantization_config=quantization,
             device_map=device if quantization else None,
             use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are told below, which says what does not fit
         )
     except (OSError, ValueError) as error:
         raise StepError(f"{arguments.model_id}: the model cannot be loaded: {contract.first_line(error)}") from None
+    model, info = loaded
+    require_whole(arguments.model_id, config, info)
     model.config.use_cache = False
     disable_dropout_in_model(model)
     return model
+
+
+def _read_config(arguments: TrainArguments) -> PreTrainedConfig:
+    """The base's configuration, with nothing random in it.
+
+    Raises:
+        StepError: it cannot be read, or its router's loss cannot be computed.
+    """
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(
+            arguments.model_id, revision=arguments.model_revision, trust_remote_code=arguments.trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        raise StepError(f"{arguments.model_id}: the model cannot be loaded: {contract.first_line(error)}") from None
+    router_loss_weight(arguments, config)
+    if changed := without_randomness(config):
+        log.info("the base's %s set to 0: its answers must be the same each time", ", ".join(sorted(set(changed))))
+    return config
 
 
 def compute_dtype(arguments: TrainArguments) -> torch.dtype:

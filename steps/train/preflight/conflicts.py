@@ -14,6 +14,7 @@ from steps.shared.serving import VLLM_RANKS
 from steps.train.arguments import TrainArguments
 from steps.train.model.shape import ALL_LINEAR, EMBEDDINGS, ModelShape
 from steps.train.preflight.instances import Gpu
+from steps.train.preflight.totals import Plan
 
 # trl/trainer/dpo_trainer.py, _compute_loss: the losses that read label_smoothing, and those that sort a batch's rows.
 SMOOTHED = ("exo_pair", "robust", "aot", "aot_unpaired")
@@ -40,6 +41,16 @@ def problems(arguments: TrainArguments, shape: ModelShape | None = None, gpu: Gp
     if gpu:
         found += _gpu(arguments, gpu)
     return found
+
+
+def rate_problems(figures: Plan) -> Iterator[Problem]:
+    """A run of which no step has a learning rate: a warm-up's first step has the rate 0."""
+    if figures.steps == 1 and figures.warmup_steps:
+        yield Problem(
+            "warmup_steps",
+            "the run has one step, and a warm-up begins at a learning rate of 0: nothing would be learned; set "
+            "warmup_steps: 0, or train for more steps",
+        )
 
 
 def serving_problems(arguments: TrainArguments, shape: ModelShape | None = None) -> list[Problem]:

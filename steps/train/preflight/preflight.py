@@ -99,7 +99,7 @@ def preflight(
     """
     runs = attention or assumed(arguments)
     figures = plan(arguments, machine.ranks, rows)
-    found = conflicts.problems(arguments, shape, machine.gpu)
+    found = [*conflicts.problems(arguments, shape, machine.gpu), *conflicts.rate_problems(figures)]
     remarks = notes(arguments, figures)
     if machine.note:
         remarks.append(machine.note)

@@ -11,11 +11,10 @@ from steps.train.loop.fingerprint import versions
 from steps.train.results import curves, hub_card, picture_and_page, registry_card
 from steps.train.results.facts import collect_facts
 from steps.train.results.origin import Origin
+from steps.train.results.tokenizer_files import copy_tokenizer
 from steps.train.tracking import settings
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
     from steps.train.loop.held_out_evaluation import HeldOutEvaluation
     from steps.train.loop.metric_lines import MetricLines
     from steps.train.loop.trainer import PairTrainer
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 def save(
     output: Path,
     trainer: PairTrainer,
-    tokenizer: PreTrainedTokenizerBase,
     lines: MetricLines,
     held_out: HeldOutEvaluation,
     rows: dict[str, dict[str, int]],
@@ -42,7 +40,7 @@ def save(
     trainer.save_model(str(output))
     if not trainer.args.should_save:
         return
-    tokenizer.save_pretrained(output)
+    copy_tokenizer(trainer.arguments, output)
     before, after = held_out.before_and_after()
     evaluation = {
         "rows": after.rows,

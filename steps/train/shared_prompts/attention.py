@@ -27,18 +27,24 @@ from transformers.integrations.sdpa_attention import repeat_kv
 if TYPE_CHECKING:
     from steps.train.shared_prompts.row import Packed
 
+NOT_COMPUTED = {"s_aux": "sinks", "softcap": "capped scores"}
 Kernel = Callable[..., torch.Tensor]
 
 
 def packed_sdpa(
     module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: None, *,
-    packed: Packed, scaling: float | None = None, sliding_window: int | None = None, **_: Any,
+    packed: Packed, scaling: float | None = None, sliding_window: int | None = None, **more: Any,
 ) -> tuple[torch.Tensor, None]:  # fmt: skip
     """`query`: [1, heads, tokens, head_dim]; `key`, `value`: [1, key-value heads, tokens, head_dim], of the packed row.
 
     Returns:
         The output, [1, tokens, heads, head_dim], and None in place of attention weights.
+
+    Raises:
+        ValueError: the model asks for what these functions do not compute.
     """
+    if asked := [what for name, what in NOT_COMPUTED.items() if more.get(name) is not None]:
+        raise ValueError(f"its attention has {' and '.join(asked)}")
     repeats = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, repeats), repeat_kv(value, repeats)
     found = [

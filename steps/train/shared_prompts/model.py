@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
+from steps.train.model.base_config import skeleton
+from steps.train.model.router import router_loss_weight
 from steps.train.shared_prompts import attention
+from steps.train.shared_prompts.row import pack
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -31,8 +35,12 @@ LAYERS = {"full_attention", "sliding_attention"}
 PER_TOKEN = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
 
 
-def obstacle(model: PreTrainedModel) -> str | None:
-    """Why a model cannot take packed batches; None where it can."""
+def obstacle(model: PreTrainedModel, router_loss: float = 0.0) -> str | None:
+    """Why a model cannot take packed batches; None where it can.
+
+    Args:
+        router_loss: the weight with which the loss that balances experts is added.
+    """
     config = model.config
     others = set(getattr(config, "layer_types", None) or ()) - LAYERS
     if config.get_text_config() is not config:
@@ -45,10 +53,11 @@ def obstacle(model: PreTrainedModel) -> str | None:
         return f"it has layers that carry a state along the row ({', '.join(sorted(others)) or 'recurrent'})"
     if getattr(config, "attn_logit_softcapping", None):
         return "its attention caps its scores"
-    if getattr(config, "attention_dropout", 0):
-        return "its attention has dropout"
-    if getattr(config, "output_router_logits", False):
-        return "its loss balances experts over all tokens, of which a packed row has fewer"
+    if router_loss:
+        return (
+            "its loss balances experts over all tokens, of which a packed row has fewer (router_aux_loss_coef: 0 "
+            "trains without that loss, and packed)"
+        )
     return None
 
 
@@ -60,7 +69,7 @@ def shares_prompts(arguments: TrainArguments, model: PreTrainedModel) -> bool:
     """
     if not arguments.share_prompts:
         return False
-    reason = obstacle(model)
+    reason = obstacle(model, router_loss_weight(arguments, model.config)) or _failing_forward(arguments, model)
     if reason is None:
         return True
     if arguments.group_by_prompt or arguments.max_tokens_per_batch:
@@ -70,6 +79,26 @@ def shares_prompts(arguments: TrainArguments, model: PreTrainedModel) -> bool:
         )
     log.warning("share_prompts: the model cannot compute packed rows: %s; every sequence is computed whole", reason)
     return False
+
+
+def _failing_forward(arguments: TrainArguments, model: PreTrainedModel) -> str | None:
+    """Why a packed row cannot pass through the model's class; None where it can, as far as shapes tell.
+
+    Tried without values, before weights are at their place: what a mixture does with values is left out.
+    """
+    attention.register()
+    trial = skeleton(model.config, "packed_sdpa", arguments.trust_remote_code)
+    row = pack([([5, 6, 7], [8, 9], [1, 1]), ([5, 6, 7], [9], [1])]).to(torch.device("meta"))
+    try:
+        with torch.no_grad():
+            trial.base_model(row.input_ids, position_ids=row.position_ids, attention_mask=None, packed=row)
+    except NotImplementedError:
+        return None  # an operation that depends on values: after the first layer's attention
+    except (TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        if "meta" in str(error):
+            return None  # the same
+        return f"its forward pass does not take them ({contract.first_line(error)})"
+    return None
 
 
 def take_packed(model: PreTrainedModel, implementation: str) -> None:

@@ -30,6 +30,7 @@ DO_NOT_DECIDE = {
     "steps.train.metrics": "counts, measures and prints",
     "steps.train.model.identity": "enters by value",
     "steps.train.model.shape": "serves checks and estimates",
+    "steps.train.model.whole": "refuses a run, or does nothing",
     "steps.train.preflight": "refuses a run, or does nothing",
     "steps.train.results": "writes when the training is over",
     "steps.train.rows.preview": "prints",

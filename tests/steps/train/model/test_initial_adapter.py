@@ -154,6 +154,7 @@ def test_policy_and_reference_begin_as_the_base_with_the_earlier_adapter(
     given = {
         "model_id": tiny_model, "train_data": pairs / "train", "validation_data": pairs / "validation",
         "output_dir": tmp_path / "out", "initial_adapter": earlier, "fsdp": str(processes > 1).lower(), "max_steps": 1,
+        "warmup_steps": 0,
         "bf16": bf16, "load_in_4bit": "false",
     }  # fmt: skip
     words = [word for key, value in given.items() for word in (f"--{key}", value)]
@@ -218,7 +219,7 @@ def test_a_resumed_run_ends_bitwise_where_the_whole_one_did(
 def test_a_checkpoint_of_a_run_from_another_adapter_is_not_continued(continued: Path, train, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(continued / "checkpoints", other / "checkpoints")
-    done = train(other, 2, **SHORT | {"max_steps": 1}, initial_adapter=continued)
+    done = train(other, 2, **SHORT | {"max_steps": 1, "warmup_steps": 0}, initial_adapter=continued)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "it belongs to a run with other data, model or arguments" in done.stdout
     assert "continuing from checkpoint" not in done.stdout

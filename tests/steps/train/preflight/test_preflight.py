@@ -208,3 +208,15 @@ def test_a_model_of_another_family_is_logged_as_not_estimated(model: Path, caplo
             TrainArguments(model_id=str(model), attn_implementation="sdpa"), ranks=1, rank=0, rows=100, longest=64
         )
     assert any("memory not estimated: " in line and "model_type gpt_oss" in line for line in caplog.messages)
+
+
+def test_a_run_whose_only_step_has_the_rate_0_is_refused() -> None:
+    def problems(**settings: object) -> list[str]:
+        recipe = TrainArguments(model_id="m", **settings)
+        return [str(problem) for problem in preflight(recipe, on_instances(None), SHAPES["Qwen3-0.6B"]).problems]
+
+    assert problems(max_steps=1) == [
+        "warmup_steps: the run has one step, and a warm-up begins at a learning rate of 0: nothing would be learned; "
+        "set warmup_steps: 0, or train for more steps"
+    ]
+    assert problems(max_steps=1, warmup_steps=0) == problems(max_steps=2) == []

@@ -271,9 +271,6 @@ def test_a_model_that_cannot_is_named_and_trains_on_whole_sequences(
         ({"layer_types": ["linear_attention", "full_attention"]},
          "it has layers that carry a state along the row (linear_attention)"),
         ({"attn_logit_softcapping": 30.0}, "its attention caps its scores"),
-        ({"attention_dropout": 0.1}, "its attention has dropout"),
-        ({"output_router_logits": True},
-         "its loss balances experts over all tokens, of which a packed row has fewer"),
         ({}, None),
     ],
 )  # fmt: skip

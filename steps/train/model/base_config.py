@@ -1,0 +1,87 @@
+"""The base's configuration as it is trained: without dropout, with an attention that its class has; before any weight.
+
+A skeleton, the model on the meta device, tells what a class takes without a list of families: it has shapes, no values.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, get_args
+
+from steps.shared import contract
+from steps.shared.contract import StepError
+from steps.train.arguments import Attention, TrainArguments
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+log = logging.getLogger(__name__)
+
+RANDOM = ("dropout", "pdrop", "layerdrop", "jitter")  # in the names of settings that make a forward pass random
+
+
+def without_randomness(config: PreTrainedConfig) -> list[str]:
+    """Set to 0 whatever makes a forward pass of a training model random, and return those settings' names.
+
+    Modules named Dropout can be taken out of a model; an attention's or a residual's rate is read from its
+    configuration. Policy and reference would differ by it before the first step.
+    """
+    changed = []
+    for part in _parts(config):
+        for name, value in vars(part).items():
+            named = any(word in name for word in RANDOM)
+            if named and isinstance(value, int | float) and not isinstance(value, bool) and value:
+                setattr(part, name, 0.0)
+                changed.append(name)
+    return changed
+
+
+def _parts(config: PreTrainedConfig) -> Iterator[PreTrainedConfig]:
+    """The configuration and those inside it, as of a multimodal model's text."""
+    yield config
+    for value in list(vars(config).values()):
+        if hasattr(value, "to_dict") and hasattr(value, "model_type"):
+            yield from _parts(value)
+
+
+def skeleton(config: PreTrainedConfig, attention: str, trust_remote_code: bool) -> PreTrainedModel:
+    """The model on the meta device.
+
+    Raises:
+        ValueError, ImportError: its class has no such attention.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    own = copy.deepcopy(config)
+    if hasattr(own, "quantization_config"):
+        del own.quantization_config
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(own, attn_implementation=attention, trust_remote_code=trust_remote_code)
+
+
+def fitting_attention(arguments: TrainArguments, config: PreTrainedConfig, wanted: Attention) -> Attention:
+    """`wanted`, or under `auto` the next one that the model's class has, as transformers itself falls back.
+
+    Raises:
+        StepError: the recipe names an attention that the class has not.
+    """
+    order = get_args(Attention)
+    for one in order[order.index(wanted) :] if arguments.attn_implementation == "auto" else (wanted,):
+        try:
+            skeleton(config, one, arguments.trust_remote_code)
+        except (ValueError, ImportError) as error:
+            if one == "eager":
+                raise StepError(
+                    f"{arguments.model_id}: the model cannot be made: {contract.first_line(error)}"
+                ) from None
+            continue
+        if one != wanted:
+            log.warning("attention: a %s model has no %s here; %s is used", config.model_type, wanted, one)
+        return one
+    raise StepError(
+        f"attn_implementation: {wanted}: a {config.model_type} model has no such attention here; write auto, which "
+        "takes the fastest that it has"
+    )

@@ -1,0 +1,49 @@
+"""Whether the model has an embedding for every token of the rows; before any weight is loaded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from steps.shared.contract import StepError
+from steps.train.arguments import TrainArguments
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from steps.train.rows.tokenise import Pair
+
+log = logging.getLogger(__name__)
+
+
+def require_embedded(arguments: TrainArguments, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> None:
+    """A tokenizer that knows more tokens than the model is allowed as long as no row has one of them: Gemma 3's does.
+
+    Raises:
+        StepError: a row, or the padding, has a token without an embedding.
+    """
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(
+        arguments.model_id, revision=arguments.model_revision, trust_remote_code=arguments.trust_remote_code
+    )
+    rows = getattr(config.get_text_config(), "vocab_size", None)
+    if rows is None:
+        return
+    highest = {pair.id: max(*pair.prompt_ids, *pair.chosen_ids, *pair.rejected_ids) for pair in pairs}
+    row = max(highest, key=lambda id: highest[id])
+    where, token = f"row {row} has", highest[row]
+    if tokenizer.pad_token_id is not None and tokenizer.pad_token_id > token:
+        where, token = "the padding is", tokenizer.pad_token_id
+    if token >= rows:
+        raise StepError(
+            f"{arguments.model_id}: the tokenizer has {len(tokenizer)} tokens, the model's embedding {rows} rows: "
+            f"{where} token {token} ({tokenizer.convert_ids_to_tokens(token)!r}); use the tokenizer that came with the "
+            "model, or resize the embeddings (resize_token_embeddings) and save the model again"
+        )
+    if len(tokenizer) > rows:
+        log.warning(
+            "the tokenizer has %d tokens, the model's embedding %d rows: texts with one of the others cannot be used",
+            len(tokenizer), rows,
+        )  # fmt: skip

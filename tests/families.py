@@ -1,0 +1,76 @@
+"""Tiny random models of real families, made through transformers' configuration classes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+SIZES: dict[str, Any] = {
+    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "max_position_embeddings": 2048,
+}  # fmt: skip
+HEADS: dict[str, Any] = {**SIZES, "head_dim": 8}
+EXPERTS: dict[str, Any] = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+LOCAL_EXPERTS: dict[str, Any] = {"num_local_experts": 4, "num_experts_per_tok": 2}
+ROUTED: dict[str, Any] = {
+    "n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "n_group": 1, "topk_group": 1,
+    "first_k_dense_replace": 1,
+}  # fmt: skip
+LATENT: dict[str, Any] = {
+    **SIZES, "num_key_value_heads": 4, "q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 8, "v_head_dim": 8,
+}  # fmt: skip
+
+# model_type: what its configuration is given.
+FAMILIES: dict[str, dict[str, Any]] = {
+    "llama": SIZES,
+    "mistral": SIZES,
+    "qwen2": SIZES,
+    "qwen3": HEADS,
+    "gemma2": {**HEADS, "query_pre_attn_scalar": 8, "sliding_window": 16},
+    "gemma3_text": HEADS,
+    "phi3": SIZES,
+    "olmo2": SIZES,
+    "granite": SIZES,
+    "smollm3": SIZES,
+    "glm4": HEADS,
+    "cohere": SIZES,
+    "seed_oss": HEADS,
+    "nemotron": HEADS,
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 2048},
+    "gpt_neox": SIZES,
+    "falcon": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4},
+    "minimax": {**HEADS, **LOCAL_EXPERTS, "layer_types": ["full_attention", "full_attention"]},
+    "qwen2_moe": {**SIZES, **EXPERTS, "shared_expert_intermediate_size": 24},
+    "qwen3_moe": {**HEADS, **EXPERTS},
+    "mixtral": {**SIZES, **LOCAL_EXPERTS},
+    "olmoe": {**SIZES, "num_experts": 4, "num_experts_per_tok": 2},
+    "granitemoe": {**SIZES, **LOCAL_EXPERTS},
+    "gpt_oss": {**HEADS, **LOCAL_EXPERTS},
+    "deepseek_v3": {**LATENT, **ROUTED},
+    "glm4_moe": {**HEADS, **ROUTED},
+}
+
+
+def save_family(name: str, folder: Path, tokenizer: Path, **changes: Any) -> Path:
+    """Write a random model of the family in bfloat16, with the tokenizer's files of another model's folder.
+
+    `changes` are to the configuration.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    known = json.loads((tokenizer / "config.json").read_text())
+    ids = {key: known[key] for key in ("vocab_size", "eos_token_id", "pad_token_id")}
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(name, **{**FAMILIES[name], **ids, **changes}))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:  # as far apart as trained ones: the experts that transformers makes are all alike
+                parameter.normal_(std=0.08)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    for file in ("chat_template.jinja", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(tokenizer / file, folder / file)
+    return folder

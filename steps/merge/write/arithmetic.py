@@ -73,10 +73,7 @@ class Arithmetic:
             which = expert if product.expert is None else product.expert
             rank = len(a) // product.experts
             a, b = a.view(product.experts, rank, -1)[which], b.view(len(b), rank, product.experts)[:, :, which]
-        left, right = (a.T, b.T) if product.transposed else (b[slice(*product.rows)], a)
-        # A copy: which kernel multiplies, and so the last bit, may depend on the address.
-        rows = left[start:stop].clone(memory_format=torch.contiguous_format)
-        delta = torch.mm(rows, right.contiguous(), out=self._scratch("sum", weight.shape)).mul_(product.scale)
+        delta = self._delta(b[slice(*product.rows)], a, product.transposed, start, stop).mul_(product.scale)
         if product.rounded:
             weight.add_(delta.to(weight.dtype))
             return
@@ -88,6 +85,23 @@ class Arithmetic:
             factor = (magnitude if product.transposed else magnitude[start:stop]) / norm
             merged = factor.unsqueeze(1 - outputs) * merged
         weight.copy_(merged)
+
+    def _delta(self, b: torch.Tensor, a: torch.Tensor, transposed: bool, start: int, stop: int) -> torch.Tensor:
+        """Rows of b times a, or of its transpose, with the bits that they have in the whole product.
+
+        Which kernel multiplies, and so the last bit, depends on the address, and on whether there are very few rows:
+        so what is cut off is copied, and a last block of few rows is filled up with zeros.
+        """
+        import torch
+
+        part, whole = (a.T, a.shape[1]) if transposed else (b, len(b))
+        rows = part[start:stop].clone(memory_format=torch.contiguous_format)
+        if len(rows) < whole:
+            rows = torch.nn.functional.pad(rows, (0, 0, 0, -len(rows) % ALIGNED_ROWS))
+        left, right = (b.contiguous(), rows.T.contiguous()) if transposed else (rows, a.contiguous())
+        shape = torch.Size((left.shape[0], right.shape[1]))
+        product = torch.mm(left, right, out=self._scratch("sum", shape))
+        return (product.T.contiguous() if transposed else product)[: stop - start]
 
     def _scratch(self, name: str, shape: torch.Size) -> torch.Tensor:
         """Float32 memory of this thread, overwritten by its next block: fresh memory would cost a fault a page."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
@@ -164,11 +164,14 @@ def test_experts_that_an_older_peft_named_one_by_one_merge_as_todays_does(make, 
 
 
 @settings(max_examples=60, deadline=None)
+@example(209, 418, 100, False, False, 64)  # a last block of one row
+@example(4097, 150, 64, False, False, 1 << 12)
 @given(
     st.integers(1, 700), st.integers(1, 700), st.sampled_from([1, 3, 8, 16, 64, 100]), st.booleans(), st.booleans(),
     st.sampled_from([64, 1 << 12, 1 << 16]),
 )  # fmt: skip
 def test_blocks_of_rows_have_the_bits_of_the_whole(tmp_path_factory, outputs, inputs, rank, transposed, dora, block):
+    assume(not transposed or outputs >= 16)  # a transposed layer of fewer is nowhere, and has other last bits
     torch.manual_seed(outputs * 1000 + inputs)
     folder = tmp_path_factory.mktemp("blocks")
     a, b, magnitude = torch.randn(rank, inputs), torch.randn(outputs, rank), torch.rand(outputs)

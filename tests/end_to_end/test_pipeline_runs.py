@@ -176,7 +176,7 @@ def test_training_on_two_nodes_is_one_job_and_a_worse_model_is_stopped_by_the_ch
     pipeline, merged: dict, champion: dict
 ) -> None:
     # With another max_length the champion's own figures are not taken: its adapter is evaluated, over four processes.
-    worse = {"LearningRate": 1e-9, "MaxSteps": 1, "MaxLength": 1000}
+    worse = {"LearningRate": 1e-9, "MaxSteps": 2, "MaxLength": 1000}
     code, summary, stderr = pipeline.start(**SHORT | worse, TrainInstanceCount=2)
     assert (code, summary["gate"]["decision"], summary["gate"]["champion"]) == (1, "fail", champion["version"]), stderr
     log = pipeline("logs", summary["execution"], "--step", "Train").stdout

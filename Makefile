@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint containers/constraints.txt
-TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 EVERYWHERE := "not docker and not spark and not families"
 
 .PHONY: run test test-slow fast coverage constraints locks clean

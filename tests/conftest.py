@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if TRAINING_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+    # A file's tests stay together, in one worker: those with slow tests first, so that no worker ends long after another.
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+class Running:
+    """The test that runs now."""
+
+    is_slow = False
+
+    @classmethod
+    def require_slow_for(cls, words: Sequence[str | Path]) -> None:
+        """`make fast` leaves the slow tests out: no other may start a training."""
+        texts = [str(word) for word in words]
+        trains = any(text.endswith("steps/train/train.py") for text in texts)
+        if trains and not cls.is_slow and not any(text.startswith("--preview") for text in texts):
+            pytest.fail("this test starts a training: mark it slow")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    Running.is_slow = item.get_closest_marker("slow") is not None
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +74,7 @@ def run(clean_environment: dict[str, str]) -> Run:
     """Run a Python command line from the checkout as a real process; output is captured as text."""
 
     def call(*words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        Running.require_slow_for(words)
         command = [sys.executable, *map(str, words)]
         return subprocess.run(
             command, cwd=ROOT, env=clean_environment | variables, capture_output=True, text=True, check=False
@@ -78,6 +101,7 @@ def fork(clean_environment: dict[str, str]) -> Iterator[Callable[..., Forked]]:
     def call(
         *words: str | Path, ranks: int = 0, one_file: bool = False, jobs: bool = False, **variables: str
     ) -> Forked:
+        Running.require_slow_for(words)
         python = server(False).python if jobs else None
         return server(words[0] == "pipeline.py").start(
             *words, environment=clean_environment | variables, ranks=ranks, one_file=one_file, python=python
@@ -93,7 +117,7 @@ def forked(fork: Callable[..., Forked], run: Run) -> Run:
     """`fork`, and wait for its end: as `run`, which it is where the hub's library has to read variables at import."""
 
     def call(*words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
-        if any(name.startswith("HF_") for name in more) and not more.get("jobs"):
+        if any(name.startswith("HF_") and not name.startswith("HF_TOKEN") for name in more):
             return run(*words, **more)
         return fork(*words, **more).completed()
 

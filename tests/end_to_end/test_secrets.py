@@ -82,7 +82,7 @@ def holding(folder: Path) -> list[str]:
 
 
 def test_a_training_that_fetches_its_secrets_leaves_them_nowhere(
-    run, tmp_path: Path, tiny_model: Path, pairs: Path, root: Path, tracker: str, manager, command_lines: set[bytes]
+    forked, tmp_path: Path, tiny_model: Path, pairs: Path, root: Path, tracker: str, manager, command_lines: set[bytes]
 ) -> None:
     endpoint, arn = manager
     ml = tmp_path / "ml"
@@ -105,7 +105,7 @@ def test_a_training_that_fetches_its_secrets_leaves_them_nowhere(
     }
     named = {f"{name}_SECRET_ARN": f"{arn}#{key}" for name, key in keys.items()}
     world = {"OPT_ML": str(ml), "HOME": str(ml / "home"), "WANDB_MODE": "offline", "AWS_ENDPOINT_URL": endpoint}
-    done = run("-m", "steps.train.launch", "--processes-per-node", "1", **MOTO | world | named)
+    done = forked("-m", "steps.train.launch", "--processes-per-node", "1", jobs=True, **MOTO | world | named)
     assert done.returncode == 0, done.stdout + done.stderr
     assert Tracker.asked == {f"Basic {base64.b64encode(f'me:{PLANTED}'.encode()).decode()}"}  # it did arrive
     assert list(ml.rglob("offline-run-*")) and (ml / "model/report.html").is_file()
@@ -143,7 +143,7 @@ def test_a_whole_pipeline_with_secrets_in_its_shell_leaves_them_nowhere(
     words = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
     shell = dict.fromkeys(("HF_TOKEN", "WANDB_API_KEY", "MLFLOW_TRACKING_PASSWORD"), PLANTED)
     place = ("--local", "--local-root", state, "--settings", configs / "quickstart.yaml")
-    done = forked("pipeline.py", "start", "--wait", "--json", *place, *words, **shell)
+    done = forked("pipeline.py", "start", "--wait", "--json", *place, *words, jobs=True, **shell)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs.db").is_file() and list(state.rglob("report.html"))
     assert PLANTED not in done.stdout + done.stderr

@@ -16,8 +16,8 @@ import sys
 
 def forkable(words: list[str]) -> bool:
     """Whether these are a step's words, or torchrun's, and nothing in them is about the interpreter itself."""
-    if any(name.startswith("HF_") for name in os.environ):  # the hub's library reads them at import
-        return False
+    if any(name.startswith("HF_") and not name.startswith("HF_TOKEN") for name in os.environ):
+        return False  # the hub's library reads them at import
     if words[:1] == ["-m"]:
         return words[1].startswith("steps.") or words[1] == "torch.distributed.run"
     return words[:1] != [] and words[0].endswith("steps/train/train.py")

@@ -57,7 +57,7 @@ clean:
 	rm -rf $(VENV) .local
 
 $(VENV)/bin/python:
-	@echo "making the environment in $(VENV), once; about two minutes"
+	@echo "making the environment in $(VENV), once: 2 GB of packages, about five minutes; warnings of pip do no harm"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
 	  || { echo "Python 3.11 or 3.12 is needed; name one: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -m venv $(VENV)

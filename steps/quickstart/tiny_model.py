@@ -194,6 +194,7 @@ def build(rows: list[dict[str, Any]], folder: Path) -> None:
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
+    print("tiny model: being made, once; half a minute on a free core", flush=True)
     blank = blank_tokenizer()
     texts = [
         blank.apply_chat_template([*row["messages"], answer], tools=row["tools"], tokenize=False)

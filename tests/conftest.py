@@ -14,6 +14,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 from tests.forks.client import Forked, Forks
+from tests.forks.stand_in import read_at_import
 from tests.paths import ROOT
 
 settings.register_profile("any machine", deadline=None)  # the machine may be busy
@@ -117,7 +118,7 @@ def forked(fork: Callable[..., Forked], run: Run) -> Run:
     """`fork`, and wait for its end: as `run`, which it is where the hub's library has to read variables at import."""
 
     def call(*words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
-        if any(name.startswith("HF_") and not name.startswith("HF_TOKEN") for name in more):
+        if read_at_import(more):
             return run(*words, **more)
         return fork(*words, **more).completed()
 
@@ -125,15 +126,20 @@ def forked(fork: Callable[..., Forked], run: Run) -> Run:
 
 
 @pytest.fixture(scope="session")
-def made_once(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Callable[..., Path]:
-    """`made_once(name, *words)`: the folder that a command writes to `--output`, also where several workers test."""
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all workers of a test run."""
     base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def made_once(shared_folder: Path, run: Run) -> Callable[..., Path]:
+    """`made_once(name, *words)`: the folder that a command writes to `--output`, also where several workers test."""
 
     def make(name: str, *words: str) -> Path:
-        folder = shared / "made_once" / name / name
+        folder = shared_folder / "made_once" / name / name
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(shared / f"{name}.lock"):
+        with FileLock(shared_folder / f"{name}.lock"):
             if not folder.exists():
                 done = run(*words, "--output", folder)
                 assert done.returncode == 0, done.stderr
@@ -149,11 +155,10 @@ def tiny_model(made_once: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def quickstart_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def quickstart_model(tiny_model: Path, shared_folder: Path) -> Path:
     """The same where the quickstart looks for it, so that it need not be made once more."""
     place = ROOT / ".local" / "models" / "quickstart"
-    base = tmp_path_factory.getbasetemp()
-    with FileLock((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "quickstart-model.lock"):
+    with FileLock(shared_folder / "quickstart-model.lock"):
         manifests = [folder / "manifest.json" for folder in (tiny_model, place)]
         if not manifests[1].is_file() or manifests[0].read_bytes() != manifests[1].read_bytes():
             shutil.rmtree(place, ignore_errors=True)

@@ -12,12 +12,18 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterable
+
+
+def read_at_import(variables: Iterable[str]) -> bool:
+    """Whether the hub's library reads one of these variables when it is imported, which a forked child does no more."""
+    return any(name.startswith("HF_") and not name.startswith("HF_TOKEN") for name in variables)
 
 
 def forkable(words: list[str]) -> bool:
     """Whether these are a step's words, or torchrun's, and nothing in them is about the interpreter itself."""
-    if any(name.startswith("HF_") and not name.startswith("HF_TOKEN") for name in os.environ):
-        return False  # the hub's library reads them at import
+    if read_at_import(os.environ):
+        return False
     if words[:1] == ["-m"]:
         return words[1].startswith("steps.") or words[1] == "torch.distributed.run"
     return words[:1] != [] and words[0].endswith("steps/train/train.py")

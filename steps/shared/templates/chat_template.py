@@ -27,7 +27,7 @@ class ChatTemplate:
 
     Attributes:
         tokenizer: has the template.
-        probed: what the checks found out about the shapes of rows seen so far (steps/shared/templates/checks.py).
+        probed: what the checks found out about the shapes of rows seen so far (steps/shared/templates/probe.py).
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class ChatTemplate:
         written = self.tokenizer.chat_template or ""
         return "\n".join(written.values()) if isinstance(written, dict) else str(written)
 
-    @property
+    @cached_property
     def asks_for_time(self) -> bool:
         return "strftime_now" in self.source
 
-    @property
+    @cached_property
     def reads_ids(self) -> bool:
         """Whether the template looks at the ids of calls."""
         return bool(READS_IDS.search(self.source))

@@ -32,7 +32,7 @@ from steps.train.evaluation.held_out import row_margin
 from steps.train.evaluation.paired import pair
 from steps.train.evaluation.scorer import Scorer
 from steps.train.model import adapter
-from steps.train.model.initial_adapter import PREFIX, beyond_plain, broken_values, of_parameters
+from steps.train.model.initial_adapter import PREFIX, beyond_plain, broken_values, layer_ranks
 
 if TYPE_CHECKING:
     import torch
@@ -136,8 +136,7 @@ def _obstacles(config: Any, tensors: dict[str, Stored], arguments: TrainArgument
     if not modules or tensors.keys() != {f"{module}.{side}.weight" for module in modules for side in SIDES}:
         yield "its file holds other tensors than the two matrices of each module"
     rank, alpha = config.get("r"), config.get("lora_alpha")
-    layers = {name: tensor for name, tensor in tensors.items() if not of_parameters(name)}
-    ranks = {tensor.shape[0 if ".lora_A." in name else -1] for name, tensor in layers.items()}
+    ranks = layer_ranks(tensors)
     if (ranks and ranks != {rank}) or any(len(tensor.shape) != 2 for tensor in tensors.values()) or not alpha:
         yield f"its matrices are of rank {', '.join(map(str, sorted(ranks)))}, its {adapter.CONFIG} says r {rank}"
 

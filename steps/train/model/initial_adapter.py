@@ -120,14 +120,14 @@ def _fuses_experts(config: Mapping[str, Any]) -> bool:
     return (config.get("rank_pattern"), config.get("alpha_pattern")) == wanted and parameters <= OF_MIXTURES
 
 
-def of_parameters(name: str) -> bool:
-    """Whether a tensor of an adapter's file is of a mixture's experts, whose rank is that of all experts together."""
-    return ".experts." in name
+def layer_ranks(tensors: Mapping[str, Stored]) -> set[int]:
+    """The ranks of an adapter's matrices on layers; on a mixture's experts a rank is that of all experts together."""
+    layers = {name: tensor for name, tensor in tensors.items() if ".experts." not in name}
+    return {tensor.shape[0 if ".lora_A." in name else -1] for name, tensor in layers.items()}
 
 
 def _tensors(tensors: dict[str, Stored], arguments: TrainArguments, shape: ModelShape | None) -> Iterator[str]:
-    layers = {name: tensor for name, tensor in tensors.items() if not of_parameters(name)}
-    ranks = {tensor.shape[0 if ".lora_A." in name else -1] for name, tensor in layers.items()}
+    ranks = layer_ranks(tensors)
     if ranks and ranks != {arguments.lora_r}:
         yield f"{adapter.WEIGHTS}: matrices of rank {', '.join(map(str, sorted(ranks)))}, lora_r is {arguments.lora_r}"
     if shape is None:  # of a family not known here: `adapter.load` compares every name once the model is there

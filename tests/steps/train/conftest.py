@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.families import save_family
 from tests.forks.client import Forked
+from tests.steps.train.trainers import trainer_here
 
 RECIPE = "configs/recipes/quickstart.yaml"
 SAMPLE = 160
@@ -47,6 +50,20 @@ def pairs(made_once: Callable[..., Path], tmp_path_factory: pytest.TempPathFacto
     rows = Path("steps/quickstart/preferences.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     sample.write_text("".join(rows[:SAMPLE]), encoding="utf-8")
     return made_once("sample", "-m", "steps.preprocess", "--input", str(sample))
+
+
+@pytest.fixture
+def family_trainer(tiny_model: Path, pairs: Path, tmp_path: Path) -> Callable[..., Any]:
+    """`family_trainer(family, config={…}, key=value, …)`: a trainer of a tiny model of the family, on four rows."""
+
+    def call(family: str, config: dict[str, Any] | None = None, **changes: Any) -> Any:
+        folder = tmp_path / family
+        if not folder.exists():
+            save_family(family, folder, tiny_model, **config or {})
+        plain = {"precompute_ref_log_probs": False, "lora_dropout": 0}
+        return trainer_here(folder, pairs, tmp_path / "checkpoints", 4, **plain | changes)
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,12 @@ def trainer_here(model: Path, pairs: Path, checkpoints_at: Path, rows: int = ROW
     return trainer
 
 
+def first_loss(trainer: Any, rows: int = 4) -> float:
+    """The loss of the first rows as one batch."""
+    batch = trainer.data_collator([vars(pair) for pair in trainer.pairs_here[:rows]])
+    return float(trainer.compute_loss(trainer.model.train(), batch).detach())
+
+
 def save_adapter(model: Path, folder: Path, **settings: Any) -> Path:
     """Save an adapter of the model, by peft's settings, whose answers are far from the base's."""
     import torch

@@ -6,72 +6,59 @@ import logging
 import math
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from steps.shared.contract import StepError
-from tests.families import save_family
-from tests.steps.train.trainers import trainer_here
+from tests.steps.train.trainers import first_loss
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 LN2 = pytest.approx(math.log(2), abs=1e-5)
 
 
 @pytest.fixture
-def make(tiny_model: Path, pairs: Path, tmp_path: Path) -> Callable[..., Any]:
-    """`make(family, key=value, …)`: a trainer of a tiny model of the family."""
-
-    def call(family: str, **changes: Any) -> Any:
-        folder = tmp_path / family
-        if not folder.exists():
-            save_family(family, folder, tiny_model)
-        plain = {"precompute_ref_log_probs": False, "lora_dropout": 0, "target_modules": ["q_proj", "v_proj"]}
-        return trainer_here(folder, pairs, tmp_path / "checkpoints", 4, **plain | changes)
-
-    return call
-
-
-def first_loss(trainer: Any, rows: int = 4) -> float:
-    batch = trainer.data_collator([vars(pair) for pair in trainer.pairs_here[:rows]])
-    return float(trainer.compute_loss(trainer.model.train(), batch).detach())
+def family_trainer(family_trainer: Callable[..., Any]) -> Callable[..., Any]:
+    """The same with an adapter on attention alone."""
+    return partial(family_trainer, target_modules=["q_proj", "v_proj"])
 
 
 @pytest.mark.parametrize("family", ["qwen3_moe", "mixtral"])
 def test_a_mixture_trains_with_its_routers_loss_on_whole_sequences(
-    make: Callable[..., Any], caplog: pytest.LogCaptureFixture, family: str
+    family_trainer: Callable[..., Any], caplog: pytest.LogCaptureFixture, family: str
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        trainer = make(family)
+        trainer = family_trainer(family)
     assert not trainer.data_collator.packs
     assert any("router_aux_loss_coef: 0 trains without that loss, and packed" in line for line in caplog.messages)
     assert trainer.router_aux_loss_coef == 0.001
     assert first_loss(trainer) > math.log(2) + 0.001  # of even routing it is above 1
 
 
-def test_the_recipes_weight_of_the_routers_loss_is_used(make: Callable[..., Any]) -> None:
-    given, twice = (first_loss(make("mixtral", router_aux_loss_coef=weight)) for weight in (0.1, 0.2))
+def test_the_recipes_weight_of_the_routers_loss_is_used(family_trainer: Callable[..., Any]) -> None:
+    given, twice = (first_loss(family_trainer("mixtral", router_aux_loss_coef=weight)) for weight in (0.1, 0.2))
     assert twice - math.log(2) == pytest.approx(2 * (given - math.log(2)), rel=1e-3)
-    off = make("mixtral", router_aux_loss_coef=0)
+    off = family_trainer("mixtral", router_aux_loss_coef=0)
     assert off.data_collator.packs
     assert first_loss(off) == LN2
 
 
-def test_a_routers_loss_that_trl_cannot_compute_is_refused_and_trains_without(make: Callable[..., Any]) -> None:
+def test_a_routers_loss_that_trl_cannot_compute_is_refused_and_trains_without(
+    family_trainer: Callable[..., Any],
+) -> None:
     with pytest.raises(StepError) as caught:
-        make("granitemoe")
+        family_trainer("granitemoe")
     assert str(caught.value) == (
         "router_aux_loss_coef: 0.001: TRL cannot compute the router's loss of a granitemoe model, whose configuration "
         "has no num_experts; set router_aux_loss_coef: 0"
     )
-    assert first_loss(make("granitemoe", router_aux_loss_coef=0)) == LN2
+    assert first_loss(family_trainer("granitemoe", router_aux_loss_coef=0)) == LN2
     with pytest.raises(StepError, match=r"router_aux_loss_coef: 0.1: a llama model gives no router's loss; leave it"):
-        make("llama", router_aux_loss_coef=0.1)
+        family_trainer("llama", router_aux_loss_coef=0.1)
 
 
-def test_a_wrong_reference_is_told_beside_a_routers_loss(make: Callable[..., Any]) -> None:
-    trainer = make("qwen3_moe", precompute_ref_log_probs=True)
+def test_a_wrong_reference_is_told_beside_a_routers_loss(family_trainer: Callable[..., Any]) -> None:
+    trainer = family_trainer("qwen3_moe", precompute_ref_log_probs=True)
     batch = partial(trainer.data_collator, [vars(pair) | {"row": 0} for pair in trainer.pairs_here[:4]])
     trainer.data_collator.reference[:] = 0.0
     with pytest.raises(StepError, match="and must be ln 2"):
@@ -79,8 +66,8 @@ def test_a_wrong_reference_is_told_beside_a_routers_loss(make: Callable[..., Any
 
 
 @pytest.mark.parametrize("weight", [0.5, 3.0])
-def test_the_first_loss_is_compared_with_its_weight(make: Callable[..., Any], weight: float) -> None:
-    trainer = make("llama", loss_weights=[weight])
+def test_the_first_loss_is_compared_with_its_weight(family_trainer: Callable[..., Any], weight: float) -> None:
+    trainer = family_trainer("llama", loss_weights=[weight])
     assert first_loss(trainer) == pytest.approx(weight * math.log(2), abs=1e-5)
     trainer.first_loss_is_due, trainer.loss_weights = True, [1.0]
     with pytest.raises(StepError, match=rf"the first loss is 0.6931 and must be {weight:g} \* ln 2 = .*loss_weights"):

@@ -5,52 +5,33 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from steps.shared.contract import StepError
-from tests.families import save_family
-from tests.steps.train.trainers import trainer_here
+from tests.steps.train.trainers import first_loss
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture
-def make(tiny_model: Path, pairs: Path, tmp_path: Path) -> Callable[..., Any]:
-    """`make(family, config={…}, key=value, …)`: a trainer of a tiny model of the family."""
-
-    def call(family: str, config: dict[str, Any] | None = None, **changes: Any) -> Any:
-        folder = tmp_path / family
-        if not folder.exists():
-            save_family(family, folder, tiny_model, **config or {})
-        plain = {"precompute_ref_log_probs": False, "lora_dropout": 0}
-        return trainer_here(folder, pairs, tmp_path / "checkpoints", 4, **plain | changes)
-
-    return call
-
-
-def first_loss(trainer: Any) -> float:
-    batch = trainer.data_collator([vars(pair) for pair in trainer.pairs_here[:4]])
-    return float(trainer.compute_loss(trainer.model.train(), batch).detach())
-
-
 @pytest.mark.parametrize("family", ["gemma2", "gpt_oss"])
 def test_a_class_without_sdpa_trains_with_its_own_attention(
-    make: Callable[..., Any], caplog: pytest.LogCaptureFixture, family: str
+    family_trainer: Callable[..., Any], caplog: pytest.LogCaptureFixture, family: str
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        trainer = make(family, router_aux_loss_coef=0 if family == "gpt_oss" else None)
+        trainer = family_trainer(family, router_aux_loss_coef=0 if family == "gpt_oss" else None)
     assert f"attention: a {family} model has no sdpa here; eager is used" in caplog.messages
     assert trainer.attention == "eager" and not trainer.data_collator.packs
     assert first_loss(trainer) == pytest.approx(math.log(2), abs=1e-5)
 
 
-def test_an_attention_that_the_recipe_names_and_the_class_has_not_is_one_line(make: Callable[..., Any]) -> None:
+def test_an_attention_that_the_recipe_names_and_the_class_has_not_is_one_line(
+    family_trainer: Callable[..., Any],
+) -> None:
     with pytest.raises(StepError) as caught:
-        make("gemma2", attn_implementation="sdpa")
+        family_trainer("gemma2", attn_implementation="sdpa")
     assert str(caught.value) == (
         "attn_implementation: sdpa: a gemma2 model has no such attention here; write auto, which takes the fastest "
         "that it has"
@@ -58,10 +39,10 @@ def test_an_attention_that_the_recipe_names_and_the_class_has_not_is_one_line(ma
 
 
 def test_a_class_whose_attention_hands_nothing_on_trains_on_whole_sequences(
-    make: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    family_trainer: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        trainer = make("nemotron")
+        trainer = family_trainer("nemotron")
     assert not trainer.data_collator.packs
     reason = "its forward pass does not take them (packed_sdpa() missing 1 required keyword-only argument: 'packed')"
     assert any(reason in line and line.endswith("every sequence is computed whole") for line in caplog.messages)
@@ -77,10 +58,10 @@ def test_sinks_of_an_attention_are_no_part_of_packed_rows() -> None:
 
 
 def test_dropout_that_a_configuration_asks_for_is_off_in_policy_and_reference(
-    make: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    family_trainer: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        trainer = make("seed_oss", {"attention_dropout": 0.3, "residual_dropout": 0.3})
+        trainer = family_trainer("seed_oss", {"attention_dropout": 0.3, "residual_dropout": 0.3})
     said = "the base's attention_dropout, residual_dropout set to 0: its answers must be the same each time"
     assert said in caplog.messages
     assert trainer.data_collator.packs

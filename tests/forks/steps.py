@@ -9,6 +9,8 @@ os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HU
 import accelerate  # noqa: F401
 import bitsandbytes  # noqa: F401
 import datasets  # noqa: F401
+import matplotlib.backends.backend_agg
+import matplotlib.figure  # noqa: F401
 import mlflow  # noqa: F401
 import transformers.integrations.bitsandbytes
 import transformers.models.qwen2.modeling_qwen2  # noqa: F401

@@ -85,7 +85,11 @@ def write_png(history: History, path: Path) -> None:
 
     drawn = panels(history)
     rows = math.ceil(len(drawn) / 2)
-    picture = Figure(figsize=(INCHES[0], INCHES[1] * rows / 3), dpi=DOTS_PER_INCH, layout="constrained")
+    height = INCHES[1] * rows / 3
+    picture = Figure(figsize=(INCHES[0], height), dpi=DOTS_PER_INCH)
+    # Margins in inches. Fixed ones: to fit them matplotlib draws the picture twice, which takes seconds.
+    picture.subplots_adjust(left=0.9 / INCHES[0], right=1 - 0.2 / INCHES[0], top=1 - 0.4 / height,
+                            bottom=0.6 / height, wspace=0.2, hspace=0.35)  # fmt: skip
     for place, panel in enumerate(drawn, start=1):
         axes = picture.add_subplot(rows, 2, place)
         for curve in panel.curves:
@@ -94,10 +98,11 @@ def write_png(history: History, path: Path) -> None:
             axes.plot(steps, values, color=COLOURS[curve.colour], label=curve.name, marker=marker)
         if panel.least:
             axes.set_ylim(panel.least[0] - 0.03, panel.least[1] + 0.03)
-        axes.set_title(panel.title, loc="left", fontweight="bold")
-        axes.set_title(panel.unit, loc="right", fontsize="small", color="#565e6c")
+        axes.set_title(panel.title, loc="left", fontweight="bold", y=1)
+        axes.set_title(panel.unit, loc="right", fontsize="small", color="#565e6c", y=1)
         axes.set_xlabel("optimizer step")
         axes.locator_params(axis="x", integer=True)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")  # as on the page; matplotlib's own may be wide
         axes.grid(color="#e9ecf1")
         axes.spines[["top", "right"]].set_visible(False)
         if len(panel.curves) > 1:

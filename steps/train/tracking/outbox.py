@@ -23,6 +23,7 @@ from steps.train.tracking.tracker import Entry, Refused, Status, Tracker
 log = logging.getLogger("train")
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between two attempts
+UNREACHED_SECONDS = 5.0  # that the end waits for a tracker that took nothing in the whole run: a last few attempts
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Delivery:
         self._waiting: deque[Entry] = deque(read_buffer(buffer))
         self._changed = threading.Condition()
         self._delivered, self._refused = 0, list[str]()
+        self._opened = False
         self._error: str | None = None  # of the last attempt; None while the tracker answers
         self._last_error: str | None = None
         self._status: Status | None = None
@@ -73,8 +75,13 @@ class Delivery:
             self._changed.notify_all()
 
     def finish(self, status: Status, seconds: float) -> Outcome:
-        """End the run; waits at most `seconds` for what is on its way. What does not arrive stays in the file."""
+        """End the run; waits at most `seconds` for what is on its way. What does not arrive stays in the file.
+
+        A tracker that failed from the beginning is waited for no longer than UNREACHED_SECONDS.
+        """
         with self._changed:
+            if self._error and not self._opened:
+                seconds = min(seconds, UNREACHED_SECONDS)
             self._status, self._deadline = status, time.monotonic() + seconds
             self._changed.notify_all()
         self._thread.join(timeout=seconds)
@@ -95,15 +102,15 @@ class Delivery:
             )
 
     def _run(self) -> None:
-        opened, pause = False, self._first_pause
+        pause = self._first_pause
         while True:
-            entry = self._next(opened)
-            if entry is None and opened and self._status is None:
+            entry = self._next(self._opened)
+            if entry is None and self._opened and self._status is None:
                 continue
             try:
-                if not opened:
+                if not self._opened:
                     self.tracker.open()
-                    opened = True
+                    self._opened = True
                 elif entry is None:
                     self.tracker.close(self._status or "KILLED")
                     self._closed = True

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from steps.train.tracking import outbox
 from steps.train.tracking.outbox import Delivery, read_buffer
 from steps.train.tracking.tracker import Entry, Refused, Status
 
@@ -113,6 +114,23 @@ def test_a_tracker_that_stays_down_leaves_a_file_that_another_process_sends(tmp_
     later = deliver(service, tmp_path)
     assert later.finish("FINISHED", 10).whole
     assert service.got == [metrics(4), metrics(5)] and not later.buffer.exists()
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_the_end_waits_less_for_a_tracker_that_was_never_reached(
+    reached: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "UNREACHED_SECONDS", 0.1)
+    service = Service(down=not reached)
+    delivery = deliver(service, tmp_path)
+    if reached:
+        delivery.put(metrics(1))
+        until(lambda: service.got == [metrics(1)])
+        service.down = True
+    delivery.put(metrics(2))
+    until(delivery.buffer.exists)
+    threading.Timer(1, setattr, (service, "down", False)).start()  # it comes back while the end waits, or too late
+    assert delivery.finish("FINISHED", 30).whole == reached
 
 
 def test_a_tracker_that_hangs_delays_neither_an_entry_nor_the_end(tmp_path: Path) -> None:

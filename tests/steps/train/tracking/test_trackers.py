@@ -6,6 +6,7 @@ import base64
 import importlib.util
 import json
 import logging
+import os
 import shutil
 import socket
 import subprocess
@@ -256,13 +257,15 @@ def port() -> int:
         return int(free.getsockname()[1])
 
 
-def serve(port: int, folder: Path) -> subprocess.Popen[bytes]:
+def serve(port: int, database: str, artifacts: Path) -> subprocess.Popen[bytes]:
     """A tracking server on this port, once it answers."""
     words = [
-        "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder}/server.db", "--port", str(port),
-        "--host", "127.0.0.1", "--workers", "1", "--default-artifact-root", f"{folder}/artifacts",
+        "-m", "mlflow", "server", "--backend-store-uri", database, "--port", str(port), "--host", "127.0.0.1",
+        "--workers", "1", "--default-artifact-root", str(artifacts),
     ]  # fmt: skip
-    server = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    no_jobs = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # a second process, for other uses of MLflow
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen([sys.executable, *words], env=no_jobs, **quiet)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and server.poll() is None:
         try:
@@ -286,13 +289,13 @@ def stopping() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 @pytest.mark.slow
 def test_a_server_killed_in_a_run_misses_nothing_once_it_is_back(
-    tmp_path: Path, port: int, stopping: list[subprocess.Popen[bytes]], forked
+    tmp_path: Path, database: str, port: int, stopping: list[subprocess.Popen[bytes]], forked
 ) -> None:
     uri = f"http://127.0.0.1:{port}"
     state = State.of(tmp_path, "f", TrainArguments(model_id="m", mlflow_uri=uri))
     state.status = "FAILED"
     state.write(tmp_path)
-    server = serve(port, tmp_path)
+    server = serve(port, database, tmp_path / "artifacts")
     stopping.append(server)
     (delivery,) = open_trackers(state, tmp_path)
     delivery.start()
@@ -305,7 +308,7 @@ def test_a_server_killed_in_a_run_misses_nothing_once_it_is_back(
     assert outcome.delivered == 1 and outcome.undelivered == {"metrics": 1}
     assert [entry.step for entry in read_buffer(delivery.buffer)] == [2]
 
-    stopping.append(serve(port, tmp_path))
+    stopping.append(serve(port, database, tmp_path / "artifacts"))
     done = forked("-m", "steps.train.send_tracking", "--checkpoints", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "mlflow: 1 entries sent, 0 refused\n" in done.stdout

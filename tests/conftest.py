@@ -85,7 +85,7 @@ def run(clean_environment: dict[str, str]) -> Run:
 
 
 @pytest.fixture(scope="session")
-def fork(clean_environment: dict[str, str]) -> Iterator[Callable[..., Forked]]:
+def fork(clean_environment: dict[str, str], shared_folder: Path) -> Iterator[Callable[..., Forked]]:
     """`fork("-m", "steps.gate", …)` or `fork("pipeline.py", …)`: as `run`, in the background and in a forked child.
 
     The child has a process's arguments, environment, folder, output, signals and exit code, without the imports.
@@ -96,7 +96,7 @@ def fork(clean_environment: dict[str, str]) -> Iterator[Callable[..., Forked]]:
 
     def server(command: bool) -> Forks:
         if command not in servers:
-            servers[command] = Forks(LOADED[command], clean_environment)
+            servers[command] = Forks(LOADED[command], clean_environment, shared_folder / f"forks-{command}")
         return servers[command]
 
     def call(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from pipeline.aws.errors import code_and_message, is_passing
@@ -20,11 +21,18 @@ Answer = TypeVar("Answer")
 
 def client(service: str, region: str | None = None, profile: str | None = None) -> Any:
     """A client for an AWS service that retries throttled calls; region and profile default to the environment's."""
-    import boto3
     from botocore.config import Config
 
     config = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=10, read_timeout=60)
-    return boto3.Session(region_name=region, profile_name=profile).client(service, config=config)
+    return session(region, profile).client(service, config=config)
+
+
+@cache
+def session(region: str | None, profile: str | None) -> Any:
+    """One for all clients of a command: each new one reads botocore's files again, and asks again for an MFA code."""
+    import boto3
+
+    return boto3.Session(region_name=region, profile_name=profile)
 
 
 def check_account(sts: Any, expected_account: str, command: str) -> None:

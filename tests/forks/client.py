@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import IO, Any
 
 import psutil
+from filelock import FileLock
 
+from tests.forks.server import USERS
 from tests.paths import ROOT
 
 STAND_IN = ROOT / "tests" / "forks" / "stand_in.py"
@@ -94,24 +97,35 @@ class Launched:
 
 
 class Forks:
-    """A fork server: a process that imports modules once and then forks a child for each command."""
+    """A fork server: a process that imports modules once and then forks a child for each command.
 
-    def __init__(self, modules: Sequence[str], environment: Mapping[str, str]):
-        self._folder = tempfile.TemporaryDirectory(prefix="forks-")
-        self._path = str(Path(self._folder.name) / "socket")
-        self.python = self._stand_in()
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.forks.server", self._path, *modules],
-            cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    It is one for all workers of a test run: `place` is a file that tells them where it listens. It ends with the last
+    of them.
+    """
+
+    def __init__(self, modules: Sequence[str], environment: Mapping[str, str], place: Path):
+        self._started: subprocess.Popen[str] | None = None
+        with FileLock(place.with_suffix(".lock")):
+            user = _connect(place) or self._begin(modules, environment, place)
+            self._user = user
+        self._path = place.read_text()
+        self.python = str(Path(self._path).with_name("python"))
+
+    def _begin(self, modules: Sequence[str], environment: Mapping[str, str], place: Path) -> socket.socket:
+        folder = Path(tempfile.mkdtemp(prefix="forks-"))  # a socket's path must be short
+        path = folder / "socket"
+        self._started = subprocess.Popen(
+            [sys.executable, "-m", "tests.forks.server", path, *modules],
+            cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        assert self._server.stdout and self._server.stdout.readline() == "ready\n", "the fork server did not start"
-
-    def _stand_in(self) -> str:
-        """A `python` for the processes that a command starts, which has this server run the steps among them."""
-        file = Path(self._folder.name) / "python"
-        file.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {STAND_IN} {self._path} "$0" "$@"\n')
-        file.chmod(0o755)
-        return str(file)
+        assert self._started.stdout and self._started.stdout.readline() == "ready\n", "the fork server did not start"
+        stand_in = folder / "python"  # a `python` for what a command starts: the server runs the steps among it
+        stand_in.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {STAND_IN} {path} "$0" "$@"\n')
+        stand_in.chmod(0o755)
+        place.write_text(str(path))
+        user = _connect(place)
+        assert user, "the fork server ended at once"
+        return user
 
     def start(
         self,
@@ -139,12 +153,23 @@ class Forks:
         return Forked(texts, connection, out, err)
 
     def close(self) -> None:
-        """End the server."""
-        assert self._server.stdin and self._server.stdout
-        self._server.stdin.close()
-        self._server.wait()
-        self._server.stdout.close()
-        self._folder.cleanup()
+        """Use it no more; whoever started the server waits for those who still use it."""
+        self._user.close()
+        if self._started and self._started.stdout:
+            self._started.wait()
+            self._started.stdout.close()
+            shutil.rmtree(Path(self._path).parent)
+
+
+def _connect(place: Path) -> socket.socket | None:
+    """A connection that keeps the server there, None where there is no server."""
+    user = socket.socket(socket.AF_UNIX)
+    try:
+        user.connect(f"{place.read_text()}{USERS}")
+    except (FileNotFoundError, ConnectionRefusedError):
+        user.close()
+        return None
+    return user
 
 
 def _world(ranks: int) -> dict[str, Any]:

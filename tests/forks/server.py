@@ -2,9 +2,10 @@
 
 Command:  python -m tests.forks.server SOCKET MODULE…
 Inputs:   connections on SOCKET; each sends one line of JSON (words, environment, folder, ranks, python) with two open
-          files. A connection that closes ends its command, and what that started.
+          files. A connection that closes ends its command, and what that started. Connections on SOCKET.users say
+          nothing: the server ends when the last of them closes.
 Outputs:  per connection, two lines: the id of the process that keeps the ranks, and the exit code.
-Limits:   ends when stdin does. Linux; imports must start no thread: none lives on in a forked child.
+Limits:   Linux; imports must start no thread: none lives on in a forked child.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any
 import psutil
 
 OF_ARROW = "jemalloc_bg_thd"  # the one thread that begins anew in a forked child, by its library's own doing
+USERS = ".users"  # after the socket's path: the socket of those who use the server
 GRACE_SECONDS = 30  # that a rank has to end after another failed, as torchrun gives
 
 
@@ -36,22 +38,38 @@ def main(path: str, modules: list[str]) -> None:
     gc.collect()
     gc.freeze()  # a child's collections leave the pages that it shares with this process alone
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children: they are removed as they end
+    commands, users = listen(path), listen(path + USERS)
+    print("ready", flush=True)
+    waiting = selectors.DefaultSelector()
+    for listening in (commands, users):
+        waiting.register(listening, selectors.EVENT_READ)
+    using: set[socket.socket] = set()
+    while True:
+        for key, _ in waiting.select():
+            if key.fileobj is users:
+                user, _ = users.accept()
+                using.add(user)
+                waiting.register(user, selectors.EVENT_READ)
+            elif key.fileobj is commands:
+                connection, _ = commands.accept()
+                if os.fork() == 0:
+                    for other in (commands, users, *using):
+                        other.close()
+                    return answer(connection)
+                connection.close()
+            else:
+                waiting.unregister(key.fileobj)
+                using.remove(key.fileobj)
+                key.fileobj.close()
+                if not using:
+                    return
+
+
+def listen(path: str) -> socket.socket:
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(path)
     listening.listen()
-    print("ready", flush=True)
-    waiting = selectors.DefaultSelector()
-    waiting.register(listening, selectors.EVENT_READ)
-    waiting.register(sys.stdin, selectors.EVENT_READ)
-    while True:
-        ready = [key.fileobj for key, _ in waiting.select()]
-        if sys.stdin in ready:
-            return
-        connection, _ = listening.accept()
-        if os.fork() == 0:
-            listening.close()
-            return answer(connection)
-        connection.close()
+    return listening
 
 
 def answer(connection: socket.socket) -> None:

@@ -9,6 +9,14 @@ from moto import mock_aws
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
+from pipeline.aws.client import session
+
+
+@pytest.fixture(autouse=True)
+def own_session():
+    """A session keeps credentials and an endpoint, which other tests have others of."""
+    session.cache_clear()
+
 
 @pytest.fixture(scope="module")
 def aws():

@@ -18,7 +18,7 @@ from tests.browser import Picture
 from tests.document import require_whole
 
 pytestmark = pytest.mark.slow
-SHORT = {"max_steps": 6, "save_steps": 3, "logging_steps": 1}
+SHORT = {"max_steps": 4, "save_steps": 2, "logging_steps": 1}
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_the_metric_definitions_read_what_the_run_printed(sharded: tuple[Path, s
     for line, entry in zip(lines, history, strict=True):
         found = {one["Name"]: re.search(one["Regex"], line) for one in metrics.DEFINITIONS}
         read = {name: float(match.group(1)) for name, match in found.items() if match}
-        assert read.pop("train:max_steps") == 6
+        assert read.pop("train:max_steps") == 4
         expected = {
             f"eval:{name[5:]}" if name.startswith("eval_") else f"train:{name}": float(f"{value:.6g}")
             for name, value in entry.items()
@@ -101,9 +101,9 @@ def test_the_metric_definitions_read_what_the_run_printed(sharded: tuple[Path, s
 def test_every_step_is_logged_with_its_tokens_and_time(sharded: tuple[Path, str]) -> None:
     output, _ = sharded
     history = json.loads((output / "history.json").read_text())
-    assert [entry["step"] for entry in history if "eval_loss" in entry] == [0, 6]
+    assert [entry["step"] for entry in history if "eval_loss" in entry] == [0, 4]
     steps = [entry for entry in history if "loss" in entry]
-    assert [entry["step"] for entry in steps] == [1, 2, 3, 4, 5, 6]  # the last too, although an evaluation comes first
+    assert [entry["step"] for entry in steps] == [1, 2, 3, 4]  # the last too, although an evaluation comes first
     for entry in steps:
         assert entry["tokens_per_second"] == pytest.approx(entry["tokens_per_step"] / entry["step_seconds"])
         # What the batches held: a prompt counts for both of its answers, and is computed once.
@@ -114,7 +114,7 @@ def test_every_step_is_logged_with_its_tokens_and_time(sharded: tuple[Path, str]
 def test_the_manifest_names_every_file_by_its_hash(sharded: tuple[Path, str]) -> None:
     output, _ = sharded
     manifest = json.loads((output / "manifest.json").read_text())
-    assert (manifest["steps_done"], manifest["steps_planned"]) == (6, 6)
+    assert (manifest["steps_done"], manifest["steps_planned"]) == (4, 4)
     present = {path.name for path in output.iterdir() if path.is_file()} - {"manifest.json"}
     assert set(manifest["files"]) == present > {
         "README.md", "evaluation.json", "history.json", "report.html", "training.png",
@@ -142,7 +142,7 @@ def test_a_checkpoint_holds_the_adapter_and_never_the_base(sharded: tuple[Path, 
     from safetensors import safe_open
 
     output, _ = sharded
-    checkpoint = output / "checkpoints" / "checkpoint-3"
+    checkpoint = output / "checkpoints" / "checkpoint-2"
     with safe_open(checkpoint / "adapter_model.safetensors", "pt") as file:
         assert file.keys() and all("lora_" in name for name in file.keys())  # noqa: SIM118 (not a mapping)
     assert not list(checkpoint.glob("*model_fsdp*"))

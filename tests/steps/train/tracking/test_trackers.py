@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib.util
 import json
 import logging
-import os
 import shutil
+import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -31,6 +29,7 @@ from steps.train.tracking.runs import STATE, State, open_trackers
 from steps.train.tracking.settings import check, login, shown, with_default, without_password
 from steps.train.tracking.tracker import Entry, Refused
 from steps.train.tracking.wandb_run import WandbRun
+from tests.forks.client import Forked
 from tests.steps.train import wandb_files
 
 KEY = "0123456789abcdef"
@@ -257,58 +256,54 @@ def port() -> int:
         return int(free.getsockname()[1])
 
 
-def serve(port: int, database: str, artifacts: Path) -> subprocess.Popen[bytes]:
-    """A tracking server on this port, once it answers."""
-    words = [
-        "-m", "mlflow", "server", "--backend-store-uri", database, "--port", str(port), "--host", "127.0.0.1",
-        "--workers", "1", "--default-artifact-root", str(artifacts),
-    ]  # fmt: skip
-    no_jobs = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # a second process, for other uses of MLflow
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    server = subprocess.Popen([sys.executable, *words], env=no_jobs, **quiet)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
-                return server
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    server.kill()
-    raise AssertionError("the tracking server did not start")
-
-
 @pytest.fixture
-def stopping() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Servers that are stopped at the end of a test."""
-    started: list[subprocess.Popen[bytes]] = []
-    yield started
+def serve(fork: Callable[..., Forked], port: int, database: str, tmp_path: Path) -> Iterator[Callable[[], Forked]]:
+    """`serve()`: what `mlflow server` starts, on that port and database, once it answers."""
+    words = ("-m", "uvicorn", "--host", "127.0.0.1", "--port", port, "mlflow.server.fastapi_app:app")
+    stores = {"_MLFLOW_SERVER_FILE_STORE": database, "_MLFLOW_SERVER_ARTIFACT_ROOT": str(tmp_path / "artifacts")}
+    started: list[Forked] = []
+
+    def call() -> Forked:
+        server = fork(*map(str, words), one_file=True, **stores)
+        started.append(server)
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and server.poll() is None:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
+                return server
+            time.sleep(0.2)
+        raise AssertionError(f"the tracking server did not start: {server.stdout()}")
+
+    yield call
     for server in started:
-        server.terminate()
+        stop(server)
+
+
+def stop(server: Forked) -> None:
+    if server.poll() is None:
+        server.send_signal(signal.SIGTERM)
         server.wait(30)
 
 
 @pytest.mark.slow
 def test_a_server_killed_in_a_run_misses_nothing_once_it_is_back(
-    tmp_path: Path, database: str, port: int, stopping: list[subprocess.Popen[bytes]], forked
+    tmp_path: Path, port: int, serve: Callable[[], Forked], forked
 ) -> None:
     uri = f"http://127.0.0.1:{port}"
     state = State.of(tmp_path, "f", TrainArguments(model_id="m", mlflow_uri=uri))
     state.status = "FAILED"
     state.write(tmp_path)
-    server = serve(port, database, tmp_path / "artifacts")
-    stopping.append(server)
+    server = serve()
     (delivery,) = open_trackers(state, tmp_path)
     delivery.start()
     delivery.put(Entry("metrics", {"loss": 1.0}, 1))
     wait_for_delivery(delivery)
-    server.terminate()
-    server.wait(30)
+    stop(server)
     delivery.put(Entry("metrics", {"loss": 0.5}, 2))
     outcome = delivery.finish("FAILED", 3)
     assert outcome.delivered == 1 and outcome.undelivered == {"metrics": 1}
     assert [entry.step for entry in read_buffer(delivery.buffer)] == [2]
 
-    stopping.append(serve(port, database, tmp_path / "artifacts"))
+    serve()
     done = forked("-m", "steps.train.send_tracking", "--checkpoints", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "mlflow: 1 entries sent, 0 refused\n" in done.stdout

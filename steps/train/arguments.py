@@ -76,6 +76,9 @@ class FsdpConfig(BaseModel):
     auto_wrap_policy: Literal["TRANSFORMER_BASED_WRAP", "SIZE_BASED_WRAP"] = Field(
         "TRANSFORMER_BASED_WRAP", description="What is sharded as one unit: a transformer block, or modules by size."
     )
+    transformer_layer_cls_to_wrap: Strings | None = Field(
+        None, description="Classes of the blocks, such as LlamaDecoderLayer; default: those that transformers names."
+    )
     reshard_after_forward: bool = Field(
         True, description="Free a block's gathered weights after its forward pass: less memory, one more all-gather."
     )

@@ -87,6 +87,16 @@ class FsdpConfig(BaseModel):
         description="Form of a checkpoint. SHARDED_STATE_DICT is not offered: with LoRA it can write empty ones.",
     )
 
+    @model_validator(mode="after")
+    def _consistent(self) -> FsdpConfig:
+        named = self.transformer_layer_cls_to_wrap
+        if named is not None:
+            if not named or not all(named):
+                raise ValueError("transformer_layer_cls_to_wrap: name classes, or leave it out")
+            if self.auto_wrap_policy != "TRANSFORMER_BASED_WRAP":
+                raise ValueError("transformer_layer_cls_to_wrap: needs auto_wrap_policy: TRANSFORMER_BASED_WRAP")
+        return self
+
 
 class TrainArguments(BaseModel):
     """Every setting of a training run."""

@@ -6,7 +6,10 @@ Found from the model itself: its decoder, as transformers tells it, and its LM h
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from steps.shared.contract import StepError
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +24,20 @@ def language_linears(model: PreTrainedModel) -> list[str]:
     linears = {name for name, module in inside if _is_linear(module)}
     others = {_last(name) for name, _ in inside if name not in linears}
     return sorted({name if _last(name) in others else _last(name) for name in linears})
+
+
+def require_inside(model: PreTrainedModel, targets: Sequence[str]) -> None:
+    """
+    Raises:
+        StepError: one of `target_modules` names no module of a multimodal model's decoder.
+    """
+    names = [f".{name}" for name, _ in _within(model, model.get_decoder())]
+    for target in targets:
+        if not any(name.endswith(f".{target}") for name in names):
+            raise StepError(
+                f"target_modules: {target}: is not in the language model of this {model.config.model_type} model, and "
+                f"text gives a gradient to nothing else; name some of {', '.join(language_linears(model))}"
+            )
 
 
 def outside_language(model: PreTrainedModel) -> str | None:

@@ -20,7 +20,7 @@ from steps.shared.model_folder import NO_TEMPLATE, check_folder
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.train.arguments import Attention, TrainArguments
 from steps.train.model.base_config import fitting_attention, without_randomness
-from steps.train.model.language_part import language_linears, outside_language
+from steps.train.model.language_part import language_linears, outside_language, require_inside
 from steps.train.model.router import router_loss_weight
 from steps.train.model.whole import require_whole
 
@@ -188,13 +188,19 @@ def compute_dtype(arguments: TrainArguments) -> torch.dtype:
 
 
 def lora_config(arguments: TrainArguments, base: PreTrainedModel) -> LoraConfig:
-    """The adapter to train; on a multimodal base it is on the language model alone."""
+    """The adapter to train; on a multimodal base it is on the language model alone.
+
+    Raises:
+        StepError: `target_modules` names a module of a multimodal base that is not in its language model.
+    """
     from peft import LoraConfig
 
     everywhere, outside = arguments.target_modules == ["all-linear"], outside_language(base)
     targets: list[str] | str = "all-linear" if everywhere else arguments.target_modules
-    if everywhere and outside:
+    if outside and everywhere:
         targets = language_linears(base)
+    elif outside:
+        require_inside(base, arguments.target_modules)
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=arguments.lora_r,

@@ -5,6 +5,8 @@ Five are in `make test`; all are in `make test-slow`, whose results are the tabl
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +27,7 @@ SHORT = {
     "fsdp": "false", "max_steps": 4, "save_steps": 9, "logging_steps": 1, "per_device_train_batch_size": 2,
     "learning_rate": 1e-3,
 }  # fmt: skip
+ONE_CLASS = {"transformer_layer_cls_to_wrap": ["Gemma3DecoderLayer"]}
 OTHERS = [pytest.param(name, marks=pytest.mark.families) for name in FAMILIES if name not in ALWAYS]
 
 
@@ -50,6 +53,43 @@ def test_a_family_trains_merges_to_pefts_bits_and_answers(
         assert (merged / name).read_bytes() == (base / name).read_bytes()
     for what in (("--adapter", tuned, "--base", base), ("--model", merged)):
         succeed("-m", "steps.answer", *what, "--prompt", "hi", "--max-new-tokens", "2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "named"),
+    [
+        ("qwen3_5_text", {}),
+        pytest.param("gemma4", {}, marks=pytest.mark.families),
+        pytest.param("qwen3_5", {}, marks=pytest.mark.families),
+        pytest.param("gemma3", {"fsdp_config": json.dumps(ONE_CLASS)}, marks=pytest.mark.families),
+    ],
+)
+def test_a_family_whose_class_names_blocks_that_its_models_lack_trains_on_two_processes(
+    fork: Callable[..., Forked], tiny_model: Path, pairs: Path, tmp_path: Path, family: str, named: dict[str, object]
+) -> None:
+    base = save_family(family, tmp_path / "base", tiny_model)
+    short = {"max_steps": 2, "save_steps": 2, "gradient_accumulation_steps": 1} | named
+    done = fork(*training(base, pairs, tmp_path / "tuned", **short), ranks=2, **ONE_THREAD).completed()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"FSDP2: [\d,]+ of [\d,]+ parameter bytes on each of 2 ranks", done.stdout)
+    assert (tmp_path / "tuned" / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.families
+def test_the_adapter_of_a_multimodal_model_is_continued_and_compared(
+    fork: Callable[..., Forked], tiny_model: Path, pairs: Path, tmp_path: Path
+) -> None:
+    base = save_family("mistral3", tmp_path / "base", tiny_model)
+    first, second = tmp_path / "first", tmp_path / "second"
+    again, told = {"initial_adapter": first, "champion": first}, []
+    for folder, more in ((first, {}), (second, again)):
+        done = fork(*training(base, pairs, folder, **SHORT, **more), **ONE_THREAD).completed()
+        assert done.returncode == 0, done.stdout + done.stderr
+        told.append(json.loads((folder / "evaluation.json").read_text()))
+        (folder / "evaluation.json").unlink()  # from which the champion's figures would be taken
+    assert told[1]["champion"]["champion"]["loss"] == pytest.approx(told[0]["after"]["loss"], abs=1e-4)
 
 
 def compare_with_peft(base: Path, adapter: Path, merged: Path) -> None:

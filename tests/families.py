@@ -22,6 +22,21 @@ LATENT: dict[str, Any] = {
     **SIZES, "num_key_value_heads": 4, "q_lora_rank": 16, "kv_lora_rank": 16, "qk_rope_head_dim": 8,
     "qk_nope_head_dim": 8, "v_head_dim": 8,
 }  # fmt: skip
+# The vision parts of multimodal models.
+EYES: dict[str, Any] = {
+    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "image_size": 56,
+    "patch_size": 14,
+}  # fmt: skip
+DEEP: dict[str, Any] = {
+    "depth": 2, "hidden_size": 32, "num_heads": 4, "intermediate_size": 48, "out_hidden_size": 32,
+    "num_position_embeddings": 16,
+}  # fmt: skip
+LAYERS = ["sliding_attention", "full_attention"]
+LINEAR: dict[str, Any] = {
+    "layer_types": ["linear_attention", "full_attention"], "linear_num_key_heads": 2, "linear_num_value_heads": 4,
+    "linear_key_head_dim": 8, "linear_value_head_dim": 8,
+}  # fmt: skip
+SECTIONS = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
 
 # model_type: what its configuration is given.
 FAMILIES: dict[str, dict[str, Any]] = {
@@ -51,6 +66,37 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "gpt_oss": {**HEADS, **LOCAL_EXPERTS},
     "deepseek_v3": {**LATENT, **ROUTED},
     "glm4_moe": {**HEADS, **ROUTED},
+    "nemotron_h": {
+        **HEADS,
+        "layers_block_type": ["mamba", "attention", "mlp"],
+        "mamba_num_heads": 4,
+        "mamba_head_dim": 8,
+        "ssm_state_size": 8,
+        "n_groups": 2,
+        "num_hidden_layers": 3,
+    },
+    "qwen3_5_text": {**HEADS, **LINEAR},
+    "gemma3": {"text_config": HEADS, "vision_config": EYES, "mm_tokens_per_image": 4},
+    "gemma4": {
+        "text_config": {**HEADS, "global_head_dim": 8, "hidden_size_per_layer_input": 8, "layer_types": LAYERS},
+        "vision_config": {**EYES, "num_key_value_heads": 4, "head_dim": 8},
+    },
+    "mistral3": {"text_config": {"model_type": "mistral", **SIZES, "head_dim": 8}, "vision_config": EYES},
+    "qwen2_5_vl": {
+        "text_config": {**SIZES, "rope_parameters": SECTIONS},
+        "vision_config": {
+            "depth": 2,
+            "hidden_size": 32,
+            "num_heads": 4,
+            "intermediate_size": 48,
+            "out_hidden_size": 32,
+        },
+    },
+    "qwen3_vl": {
+        "text_config": {**HEADS, "rope_parameters": SECTIONS},
+        "vision_config": {**DEEP, "deepstack_visual_indexes": [0]},
+    },
+    "qwen3_5": {"text_config": {**HEADS, **LINEAR}, "vision_config": DEEP},
 }
 
 
@@ -60,12 +106,17 @@ def save_family(name: str, folder: Path, tokenizer: Path, **changes: Any) -> Pat
     `changes` are to the configuration.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMultimodalLM
 
     known = json.loads((tokenizer / "config.json").read_text())
     ids = {key: known[key] for key in ("vocab_size", "eos_token_id", "pad_token_id")}
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(name, **{**FAMILIES[name], **ids, **changes}))
+    settings = FAMILIES[name]
+    if "text_config" in settings:
+        settings = {**settings, "text_config": {**settings["text_config"], **ids}}
+    config = AutoConfig.for_model(name, **{**settings, **ids, **changes})
+    made_by = AutoModelForMultimodalLM if "text_config" in settings else AutoModelForCausalLM
+    model = made_by.from_config(config)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:  # as far apart as trained ones: the experts that transformers makes are all alike

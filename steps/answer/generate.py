@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, TextStreamer
+from transformers import AutoConfig, AutoTokenizer, TextStreamer
 from transformers.utils import logging as transformers_logging
 
 from steps.answer.weights import Weights, free_memory, require_memory
 from steps.shared import contract
 from steps.shared.contract import StepError
+from steps.shared.model_class import auto_class
 from steps.shared.model_folder import NO_TEMPLATE
 from steps.shared.records import Messages, Tools
 from steps.shared.templates.chat_template import ChatTemplate
@@ -170,7 +171,9 @@ def _load(weights: Weights) -> _Model:
     )
     require_memory(weights, free, where)
     try:
-        plain = AutoModelForCausalLM.from_pretrained(weights.model.folder, dtype="auto", use_safetensors=True)
+        folder = weights.model.folder
+        made_by = auto_class(AutoConfig.from_pretrained(folder))
+        plain = made_by.from_pretrained(folder, dtype="auto", use_safetensors=True)
         model: torch.nn.Module = plain
         if weights.adapter:
             from peft import PeftModel

@@ -19,6 +19,7 @@ from steps.merge.fit.adapter import Adapter
 from steps.merge.fit.base import Base
 from steps.shared import contract
 from steps.shared.contract import StepError
+from steps.shared.model_class import auto_class
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.shared.templates.pair import prompt_ids
 from steps.shared.templates.refused import RowRefused
@@ -130,9 +131,10 @@ def _of_adapter(base: Base, adapter: Adapter, prompts: list[list[int]]) -> tuple
 
 def _load(folder: Path) -> PreTrainedModel:
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig
 
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    return auto_class(config).from_pretrained(folder, config=config, dtype=torch.float32, local_files_only=True)
 
 
 def _prompts(folder: Path) -> list[list[int]]:

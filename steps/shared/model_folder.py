@@ -13,6 +13,7 @@ TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
     "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tekken.json",
 )  # fmt: skip
+PROCESSOR_FILES = ("*processor_config.json",)  # of images, videos and sound: what a multimodal model is given with text
 TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja")
 
 NO_TEMPLATE = (

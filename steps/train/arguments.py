@@ -76,6 +76,9 @@ class FsdpConfig(BaseModel):
     auto_wrap_policy: Literal["TRANSFORMER_BASED_WRAP", "SIZE_BASED_WRAP"] = Field(
         "TRANSFORMER_BASED_WRAP", description="What is sharded as one unit: a transformer block, or modules by size."
     )
+    transformer_layer_cls_to_wrap: Strings | None = Field(
+        None, description="Classes of the blocks, such as LlamaDecoderLayer; default: those that transformers names."
+    )
     reshard_after_forward: bool = Field(
         True, description="Free a block's gathered weights after its forward pass: less memory, one more all-gather."
     )
@@ -83,6 +86,16 @@ class FsdpConfig(BaseModel):
         "FULL_STATE_DICT",
         description="Form of a checkpoint. SHARDED_STATE_DICT is not offered: with LoRA it can write empty ones.",
     )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> FsdpConfig:
+        named = self.transformer_layer_cls_to_wrap
+        if named is not None:
+            if not named or not all(named):
+                raise ValueError("transformer_layer_cls_to_wrap: name classes, or leave it out")
+            if self.auto_wrap_policy != "TRANSFORMER_BASED_WRAP":
+                raise ValueError("transformer_layer_cls_to_wrap: needs auto_wrap_policy: TRANSFORMER_BASED_WRAP")
+        return self
 
 
 class TrainArguments(BaseModel):

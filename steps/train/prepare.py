@@ -120,7 +120,7 @@ def _load_trainer(
     from steps.train.loop.trainer import PairTrainer
 
     base = load_base(arguments)
-    return PairTrainer(arguments, base, tokenizer, pairs, config, marker, peft_config=lora_config(arguments))
+    return PairTrainer(arguments, base, tokenizer, pairs, config, marker, peft_config=lora_config(arguments, base))
 
 
 def _add_callbacks(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import permutations, product
+from itertools import permutations
 
 from steps.merge.fit.adapter import Adapter, Lora
 from steps.merge.fit.base import Base
@@ -22,9 +22,6 @@ SPLIT = (
     {"gate_up_proj": ("gate_proj", "up_proj"), "down_proj": ("down_proj",)},
     {"gate_up_proj": ("w1", "w3"), "down_proj": ("w2",)},
 )
-RENAMED = (".mlp.", ".block_sparse_moe.")  # in the model, and in the checkpoints of Mixtral, MiniMax and PhiMoE
-
-
 ONE_EXPERT = re.compile(r".+\.(mlp|block_sparse_moe)\.experts\.\d+\.(gate_proj|up_proj|down_proj|w[123])")
 
 
@@ -84,19 +81,17 @@ class _Target:
 
 
 def _find(base: Base, module: str, parameter: str) -> _Target | None:
-    places = (module, f"{module}.".replace(*RENAMED).removesuffix("."))
-    for at in places:
-        stored = base.tensors.get(f"{at}.{parameter}")
-        if stored and len(stored.shape) in (2, 3):
-            experts = stored.shape[0] if len(stored.shape) == 3 else 1
-            rows, columns = stored.shape[-2:]
-            return _Target(parameter, experts, (rows, columns), [[f"{at}.{parameter}"]])
-    for prefix, parts in product(places, SPLIT):
-        if not prefix.endswith(".experts") or parameter not in parts:
+    stored = base.tensors.get(f"{module}.{parameter}")
+    if stored and len(stored.shape) in (2, 3):
+        experts = stored.shape[0] if len(stored.shape) == 3 else 1
+        rows, columns = stored.shape[-2:]
+        return _Target(parameter, experts, (rows, columns), [[f"{module}.{parameter}"]])
+    for parts in SPLIT:
+        if not module.endswith(".experts") or parameter not in parts:
             continue
         names: list[list[str]] = []
-        while f"{prefix}.{len(names)}.{parts[parameter][0]}.weight" in base.tensors:
-            names.append([f"{prefix}.{len(names)}.{part}.weight" for part in parts[parameter]])
+        while f"{module}.{len(names)}.{parts[parameter][0]}.weight" in base.tensors:
+            names.append([f"{module}.{len(names)}.{part}.weight" for part in parts[parameter]])
         tensors = [name for group in names for name in group]
         shapes = {base.tensors[name].shape for name in tensors if name in base.tensors}
         if len(names) > 1 and len(shapes) == 1 and all(name in base.tensors for name in tensors):

@@ -12,6 +12,7 @@ from dataclasses import replace
 from steps.merge.fit import experts
 from steps.merge.fit.adapter import Adapter, Lora
 from steps.merge.fit.base import HEADS, Base
+from steps.merge.fit.names import Named, as_in_model
 from steps.merge.fit.tensor_changes import Change, Product, another_base, refusal
 from steps.shared.contract import StepError
 from steps.shared.safetensors_file import FLOATS, TensorFile
@@ -23,15 +24,24 @@ EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "em
 
 
 def find_changes(base: Base, adapter: Adapter) -> dict[str, Change]:
-    """The changes, by the name of the base's tensor.
+    """The changes, by the name that the base's tensor has in its file.
 
     Raises:
         StepError: the adapter belongs to another base, or changes a weight that cannot be merged.
     """
+    named = as_in_model(base, adapter)
+    return {named.stored[name]: change for name, change in _changes(named, adapter).items()}
+
+
+def _changes(named: Named, adapter: Adapter) -> dict[str, Change]:
+    base = named.base
     replacements = _replacements(base, adapter)
     layers, parameters = _by_kind(base, adapter)
     names = [*replacements, *(f"{lora.module}.weight" for lora in layers)]
     missing = sorted(name for name in names if name not in base.tensors)
+    if joined := [name for name in missing if name in named.model]:
+        what = f"{joined[0]}, which {base.name} stores as other tensors, that are joined or split as it is loaded"
+        raise refusal(adapter, what)
     if missing:
         what = f"{len(missing)} of {len(names)} adapted weights are not there, first {missing[0]}"
         raise another_base(adapter, base, what)

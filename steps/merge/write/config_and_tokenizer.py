@@ -8,7 +8,7 @@ from steps.merge.fit import base as base_model
 from steps.merge.fit.adapter import Adapter
 from steps.merge.fit.base import Base
 from steps.shared.contract import StepError
-from steps.shared.model_folder import TEMPLATE_FILES, TOKENIZER_FILES
+from steps.shared.model_folder import PROCESSOR_FILES, TEMPLATE_FILES, TOKENIZER_FILES
 
 VOCABULARIES = (
     "tokenizer.json",
@@ -21,7 +21,8 @@ VOCABULARIES = (
 
 
 def config_and_tokenizer(base: Base, adapter: Adapter) -> dict[str, Path]:
-    """Everything but the weights: configuration from the base, tokenizer and chat template as they were trained with.
+    """Everything but the weights: configuration and processors from the base, tokenizer and chat template as they were
+    trained with.
 
     A tokenizer is taken whole from one folder: two folders' files mixed could load and be wrong. The same holds for
     templates, which come with the adapter's tokenizer wherever it has one (a template can be inside its config).
@@ -40,7 +41,7 @@ def config_and_tokenizer(base: Base, adapter: Adapter) -> dict[str, Path]:
     templates = _matching(adapter.folder, TEMPLATE_FILES)
     if not templates and not own_tokenizer:
         templates = _matching(base.folder, TEMPLATE_FILES)
-    configs = _matching(base.folder, (base_model.CONFIG, "generation_config.json"))
+    configs = _matching(base.folder, (base_model.CONFIG, "generation_config.json", *PROCESSOR_FILES))
     sharded = base.shards[0].path.name != base_model.SINGLE
     index = {base_model.INDEX: base.folder / base_model.INDEX} if sharded else {}
     return configs | index | tokenizer | templates

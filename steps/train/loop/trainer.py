@@ -26,6 +26,7 @@ from steps.train.loop.collator import PairCollator
 from steps.train.metrics import throughput
 from steps.train.model import adapter, initial_adapter
 from steps.train.model.adapter import base_of
+from steps.train.model.blocks import sharded_classes
 from steps.train.model.load import compute_dtype, packed_attention_implementation
 from steps.train.model.router import router_loss_weight, silence_router
 from steps.train.rows.tokenise import Pair, as_dataset
@@ -119,7 +120,10 @@ class PairTrainer(DPOTrainer):
         if arguments.initial_adapter:
             initial_adapter.load(self.model, Path(arguments.initial_adapter))
         if self.is_fsdp_enabled:
-            self.accelerator.state.fsdp_plugin.mixed_precision_policy = MixedPrecisionPolicy(
+            plugin = self.accelerator.state.fsdp_plugin
+            if arguments.fsdp_config.auto_wrap_policy == "TRANSFORMER_BASED_WRAP":
+                plugin.transformer_cls_names_to_wrap = sharded_classes(arguments, model)
+            plugin.mixed_precision_policy = MixedPrecisionPolicy(
                 param_dtype=compute_dtype(arguments), reduce_dtype=torch.float32, output_dtype=None
             )
 

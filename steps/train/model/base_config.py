@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, get_args
 
 from steps.shared import contract
 from steps.shared.contract import StepError
+from steps.shared.model_class import auto_class
 from steps.train.arguments import Attention, TrainArguments
 
 if TYPE_CHECKING:
@@ -53,13 +54,12 @@ def skeleton(config: PreTrainedConfig, attention: str, trust_remote_code: bool) 
         ValueError, ImportError: its class has no such attention.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
     own = copy.deepcopy(config)
     if hasattr(own, "quantization_config"):
         del own.quantization_config
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(own, attn_implementation=attention, trust_remote_code=trust_remote_code)
+        return auto_class(own).from_config(own, attn_implementation=attention, trust_remote_code=trust_remote_code)
 
 
 def fitting_attention(arguments: TrainArguments, config: PreTrainedConfig, wanted: Attention) -> Attention:

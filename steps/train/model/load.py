@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
+from steps.shared.model_class import auto_class
 from steps.shared.model_folder import NO_TEMPLATE, check_folder
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.train.arguments import Attention, TrainArguments
 from steps.train.model.base_config import fitting_attention, without_randomness
+from steps.train.model.language_part import language_linears, outside_language, require_inside
 from steps.train.model.router import router_loss_weight
 from steps.train.model.whole import require_whole
 
@@ -118,7 +120,7 @@ def load_base(arguments: TrainArguments) -> PreTrainedModel:
         StepError: the weights cannot be read.
     """
     import torch
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers import BitsAndBytesConfig
     from trl.trainer.utils import disable_dropout_in_model
 
     dtype = compute_dtype(arguments)
@@ -136,7 +138,7 @@ def load_base(arguments: TrainArguments) -> PreTrainedModel:
     log.info("attention: %s; base: %s in %s", attention, arguments.model_id, "NF4" if quantization else dtype)
     device = {"": torch.cuda.current_device()} if torch.cuda.is_available() else {"": "cpu"}
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = auto_class(config).from_pretrained(
             arguments.model_id,
             revision=arguments.model_revision,
             trust_remote_code=arguments.trust_remote_code,
@@ -185,16 +187,26 @@ def compute_dtype(arguments: TrainArguments) -> torch.dtype:
     return torch.bfloat16 if arguments.bf16 else torch.float32
 
 
-def lora_config(arguments: TrainArguments) -> LoraConfig:
-    """The adapter to train."""
+def lora_config(arguments: TrainArguments, base: PreTrainedModel) -> LoraConfig:
+    """The adapter to train; on a multimodal base it is on the language model alone.
+
+    Raises:
+        StepError: `target_modules` names a module of a multimodal base that is not in its language model.
+    """
     from peft import LoraConfig
 
-    modules = arguments.target_modules
+    everywhere, outside = arguments.target_modules == ["all-linear"], outside_language(base)
+    targets: list[str] | str = "all-linear" if everywhere else arguments.target_modules
+    if outside and everywhere:
+        targets = language_linears(base)
+    elif outside:
+        require_inside(base, arguments.target_modules)
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=arguments.lora_r,
         lora_alpha=arguments.lora_alpha,  # type: ignore[arg-type]  # peft says int, and takes any number
         lora_dropout=arguments.lora_dropout,
-        target_modules="all-linear" if modules == ["all-linear"] else modules,
+        target_modules=targets,
+        exclude_modules=outside,
         use_rslora=arguments.use_rslora,
     )

@@ -55,6 +55,14 @@ def test_all_problems_are_named_with_line_and_mend(tmp_path: Path) -> None:
         ("loss_type: exo_pair", "label_smoothing: exo_pair needs a value above 0"),
         ("loss_type: [sigmoid, sft]\nloss_weights: [1]", "loss_weights: 1 weights for 2 loss types"),
         ("target_modules: [q_proj, lm_head]", "target_modules: an adapter on lm_head would never be trained"),
+        (
+            "fsdp_config: {auto_wrap_policy: SIZE_BASED_WRAP, transformer_layer_cls_to_wrap: [LlamaDecoderLayer]}",
+            "line 2  fsdp_config: transformer_layer_cls_to_wrap: needs auto_wrap_policy: TRANSFORMER_BASED_WRAP",
+        ),
+        (
+            "fsdp_config: {transformer_layer_cls_to_wrap: []}",
+            "transformer_layer_cls_to_wrap: name classes, or leave it",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(tmp_path: Path, text: str, problem: str) -> None:

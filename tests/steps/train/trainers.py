@@ -32,9 +32,10 @@ def trainer_here(model: Path, pairs: Path, checkpoints_at: Path, rows: int = ROW
     made, _ = tokenise.tokenise(read_records(pairs / "train")[:rows], ChatTemplate(tokenizer), 1024, "drop")
     torch.manual_seed(0)
     marker = checkpoints.Marker("test", checkpoints.World(1, arguments.gradient_accumulation_steps))
+    base = load_base(arguments)
     trainer = PairTrainer(
-        arguments, load_base(arguments), tokenizer, made, trainer_config(arguments, checkpoints_at),
-        marker, peft_config=lora_config(arguments),
+        arguments, base, tokenizer, made, trainer_config(arguments, checkpoints_at),
+        marker, peft_config=lora_config(arguments, base),
     )  # fmt: skip
     trainer.pairs_here = made
     return trainer

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,8 +15,12 @@ from tests.families import FAMILIES, save_family
 from tests.forks.client import Forked
 from tests.steps.train.conftest import ONE_THREAD, training
 
+if TYPE_CHECKING:
+    import torch
+
 ALWAYS = ("llama", "gemma2", "qwen3_moe", "mixtral", "deepseek_v3")
-NO_ROUTER_LOSS = {"granitemoe": {"router_aux_loss_coef": 0}}  # which TRL cannot compute
+WITHOUT = {"router_aux_loss_coef": 0}
+NO_ROUTER_LOSS = dict.fromkeys(("granitemoe", "granitemoehybrid", "phimoe"), WITHOUT)  # which TRL cannot compute
 SHORT = {
     "fsdp": "false", "max_steps": 4, "save_steps": 9, "logging_steps": 1, "per_device_train_batch_size": 2,
     "learning_rate": 1e-3,
@@ -45,7 +50,6 @@ def test_a_family_trains_merges_to_pefts_bits_and_answers(
 
 def compare_with_peft(base: Path, adapter: Path, merged: Path) -> None:
     """The merged model, once loaded, has the weights that peft's own merge gives, and others than the base."""
-    import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
@@ -55,5 +59,15 @@ def compare_with_peft(base: Path, adapter: Path, merged: Path) -> None:
     before, after = load(base).state_dict(), load(merged).state_dict()
     expected = PeftModel.from_pretrained(load(base), adapter).merge_and_unload().state_dict()
     assert after.keys() == expected.keys()
-    assert [name for name in after if not after[name].to(torch.bfloat16).equal(expected[name].to(torch.bfloat16))] == []
-    assert sum(not after[name].equal(before[name]) for name in after) >= 4
+    assert [name for name in after if not same(after[name], expected[name])] == []
+    assert sum(not after[name].equal(before[name]) for name in after) >= 2
+
+
+def same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Bit by bit; of a router that the model takes in float32 (ERNIE), to which peft adds without rounding, within one
+    step of the file's bfloat16."""
+    import torch
+
+    if one.dtype == torch.float32 and one.bfloat16().float().equal(one) and not other.bfloat16().float().equal(other):
+        return torch.allclose(one, other, rtol=2**-7, atol=2**-9 * float(other.abs().max()))
+    return one.to(torch.bfloat16).equal(other.to(torch.bfloat16))

@@ -37,6 +37,7 @@ LINEAR: dict[str, Any] = {
     "linear_key_head_dim": 8, "linear_value_head_dim": 8,
 }  # fmt: skip
 SECTIONS = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
+HYBRID: dict[str, Any] = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_n_groups": 1, "mamba_d_state": 8}
 
 # model_type: what its configuration is given.
 FAMILIES: dict[str, dict[str, Any]] = {
@@ -97,6 +98,53 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "vision_config": {**DEEP, "deepstack_visual_indexes": [0]},
     },
     "qwen3_5": {"text_config": {**HEADS, **LINEAR}, "vision_config": DEEP},
+    "qwen3_next": {
+        **HEADS,
+        **EXPERTS,
+        "shared_expert_intermediate_size": 24,
+        "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8,
+        "linear_num_key_heads": 2,
+        "linear_num_value_heads": 4,
+        "layer_types": ["linear_attention", "full_attention"],
+    },
+    "ernie4_5_moe": {
+        **SIZES,
+        "moe_num_experts": 4,
+        "moe_k": 2,
+        "moe_intermediate_size": 24,
+        "moe_num_shared_experts": 1,
+        "moe_layer_start_index": 1,
+        "moe_layer_end_index": 1,
+    },
+    "hunyuan_v1_moe": {**HEADS, "num_experts": 4, "moe_topk": 2},
+    "jamba": {
+        **SIZES,
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "attn_layer_period": 2,
+        "attn_layer_offset": 1,
+        "mamba_d_state": 8,
+        "mamba_dt_rank": 4,
+        "use_mamba_kernels": False,
+    },
+    "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 4},
+    "mpt": {"d_model": 32, "n_heads": 4, "n_layers": 2, "max_seq_len": 2048},
+    "gptj": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 2048, "rotary_dim": 8},
+    "falcon_mamba": {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 8},
+    "bamba": {**SIZES, **HYBRID, "attn_layer_indices": [1]},
+    "falcon_h1": {**HEADS, **HYBRID, "mamba_d_ssm": 64},
+    "granitemoehybrid": {**SIZES, **HYBRID, **LOCAL_EXPERTS, "layer_types": ["mamba", "attention"]},
+    "phimoe": {**SIZES, **LOCAL_EXPERTS},
+    "mamba2": {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "state_size": 8,
+        "num_heads": 8,
+        "head_dim": 8,
+        "n_groups": 2,
+        "chunk_size": 16,
+    },
 }
 
 

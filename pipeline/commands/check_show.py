@@ -132,7 +132,8 @@ def _conclude(
     if problems:
         raise problems_error(name, problems, f"Fix them, then: {next_command}")
     if not as_json:
-        print(f"{name}: no problems")
+        unknown = result is not None and result.memory is None
+        print(f"{name}: no problems{' in what was checked; memory was not estimated' if unknown else ''}")
 
 
 def print_definition(

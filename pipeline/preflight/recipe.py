@@ -21,7 +21,8 @@ from steps.train.arguments import TrainArguments
 from steps.train.model import initial_adapter
 from steps.train.model import shape as model_shape
 from steps.train.model.shape import ModelShape, UnknownModel
-from steps.train.preflight import conflicts
+from steps.train.preflight import base_alone, conflicts
+from steps.train.preflight.base_alone import BaseAlone
 from steps.train.preflight.conflicts import Problem
 from steps.train.preflight.instances import find
 from steps.train.preflight.preflight import Machine, Preflight, on_instances, preflight
@@ -69,8 +70,15 @@ def _judge(
     recipe: TrainArguments, machine: Machine, model_config: Path | None, rows: int | None, made_by: str | None = None
 ) -> Preflight:
     shape, unknown = shape_at_hand(recipe.model_id, model_config, made_by)
-    result = preflight(recipe, machine, shape, unknown=unknown, rows=rows)
+    base = None if shape else base_at_hand(recipe.model_id, model_config)
+    result = preflight(recipe, machine, shape, unknown=unknown, rows=rows, base=base)
     return replace(result, problems=[*result.problems, *conflicts.serving_problems(recipe, shape)])
+
+
+def base_at_hand(model_id: str, model_config: Path | None = None) -> BaseAlone | None:
+    """What the files of a base on this machine tell of its weights; None where there are none."""
+    folders = (Path(model_id), ROOT / model_id) if model_config is None else (model_config, model_config.parent)
+    return next(filter(None, (base_alone.of_folder(folder) for folder in folders if folder.is_dir())), None)
 
 
 def _processes(instance_type: str, each: int | None) -> list[Problem]:

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from steps.answer import conversation
 from steps.answer.limits import MAX_NEW_TOKENS
-from steps.answer.weights import find_weights, trained_kwargs
+from steps.answer.weights import find_weights
 from steps.shared import contract
+from steps.shared.templates.trained_with import trained_kwargs
 
 
 def main(argv: list[str]) -> None:

@@ -6,12 +6,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from steps.merge.fit.adapter import read_adapter
 from steps.merge.fit.base import Base, open_base
 from steps.merge.fit.find_changes import find_changes
-from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
 from steps.shared.model_folder import check_folder
@@ -63,19 +61,6 @@ def find_weights(model: str | None, adapter: Path | None, base: str | None, revi
     found = open_base(str(base), revision)
     find_changes(found, checked)
     return Weights(found, adapter, adapter)
-
-
-def trained_kwargs(folder: Path) -> dict[str, Any]:
-    """What the chat template was given in training, by the manifest of an adapter or of a merged model; a folder
-    without a manifest was given nothing.
-
-    Raises:
-        StepError: the manifest is not JSON.
-    """
-    file = folder / "manifest.json"
-    manifest = contract.read_json(file, "the manifest") if file.is_file() else {}
-    kwargs: dict[str, Any] = manifest.get("chat_template", {}).get("kwargs", {})
-    return kwargs
 
 
 def require_memory(weights: Weights, free: int, where: str) -> None:

@@ -4,6 +4,9 @@ Both run in float32, one after the other, so that they differ by the rounding of
 (a bf16 weight keeps 8 bits). What is compared: the logits after every token of a few prompts, less their mean, which
 no prediction depends on; the measure is the root of the mean square of the difference over that of the logits. It is
 told beside what the adapter changes, by the same measure: an adapter that changes less than the tolerance is not seen.
+
+In a mixture of experts rounding sends some tokens to other experts, and their logits differ by much although the merge
+is right. There the median of the tokens is told, and what decides is every single weight (`weights`).
 """
 
 from __future__ import annotations
@@ -12,9 +15,12 @@ import gc
 import logging
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from steps.merge import weights
 from steps.merge.fit.adapter import Adapter
 from steps.merge.fit.base import Base
 from steps.shared import contract
@@ -23,6 +29,7 @@ from steps.shared.model_class import auto_class
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.shared.templates.pair import prompt_ids
 from steps.shared.templates.refused import RowRefused
+from steps.shared.templates.trained_with import trained_kwargs
 
 if TYPE_CHECKING:
     import torch
@@ -61,17 +68,43 @@ def check(base: Base, adapter: Adapter, merged: Path, when: When) -> dict[str, A
             raise StepError(f"--check-logits always: {reason}; or give --check-logits auto") from None
         print(f"logits not checked: {reason}", flush=True)
         return {"skipped": str(reason)}
-    said = (
-        f"logits of the merged model differ from base + adapter by {found['difference']:.2g} "
-        f"(tolerance {found['tolerance']:g}; the adapter changes them by {found['adapter_effect']:.2g})"
-    )
-    if not found["difference"] <= found["tolerance"]:  # NaN is no agreement
-        raise StepError(
-            f"{merged.parent}: {said}: the merge is not the trained model; give the base that the adapter was trained "
-            "on and, if it is, register the adapter without merging"
+    if found["experts"]:
+        said = _compare_weights(base, adapter, merged, found)
+    else:
+        said = (
+            f"logits of the merged model differ from base + adapter by {found['difference']:.2g} "
+            f"(tolerance {found['tolerance']:g}; the adapter changes them by {found['adapter_effect']:.2g})"
         )
+        if not found["difference"] <= found["tolerance"]:  # NaN is no agreement
+            raise _not_the_trained_model(merged, said)
     print(said, flush=True)
     return found
+
+
+def _compare_weights(base: Base, adapter: Adapter, merged: Path, found: dict[str, Any]) -> str:
+    """What the check of a mixture of experts found; `found` gets the number of weights.
+
+    Raises:
+        StepError: a weight is not that of peft's merge.
+    """
+    with _quietly():
+        wrong, found["weights"] = weights.others(base.folder, adapter.folder, merged)
+    if wrong:
+        raise _not_the_trained_model(
+            merged, f"{len(wrong)} of {found['weights']} weights are not those of peft's merge, first {wrong[0]}"
+        )
+    return (
+        f"all {found['weights']} weights of the merged model are those of peft's merge; its logits differ from base + "
+        f"adapter by {found['difference']:.2g} at half of the tokens, by {found['largest']:.2g} at most (rounding "
+        f"sends tokens to other experts; the adapter changes them by {found['adapter_effect']:.2g})"
+    )
+
+
+def _not_the_trained_model(merged: Path, said: str) -> StepError:
+    return StepError(
+        f"{merged.parent}: {said}: the merge is not the trained model; give the base that the adapter was trained on "
+        "and, if it is, register the adapter without merging"
+    )
 
 
 def _check_memory(base: Base) -> None:
@@ -88,15 +121,10 @@ def _check_memory(base: Base) -> None:
 
 def _compare(base: Base, adapter: Adapter, merged: Path) -> dict[str, Any]:
     import torch
-    from transformers.utils import logging as transformers_logging
 
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft imports it where it is, and it tells what it lacks
-    prompts = _prompts(merged)
-    with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the libraries' among themselves
-        plain, expected = _of_adapter(base, adapter, prompts)
+    prompts = _prompts(merged, trained_kwargs(adapter.folder))
+    with torch.inference_mode(), _quietly():
+        plain, expected, experts = _of_adapter(base, adapter, prompts)
         actual = _logits(_load(merged), prompts)
     size = _root_mean_square(expected)
     if not size:
@@ -105,28 +133,41 @@ def _compare(base: Base, adapter: Adapter, merged: Path) -> dict[str, Any]:
             "or download the base again"
         )
     dtypes = {stored.dtype for stored in base.tensors.values()} & TOLERANCES.keys()
-    return {
-        "prompts": len(prompts),
-        "tokens": sum(len(prompt) for prompt in prompts),
-        "difference": _root_mean_square(actual - expected) / size,
-        "adapter_effect": _root_mean_square(expected - plain) / size,
-        "tolerance": max(TOLERANCES[dtype] for dtype in dtypes),
-    }
+    effect = _root_mean_square(expected - plain) / size
+    facts = {"prompts": len(prompts), "tokens": sum(map(len, prompts)), "experts": experts, "adapter_effect": effect}
+    if experts:
+        apart = (actual - expected).double().square().mean(dim=-1).sqrt() / size
+        return facts | {"difference": apart.median().item(), "largest": apart.max().item()}
+    difference = _root_mean_square(actual - expected) / size
+    return facts | {"difference": difference, "tolerance": max(TOLERANCES[dtype] for dtype in dtypes)}
 
 
-def _of_adapter(base: Base, adapter: Adapter, prompts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The base's logits, and those with the adapter; when it returns, the model's memory is free."""
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what the libraries say to each other, and without their bars."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft imports it where it is, and it tells what it lacks
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _of_adapter(base: Base, adapter: Adapter, prompts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor, bool]:
+    """The base's logits, those with the adapter, and whether there are experts; then the model's memory is free."""
     from peft import PeftModel
 
     try:
         model = _load(base.folder)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise _CannotRun(f"transformers cannot load {base.name}: {contract.first_line(error)}") from None
-    plain = _logits(model, prompts)
+    plain, experts = _logits(model, prompts), weights.has_experts(model)
     adapted = _logits(PeftModel.from_pretrained(model, str(adapter.folder)), prompts)
     del model
     gc.collect()
-    return plain, adapted
+    return plain, adapted, experts
 
 
 def _load(folder: Path) -> PreTrainedModel:
@@ -137,14 +178,14 @@ def _load(folder: Path) -> PreTrainedModel:
     return auto_class(config).from_pretrained(folder, config=config, dtype=torch.float32, local_files_only=True)
 
 
-def _prompts(folder: Path) -> list[list[int]]:
-    """Token ids of each prompt, through the chat template where there is one."""
+def _prompts(folder: Path, template_kwargs: dict[str, Any]) -> list[list[int]]:
+    """Token ids of each prompt, through the chat template, as it was trained with, where there is one."""
     from transformers import AutoTokenizer
 
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         if tokenizer.chat_template:
-            template = ChatTemplate(tokenizer)
+            template = ChatTemplate(tokenizer, template_kwargs)
             found = [prompt_ids(template, [{"role": "user", "content": text}], None) for text in PROMPTS]
         else:
             found = [list(tokenizer(text)["input_ids"]) for text in PROMPTS]

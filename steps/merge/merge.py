@@ -24,6 +24,7 @@ from steps.merge.write.progress import Progress
 from steps.merge.write.shards import ShardWriter
 from steps.shared import contract
 from steps.shared.safetensors_file import TensorFile
+from steps.shared.templates.trained_with import trained_with
 
 
 def merge(base: Base, adapter: Adapter, folder: Path, check_logits: logits.When) -> None:
@@ -92,17 +93,9 @@ def make_manifest(
             "config_sha256": contract.sha256(adapter.settings.path),
             "trained_on": adapter.settings.trained_on,
         },
-        "chat_template": _chat_template(adapter),
+        "chat_template": trained_with(adapter.folder),  # for who answers with the merged model
         "merged_tensors": len(changes),
         "files": {
             name: record.finished.get(name) or contract.sha256(path) for name, path in zip(names, files, strict=True)
         },
     }
-
-
-def _chat_template(adapter: Adapter) -> dict[str, Any]:
-    """What the chat template was given in training, for who answers with the merged model; nothing where the adapter's
-    folder does not tell."""
-    file = adapter.settings.path.parent / output_folder.MANIFEST
-    told: Any = contract.read_json(file, "the adapter's manifest") if file.is_file() else {}
-    return dict(told.get("chat_template", {})) if isinstance(told, dict) else {}

@@ -18,8 +18,9 @@ from steps.train.loop import checkpoints, fingerprint
 from steps.train.loop.config import trainer_config
 from steps.train.loop.moment import run_moment
 from steps.train.model import fsdp_cpu, initial_adapter
-from steps.train.model.load import load_base, load_template, lora_config
-from steps.train.preflight.this_job import run_preflight
+from steps.train.model.load import load_base, load_template
+from steps.train.model.lora import fit_adapter, lora_config
+from steps.train.preflight.this_job import report_base, run_preflight
 from steps.train.preflight.vocabulary import require_embedded
 from steps.train.results.origin import Origin, read_data_report
 from steps.train.rows import splits
@@ -119,8 +120,11 @@ def _load_trainer(
         fsdp_cpu.apply(arguments.fsdp)
     from steps.train.loop.trainer import PairTrainer
 
-    base = load_base(arguments)
-    return PairTrainer(arguments, base, tokenizer, pairs, config, marker, peft_config=lora_config(arguments, base))
+    fitted = fit_adapter(arguments)
+    report_base(arguments, fitted.coverage, config.world_size)
+    base = load_base(arguments, fitted.unquantised)
+    peft_config = lora_config(arguments, fitted.places)
+    return PairTrainer(arguments, base, tokenizer, pairs, config, marker, peft_config)
 
 
 def _add_callbacks(

@@ -1,12 +1,10 @@
 """An adapter's configuration: peft's settings that say how to merge, and the refusal of those that are not supported.
 
-Settings are an allow-list: what is neither read here, nor known to leave the merge alone, nor switched off is refused
-by its name, so that a feature of a later peft is never dropped in silence.
+What else a configuration may hold is an allow-list that all readers of adapters share (steps/shared/lora_settings.py).
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import dataclass
@@ -15,22 +13,12 @@ from typing import Any
 
 from steps.shared import contract
 from steps.shared.contract import StepError
+from steps.shared.lora_settings import CONVERT, beyond_plain, malformed, named
 
 INSTEAD = "register the adapter without merging, or merge with peft's merge_and_unload"
 
-# Settings that say where the matrices sit, how they were trained or how they began: they do not change how to merge.
-# The *_config ones belong to ways of initialising, and those that alter the base are refused below.
-HARMLESS = frozenset({
-    "auto_mapping", "base_model_name_or_path", "corda_config", "ensure_weight_tying", "eva_config", "exclude_modules",
-    "inference_mode", "layers_pattern", "layers_to_transform", "lora_dropout", "lora_ga_config", "megatron_core",
-    "peft_type", "peft_version", "qalora_group_size", "revision", "target_modules", "task_type",
-})  # fmt: skip
-READ = frozenset({
-    "alpha_pattern", "bias", "fan_in_fan_out", "lora_alpha", "lora_bias", "modules_to_save", "r", "rank_pattern",
-    "target_parameters", "use_dora", "use_rslora",
-})  # fmt: skip
-# The others (pissa, olora, corda, loftq, …) train against an altered base: merging into the original would be wrong.
-PLAIN_STARTS = (None, True, False, "gaussian", "orthogonal", "eva")
+# Beyond plain LoRA, what the merge understands.
+UNDERSTOOD = frozenset({"alpha_pattern", "bias", "lora_bias", "modules_to_save", "rank_pattern", "use_dora"})
 
 
 @dataclass(frozen=True)
@@ -105,25 +93,9 @@ def read_settings(path: Path) -> Settings:
         raise StepError(f"{path}: must be a JSON object with peft's settings")
     if config.get("peft_type") != "LORA":
         raise StepError(f"{path}: peft_type {config.get('peft_type')} is not supported, only LORA; {INSTEAD}")
-    refused = [key for key, value in config.items() if not _is_known(key, value)]
-    if refused:
-        named = ", ".join(f"{key} {json.dumps(config[key])}" for key in sorted(refused))
-        raise StepError(f"{path}: not supported by the merge: {named}; {INSTEAD}")
-    patterns = [config.get(key) or {} for key in ("rank_pattern", "alpha_pattern")]
-    if not all(isinstance(pattern, dict) for pattern in patterns):
-        raise StepError(f"{path}: rank_pattern and alpha_pattern must be objects; save the adapter again with peft")
-    numbers = [config.get("r"), config.get("lora_alpha"), *patterns[0].values(), *patterns[1].values()]
-    if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
-        raise StepError(f"{path}: r, lora_alpha and their patterns must be numbers; save the adapter again with peft")
-    for key in ("modules_to_save", "target_parameters"):
-        names = config.get(key) or []
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise StepError(f"{path}: {key} must be a list of names; save the adapter again with peft")
+    if refused := beyond_plain(config, UNDERSTOOD):
+        fix = f"{CONVERT}, or {INSTEAD}" if "init_lora_weights" in refused else INSTEAD
+        raise StepError(f"{path}: not supported by the merge: {named(refused)}; {fix}")
+    if wrong := malformed(config):
+        raise StepError(f"{path}: {wrong}; save the adapter again with peft")
     return Settings(path, config)
-
-
-def _is_known(key: str, value: Any) -> bool:
-    """Whether the merge does what a setting asks for."""
-    if key == "init_lora_weights":
-        return value in PLAIN_STARTS
-    return not value or key in HARMLESS | READ

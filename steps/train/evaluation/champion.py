@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from steps.shared import contract
 from steps.shared.contract import StepError
+from steps.shared.lora_settings import malformed, named
 from steps.shared.safetensors_file import Stored, read_header
 from steps.train.arguments import TrainArguments
 from steps.train.evaluation import log_probs
@@ -32,7 +33,7 @@ from steps.train.evaluation.held_out import row_margin
 from steps.train.evaluation.paired import pair
 from steps.train.evaluation.scorer import Scorer
 from steps.train.model import adapter
-from steps.train.model.initial_adapter import PREFIX, beyond_plain, broken_values, layer_ranks
+from steps.train.model.initial_adapter import PREFIX, broken_values, layer_ranks, not_plain
 
 if TYPE_CHECKING:
     import torch
@@ -127,17 +128,19 @@ def _obstacles(config: Any, tensors: dict[str, Stored], arguments: TrainArgument
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         yield "it is not a LoRA adapter"
         return
-    if more := beyond_plain(config):
-        yield f"it has {', '.join(more)}, and only plain LoRA is compared"
+    if wrong := malformed(config):
+        yield f"its {adapter.CONFIG} is not whole: {wrong}"
+        return
+    if more := not_plain(config):
+        yield f"its {adapter.CONFIG} has {named(more)}, and only plain LoRA is compared"
     base, own = arguments.base_model_name or arguments.model_id, str(config.get("base_model_name_or_path"))
     if own.rstrip("/") != base.rstrip("/"):
         yield f"its base is {own}, this model's is {base}"
     modules = {name.partition(".lora_")[0] for name in tensors}
     if not modules or tensors.keys() != {f"{module}.{side}.weight" for module in modules for side in SIDES}:
         yield "its file holds other tensors than the two matrices of each module"
-    rank, alpha = config.get("r"), config.get("lora_alpha")
-    ranks = layer_ranks(tensors)
-    if (ranks and ranks != {rank}) or any(len(tensor.shape) != 2 for tensor in tensors.values()) or not alpha:
+    rank, ranks = config["r"], layer_ranks(tensors)
+    if (ranks and ranks != {rank}) or any(len(tensor.shape) != 2 for tensor in tensors.values()):
         yield f"its matrices are of rank {', '.join(map(str, sorted(ranks)))}, its {adapter.CONFIG} says r {rank}"
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from steps.shared import contract
 from steps.shared.contract import StepError
+from steps.shared.lora_settings import CONVERT, beyond_plain, malformed, named
 from steps.shared.safetensors_file import Stored, read_header
 from steps.train.arguments import TrainArguments
 from steps.train.model import adapter
@@ -35,8 +36,6 @@ PREFIX = "base_model.model."  # peft's, before the name that the base gives a mo
 # experts and the router as parameters, gate and up as one matrix of twice the rank and the scale of both.
 FUSED = r".*\.gate_up_proj"
 OF_MIXTURES = frozenset({"gate.weight", "gate_up_proj", "down_proj"})
-# peft settings under which an adapter is more, or something else, than `B @ A * scale` with one scale everywhere.
-UNSUPPORTED = ("use_dora", "modules_to_save", "rank_pattern", "alpha_pattern", "layers_to_transform", "lora_bias")
 
 
 def check(arguments: TrainArguments) -> str | None:
@@ -89,6 +88,9 @@ def _settings(config: Any, arguments: TrainArguments) -> Iterator[str]:
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         yield f"{adapter.CONFIG} is not a LoRA adapter's"
         return
+    if wrong := malformed(config):
+        yield f"{adapter.CONFIG}: {wrong}; save the adapter again with peft"
+        return
     pairs = [("r", arguments.lora_r, "lora_r"), ("lora_alpha", arguments.lora_alpha, "lora_alpha")]
     pairs.append(("use_rslora", arguments.use_rslora, "use_rslora"))
     for key, wanted, argument in pairs:
@@ -102,20 +104,20 @@ def _settings(config: Any, arguments: TrainArguments) -> Iterator[str]:
             f"model_id: the adapter was trained on {trained_on}, the recipe's base is {base}; train from that base, or "
             "where both are the same model say so with base_model_name"
         )
-    if more := beyond_plain(config):
-        yield f"{adapter.CONFIG}: {', '.join(more)}: only plain LoRA can be continued"
+    if more := not_plain(config):
+        fix = f"{CONVERT}, or train a fresh adapter" if "init_lora_weights" in more else "train a fresh adapter"
+        yield f"{adapter.CONFIG}: {named(more)}: only plain LoRA can be continued; {fix}"
 
 
-def beyond_plain(config: Mapping[str, Any]) -> list[str]:
-    """The settings under which an adapter is more, or something else, than plain LoRA."""
-    patterns = ("rank_pattern", "alpha_pattern") if _fuses_experts(config) else ()
-    found = [key for key in UNSUPPORTED if config.get(key) and key not in patterns]
-    return found if config.get("bias") in (None, "none") else [*found, "bias"]
+def not_plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings under which an adapter is more, or something else, than `B @ A` with one factor everywhere."""
+    fused = frozenset({"rank_pattern", "alpha_pattern"}) if _fuses_experts(config) else frozenset()
+    return beyond_plain(config, fused)
 
 
 def _fuses_experts(config: Mapping[str, Any]) -> bool:
     """Whether the patterns are those that peft itself writes for a mixture of experts."""
-    wanted = ({FUSED: 2 * (config.get("r") or 0)}, {FUSED: 2 * (config.get("lora_alpha") or 0)})
+    wanted = ({FUSED: 2 * config["r"]}, {FUSED: 2 * config["lora_alpha"]})
     parameters = set(config.get("target_parameters") or ())
     return (config.get("rank_pattern"), config.get("alpha_pattern")) == wanted and parameters <= OF_MIXTURES
 

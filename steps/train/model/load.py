@@ -1,4 +1,4 @@
-"""The base model, its tokenizer and its LoRA adapter.
+"""The base model and its tokenizer.
 
 The tokenizer comes first: what is wrong with a model folder is said before any weight is read. The base is loaded in
 NF4 with its 4-bit blocks stored in the compute dtype, because FSDP2 shards only floating-point storage (with the
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,11 @@ from steps.shared.model_folder import NO_TEMPLATE, check_folder
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.train.arguments import Attention, TrainArguments
 from steps.train.model.base_config import fitting_attention, without_randomness
-from steps.train.model.language_part import language_linears, outside_language, require_inside
 from steps.train.model.router import router_loss_weight
 from steps.train.model.whole import require_whole
 
 if TYPE_CHECKING:
     import torch
-    from peft import LoraConfig
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
@@ -113,8 +112,11 @@ def _flash_capable(arguments: TrainArguments) -> bool:
     return torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0) and arguments.bf16
 
 
-def load_base(arguments: TrainArguments) -> PreTrainedModel:
+def load_base(arguments: TrainArguments, unquantised: Sequence[str] = ()) -> PreTrainedModel:
     """The frozen base, in NF4 with `load_in_4bit`, without dropout (the adapter's own stays).
+
+    Args:
+        unquantised: names of modules that NF4 leaves out, the LM head's among them; none: the LM head alone.
 
     Raises:
         StepError: the weights cannot be read.
@@ -132,10 +134,11 @@ def load_base(arguments: TrainArguments) -> PreTrainedModel:
             bnb_4bit_compute_dtype=dtype,
             bnb_4bit_quant_storage=dtype,
             bnb_4bit_use_double_quant=arguments.bnb_4bit_use_double_quant,
+            llm_int8_skip_modules=list(unquantised) or None,
         )
     config = _read_config(arguments)
     attention = fitting_attention(arguments, config, attention_implementation(arguments))
-    log.info("attention: %s; base: %s in %s", attention, arguments.model_id, "NF4" if quantization else dtype)
+    log.info("attention: %s; base: %s", attention, arguments.model_id)
     device = {"": torch.cuda.current_device()} if torch.cuda.is_available() else {"": "cpu"}
     try:
         loaded: Any = auto_class(config).from_pretrained(
@@ -185,28 +188,3 @@ def compute_dtype(arguments: TrainArguments) -> torch.dtype:
     import torch
 
     return torch.bfloat16 if arguments.bf16 else torch.float32
-
-
-def lora_config(arguments: TrainArguments, base: PreTrainedModel) -> LoraConfig:
-    """The adapter to train; on a multimodal base it is on the language model alone.
-
-    Raises:
-        StepError: `target_modules` names a module of a multimodal base that is not in its language model.
-    """
-    from peft import LoraConfig
-
-    everywhere, outside = arguments.target_modules == ["all-linear"], outside_language(base)
-    targets: list[str] | str = "all-linear" if everywhere else arguments.target_modules
-    if outside and everywhere:
-        targets = language_linears(base)
-    elif outside:
-        require_inside(base, arguments.target_modules)
-    return LoraConfig(
-        task_type="CAUSAL_LM",
-        r=arguments.lora_r,
-        lora_alpha=arguments.lora_alpha,  # type: ignore[arg-type]  # peft says int, and takes any number
-        lora_dropout=arguments.lora_dropout,
-        target_modules=targets,
-        exclude_modules=outside,
-        use_rslora=arguments.use_rslora,
-    )

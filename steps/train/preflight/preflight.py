@@ -7,12 +7,14 @@ Imports neither torch nor transformers, and reads no file but a model's config.j
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from steps.train.arguments import Attention, TrainArguments
 from steps.train.model.shape import ModelShape
 from steps.train.preflight import conflicts, instances, memory
+from steps.train.preflight.base_alone import BaseAlone
 from steps.train.preflight.conflicts import Problem
 from steps.train.preflight.fixes import changes as changes_that_fit
 from steps.train.preflight.fixes import gib
@@ -89,11 +91,13 @@ def preflight(
     attention: Attention | None = None,
     rows: int | None = None,
     length: int | None = None,
+    base: BaseAlone | None = None,
 ) -> Preflight:
     """Judge a recipe.
 
     Args:
         unknown: why there is no `shape`.
+        base: what is known of the base where its shape is not.
         attention: the implementation that runs, where known; `auto` is taken for SDPA, which needs a little more.
         rows, length: training rows and the tokens of the longest, where known.
     """
@@ -104,6 +108,9 @@ def preflight(
     if machine.note:
         remarks.append(machine.note)
     if shape is None:
+        if base:
+            remarks.append(f"{base.told(arguments)}; it takes {gib(base.bytes_a_rank(arguments, machine.ranks))} a GPU")
+            found += _base_too_large(arguments, machine, base)
         return Preflight(machine, figures, found, remarks, None, unknown, [], None)
     estimate = memory.estimate(arguments, shape, ranks=machine.ranks, attention=runs, length=length)
     smallest = smallest_instance(arguments, shape, runs, length)
@@ -159,6 +166,19 @@ def _too_large(estimate: Estimate, gpu: Gpu, changes: list[str], smallest: str |
         fix = "no change of settings is enough: take more GPUs, or GPUs with more memory"
     needed = f"{gib(peak.bytes)} a GPU are estimated ({peak.name}), {gpu.name} has {gib(gpu.usable)}"
     return Problem(MEMORY, f"{needed}; {fix}")
+
+
+def _base_too_large(arguments: TrainArguments, machine: Machine, base: BaseAlone) -> Iterator[Problem]:
+    """The base alone is larger than the GPU. Code that comes with a model may hold its experts as layers, which become
+    4-bit: nothing is said of those."""
+    size = base.bytes_a_rank(arguments, machine.ranks)
+    if machine.gpu and size > machine.gpu.usable and not arguments.trust_remote_code:
+        fix = "take GPUs with more memory"
+        if not arguments.load_in_4bit and base.quantised > base.weights / 2:
+            fix = f"set load_in_4bit: true, or {fix}"
+        yield Problem(
+            MEMORY, f"the base alone takes {gib(size)} a GPU, {machine.gpu.name} has {gib(machine.gpu.usable)}; {fix}"
+        )
 
 
 def _changes(

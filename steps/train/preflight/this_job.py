@@ -10,8 +10,11 @@ import logging
 
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
+from steps.train.model.coverage import Coverage
 from steps.train.model.load import attention_implementation
 from steps.train.model.shape import known_shape
+from steps.train.preflight.activations import FP32
+from steps.train.preflight.base_alone import BaseAlone
 from steps.train.preflight.fixes import gib
 from steps.train.preflight.instances import Gpu
 from steps.train.preflight.memory import GIB, MIB
@@ -36,6 +39,20 @@ def run_preflight(arguments: TrainArguments, *, ranks: int, rank: int, rows: int
         raise StepError("\n".join(["the recipe cannot be trained as it is:", *(f"  {line}" for line in broken)]))
     if rank == 0:
         _report(result)
+
+
+def report_base(arguments: TrainArguments, coverage: Coverage, ranks: int) -> None:
+    """Log what base and adapter take by themselves, where `run_preflight` could not estimate a run's memory."""
+    if known_shape(arguments)[0] is not None:
+        return
+    base = BaseAlone(coverage.weights, coverage.quantised, coverage.experts)
+    size = base.bytes_a_rank(arguments, ranks)
+    states = 4 * FP32 * coverage.adapter // (ranks if arguments.fsdp else 1)  # weights, gradients, AdamW's averages
+    there = _machine(ranks).gpu
+    log.info(
+        "preflight: the base takes %s a process while it loads, adapter and optimizer %s; %s; activations come on top",
+        gib(size), gib(states), f"{there.name} has {gib(there.usable)}" if there else "there is no GPU to compare with",
+    )  # fmt: skip
 
 
 def _report(result: Preflight) -> None:

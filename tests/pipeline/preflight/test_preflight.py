@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from pipeline.preflight import recipe as preflight
 from pipeline.settings import workflow as settings
@@ -68,6 +70,29 @@ def test_a_recipe_that_fits_is_drawn_as_a_table(forked, tmp_path: Path) -> None:
     done = forked("pipeline.py", "check", *ON_A10G, "--model-config", folder, "--rows", "10000")
     assert (done.returncode, done.stderr) == (0, "")
     assert unpadded(done.stdout) == TABLE
+
+
+def test_a_base_of_another_family_is_counted_from_its_files(forked, tmp_path: Path) -> None:
+    folder = config(tmp_path / "base", {"model_type": "mixtral"})
+    shapes = {
+        "model.embed_tokens.weight": (1000, 200),
+        "model.layers.0.self_attn.q_proj.weight": (300, 200),
+        "model.layers.0.block_sparse_moe.experts.0.w1.weight": (700, 200),
+        "model.layers.0.block_sparse_moe.experts.1.w1.weight": (700, 200),
+        "model.norm.weight": (200,),
+    }
+    save_file({name: np.zeros(shape, np.float16) for name, shape in shapes.items()}, folder / "model.safetensors")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"model_id: {folder}\n")
+    done = forked("pipeline.py", "check", "--recipe", recipe)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"Memory not estimated: {folder}/config.json: model_type mixtral: the shape is known for" in done.stdout
+    said = (
+        "Note: the base has 0.00054 billion weights, 52% of them experts; at most 11% become 4-bit, the others stay in "
+        "bfloat16; it takes 0.0 GiB a GPU"
+    )
+    assert said in " ".join(done.stdout.split())
+    assert done.stdout.endswith(f"{recipe}: no problems in what was checked; memory was not estimated\n")
 
 
 def test_problems_name_their_line_and_the_next_command(forked, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from steps.merge import logits
+from steps.merge import logits, weights
 from steps.merge.__main__ import main
 from steps.merge.fit.adapter import read_adapter
 from steps.merge.fit.base import open_base
@@ -47,6 +47,64 @@ def test_a_model_that_is_not_base_and_adapter_is_refused(merged, wrong) -> None:
         StepError, match=r"logits of the merged model differ from base \+ adapter by .* is not the trained"
     ):
         check(*merged, "auto")
+
+
+@pytest.fixture
+def mixture(make_mixture, tmp_path) -> tuple[Path, Path, Path]:
+    """A base of Qwen3-MoE in bfloat16 in which rounding a weight sends tokens to other experts, and its merge."""
+    base, adapter = make_mixture()
+    words = ["--base", str(base), "--adapter", str(adapter), "--output", str(tmp_path / "out")]
+    main([*words, "--check-logits", "never"])
+    return base, adapter, tmp_path / "out"
+
+
+def test_tokens_that_rounding_sends_to_other_experts_are_no_fault_of_the_merge(mixture, capsys) -> None:
+    found = check(*mixture, "always")
+    assert found["experts"] and found["difference"] < logits.TOLERANCES["BF16"] < found["largest"]
+    said = capsys.readouterr().out
+    assert said.startswith(f"all {found['weights']} weights of the merged model are those of peft's merge; its logits")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "first"),
+    [("scale", "0.mlp.experts.gate_up_proj"), ("layer", "3.self_attn.q_proj.weight"), ("expert", "2.mlp.experts")],
+)
+def test_a_wrong_merge_of_a_mixture_is_refused(mixture, wrong: str, first: str) -> None:
+    base, _, folder = mixture
+    before, after = load_file(base / "model.safetensors"), load_file(folder / "model.safetensors")
+    for name, tensor in before.items():
+        if wrong == "scale" and ".experts." in name:
+            after[name] = (tensor + 1.5 * (after[name].float() - tensor)).to(torch.bfloat16)
+        if (wrong == "layer" and ".layers.3." in name) or (wrong == "expert" and ".2.mlp.experts.5." in name):
+            after[name] = tensor
+    save_file(after, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(
+        StepError, match=rf"weights are not those of peft's merge, first .*\.{first}.*is not the trained"
+    ):
+        check(*mixture, "auto")
+
+
+def test_a_weight_in_another_dtype_or_shape_is_another() -> None:
+    one = torch.linspace(-1, 1, 4000).bfloat16()
+    rounded = one.clone()
+    rounded[7] += 0.01
+    assert weights.same(one, rounded) and not weights.same(one, one.float()) and not weights.same(one, one[:-1])
+    rounded[:40] += 0.01
+    assert not weights.same(one, rounded)
+    exact = torch.linspace(-1, 1, 4000) / 3
+    assert weights.same(exact, exact * (1 + 1e-6)) and not weights.same(exact, exact * (1 + 1e-4))
+    # In the model float32, in the file bfloat16, as the routers of ERNIE: peft's sum is not rounded.
+    assert weights.same(one.float(), one.float() * (1 + 1e-3)) and not weights.same(one.float(), one.float() * 1.01)
+
+
+def test_the_prompts_are_written_as_in_training(merged, save_tokenizer, monkeypatch) -> None:
+    base, adapter, folder = merged
+    save_tokenizer(folder, "{{ 'a b' if thinking else 'a' }}")
+    (adapter / "manifest.json").write_text('{"chat_template": {"kwargs": {"thinking": true}}}')
+    assert check(base, adapter, folder, "always")["tokens"] == 2 * len(logits.PROMPTS)
+    (adapter / "manifest.json").write_text('{"chat_template": {"kwargs": ["thinking"]}}')
+    with pytest.raises(StepError, match=r"manifest.json: chat_template must be an object that training wrote"):
+        check(base, adapter, folder, "always")
 
 
 def test_a_model_that_does_not_fit_in_memory_is_not_checked(merged, monkeypatch, capsys) -> None:

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,12 +18,13 @@ from tests.families import FAMILIES, save_family
 from tests.forks.client import Forked
 from tests.steps.train.conftest import ONE_THREAD, training
 
+if TYPE_CHECKING:
+    import torch
+
 ALWAYS = ("llama", "gemma2", "qwen3_moe", "mixtral", "deepseek_v3")
-# What a family does not train without.
-SETTINGS: dict[str, dict[str, object]] = {
-    "granitemoe": {"router_aux_loss_coef": 0},  # TRL cannot compute its router's loss
-    "nemotron_h": {"target_modules": "in_proj,q_proj,k_proj,v_proj,o_proj,up_proj,down_proj"},  # peft refuses out_proj
-}
+# What some families do not train without.
+WITHOUT = {"router_aux_loss_coef": 0}
+NO_ROUTER_LOSS = dict.fromkeys(("granitemoe", "granitemoehybrid", "phimoe"), WITHOUT)  # which TRL cannot compute
 SHORT = {
     "fsdp": "false", "max_steps": 4, "save_steps": 9, "logging_steps": 1, "per_device_train_batch_size": 2,
     "learning_rate": 1e-3,
@@ -44,7 +46,7 @@ def test_a_family_trains_merges_to_pefts_bits_and_answers(
     save_family(family, base, tiny_model)
     processor = base / "preprocessor_config.json"
     processor.write_text('{"size": 56}\n')
-    succeed(*training(base, pairs, tuned, **SHORT | SETTINGS.get(family, {})))
+    succeed(*training(base, pairs, tuned, **SHORT | NO_ROUTER_LOSS.get(family, {})))
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         assert (tuned / name).read_bytes() == (base / name).read_bytes()
     succeed("-m", "steps.merge", "--base", base, "--adapter", tuned, "--output", merged)
@@ -95,7 +97,6 @@ def test_the_adapter_of_a_multimodal_model_is_continued_and_compared(
 def compare_with_peft(base: Path, adapter: Path, merged: Path) -> None:
     """The merged model, once loaded, has the weights that peft's own merge gives, and others than the base; what sees
     and hears in it is the base's, and its files have the base's names."""
-    import torch
     from peft import PeftModel
     from safetensors.torch import load_file
     from transformers import AutoConfig
@@ -106,9 +107,19 @@ def compare_with_peft(base: Path, adapter: Path, merged: Path) -> None:
     before, after = load(base).state_dict(), load(merged).state_dict()
     expected = PeftModel.from_pretrained(load(base), adapter).merge_and_unload().state_dict()
     assert after.keys() == expected.keys()
-    assert [name for name in after if not after[name].to(torch.bfloat16).equal(expected[name].to(torch.bfloat16))] == []
+    assert [name for name in after if not same(after[name], expected[name])] == []
     changed = [name for name in after if not after[name].equal(before[name])]
-    assert len(changed) >= 4 and not [name for name in changed if "vision" in name or "visual" in name]
+    assert len(changed) >= 2 and not [name for name in changed if "vision" in name or "visual" in name]
     stored, files = (load_file(folder / "model.safetensors") for folder in (base, merged))
     assert stored.keys() == files.keys()
-    assert sum(not stored[name].equal(files[name]) for name in stored) >= 4
+    assert sum(not stored[name].equal(files[name]) for name in stored) >= 2
+
+
+def same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Bit by bit; of a router that the model takes in float32 (ERNIE), to which peft adds without rounding, within one
+    step of the file's bfloat16."""
+    import torch
+
+    if one.dtype == torch.float32 and one.bfloat16().float().equal(one) and not other.bfloat16().float().equal(other):
+        return torch.allclose(one, other, rtol=2**-7, atol=2**-9 * float(other.abs().max()))
+    return one.to(torch.bfloat16).equal(other.to(torch.bfloat16))

@@ -24,7 +24,8 @@ def trainer_here(model: Path, pairs: Path, checkpoints_at: Path, rows: int = ROW
     from steps.train.loop import checkpoints
     from steps.train.loop.config import trainer_config
     from steps.train.loop.trainer import PairTrainer
-    from steps.train.model.load import load_base, load_tokenizer, lora_config
+    from steps.train.model.load import load_base, load_tokenizer
+    from steps.train.model.lora import fit_adapter, lora_config
     from steps.train.rows import tokenise
 
     arguments = TrainArguments(model_id=str(model), **RECIPE_HERE | changes)
@@ -32,10 +33,10 @@ def trainer_here(model: Path, pairs: Path, checkpoints_at: Path, rows: int = ROW
     made, _ = tokenise.tokenise(read_records(pairs / "train")[:rows], ChatTemplate(tokenizer), 1024, "drop")
     torch.manual_seed(0)
     marker = checkpoints.Marker("test", checkpoints.World(1, arguments.gradient_accumulation_steps))
-    base = load_base(arguments)
+    fitted = fit_adapter(arguments)
     trainer = PairTrainer(
-        arguments, base, tokenizer, made, trainer_config(arguments, checkpoints_at),
-        marker, peft_config=lora_config(arguments, base),
+        arguments, load_base(arguments, fitted.unquantised), tokenizer, made, trainer_config(arguments, checkpoints_at),
+        marker, peft_config=lora_config(arguments, fitted.places),
     )  # fmt: skip
     trainer.pairs_here = made
     return trainer

@@ -99,7 +99,8 @@ def check_same_bits(base: Path, adapter: Path, tmp_path: Path, changed: int) -> 
         assert torch.equal(tensor, expected[name].to(tensor.dtype)), name  # a router may be float32 once it is loaded
     assert sum(not torch.equal(after[name], before[name]) for name in after) == changed
     found = json.loads((tmp_path / "out" / "manifest.json").read_text())["logits"]
-    assert found["difference"] <= found["tolerance"] and found["adapter_effect"] > 4 * found["difference"]
+    assert found["experts"] or found["difference"] <= found["tolerance"]
+    assert found["adapter_effect"] > 4 * found["difference"]
 
 
 @pytest.mark.parametrize(

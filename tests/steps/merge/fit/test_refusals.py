@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import LoraConfig
 from safetensors.torch import load_file, save_file
 
 from steps.merge.__main__ import main
@@ -61,7 +60,6 @@ def edit_tensors(path: Path, edit: Callable[[dict[str, torch.Tensor]], object]) 
         ({"trainable_token_indices": [3]}, "trainable_token_indices [3]"),
         ({"layer_replication": [[0, 2]]}, "layer_replication [[0, 2]]"),
         ({"use_bdlora": {"nblocks": 2}, "arrow_config": {}}, 'use_bdlora {"nblocks": 2}'),
-        ({"init_lora_weights": "pissa"}, 'init_lora_weights "pissa"'),
         ({"of_a_later_peft": {"x": 1}}, 'of_a_later_peft {"x": 1}'),
     ],
 )
@@ -71,11 +69,29 @@ def test_a_feature_that_is_not_supported_is_refused_by_name(base, adapter, refus
     assert refusal(base, adapter) == f"{path}: not supported by the merge: {named}; {INSTEAD}"
 
 
-def test_all_settings_that_plain_lora_leaves_in_the_config_are_known() -> None:
-    from steps.merge.fit.peft_settings import _is_known
+def test_matrices_of_an_altered_base_are_refused_with_the_way_to_a_plain_adapter(base, adapter, refusal) -> None:
+    path = adapter / "adapter_config.json"
+    edit_json(path, init_lora_weights="pissa")
+    assert refusal(base, adapter) == (
+        f'{path}: not supported by the merge: init_lora_weights "pissa"; its matrices belong to an altered base; of '
+        "PiSSA, OLoRA and CorDA peft's save_pretrained(path_initial_model_for_weight_conversion=…) makes a plain "
+        f"adapter, or {INSTEAD}"
+    )
 
-    config = LoraConfig(r=4, target_modules=["q_proj"]).to_dict()
-    assert [key for key, value in config.items() if not _is_known(key, value)] == []
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"r": "4"}, "r, lora_alpha and their patterns must be numbers"),
+        ({"rank_pattern": {"q_proj": 0}}, "r and the ranks of rank_pattern must be above 0"),
+        ({"alpha_pattern": [4]}, "rank_pattern and alpha_pattern must be objects"),
+        ({"target_parameters": [{}]}, "target_parameters must be a list of names"),
+    ],
+)
+def test_a_setting_of_another_type_is_refused(base, adapter, refusal, changes, said) -> None:
+    path = adapter / "adapter_config.json"
+    edit_json(path, **changes)
+    assert refusal(base, adapter) == f"{path}: {said}; save the adapter again with peft"
 
 
 def test_another_kind_of_adapter_is_refused_by_name(base, adapter, refusal) -> None:

@@ -88,7 +88,12 @@ def test_what_cannot_be_compared_is_said_and_stops_nothing(
     assert reason(base_model_name="owner/other") == f"its base is {tiny_model}, this model's is owner/other"
     assert reason(**changed(adapter, tmp_path / "ia3", peft_type="IA3")) == "it is not a LoRA adapter"
     dora = reason(**changed(adapter, tmp_path / "dora", use_dora=True, bias="all"))
-    assert dora == "it has use_dora, bias, and only plain LoRA is compared"
+    assert dora == 'its adapter_config.json has bias "all", use_dora true, and only plain LoRA is compared'
+    for start in ("pissa", "olora", "loftq", "of_tomorrow"):
+        said = reason(**changed(adapter, tmp_path / start, init_lora_weights=start))
+        assert said == f'its adapter_config.json has init_lora_weights "{start}", and only plain LoRA is compared'
+    broken = reason(**changed(adapter, tmp_path / "text", lora_alpha="12"))
+    assert broken == "its adapter_config.json is not whole: r, lora_alpha and their patterns must be numbers"
     other = reason(**changed(adapter, tmp_path / "rank", r=4))
     assert other == "its matrices are of rank 8, its adapter_config.json says r 4"
     revised = changed(adapter, tmp_path / "revised")

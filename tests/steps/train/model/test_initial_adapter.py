@@ -73,10 +73,32 @@ def test_every_setting_that_differs_is_named_at_once(
 
 
 def test_what_is_no_plain_lora_is_refused(arguments: TrainArguments, earlier: Path, tmp_path: Path) -> None:
-    dora = changed_config(earlier, tmp_path / "dora", use_dora=True, bias="all")
-    assert refusal(arguments, initial_adapter=dora).endswith(": use_dora, bias: only plain LoRA can be continued")
-    other = changed_config(earlier, tmp_path / "other", peft_type="IA3")
-    assert refusal(arguments, initial_adapter=other).endswith("adapter_config.json is not a LoRA adapter's")
+    def said(name: str, **changes: object) -> str:
+        return refusal(arguments, initial_adapter=changed_config(earlier, tmp_path / name, **changes)).splitlines()[1]
+
+    assert said("dora", use_dora=True, bias="all") == (
+        '  adapter_config.json: bias "all", use_dora true: only plain LoRA can be continued; train a fresh adapter'
+    )
+    assert said("switch", of_a_later_peft=1) == (
+        "  adapter_config.json: of_a_later_peft 1: only plain LoRA can be continued; train a fresh adapter"
+    )
+    assert said("other", peft_type="IA3") == "  adapter_config.json is not a LoRA adapter's"
+    assert said("text", r="16") == (
+        "  adapter_config.json: r, lora_alpha and their patterns must be numbers; save the adapter again with peft"
+    )
+
+
+@pytest.mark.parametrize("start", ["pissa", "olora", "loftq"])
+def test_an_adapter_of_an_altered_base_is_refused(
+    arguments: TrainArguments, earlier: Path, tmp_path: Path, start: str
+) -> None:
+    folder = changed_config(earlier, tmp_path / start, init_lora_weights=start)
+    assert refusal(arguments, initial_adapter=folder).splitlines() == [
+        f"initial_adapter: {folder} does not fit:",
+        f'  adapter_config.json: init_lora_weights "{start}": only plain LoRA can be continued; its matrices belong to '
+        "an altered base; of PiSSA, OLoRA and CorDA peft's "
+        "save_pretrained(path_initial_model_for_weight_conversion=…) makes a plain adapter, or train a fresh adapter",
+    ]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

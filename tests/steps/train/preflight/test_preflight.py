@@ -14,6 +14,7 @@ from steps.train import arguments
 from steps.train.arguments import TrainArguments
 from steps.train.model import shape as model_shape
 from steps.train.preflight import memory, this_job
+from steps.train.preflight.base_alone import BaseAlone
 from steps.train.preflight.preflight import Machine, on_instances, preflight, smallest_instance
 from tests.paths import ROOT
 from tests.steps.train import models
@@ -220,3 +221,26 @@ def test_a_run_whose_only_step_has_the_rate_0_is_refused() -> None:
         "set warmup_steps: 0, or train for more steps"
     ]
     assert problems(max_steps=1, warmup_steps=0) == problems(max_steps=2) == []
+
+
+def test_a_base_that_is_larger_than_the_gpu_is_told_where_its_shape_is_not_known() -> None:
+    mixture = BaseAlone(weights=30 * 10**9, quantised=10**9, experts=28 * 10**9)
+
+    def said(instance: str, base: BaseAlone, **recipe: Any) -> list[str]:
+        recipe = {"model_id": "m", "max_steps": 9} | recipe
+        found = preflight(TrainArguments(**recipe), on_instances(instance), None, unknown="another family", base=base)
+        return [str(problem) for problem in found.problems]
+
+    # 29 billion in 2 bytes, a billion in half a byte and a byte for 64 of them.
+    assert said("ml.g5.xlarge", mixture) == [
+        "memory: the base alone takes 54.5 GiB a GPU, A10G has 22.0 GiB; take GPUs with more memory"
+    ]
+    assert said("ml.p4de.24xlarge", mixture) == []
+    assert said("ml.g5.xlarge", mixture, trust_remote_code=True) == []  # its own code may hold experts as layers
+    dense = BaseAlone(weights=30 * 10**9, quantised=29 * 10**9, experts=0)
+    assert said("ml.g5.xlarge", dense) == []
+    assert said("ml.g5.12xlarge", dense, load_in_4bit=False) == []  # 14 GiB each on four GPUs
+    assert said("ml.g5.xlarge", dense, load_in_4bit=False) == [
+        "memory: the base alone takes 55.9 GiB a GPU, A10G has 22.0 GiB; set load_in_4bit: true, or take GPUs with "
+        "more memory"
+    ]

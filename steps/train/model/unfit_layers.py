@@ -1,0 +1,48 @@
+"""Linear layers of a model that take no adapter, or no 4-bit weight, found from the model's classes and their code."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def read_directly(model: torch.nn.Module) -> Iterator[str]:
+    """Linear layers whose weight the code of the module around them reads, as Mamba's fast path does: an adapter on one
+    would have no effect there, and a weight in NF4 has another shape."""
+    import torch
+
+    sources: dict[type, str] = {}
+    for name, module in model.named_modules():
+        kind = type(module)
+        for child, layer in module.named_children():
+            if not isinstance(layer, torch.nn.Linear):
+                continue
+            if kind not in sources:
+                try:
+                    sources[kind] = inspect.getsource(kind)
+                except (OSError, TypeError):
+                    sources[kind] = ""
+            # Its dtype or device are no values; a split product of Bloom's is asked for by pretraining_tp alone.
+            if re.search(rf"\bself\.{child}\.weight(?!\.(dtype|device|shape)|\[|\w)", sources[kind]):
+                yield f"{name}.{child}"
+
+
+def not_linear(model: torch.nn.Module) -> Iterator[str]:
+    """Layers of a class derived from Linear that answer with more than its product, as PhiMoE's router does."""
+    import torch
+
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and type(module) is not torch.nn.Linear:
+            values = torch.empty(2, 2, module.in_features, device="meta", dtype=module.weight.dtype)
+            try:
+                with torch.no_grad():
+                    fits = getattr(module(values), "shape", None) == (2, 2, module.out_features)
+            except (RuntimeError, TypeError, ValueError, AttributeError, IndexError):
+                fits = False
+            if not fits:
+                yield name

@@ -109,8 +109,10 @@ def fork(clean_environment: dict[str, str], shared_folder: Path) -> Iterator[Cal
         )
 
     yield call
-    for started in servers.values():
-        started.close()
+    for used in servers.values():
+        used.leave()
+    for used in servers.values():
+        used.wait()
 
 
 @pytest.fixture(scope="session")

@@ -152,9 +152,12 @@ class Forks:
         socket.send_fds(connection, [json.dumps(request).encode()], [out.fileno(), err.fileno()])
         return Forked(texts, connection, out, err)
 
-    def close(self) -> None:
-        """Use it no more; whoever started the server waits for those who still use it."""
+    def leave(self) -> None:
+        """Use it no more."""
         self._user.close()
+
+    def wait(self) -> None:
+        """Whoever started the server waits for its end: for the others who use it. First leave all servers."""
         if self._started and self._started.stdout:
             self._started.wait()
             self._started.stdout.close()

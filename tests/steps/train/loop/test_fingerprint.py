@@ -29,6 +29,7 @@ DO_NOT_DECIDE = {
     "steps.train.loop.system_figures": "measures",
     "steps.train.metrics": "counts, measures and prints",
     "steps.train.model.identity": "enters by value",
+    "steps.train.model.coverage": "counts weights for the log and the report",
     "steps.train.model.shape": "serves checks and estimates",
     "steps.train.model.whole": "refuses a run, or does nothing",
     "steps.train.preflight": "refuses a run, or does nothing",

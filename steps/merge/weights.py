@@ -9,8 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from steps.shared.model_class import auto_class
+
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel
 
 # Another processor multiplies in another order, and a sum that lies between two values of the dtype is then rounded to
 # the other one: a few in a hundred thousand.
@@ -30,13 +33,18 @@ def has_experts(model: torch.nn.Module) -> bool:
 def others(base: Path, adapter: Path, merged: Path) -> tuple[list[str], int]:
     """The weights of the merged model that are not those of peft's merge, and how many were compared."""
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM
 
-    plain = AutoModelForCausalLM.from_pretrained(base, dtype="auto", local_files_only=True)
-    expected = PeftModel.from_pretrained(plain, str(adapter)).merge_and_unload().state_dict()
-    found = AutoModelForCausalLM.from_pretrained(merged, dtype="auto", local_files_only=True).state_dict()
+    expected = PeftModel.from_pretrained(_load(base), str(adapter)).merge_and_unload().state_dict()
+    found = _load(merged).state_dict()
     wrong = [name for name in expected if name not in found or not same(found[name], expected[name])]
     return wrong, len(expected)
+
+
+def _load(folder: Path) -> PreTrainedModel:
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    return auto_class(config).from_pretrained(folder, config=config, dtype="auto", local_files_only=True)
 
 
 def same(one: torch.Tensor, other: torch.Tensor) -> bool:

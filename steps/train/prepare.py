@@ -19,7 +19,7 @@ from steps.train.loop.config import trainer_config
 from steps.train.loop.moment import run_moment
 from steps.train.model import fsdp_cpu, initial_adapter
 from steps.train.model.load import load_base, load_template
-from steps.train.model.lora import fit_adapter, lora_config
+from steps.train.model.lora import FittedAdapter, fit_adapter, lora_config
 from steps.train.preflight.this_job import report_base, run_preflight
 from steps.train.preflight.vocabulary import require_embedded
 from steps.train.results.origin import Origin, read_data_report
@@ -58,7 +58,9 @@ def prepare(arguments: TrainArguments) -> Run:
     run_preflight(arguments, ranks=config.world_size, rank=config.process_index, rows=len(train.pairs), longest=longest)
     rows_hash = fingerprint.hash_rows(train.pairs, validation.pairs)
     checkpoint, marker = _continue(config, checkpoints_at, fingerprint.of_run(arguments, rows_hash, initial))
-    trainer = _load_trainer(arguments, template.tokenizer, train.pairs, config, marker)
+    fitted = fit_adapter(arguments)
+    report_base(arguments, fitted.coverage, config.world_size)
+    trainer = _load_trainer(arguments, template.tokenizer, train.pairs, config, marker, fitted)
     lines, held_out = _add_callbacks(trainer, train.pairs, validation.pairs, initial)
     rows = {split.name: split.counts for split in (train, validation)}
     tracking = _track(trainer, {"rows_hash": rows_hash, "rows": rows}, data_report)
@@ -68,7 +70,7 @@ def prepare(arguments: TrainArguments) -> Run:
         tokenizer=template.tokenizer,
         validation=validation,
         rows=rows,
-        origin=Origin(validation.records, left, data_report, initial, moment),
+        origin=Origin(validation.records, left, data_report, initial, moment, fitted.coverage),
         rival=rival,
         checkpoint=checkpoint,
         trainer=trainer,
@@ -112,6 +114,7 @@ def _load_trainer(
     pairs: Sequence[Pair],
     config: DPOConfig,
     marker: checkpoints.Marker,
+    fitted: FittedAdapter,
 ) -> PairTrainer:
     """The trainer with the base's weights; without a GPU torch and accelerate are prepared for that before."""
     import torch
@@ -120,8 +123,6 @@ def _load_trainer(
         fsdp_cpu.apply(arguments.fsdp)
     from steps.train.loop.trainer import PairTrainer
 
-    fitted = fit_adapter(arguments)
-    report_base(arguments, fitted.coverage, config.world_size)
     base = load_base(arguments, fitted.unquantised)
     peft_config = lora_config(arguments, fitted.places)
     return PairTrainer(arguments, base, tokenizer, pairs, config, marker, peft_config)

@@ -33,6 +33,20 @@ class Coverage:
     def share(self, part: int) -> str:
         return f"{part / self.weights:.0%}"
 
+    def sentences(self, arguments: TrainArguments) -> list[str]:
+        """The shares in words, for the log and the page of the run."""
+        kind = _kind(arguments)
+        four_bits = f"{self.share(self.quantised)} in NF4, the others in {kind}"
+        stored = four_bits if arguments.load_in_4bit else f"all in {kind}"
+        told = [
+            f"the base's {self.weights / 1e6:.4g} million weights: {stored}; adapters on {self.share(self.adapted)}"
+        ]
+        if self.experts:
+            part = self.adapted_experts / self.experts
+            reached = f"adapters on {part:.0%} of them" if part else "none of them gets an adapter"
+            told.append(f"its experts are {self.share(self.experts)} of the weights; {reached}")
+        return told
+
 
 def measure(
     arguments: TrainArguments, model: PreTrainedModel, adapted: PeftModel, unquantised: Sequence[str]
@@ -104,22 +118,16 @@ def _reached(adapted: PeftModel) -> Iterator[str]:
 
 def log_shares(arguments: TrainArguments, found: Coverage) -> None:
     """Tell the shares; a warning where less than half of what is neither embeddings nor LM head becomes 4-bit."""
-    kind = "bfloat16" if arguments.bf16 else "float32"
-    stored = (
-        f"{found.share(found.quantised)} in NF4, the others in {kind}" if arguments.load_in_4bit else f"all in {kind}"
-    )
-    log.info(
-        "the base's %.4g million weights: %s; adapters on %s", found.weights / 1e6, stored, found.share(found.adapted)
-    )
-    if found.experts:
-        share = found.adapted_experts / found.experts
-        log.info(
-            "its experts are %s of the weights; %s", found.share(found.experts),
-            f"adapters on {share:.0%} of them" if share else "none of them gets an adapter",
-        )  # fmt: skip
+    for sentence in found.sentences(arguments):
+        log.info("%s", sentence)
     inside = found.weights - found.embeddings
     if arguments.load_in_4bit and found.quantised < inside / 2:
         log.warning(
             "load_in_4bit: %.0f%% of the weights beside embeddings and LM head become 4-bit: experts that are one "
-            "tensor, and other layers that are no plain linear ones, stay in %s", 100 * found.quantised / inside, kind,
+            "tensor, and other layers that are no plain linear ones, stay in %s",
+            100 * found.quantised / inside, _kind(arguments),
         )  # fmt: skip
+
+
+def _kind(arguments: TrainArguments) -> str:
+    return "bfloat16" if arguments.bf16 else "float32"

@@ -137,11 +137,22 @@ def _tensors(tensors: dict[str, Stored], arguments: TrainArguments, shape: Model
     has = {name.removeprefix(PREFIX).partition(".lora_")[0] for name in tensors}
     wanted = {module.name for module in shape.adapted(arguments.target_modules)}
     if has != wanted:
-        kinds = ",".join(sorted({name.rpartition(".")[2] for name in has}))
-        yield (
-            f"target_modules: the adapter has {len(has)} modules ({kinds}), the recipe's target_modules "
-            f"({','.join(arguments.target_modules)}) name {len(wanted)} in the model; write target_modules: [{kinds}]"
-        )
+        yield _other_modules(has, wanted, arguments)
+
+
+def _other_modules(has: set[str], wanted: set[str], arguments: TrainArguments) -> str:
+    """How the adapter's modules differ from those that the recipe names, and what to do."""
+    kinds, asked = (sorted({name.rpartition(".")[2] for name in names}) for names in (has, wanted))
+    text = (
+        f"target_modules: the adapter has {len(has)} modules ({','.join(kinds)}), the recipe's target_modules "
+        f"({','.join(arguments.target_modules)}) name {len(wanted)} in the model"
+    )
+    if kinds != asked:
+        return f"{text}; write target_modules: [{','.join(kinds)}]"
+    lacking, more = sorted(wanted - has), sorted(has - wanted)
+    differs = [f"it lacks {len(lacking)}, first {lacking[0]}"] if lacking else []
+    differs += [f"{len(more)} are not of this model, first {more[0]}"] if more else []
+    return f"{text}: {'; '.join(differs)}; it was not trained by such a recipe: train a fresh adapter"
 
 
 def broken_values(path: Path) -> Iterator[str]:

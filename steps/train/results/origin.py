@@ -10,6 +10,7 @@ from typing import Any
 
 from steps.shared.contract import StepError, read_json
 from steps.shared.records import Record
+from steps.train.model.coverage import Coverage
 from steps.train.rows.tokenise import Left
 
 
@@ -23,6 +24,7 @@ class Origin:
         report: the Preprocess step's report of the data, where it is at hand.
         initial_adapter: the SHA-256 of the adapter that training continued from.
         moment: what the chat template was told of the time; None where it does not ask.
+        coverage: how much of the base the quantisation and the adapter reach.
     """
 
     held_out: Sequence[Record]
@@ -30,6 +32,7 @@ class Origin:
     report: Mapping[str, Any] | None = None
     initial_adapter: str | None = None
     moment: datetime | None = None
+    coverage: Coverage | None = None
 
 
 def read_data_report(train_data: Path) -> dict[str, Any] | None:

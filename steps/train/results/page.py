@@ -44,6 +44,7 @@ def render(
     arguments: Mapping[str, Any],
     places: Mapping[str, Mapping[str, Sequence[str]]],
     records: Sequence[Record],
+    shares: Sequence[str] = (),
 ) -> str:
     """The page of a run.
 
@@ -52,6 +53,7 @@ def render(
         places: of each split, by the reason for which rows were cut or left out, where some of them stood.
         arguments: as `tracker_settings.shown` gives them.
         records: the held-out rows, for their texts.
+        shares: of the base's weights in 4-bit and with adapters, in words.
     """
     before, after = evaluation["before"], evaluation["after"]
     return _template().render(
@@ -72,6 +74,7 @@ def render(
                                 for row in evaluation["margins"]]),
         examples=_examples(evaluation["margins"], evaluation["beta"], records),
         champion=evaluation["champion"],
+        shares=shares,
         splits=_splits(evaluation["tokenised"], places),
         arguments={key: _argument(value) for key, value in sorted(arguments.items())},
     )  # fmt: skip

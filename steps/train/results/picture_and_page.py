@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,13 @@ def write(
     history: curves.History,
     arguments: Mapping[str, Any],
     origin: Origin,
+    shares: Sequence[str],
 ) -> None:
-    """Write both, each beside its place and then renamed."""
+    """Write both, each beside its place and then renamed.
+
+    Args:
+        shares: of the base's weights, in words.
+    """
     curves.write_png(history, folder / PICTURE)
     places = {split: left.places for split, left in origin.left.items()}
-    write_text(folder / PAGE, page.render(evaluation, history, arguments, places, origin.held_out))
+    write_text(folder / PAGE, page.render(evaluation, history, arguments, places, origin.held_out, shares))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,8 @@ def save(
     history = curves.finite(lines.history)
     contract.write_json(output / "history.json", history)
     arguments = settings.shown(trainer.arguments)
-    picture_and_page.write(output, evaluation, history, arguments, origin)
+    shares = origin.coverage.sentences(trainer.arguments) if origin.coverage else []
+    picture_and_page.write(output, evaluation, history, arguments, origin, shares)
     training = {"steps": trainer.state.global_step, "pairs": trainer.pairs_per_step}
     facts = collect_facts(evaluation, arguments, origin, training, versions())
     hub_card.write(output, facts)
@@ -72,6 +74,7 @@ def save(
             "kwargs": trainer.arguments.chat_template_kwargs,
             "moment": origin.moment.isoformat() if origin.moment else None,
         },
+        "coverage": asdict(origin.coverage) if origin.coverage else None,
         "files": files,
     }
     contract.write_json(output / "manifest.json", manifest)

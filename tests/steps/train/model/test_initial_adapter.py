@@ -88,6 +88,22 @@ def test_what_is_no_plain_lora_is_refused(arguments: TrainArguments, earlier: Pa
     )
 
 
+def test_an_adapter_that_lacks_layers_is_not_told_to_name_the_same_modules(
+    arguments: TrainArguments, earlier: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(earlier, tmp_path / "half")
+    tensors = load_file(folder / "adapter_model.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if "layers.1.mlp.up_proj" not in name}
+    save_file(kept, folder / "adapter_model.safetensors")
+    assert refusal(arguments, initial_adapter=str(folder)).splitlines()[1] == (
+        "  target_modules: the adapter has 13 modules (down_proj,gate_proj,k_proj,o_proj,q_proj,up_proj,v_proj), the "
+        "recipe's target_modules (all-linear) name 14 in the model: it lacks 1, first model.layers.1.mlp.up_proj; it "
+        "was not trained by such a recipe: train a fresh adapter"
+    )
+
+
 @pytest.mark.parametrize("start", ["pissa", "olora", "loftq"])
 def test_an_adapter_of_an_altered_base_is_refused(
     arguments: TrainArguments, earlier: Path, tmp_path: Path, start: str

@@ -13,6 +13,7 @@ from steps.shared.contract import StepError
 from steps.train import arguments
 from steps.train.arguments import TrainArguments
 from steps.train.model import shape as model_shape
+from steps.train.model.coverage import Coverage
 from steps.train.preflight import memory, this_job
 from steps.train.preflight.base_alone import BaseAlone
 from steps.train.preflight.preflight import Machine, on_instances, preflight, smallest_instance
@@ -243,4 +244,18 @@ def test_a_base_that_is_larger_than_the_gpu_is_told_where_its_shape_is_not_known
     assert said("ml.g5.xlarge", dense, load_in_4bit=False) == [
         "memory: the base alone takes 55.9 GiB a GPU, A10G has 22.0 GiB; set load_in_4bit: true, or take GPUs with "
         "more memory"
+    ]
+
+
+def test_a_job_logs_what_base_and_adapter_take_where_the_shape_is_not_known(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "mixtral"}')
+    coverage = Coverage(weights=2 * 2**30, embeddings=0, quantised=0, adapted=0, experts=0, adapted_experts=0,
+                        adapter=2**28)  # fmt: skip
+    with caplog.at_level(logging.INFO, logger="steps.train.preflight.this_job"):
+        this_job.report_base(TrainArguments(model_id=str(tmp_path)), coverage, ranks=2)
+    assert caplog.messages == [
+        "preflight: the base takes 4.0 GiB a process while it loads, adapter and optimizer 2.0 GiB; there is no GPU to "
+        "compare with; activations come on top"
     ]

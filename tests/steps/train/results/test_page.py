@@ -7,6 +7,8 @@ import json
 import pytest
 
 from steps.shared.pages.visible import HIDDEN
+from steps.train.arguments import TrainArguments
+from steps.train.model.coverage import Coverage
 from steps.train.results import page
 from tests.document import Document, require_targets, require_whole
 from tests.steps.train import runs
@@ -120,3 +122,15 @@ def test_the_reference_is_named() -> None:
     assert "The reference is the base model with the adapter off." in text_of(run)
     run["arguments"]["initial_adapter"] = "/earlier"
     assert "The reference is the base model with the initial adapter on." in text_of(run)
+
+
+def test_the_page_tells_what_of_the_base_is_4_bit_and_adapted() -> None:
+    coverage = Coverage(weights=2_000_000, embeddings=0, quantised=200_000, adapted=400_000, experts=10**6,
+                        adapted_experts=0, adapter=9)  # fmt: skip
+    said = (
+        "Reached: the base's 2 million weights: 10% in NF4, the others in bfloat16; adapters on 20%; its experts are "
+        "50% of the weights; none of them gets an adapter."
+    )
+    shares = coverage.sentences(TrainArguments(model_id="m"))
+    assert said in Document(page.render(**runs.run(), shares=shares)).text
+    assert "Reached:" not in Document(page.render(**runs.run())).text

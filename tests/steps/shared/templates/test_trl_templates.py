@@ -9,88 +9,41 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 
 import pytest
 
 from steps.shared.templates.calls import Form, written
 from steps.shared.templates.chat_template import ChatTemplate
-from steps.shared.templates.pair import PairText, render_pair
 from steps.shared.templates.refused import RowRefused
-from steps.shared.templates.token_ids import PairIds, pair_ids
+from tests.steps.shared.templates.exam import check_golden, check_tokens, made, shown, table, trl_sources
 from tests.steps.shared.templates.kinds import KINDS
 from tests.steps.shared.templates.tokenizers import byte_level
-
-GOLDEN = Path(__file__).parent / "golden" / "trl_templates.txt"
-Made = tuple[PairText, PairIds] | RowRefused
 
 
 @cache
 def templates() -> dict[str, ChatTemplate]:
-    import trl
-
-    files = sorted((Path(trl.__file__).parent / "chat_templates").glob("*.jinja"))
     moment = datetime(2026, 1, 2)
-    return {path.stem: ChatTemplate(byte_level(path.read_text(encoding="utf-8")), {}, moment) for path in files}
-
-
-@cache
-def made(name: str, kind: str) -> Made:
-    template = templates()[name]
-    try:
-        texts = render_pair(template, *KINDS[kind])
-    except RowRefused as error:
-        return error
-    return texts, pair_ids(template, texts)
+    return {name: ChatTemplate(byte_level(source), {}, moment) for name, source in trl_sources().items()}
 
 
 def cases() -> list[tuple[str, str]]:
     return [(name, kind) for name in templates() for kind in KINDS]
 
 
-def shown(kind: str, found: Made) -> str:
-    if isinstance(found, RowRefused):
-        quoted = f" ({found.detail})" if found.detail and found.reason == "template_refused" else ""
-        return f"  {kind:<22} {found.reason}{quoted}"
-    texts, _ = found
-    pieces = "".join(f"[{text}]" if learned else text for text, learned in texts.chosen.pieces)
-    notes = "".join(f"  ({note})" for note in texts.notes)
-    end = texts.prompt[-30:].replace("\n", "\\n")
-    return f"  {kind:<22} …{end} ▸ ".rstrip("\n") + pieces.replace("\n", "\\n") + notes
-
-
-def table() -> str:
-    verdicts: dict[str, list[str]] = {}
-    for name in templates():
-        verdicts.setdefault("\n".join(shown(kind, made(name, kind)) for kind in KINDS), []).append(name)
-    return "\n\n".join(f"{', '.join(names)}\n{verdict}" for verdict, names in verdicts.items()) + "\n"
-
-
 def test_every_template_makes_of_every_kind_of_row_what_the_table_says(request: pytest.FixtureRequest) -> None:
-    found = table()
-    if request.config.getoption("--update-golden"):
-        GOLDEN.parent.mkdir(exist_ok=True)
-        GOLDEN.write_text(found, encoding="utf-8")
-    assert found == GOLDEN.read_text(encoding="utf-8"), "read the difference, then give --update-golden"
+    lines = {name: [shown(kind, made(template, kind)) for kind in KINDS] for name, template in templates().items()}
+    check_golden("trl_templates.txt", table(lines), request)
 
 
 def test_no_pair_that_trains_is_equal_or_ends_in_the_middle_of_its_text() -> None:
     assert len(templates()) > 40
     for name, kind in cases():
-        found = made(name, kind)
-        if isinstance(found, RowRefused):
-            continue
-        texts, ids = found
-        decode = templates()[name].tokenizer.decode
-        assert (ids.chosen, ids.chosen_mask) != (ids.rejected, ids.rejected_mask), (name, kind)
-        assert decode(ids.prompt + ids.chosen) == texts.prompt + texts.chosen.text, (name, kind)
-        learned = [number for number, on in zip(ids.chosen, ids.chosen_mask, strict=True) if on]
-        assert decode(learned) == texts.chosen.learned, (name, kind)
+        check_tokens(templates()[name], kind, f"{name}: {kind}")
 
 
 def test_what_a_row_says_stands_in_what_is_learned_of_it_and_a_result_never_does() -> None:
     for name, kind in cases():
-        found = made(name, kind)
+        found = made(templates()[name], kind)
         if isinstance(found, RowRefused):
             continue
         prompt, chosen, _, tools = KINDS[kind]
@@ -114,7 +67,7 @@ def test_what_trl_trains_right_is_trained_here_on_the_same_tokens() -> None:
     """TRL cuts the whole text where its tokens part from the prompt's: right where that is the prompt's end."""
     right = here = 0
     for name, kind in cases():
-        found, rows = made(name, kind), trl_rows(name, kind)
+        found, rows = made(templates()[name], kind), trl_rows(name, kind)
         here += not isinstance(found, RowRefused)
         if rows is None or isinstance(found, RowRefused):
             continue

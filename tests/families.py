@@ -145,6 +145,39 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "n_groups": 2,
         "chunk_size": 16,
     },
+    "qwen3_5_moe": {
+        "text_config": {**HEADS, **LINEAR, **EXPERTS, "shared_expert_intermediate_size": 24},
+        "vision_config": DEEP,
+    },
+    "qwen3_vl_moe": {
+        "text_config": {**HEADS, **EXPERTS, "rope_parameters": SECTIONS},
+        "vision_config": {**DEEP, "deepstack_visual_indexes": [0]},
+    },
+    "glm4v": {
+        "text_config": {**SIZES, "rope_parameters": SECTIONS},
+        "vision_config": {**EYES, "depth": 2, "num_heads": 4, "out_hidden_size": 32},
+    },
+    "internvl": {
+        "text_config": {"model_type": "qwen2", **SIZES},
+        "vision_config": {**EYES, "image_size": [56, 56], "patch_size": [14, 14]},
+    },
+    "lfm2_vl": {
+        "text_config": {
+            "model_type": "lfm2",
+            **SIZES,
+            "layer_types": ["conv", "full_attention"],
+            "block_auto_adjust_ff_dim": False,
+        },
+        "vision_config": {**EYES, "num_patches": 16},
+    },
+}
+
+# Those that do not train.
+REFUSED: dict[str, dict[str, Any]] = {
+    "llama4": {
+        "text_config": {**HEADS, "num_local_experts": 4, "intermediate_size_mlp": 48, "interleave_moe_layer_step": 2},
+        "vision_config": {**EYES, "vision_output_dim": 32, "projector_input_dim": 32, "projector_output_dim": 32},
+    },
 }
 
 
@@ -159,7 +192,7 @@ def save_family(name: str, folder: Path, tokenizer: Path, **changes: Any) -> Pat
     known = json.loads((tokenizer / "config.json").read_text())
     ids = {key: known[key] for key in ("vocab_size", "eos_token_id", "pad_token_id")}
     torch.manual_seed(0)
-    settings = FAMILIES[name]
+    settings = (FAMILIES | REFUSED)[name]
     if "text_config" in settings:
         settings = {**settings, "text_config": {**settings["text_config"], **ids}}
     config = AutoConfig.for_model(name, **{**settings, **ids, **changes})

@@ -1,4 +1,4 @@
-"""Which files answer, and whether they fit into memory: from names, headers and sizes, before torch is imported."""
+"""Which files answer, and whether they fit into memory: from names, headers and sizes, before any weight is read."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def _as_loaded(base: Base) -> Named:
     from transformers.core_model_loading import WeightRenaming, dot_natural_key, rename_source_key
 
     try:
-        config = AutoConfig.from_pretrained(base.folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(base.folder, local_files_only=True, trust_remote_code=False)
         with torch.device("meta"):
             model = auto_class(config).from_config(config)
     except (OSError, ValueError, KeyError, ImportError) as error:

@@ -66,18 +66,19 @@ def fitting_attention(arguments: TrainArguments, config: PreTrainedConfig, wante
     """`wanted`, or under `auto` the next one that the model's class has, as transformers itself falls back.
 
     Raises:
-        StepError: the recipe names an attention that the class has not.
+        StepError: the recipe names an attention that the class has not, or the class is one that TRL cannot train.
     """
     order = get_args(Attention)
     for one in order[order.index(wanted) :] if arguments.attn_implementation == "auto" else (wanted,):
         try:
-            skeleton(config, one, arguments.trust_remote_code)
+            made = skeleton(config, one, arguments.trust_remote_code)
         except (ValueError, ImportError) as error:
             if one == "eager":
                 raise StepError(
                     f"{arguments.model_id}: the model cannot be made: {contract.first_line(error)}"
                 ) from None
             continue
+        _require_backbone(arguments, made)
         if one != wanted:
             log.warning("attention: a %s model has no %s here; %s is used", config.model_type, wanted, one)
         return one
@@ -85,3 +86,15 @@ def fitting_attention(arguments: TrainArguments, config: PreTrainedConfig, wante
         f"attn_implementation: {wanted}: a {config.model_type} model has no such attention here; write auto, which "
         "takes the fastest that it has"
     )
+
+
+def _require_backbone(arguments: TrainArguments, model: PreTrainedModel) -> None:
+    """
+    Raises:
+        StepError: the class does not keep what computes hidden states apart from its LM head, as TRL's loss needs it.
+    """
+    if model.base_model is model:
+        raise StepError(
+            f"{arguments.model_id}: TRL cannot train a {type(model).__name__}: its LM head is not apart from the rest; "
+            "take a model of text alone, or of another family"
+        )

@@ -68,11 +68,13 @@ def _holders(name: str) -> list[str]:
 
 
 def _is_linear(module: torch.nn.Module) -> bool:
-    """As peft's `all-linear` takes them."""
+    """As peft's `all-linear` takes them; but for a model's own kinds, such as Llama 4's router, whose outputs are not
+    those of a linear layer."""
     import torch
     from transformers.pytorch_utils import Conv1D
 
-    return isinstance(module, torch.nn.Linear | Conv1D)
+    own = type(module).__module__.startswith("transformers.models.")
+    return isinstance(module, torch.nn.Linear | Conv1D) and not own
 
 
 def _last(name: str) -> str:

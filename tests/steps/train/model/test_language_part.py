@@ -54,6 +54,15 @@ def test_a_module_outside_the_language_model_is_one_line(family_trainer: Callabl
     )
 
 
+def test_a_class_without_a_backbone_of_its_own_is_one_line(family_trainer: Callable[..., Any]) -> None:
+    with pytest.raises(StepError) as caught:
+        family_trainer("llama4", router_aux_loss_coef=0)
+    assert str(caught.value).endswith(
+        "/llama4: TRL cannot train a Llama4ForConditionalGeneration: its LM head is not apart from the rest; take a "
+        "model of text alone, or of another family"
+    )
+
+
 def test_of_a_model_of_text_alone_nothing_is_left_out(family_trainer: Callable[..., Any]) -> None:
     config = family_trainer("llama").model.peft_config["default"]
     assert config.exclude_modules is None

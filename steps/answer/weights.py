@@ -10,6 +10,7 @@ from pathlib import Path
 from steps.merge.fit.adapter import read_adapter
 from steps.merge.fit.base import Base, open_base
 from steps.merge.fit.find_changes import find_changes
+from steps.merge.fit.whole import require_whole
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
 from steps.shared.model_folder import check_folder
@@ -50,15 +51,17 @@ def find_weights(model: str | None, adapter: Path | None, base: str | None, revi
     """The files of `model`, or of `adapter` on `base`; a hub model is downloaded, or found in the cache.
 
     Raises:
-        StepError: something is missing, or the adapter belongs to another base.
+        StepError: something is missing, the model is not whole, or the adapter belongs to another base.
     """
     if adapter is None:
         if not is_hub_name(str(model)):
             check_folder(Path(str(model)))
         found = open_base(str(model), revision)
+        require_whole(found)
         return Weights(found, None, found.folder)
     checked = read_adapter(adapter)
     found = open_base(str(base), revision)
+    require_whole(found)
     find_changes(found, checked)
     return Weights(found, adapter, adapter)
 

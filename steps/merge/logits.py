@@ -111,7 +111,9 @@ def _check_memory(base: Base) -> None:
     import psutil
 
     parameters = sum(math.prod(stored.shape) for stored in base.tensors.values())
-    needed, free = parameters * BYTES_PER_PARAMETER + SPARE, psutil.virtual_memory().available
+    twice = 2 * sum(stored.size for stored in base.tensors.values())  # a mixture's weights beside those of peft's merge
+    needed = max(parameters * BYTES_PER_PARAMETER, twice) + SPARE
+    free = psutil.virtual_memory().available
     if needed > free:
         raise _CannotRun(
             f"the model in float32 takes {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free; "

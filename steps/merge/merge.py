@@ -16,6 +16,7 @@ from steps.merge.fit.adapter import Adapter
 from steps.merge.fit.base import Base
 from steps.merge.fit.find_changes import find_changes
 from steps.merge.fit.tensor_changes import Change
+from steps.merge.fit.whole import require_embedded, require_whole
 from steps.merge.write import journal, output_folder
 from steps.merge.write.arithmetic import Arithmetic
 from steps.merge.write.config_and_tokenizer import config_and_tokenizer
@@ -34,8 +35,10 @@ def merge(base: Base, adapter: Adapter, folder: Path, check_logits: logits.When)
         StepError: the adapter does not fit the base, the result is not finite or not what base and adapter compute, or
             it cannot be written.
     """
+    require_whole(base)
     changes = find_changes(base, adapter)
     others = config_and_tokenizer(base, adapter)
+    require_embedded(base, others)
     sizes = {shard.path.name: shard.path.stat().st_size for shard in base.shards}
     begin = time.monotonic()
     record = Journal(output_folder.reopen(folder), journal.identity(base, adapter))

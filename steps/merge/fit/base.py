@@ -107,7 +107,9 @@ def _read_shards(folder: Path) -> dict[Path, dict[str, Stored]]:
         return {folder / SINGLE: read_header(folder / SINGLE)}
     index = folder / INDEX
     if not index.is_file():
-        raise StepError(f"{folder}: no weights: neither {SINGLE} nor {INDEX} is there; {AGAIN}")
+        packed = next(folder.glob("*.tar.gz"), None)
+        fix = f"unpack {packed.name} there" if packed else AGAIN
+        raise StepError(f"{folder}: no weights: neither {SINGLE} nor {INDEX} is there; {fix}")
     content = contract.read_json(index, "the index of the base's shards")
     places = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from steps.shared import whole_names
 from steps.shared.contract import StepError
+from steps.shared.whole_names import deepest
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedConfig
 
-# What wrappers write before every name, and the wrapper.
-PREFIXES = {
-    "_orig_mod.": "torch.compile",
-    "_fsdp_wrapped_module.": "FSDP",
-    "module.": "DistributedDataParallel",
-    "base_model.model.": "peft: this is an adapted model",
-}
-LAYER = re.compile(r"\.(?:layers|h|blocks)\.(\d+)\.")
 AGAIN = "copy or download the model again, or save it again with save_pretrained"
 
 
@@ -40,7 +33,7 @@ def require_whole(name: str, config: PreTrainedConfig, info: Mapping[str, Any]) 
         )
     missing, unexpected = sorted(info["missing_keys"]), sorted(info["unexpected_keys"])
     layers = getattr(config.get_text_config(), "num_hidden_layers", None)
-    too_many = layers is not None and _layers(unexpected) > layers + 1  # one more may predict a second token
+    too_many = layers is not None and deepest(unexpected) > layers + 1  # one more may predict a second token
     if not missing and not too_many:
         return
     reason, fix = _cause(missing, unexpected, layers)
@@ -50,32 +43,34 @@ def require_whole(name: str, config: PreTrainedConfig, info: Mapping[str, Any]) 
 
 
 def _cause(missing: list[str], unexpected: list[str], layers: int | None) -> tuple[str, str]:
-    for prefix, wrapper in PREFIXES.items():
-        if unexpected and all(prefix in key for key in unexpected):
-            return f" (written by {wrapper})", "save the model inside the wrapper with save_pretrained"
-    if layers is not None and _layers(unexpected) > layers:
+    if by := whole_names.wrapper(unexpected):
+        return f" (written by {by})", whole_names.UNWRAP
+    if layers is not None and deepest(unexpected) > layers:
         return (
-            f" (config.json says {layers} layers, the files have {_layers(unexpected)})",
+            f" (config.json says {layers} layers, the files have {deepest(unexpected)})",
             "correct num_hidden_layers, or take the config.json that belongs to the weights",
         )
-    lacking = {int(match[1]) for key in missing if (match := LAYER.search(key))}
+    lacking = whole_names.layers(missing)
     if layers is not None and lacking and not unexpected:
         return f" (of {len(lacking)} of {layers} layers)", AGAIN
     return "", AGAIN
 
 
-def _layers(keys: Iterable[str]) -> int:
-    """The number of layers up to the highest that is named."""
-    return max((int(match[1]) + 1 for key in keys if (match := LAYER.search(key))), default=0)
-
-
 def first_broken(model: torch.nn.Module) -> str | None:
-    """The name of the first parameter that holds NaN or infinity; None where all are finite."""
-    return next(
-        (
-            name
-            for name, parameter in model.named_parameters()
-            if parameter.is_floating_point() and not bool(parameter.isfinite().all())
-        ),
-        None,
-    )
+    """The base's name of the first weight that holds NaN or infinity; None where all are finite. A 4-bit weight that is
+    sharded cannot be asked by itself, and is passed over."""
+    for name, module in model.named_modules():
+        for own, parameter in module.named_parameters(recurse=False):
+            if parameter.is_floating_point() and not _finite(module, own, parameter):
+                return f"{name}.{own}".removeprefix("base_model.model.").replace(".base_layer", "")
+    return None
+
+
+def _finite(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter) -> bool:
+    from bitsandbytes.functional import dequantize_4bit
+    from bitsandbytes.nn import Linear4bit
+
+    if not (isinstance(module, Linear4bit) and name == "weight"):
+        return bool(parameter.isfinite().all())
+    state = getattr(parameter, "quant_state", None)  # the packed bits are no numbers
+    return state is None or bool(dequantize_4bit(parameter.data, state).isfinite().all())

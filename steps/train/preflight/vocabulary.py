@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from steps.shared.contract import StepError
+from steps.shared.whole_names import too_many_tokens
 from steps.train.arguments import TrainArguments
 
 if TYPE_CHECKING:
@@ -37,11 +38,8 @@ def require_embedded(arguments: TrainArguments, tokenizer: PreTrainedTokenizerBa
     if tokenizer.pad_token_id is not None and tokenizer.pad_token_id > token:
         where, token = "the padding is", tokenizer.pad_token_id
     if token >= rows:
-        raise StepError(
-            f"{arguments.model_id}: the tokenizer has {len(tokenizer)} tokens, the model's embedding {rows} rows: "
-            f"{where} token {token} ({tokenizer.convert_ids_to_tokens(token)!r}); use the tokenizer that came with the "
-            "model, or resize the embeddings (resize_token_embeddings) and save the model again"
-        )
+        which = f"{where} token {token} ({tokenizer.convert_ids_to_tokens(token)!r})"
+        raise StepError(f"{arguments.model_id}: {too_many_tokens(len(tokenizer), rows, which)}")
     if len(tokenizer) > rows:
         log.warning(
             "the tokenizer has %d tokens, the model's embedding %d rows: texts with one of the others cannot be used",

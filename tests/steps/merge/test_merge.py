@@ -34,6 +34,8 @@ def test_the_folder_is_the_bases_with_the_adapters_tokenizer(
     assert {path.name for path in out.iterdir()} == {path.name for path in base.iterdir()} | {"manifest.json"}
     for name in ("config.json", "generation_config.json", "model.safetensors.index.json"):
         assert (out / name).read_bytes() == (base / name).read_bytes()
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        assert (out / name).read_bytes() == (adapter / name).read_bytes() and (adapter / name).is_file()
     assert (out / "chat_template.jinja").read_text() == "trained with"
     modes = {path.stat().st_mode & 0o777 for path in out.iterdir()}
     assert modes == {0o644}, modes

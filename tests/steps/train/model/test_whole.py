@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -86,3 +87,23 @@ def test_what_stands_for_weights_and_is_none_is_told(base: Path) -> None:
     (base / "model.safetensors").rename(base / "model.tar.gz")
     with pytest.raises(StepError, match=r"no weights: expected \*.safetensors; unpack model.tar.gz there"):
         check_folder(base)
+
+
+@pytest.mark.parametrize("four_bits", [False, True])
+def test_nan_in_the_base_is_told_by_the_weights_name(
+    tiny_model: Path, pairs: Path, tmp_path: Path, four_bits: bool
+) -> None:
+    from steps.train.loop.first_step import check_packed
+    from tests.steps.train.trainers import trainer_here
+
+    base = Path(shutil.copytree(tiny_model, tmp_path / "base"))
+    broken = "model.layers.0.mlp.down_proj.weight"
+    change(base, lambda tensors: tensors | {broken: tensors[broken].index_fill(0, torch.tensor([3]), float("nan"))})
+    trainer = trainer_here(base, pairs, tmp_path / "checkpoints", 4, load_in_4bit=four_bits, lora_dropout=0)
+    with pytest.raises(StepError) as caught:
+        check_packed(trainer, 1e-4)
+    first, _, rest = str(caught.value).partition(": the model gives row ")
+    assert first == str(base)
+    assert rest.endswith(
+        f" a log-probability that is not finite: {broken} holds NaN or infinity; copy or download the model again"
+    )

@@ -92,7 +92,9 @@ def copy_verified(adapter: Path, manifest: dict[str, Any], serving: Path, decisi
     served.mkdir(parents=True, exist_ok=True)
     decision.mkdir(parents=True, exist_ok=True)
     for name in [*manifest["files"], MANIFEST]:
-        shutil.copyfile(adapter / name, (decision if name in REPORTS else served) / name)
+        target = (decision if name in REPORTS else served) / name
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(adapter / name, target)
     contract.write_text(serving / PROPERTIES, PROPERTIES_TEXT)
 
 

@@ -17,7 +17,7 @@ from sagemaker.mlops.workflow.steps import StepTypeEnum
 from pipeline.step_kit.processing_job import output_uri
 from pipeline.step_kit.request_step import RequestStep
 from steps.gate import step as gate_step
-from steps.shared.serving import tool_call_parser
+from steps.shared.serving import ADAPTER_TEMPLATE, MODEL, tool_call_parser
 
 if TYPE_CHECKING:
     from pipeline.settings.workflow import Workflow
@@ -92,13 +92,15 @@ def _base(scope: Scope) -> Any:
 
 def _environment(scope: Scope, variant: str, gate: RequestStep) -> dict[str, Any]:
     """What the container needs to serve the model; an adapter is served on its base by vLLM's LoRA support."""
-    model = {"HF_MODEL_ID": "/opt/ml/model"} if variant == "Merged" else _adapter(scope, gate)
+    model = {"HF_MODEL_ID": MODEL} if variant == "Merged" else _adapter(scope, gate)
     return model | _chat(scope.workflow)
 
 
 def _adapter(scope: Scope, gate: RequestStep) -> dict[str, Any]:
     rank = _text(_get(gate, "gate", "max_lora_rank"))
     lora = {"OPTION_ENABLE_LORA": "true", "OPTION_MAX_LORA_RANK": rank}
+    if scope.workflow.recipe.chat_template_kwargs:
+        lora["OPTION_CHAT_TEMPLATE"] = ADAPTER_TEMPLATE
     if "ModelUri" in scope.parameter:
         return {"OPTION_MODEL_ID": scope.parameter["ModelUri"], **lora}
     base = {"OPTION_MODEL_ID": scope.parameter["ModelId"], "OPTION_REVISION": scope.parameter["ModelRevision"]}

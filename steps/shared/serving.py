@@ -21,6 +21,12 @@ ADAPTER_FOLDER = f"adapters/{ADAPTER_NAME}"
 PROPERTIES = "serving.properties"
 PROPERTIES_TEXT = "engine=Python\n"
 
+# LMI gives vLLM's chat service no default for chat_template_kwargs (lmi_vllm/vllm_async_service.py, initialize), so the
+# folder's template has them in it. With an adapter vLLM takes the base's tokenizer, and this file for its template
+# (OPTION_CHAT_TEMPLATE). SageMaker lays the served folder at /opt/ml/model.
+MODEL = "/opt/ml/model"
+ADAPTER_TEMPLATE = f"{MODEL}/{ADAPTER_FOLDER}/chat_template.jinja"
+
 # vLLM's parsers by the names of the models that they are documented for (Qwen3's by Qwen, Llama 3.3's format is that of
 # 3.1); the first that is found in a name counts.
 TOOL_CALL_PARSERS = (

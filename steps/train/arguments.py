@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, m
 
 from steps.shared import typed_yaml
 from steps.shared.contract import StepError
+from steps.shared.templates.defaults import is_variable
 
 LossType = Literal[
     "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired",
@@ -52,9 +53,10 @@ SUCCESSORS = {
 
 # What rendering itself gives to a chat template, or to the function that renders.
 RENDERS = {
-    "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "documents", "max_length",
-    "messages", "padding", "return_assistant_tokens_mask", "return_dict", "return_tensors", "sanitize_control_tokens",
-    "tokenize", "tokenizer_kwargs", "tools", "truncation",
+    "add_generation_prompt", "bos_token", "chat_template", "cls_token", "continue_final_message", "conversation",
+    "documents", "eos_token", "mask_token", "max_length", "messages", "pad_token", "padding",
+    "return_assistant_tokens_mask", "return_dict", "return_tensors", "sanitize_control_tokens", "sep_token", "tokenize",
+    "tokenizer_kwargs", "tools", "truncation", "unk_token",
 }  # fmt: skip
 
 
@@ -150,7 +152,7 @@ class TrainArguments(BaseModel):
     )
     chat_template_kwargs: dict[str, JsonValue] = Field(
         {},
-        description="What the chat template may ask for, such as enable_thinking: false; give inference the same.",
+        description="What the chat template may ask for, such as enable_thinking: false; what is served has it too.",
     )
 
     # Preference loss
@@ -258,6 +260,9 @@ class TrainArguments(BaseModel):
         taken = sorted(RENDERS & self.chat_template_kwargs.keys())
         if taken:
             raise ValueError(f"chat_template_kwargs: {', '.join(taken)}: is set by the training itself; leave it out")
+        unreadable = next((name for name in self.chat_template_kwargs if not is_variable(name)), None)
+        if unreadable is not None:
+            raise ValueError(f"chat_template_kwargs: {unreadable}: no template can read it: it is no variable's name")
         if "lm_head" in self.target_modules:
             raise ValueError("target_modules: an adapter on lm_head would never be trained; leave it out")
         return self

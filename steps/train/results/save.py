@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from steps.shared import contract
 from steps.train.evaluation import figures
@@ -16,6 +16,8 @@ from steps.train.results.tokenizer_files import copy_tokenizer
 from steps.train.tracking import settings
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from steps.train.loop.held_out_evaluation import HeldOutEvaluation
     from steps.train.loop.metric_lines import MetricLines
     from steps.train.loop.trainer import PairTrainer
@@ -41,7 +43,7 @@ def save(
     trainer.save_model(str(output))
     if not trainer.args.should_save:
         return
-    copy_tokenizer(trainer.arguments, output)
+    copy_tokenizer(trainer.arguments, cast("PreTrainedTokenizerBase", trainer.processing_class), output)
     before, after = held_out.before_and_after()
     evaluation = {
         "rows": after.rows,
@@ -64,7 +66,8 @@ def save(
     hub_card.write(output, facts)
     registry_card.write(output, facts)
     tracking.finish(output, evaluation, trainer.state.global_step, hub_card.CARD)
-    files = {path.name: contract.sha256(path) for path in sorted(output.iterdir()) if path.is_file()}
+    written = [path for pattern in ("*", "additional_chat_templates/*") for path in sorted(output.glob(pattern))]
+    files = {path.relative_to(output).as_posix(): contract.sha256(path) for path in written if path.is_file()}
     manifest = {
         "steps_planned": trainer.state.max_steps,
         "steps_done": trainer.state.global_step,

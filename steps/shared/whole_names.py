@@ -27,6 +27,11 @@ def layers(names: Iterable[str]) -> set[int]:
     return {int(match[1]) for name in names if (match := LAYER.search(name))}
 
 
+def several_stacks(names: Iterable[str]) -> bool:
+    """Whether there is more than one list of layers, as an encoder's and a decoder's."""
+    return len({name[: match.start()] for name in names if (match := LAYER.search(name))}) > 1
+
+
 def deepest(names: Iterable[str]) -> int:
     """The number of layers up to the highest that is named."""
     return max(layers(names), default=-1) + 1

@@ -12,7 +12,7 @@ from steps.merge.fit.base import AGAIN, Base
 from steps.merge.fit.find_changes import EMBEDDINGS
 from steps.shared import contract
 from steps.shared.contract import StepError
-from steps.shared.whole_names import UNWRAP, deepest, layers, too_many_tokens, wrapper
+from steps.shared.whole_names import UNWRAP, deepest, layers, several_stacks, too_many_tokens, wrapper
 
 MULTIMODAL = frozenset({"text_config", "vision_config", "audio_config"})
 ENDS = ("eos_token", "pad_token", "bos_token")
@@ -39,7 +39,7 @@ def require_whole(base: Base) -> None:
 
 def _require_layers(base: Base) -> None:
     wanted, found = base.config.get("num_hidden_layers"), layers(base.tensors)
-    if not isinstance(wanted, int) or not found:
+    if not isinstance(wanted, int) or not found or several_stacks(base.tensors):  # each stack with a number of its own
         return
     if lacking := sorted(set(range(wanted)) - found):
         raise StepError(

@@ -38,9 +38,9 @@ class Coverage:
         kind = _kind(arguments)
         four_bits = f"{self.share(self.quantised)} in NF4, the others in {kind}"
         stored = four_bits if arguments.load_in_4bit else f"all in {kind}"
-        told = [
-            f"the base's {self.weights / 1e6:.4g} million weights: {stored}; adapters on {self.share(self.adapted)}"
-        ]
+        large = self.weights >= 10**9
+        number = f"{self.weights / 1e9:.1f} billion" if large else f"{self.weights / 1e6:.3g} million"
+        told = [f"the base's {number} weights: {stored}; adapters on {self.share(self.adapted)}"]
         if self.experts:
             part = self.adapted_experts / self.experts
             reached = f"adapters on {part:.0%} of them" if part else "none of them gets an adapter"

@@ -81,11 +81,14 @@ def fit_on(arguments: TrainArguments, config: PreTrainedConfig) -> FittedAdapter
     """The same of a configuration, nothing logged.
 
     Raises:
-        StepError: peft cannot put that adapter on this model.
+        StepError: peft cannot put that adapter on this model, or transformers cannot make it.
     """
     from transformers.quantizers.base import get_keys_to_not_convert
 
-    model = skeleton(config, "eager", arguments.trust_remote_code)
+    try:
+        model = skeleton(config, "eager", arguments.trust_remote_code)
+    except (ValueError, ImportError) as error:
+        raise StepError(f"{arguments.model_id}: the model cannot be made: {contract.first_line(error)}") from None
     direct = sorted(read_directly(model))
     unfit = sorted({*direct, *not_linear(model)})
     kept = [*direct, *get_keys_to_not_convert(model)] if direct else []

@@ -22,14 +22,22 @@ def read_directly(model: torch.nn.Module) -> Iterator[str]:
         for child, layer in module.named_children():
             if not isinstance(layer, torch.nn.Linear):
                 continue
-            if kind not in sources:
-                try:
-                    sources[kind] = inspect.getsource(kind)
-                except (OSError, TypeError):
-                    sources[kind] = ""
+            sources[kind] = sources.get(kind) or _source(kind)
             # Its dtype or device are no values; a split product of Bloom's is asked for by pretraining_tp alone.
             if re.search(rf"\bself\.{child}\.weight(?!\.(dtype|device|shape)|\[|\w)", sources[kind]):
                 yield f"{name}.{child}"
+
+
+def _source(kind: type) -> str:
+    """A module's class as text, with those that it is derived from, up to torch's."""
+    own = [one for one in kind.__mro__ if not one.__module__.startswith(("torch.", "builtins"))]
+    texts = []
+    for one in own:
+        try:
+            texts.append(inspect.getsource(one))
+        except (OSError, TypeError):  # made while the program runs: nothing to read
+            continue
+    return "\n".join(texts)
 
 
 def not_linear(model: torch.nn.Module) -> Iterator[str]:

@@ -66,6 +66,13 @@ def test_what_peft_refuses_is_told_in_the_recipes_words_with_targets_that_work(
         assert fitted(family, **arguments | {"target_modules": proposed}).coverage.adapted
 
 
+def test_a_model_that_writes_no_text_is_one_line() -> None:
+    from transformers import ViTConfig
+
+    with pytest.raises(StepError, match=r"^m: the model cannot be made: Unrecognized configuration class .*ViTConfig"):
+        fit_on(TrainArguments(model_id="m"), ViTConfig())
+
+
 @pytest.mark.parametrize(
     ("family", "layers"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -133,4 +134,6 @@ def test_the_page_tells_what_of_the_base_is_4_bit_and_adapted() -> None:
     )
     shares = coverage.sentences(TrainArguments(model_id="m"))
     assert said in Document(page.render(**runs.run(), shares=shares)).text
+    large = replace(coverage, weights=30_080_000_000, quantised=6 * 10**8, adapted=3 * 10**10)
+    assert large.sentences(TrainArguments(model_id="m"))[0].startswith("the base's 30.1 billion weights: 2% in NF4")
     assert "Reached:" not in Document(page.render(**runs.run())).text

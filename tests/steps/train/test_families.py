@@ -17,7 +17,7 @@ from tests.families import FAMILIES, save_family
 from tests.forks.client import Forked
 from tests.steps.train.conftest import ONE_THREAD, training
 
-ALWAYS = ("llama", "gemma2", "qwen3_moe", "mixtral", "deepseek_v3")
+ALWAYS = ("llama", "mistral3", "qwen3_moe", "mixtral", "deepseek_v3")
 # What a family does not train without.
 SETTINGS: dict[str, dict[str, object]] = {
     "granitemoe": {"router_aux_loss_coef": 0},  # TRL cannot compute its router's loss

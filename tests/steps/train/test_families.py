@@ -21,7 +21,7 @@ from tests.steps.train.conftest import ONE_THREAD, training
 if TYPE_CHECKING:
     import torch
 
-ALWAYS = ("llama", "gemma2", "qwen3_moe", "mixtral", "deepseek_v3")
+ALWAYS = ("llama", "mistral3", "qwen3_moe", "mixtral", "deepseek_v3")
 # What some families do not train without.
 WITHOUT = {"router_aux_loss_coef": 0}
 NO_ROUTER_LOSS = dict.fromkeys(("granitemoe", "granitemoehybrid", "phimoe"), WITHOUT)  # which TRL cannot compute

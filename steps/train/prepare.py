@@ -65,12 +65,13 @@ def prepare(arguments: TrainArguments) -> Run:
     rows = {split.name: split.counts for split in (train, validation)}
     tracking = _track(trainer, {"rows_hash": rows_hash, "rows": rows}, data_report)
     left = {split.name: split.left for split in (train, validation)}
+    reasoning = {split.name: split.reasoning for split in (train, validation)}
     return Run(
         output=output,
         tokenizer=template.tokenizer,
         validation=validation,
         rows=rows,
-        origin=Origin(validation.records, left, data_report, initial, moment, fitted.coverage),
+        origin=Origin(validation.records, left, data_report, initial, moment, reasoning, fitted.coverage),
         rival=rival,
         checkpoint=checkpoint,
         trainer=trainer,

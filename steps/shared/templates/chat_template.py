@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 READS_IDS = re.compile(r"tool_call_id|\.id\b|\[['\"]id['\"]\]|get\(['\"]id['\"]")
+TRIED = [{"role": "user", "content": "Qz0001xQ"}, {"role": "assistant", "content": "Qz0002xQ"}]
 NO_TIME = "it did not end within {seconds:g} s of processor time; look for a loop in chat_template.jinja"
 
 
@@ -87,10 +88,17 @@ class ChatTemplate:
         Raises:
             RowRefused: the template raises an error, such as on a role that it does not know.
         """
+        return self._text(self.messages(messages), tools, generation)
+
+    def messages(self, messages: Messages) -> Messages:
+        """The messages with their content as the template wants it: texts, or lists of parts."""
+        return _in_parts(messages) if self._wants_parts else messages
+
+    def _text(self, messages: Messages, tools: Tools, generation: bool) -> str:
         write: Any = self.tokenizer.apply_chat_template
         aliased = _with_reasoning(messages) if self._reads_reasoning else messages
         try:
-            with self._clock():
+            with self.clock():
                 text = write(aliased, tools=tools, add_generation_prompt=generation, tokenize=False, **self._kwargs)
         except TooLong:
             raise
@@ -121,12 +129,24 @@ class ChatTemplate:
         return token
 
     @cached_property
+    def _wants_parts(self) -> bool:
+        """Whether the template writes what messages say only where it comes as a list of parts, as with images."""
+        return not self._writes(TRIED) and self._writes(_in_parts(TRIED))
+
+    def _writes(self, messages: Messages) -> bool:
+        try:
+            text = self._text(messages, None, False)
+        except RowRefused:
+            return False
+        return all(message["content"] in text for message in TRIED)
+
+    @cached_property
     def _reads_reasoning(self) -> bool:
         """Whether the template knows reasoning by the one name that transformers does not fill in."""
         return "reasoning_content" not in self.source and bool(re.search(r"\breasoning\b", self.source))
 
     @contextmanager
-    def _clock(self) -> Iterator[None]:
+    def clock(self) -> Iterator[None]:
         """Let the template's `strftime_now` tell the run's moment: transformers takes no function from outside."""
         if self._moment is None or not self.asks_for_time:
             yield
@@ -145,6 +165,10 @@ class ChatTemplate:
             yield
         finally:
             vars(library)["datetime"] = asked
+
+
+def _in_parts(messages: Messages) -> Messages:
+    return [{**message, "content": [{"type": "text", "text": message["content"]}]} for message in messages]
 
 
 def _with_reasoning(messages: Messages) -> Messages:

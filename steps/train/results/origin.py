@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ class Origin:
         left: of each split the rows cut or left out.
         report: the Preprocess step's report of the data, where it is at hand.
         initial_adapter: the SHA-256 of the adapter that training continued from.
+        reasoning: of each split the rows given of which an answer has reasoning.
         moment: what the chat template was told of the time; None where it does not ask.
         coverage: how much of the base the quantisation and the adapter reach.
     """
@@ -32,6 +33,7 @@ class Origin:
     report: Mapping[str, Any] | None = None
     initial_adapter: str | None = None
     moment: datetime | None = None
+    reasoning: Mapping[str, int] = field(default_factory=dict)
     coverage: Coverage | None = None
 
 

@@ -15,6 +15,7 @@ from steps.shared.pages.template import load, number, pretty, share, some_turns
 from steps.shared.records import Record
 from steps.train.evaluation.figures import wilson_interval
 from steps.train.results import curves
+from steps.train.rows.tokenise import TRAINED
 
 if TYPE_CHECKING:
     import jinja2
@@ -76,6 +77,8 @@ def render(
         champion=evaluation["champion"],
         shares=shares,
         splits=_splits(evaluation["tokenised"], places),
+        reasoning=evaluation["reasoning"] if any(evaluation["reasoning"].values()) else {},
+        trained=TRAINED,
         arguments={key: _argument(value) for key, value in sorted(arguments.items())},
     )  # fmt: skip
 

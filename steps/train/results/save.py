@@ -51,6 +51,7 @@ def save(
         "before": before.as_dict(),
         "after": after.as_dict(),
         "tokenised": rows,
+        "reasoning": dict(origin.reasoning),
         "margins": [row.as_dict() for row in held_out.margins],
         "binary_classification_metrics": figures.model_quality(after),
         "champion": compared,

@@ -35,6 +35,14 @@ class Split:
         return max((pair.tokens for pair in self.pairs), default=0)
 
     @property
+    def reasoning(self) -> int:
+        """Rows given of which an answer has reasoning."""
+        return sum(
+            any("reasoning_content" in message for message in [*record.chosen, *record.rejected])
+            for record in self.records
+        )
+
+    @property
     def counts(self) -> dict[str, int]:
         return {"given": len(self.records), "used": len(self.pairs), **self.left.counts}
 

@@ -58,6 +58,7 @@ def run(
             "train": {"given": 600, "used": 590, "too_long": 10},
             "validation": {"given": rows, "used": rows},
         },
+        "reasoning": {"train": 0, "validation": 0},
         "margins": [row.as_dict() for row in after],
         "binary_classification_metrics": model_quality(whole),
         "champion": None,

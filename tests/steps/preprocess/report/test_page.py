@@ -121,6 +121,12 @@ def test_one_sided_tool_calls_are_told():
     assert "Every chosen answer calls a tool." in text_of(report)
 
 
+def test_answers_with_reasoning_are_counted_where_there_are_any():
+    assert "Answers with reasoning" not in text_of(reports.report(1_000))
+    said = text_of(reports.report(1_000, reasoning={"chosen": 1_200, "rejected": 3}))
+    assert "Answers with reasoning ( reasoning_content ): 1,200 chosen, 3 rejected." in said
+
+
 def test_of_many_files_the_largest_are_listed_and_the_rest_counted():
     said = text_of(reports.huge())
     assert "Files: the 50 largest of 2,000" in said

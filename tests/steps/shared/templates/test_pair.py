@@ -228,6 +228,30 @@ def test_the_time_that_a_template_asks_for_is_the_runs_moment_and_is_given_back(
     assert chat_template_utils.datetime is datetime
 
 
+PARTS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{% for part in m.content %}{% if part.type == 'text' %}"
+    "{{ part.text }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def test_content_is_given_in_parts_where_the_template_writes_nothing_else() -> None:
+    made = render(PARTS, prompt=[SYSTEM, ASK])
+    assert made == render(PLAIN, prompt=[SYSTEM, ASK])
+    first = PARTS.replace(
+        "{% for part in m.content %}{% if part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}",
+        "{{ m.content[0].text }}",
+    )
+    assert render(first, prompt=[SYSTEM, ASK]) == made
+
+
+def test_a_template_that_takes_both_forms_gets_texts() -> None:
+    both = PLAIN.replace(
+        "{{ m.content }}", "{% if m.content is string %}text: {{ m.content }}{% else %}parts{% endif %}"
+    )
+    assert render(both).chosen.learned == "text: The Fram.<|im_end|>"
+
+
 def test_a_recipes_settings_reach_the_template() -> None:
     made = render(PLAIN.replace("assistant\n", "assistant {{ mood }}\n"), mood="kind")
     assert made.prompt.endswith("<|im_start|>assistant kind\n")

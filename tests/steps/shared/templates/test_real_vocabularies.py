@@ -13,6 +13,7 @@ import pytest
 
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.shared.templates.refused import RowRefused
+from tests.steps.shared.templates.counts import count_right
 from tests.steps.shared.templates.exam import Made, check_golden, check_tokens, made, shown, table, trl_sources
 from tests.steps.shared.templates.kinds import KINDS
 from tests.steps.shared.templates.vocabularies import TEMPLATES, vocabulary, with_template
@@ -63,6 +64,14 @@ def test_no_pair_that_trains_is_equal_or_ends_in_the_middle_of_its_text() -> Non
     for name, template in templates().items():
         for kind in KINDS:
             check_tokens(template, kind, f"{name}: {kind}")
+
+
+def test_no_row_is_wrong_and_what_trl_trains_right_is_trained_here_on_the_same_tokens(
+    request: pytest.FixtureRequest,
+) -> None:
+    found, unlike = count_right(templates())
+    assert not unlike
+    check_golden("real_right_rows.txt", found, request)
 
 
 def test_a_prompt_has_the_tokens_that_inference_gives() -> None:

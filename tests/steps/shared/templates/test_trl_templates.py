@@ -12,9 +12,9 @@ from functools import cache
 
 import pytest
 
-from steps.shared.templates.calls import Form, written
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.shared.templates.refused import RowRefused
+from tests.steps.shared.templates.counts import count_right
 from tests.steps.shared.templates.exam import check_golden, check_tokens, made, shown, table, trl_sources
 from tests.steps.shared.templates.kinds import KINDS
 from tests.steps.shared.templates.tokenizers import byte_level
@@ -63,34 +63,9 @@ def test_what_a_row_says_stands_in_what_is_learned_of_it_and_a_result_never_does
         assert all(message["content"].strip() in found[0].prompt for message in prompt), (name, kind)
 
 
-def test_what_trl_trains_right_is_trained_here_on_the_same_tokens() -> None:
-    """TRL cuts the whole text where its tokens part from the prompt's: right where that is the prompt's end."""
-    right = here = 0
-    for name, kind in cases():
-        found, rows = made(templates()[name], kind), trl_rows(name, kind)
-        here += not isinstance(found, RowRefused)
-        if rows is None or isinstance(found, RowRefused):
-            continue
-        right += 1
-        ids = found[1]
-        assert (ids.prompt, ids.chosen, ids.rejected) == rows, (name, kind)
-    assert (here, right) == (HERE, TRL_RIGHT)
-
-
-HERE, TRL_RIGHT = 977, 716  # of 1,440 cases; of the rest TRL leaves out a part of the row or of the prompt, or crashes
-
-
-def trl_rows(name: str, kind: str) -> tuple[list[int], list[int], list[int]] | None:
-    """The tokens that TRL's DPO trainer makes; None where it raises or leaves out an end of the prompt."""
-    template, tools = templates()[name], KINDS[kind][3]
-    form = Form(as_text=False, ids="fill" if template.reads_ids else "own")  # as a row that has ids
-    prompt, chosen, rejected = written(KINDS[kind][:3], form)
-    try:
-        texts = [template.text(prompt, tools, generation=True)]
-        texts += [template.text([*prompt, *answer], tools) for answer in (chosen, rejected)]
-    except RowRefused:
-        return None
-    asked, *whole = map(template.ids, texts)
-    if any(ids[: len(asked)] != asked for ids in whole):
-        return None
-    return asked, whole[0][len(asked) :], whole[1][len(asked) :]
+def test_no_row_is_wrong_and_what_trl_trains_right_is_trained_here_on_the_same_tokens(
+    request: pytest.FixtureRequest,
+) -> None:
+    found, unlike = count_right(templates())
+    assert not unlike
+    check_golden("right_rows.txt", found, request)

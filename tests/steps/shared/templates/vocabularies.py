@@ -83,9 +83,12 @@ def vocabulary(name: str):
 
 
 def _fast(made, bos: str | None, eos: str):
+    from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
-    return PreTrainedTokenizerFast(tokenizer_object=made, bos_token=bos, eos_token=eos)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()), bos_token=bos, eos_token=eos)
+    tokenizer._tokenizer = made  # given to the constructor, it would be copied, which takes seconds
+    return tokenizer
 
 
 def packaged(package: str, name: str) -> Path:

@@ -100,6 +100,13 @@ def test_rows_left_out_and_arguments_are_listed_without_a_password() -> None:
     assert "run_name not set" in said
 
 
+def test_rows_with_reasoning_are_counted_where_there_are_any() -> None:
+    run = runs.run()
+    assert "Rows of which an answer has reasoning" not in text_of(run)
+    run["evaluation"]["reasoning"] = {"train": 1200, "validation": 7}
+    assert "Rows of which an answer has reasoning: train 1,200, validation 7." in text_of(run)
+
+
 def test_a_continued_run_and_values_that_are_not_finite_are_told() -> None:
     run = runs.run()
     assert "continued from a checkpoint" not in text_of(run)

@@ -17,7 +17,7 @@ from sagemaker.mlops.workflow.steps import StepTypeEnum
 from pipeline.step_kit.processing_job import output_uri
 from pipeline.step_kit.request_step import RequestStep
 from steps.gate import step as gate_step
-from steps.shared.serving import ADAPTER_TEMPLATE, MODEL, tool_call_parser
+from steps.shared.serving import ADAPTER_TOKENIZER, MODEL, tool_call_parser
 
 if TYPE_CHECKING:
     from pipeline.settings.workflow import Workflow
@@ -100,7 +100,7 @@ def _adapter(scope: Scope, gate: RequestStep) -> dict[str, Any]:
     rank = _text(_get(gate, "gate", "max_lora_rank"))
     lora = {"OPTION_ENABLE_LORA": "true", "OPTION_MAX_LORA_RANK": rank}
     if scope.workflow.recipe.chat_template_kwargs:
-        lora["OPTION_CHAT_TEMPLATE"] = ADAPTER_TEMPLATE
+        lora["OPTION_TOKENIZER"] = ADAPTER_TOKENIZER
     if "ModelUri" in scope.parameter:
         return {"OPTION_MODEL_ID": scope.parameter["ModelUri"], **lora}
     base = {"OPTION_MODEL_ID": scope.parameter["ModelId"], "OPTION_REVISION": scope.parameter["ModelRevision"]}

@@ -8,7 +8,7 @@ from steps.shared import contract
 from steps.shared.contract import StepError
 
 LFS = b"version https://git-lfs"
-CHAT_TEMPLATES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
+CHAT_TEMPLATES = ("chat_template.jinja", "additional_chat_templates")
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
     "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tekken.json",
@@ -18,6 +18,7 @@ TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "additional_chat_
 
 NO_TEMPLATE = (
     "the tokenizer has no chat template; use an instruct model, or put chat_template.jinja beside tokenizer_config.json"
+    " (a chat_template.json is the processor's alone: its text can be copied there)"
 )
 
 
@@ -29,6 +30,20 @@ def refuse_pointer(path: Path) -> None:
     with open(path, "rb") as file:
         if file.read(len(LFS)) == LFS:
             raise StepError(f"{path}: is a pointer of Git LFS, not the weights; run git lfs pull in that folder")
+
+
+def refuse_processors_template(folder: Path) -> None:
+    """Where a recipe has settings for the template, which it then has as defaults when it is served.
+
+    Raises:
+        StepError: a multimodal model's processor has a template of its own, which a server prefers.
+    """
+    for file in (folder / "processor_config.json", folder / "chat_template.json"):
+        if file.is_file() and "chat_template" in contract.read_json(file, "the processor's configuration"):
+            raise StepError(
+                f"chat_template_kwargs: {file} has a chat template of its own, which a server would take, without "
+                "these settings; move its text to chat_template.jinja"
+            )
 
 
 def check_folder(folder: Path) -> None:

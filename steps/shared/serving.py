@@ -22,10 +22,10 @@ PROPERTIES = "serving.properties"
 PROPERTIES_TEXT = "engine=Python\n"
 
 # LMI gives vLLM's chat service no default for chat_template_kwargs (lmi_vllm/vllm_async_service.py, initialize), so the
-# folder's template has them in it. With an adapter vLLM takes the base's tokenizer, and this file for its template
-# (OPTION_CHAT_TEMPLATE). SageMaker lays the served folder at /opt/ml/model.
+# folder's templates have them in it. With an adapter vLLM would take the base's tokenizer and its templates: LMI hands
+# OPTION_TOKENIZER on to it, the folder of the adapter's own. SageMaker lays the served folder at /opt/ml/model.
 MODEL = "/opt/ml/model"
-ADAPTER_TEMPLATE = f"{MODEL}/{ADAPTER_FOLDER}/chat_template.jinja"
+ADAPTER_TOKENIZER = f"{MODEL}/{ADAPTER_FOLDER}"
 
 # vLLM's parsers by the names of the models that they are documented for (Qwen3's by Qwen, Llama 3.3's format is that of
 # 3.1); the first that is found in a name counts.

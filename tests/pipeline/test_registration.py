@@ -115,16 +115,16 @@ def test_an_adapter_is_served_on_its_base_at_its_revision(store: Store) -> None:
     assert request["ModelMetrics"]["ModelDataQuality"]["Statistics"]["S3Uri"] == f"{RUN}/Preprocess/report/report.json"
 
 
-def test_a_recipes_settings_of_the_template_reach_an_adapters_server_in_a_file(
+def test_a_recipes_settings_of_the_template_reach_an_adapters_server_with_its_tokenizer(
     store: Store,
 ) -> None:
     workflow = settings.load(ROOT / "configs" / "qwen3-0.6b.yaml")
     recipe = workflow.recipe.model_copy(update={"chat_template_kwargs": {"enable_thinking": False}})
     workflow = dataclasses.replace(workflow, recipe=recipe)
     _, adapter = container(resolved(workflow, "Adapter", store))
-    assert adapter["OPTION_CHAT_TEMPLATE"] == "/opt/ml/model/adapters/dpo/chat_template.jinja"
+    assert adapter["OPTION_TOKENIZER"] == "/opt/ml/model/adapters/dpo"
     _, merged = container(resolved(workflow, "Merged", store))
-    assert "OPTION_CHAT_TEMPLATE" not in merged  # its own folder has the template
+    assert "OPTION_TOKENIZER" not in merged  # its own folder has the templates
 
 
 @pytest.mark.parametrize("variant", ["Merged", "Adapter"])

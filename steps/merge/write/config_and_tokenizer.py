@@ -41,6 +41,8 @@ def config_and_tokenizer(base: Base, adapter: Adapter) -> dict[str, Path]:
     templates = _matching(adapter.folder, TEMPLATE_FILES)
     if not templates and not own_tokenizer:
         templates = _matching(base.folder, TEMPLATE_FILES)
+    if "chat_template.jinja" not in templates:  # with it, the processor's own would be another one
+        templates |= _matching(base.folder, ("chat_template.json",))
     configs = _matching(base.folder, (base_model.CONFIG, "generation_config.json", *PROCESSOR_FILES))
     sharded = base.shards[0].path.name != base_model.SINGLE
     index = {base_model.INDEX: base.folder / base_model.INDEX} if sharded else {}

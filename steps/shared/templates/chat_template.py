@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 READS_IDS = re.compile(r"tool_call_id|\.id\b|\[['\"]id['\"]\]|get\(['\"]id['\"]")
+AS_WRITTEN = re.compile(r"""\{['"]type['"]: ?['"]text['"]""")  # a list of parts that a template wrote as Python does
 TRIED = [{"role": "user", "content": "Qz0001xQ"}, {"role": "assistant", "content": "Qz0002xQ"}]
 NO_TIME = "it did not end within {seconds:g} s of processor time; look for a loop in chat_template.jinja"
 
@@ -138,7 +139,7 @@ class ChatTemplate:
             text = self._text(messages, None, False)
         except RowRefused:
             return False
-        return all(message["content"] in text for message in TRIED)
+        return not AS_WRITTEN.search(text) and all(message["content"] in text for message in TRIED)
 
     @cached_property
     def _reads_reasoning(self) -> bool:

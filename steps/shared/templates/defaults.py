@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from keyword import iskeyword
 from typing import Any
 
-# What Jinja reads as something else than a variable, besides what Python does too (`not`, `for`).
-NOT_NAMES = {"true", "false", "none", "self", "loop", "super", "caller", "namespace"}
+# What Jinja reads as something else than a variable, besides what Python does too (`not`, `for`); and what Jinja and
+# transformers give every template.
+NOT_NAMES = {"true", "false", "none", "self", "loop", "super", "caller"} | {
+    "namespace", "range", "dict", "cycler", "joiner", "lipsum", "strftime_now", "raise_exception",
+}  # fmt: skip
 
 
 def is_variable(name: str) -> bool:

@@ -16,11 +16,11 @@ def trained_with(folder: Path) -> dict[str, Any]:
     where there is no manifest, or one without it.
 
     Raises:
-        StepError: the manifest is not JSON, or that part of it is no object.
+        StepError: the manifest is not JSON, or that part of it is no object. A list is somebody else's manifest.
     """
     file = folder / MANIFEST
     manifest = contract.read_json(file, "the manifest") if file.is_file() else {}
-    told = manifest.get("chat_template", {}) if isinstance(manifest, dict) else None
+    told = manifest.get("chat_template", {}) if isinstance(manifest, dict) else {}
     if not isinstance(told, dict) or not isinstance(told.get("kwargs", {}), dict):
         raise StepError(f"{file}: chat_template must be an object that training wrote; copy the file again")
     return told

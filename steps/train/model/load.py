@@ -17,7 +17,7 @@ from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
 from steps.shared.model_class import auto_class
-from steps.shared.model_folder import NO_TEMPLATE, check_folder
+from steps.shared.model_folder import NO_TEMPLATE, check_folder, refuse_processors_template
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.train.arguments import Attention, TrainArguments
 from steps.train.model.base_config import fitting_attention, without_randomness
@@ -41,6 +41,8 @@ def load_tokenizer(arguments: TrainArguments) -> PreTrainedTokenizerBase:
         if not Path(arguments.model_id).is_dir():
             raise StepError(f"model_id: {arguments.model_id}: there is no such folder; name one, or a hub model")
         check_folder(Path(arguments.model_id))
+        if arguments.chat_template_kwargs:
+            refuse_processors_template(Path(arguments.model_id))
     from transformers import AutoTokenizer
 
     try:

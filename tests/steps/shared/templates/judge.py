@@ -14,7 +14,7 @@ from typing import Any
 
 from steps.shared.templates.blocks import block_at_end
 from steps.shared.templates.calls import Form, written
-from steps.shared.templates.chat_template import ChatTemplate
+from steps.shared.templates.chat_template import AS_WRITTEN, ChatTemplate
 from tests.steps.shared.templates.kinds import KINDS
 
 Side = tuple[list[int], list[int]]  # token ids of an answer, and 1 where one is learned
@@ -46,6 +46,8 @@ def faults(template: ChatTemplate, kind: str, row: Tokens) -> list[str]:
     found += ["call missing" for value in given if not _stands(value, row.asked)]
     if row.chosen == row.rejected:
         found.append("equal sides")
+    if AS_WRITTEN.search(text + decode(row.chosen[0]) + decode(row.rejected[0])):
+        found.append("a list of parts as Python writes it")
     for answer, (ids, mask) in ((chosen, row.chosen), (rejected, row.rejected)):
         learned = decode([number for number, on in zip(ids, mask, strict=True) if on])
         block = block_at_end(text)

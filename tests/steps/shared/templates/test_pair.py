@@ -245,6 +245,13 @@ def test_content_is_given_in_parts_where_the_template_writes_nothing_else() -> N
     assert render(first, prompt=[SYSTEM, ASK]) == made
 
 
+def test_a_list_that_a_template_writes_as_it_is_counts_for_nothing_said() -> None:
+    mixed = PARTS.replace("{% for part", "{% if m.role == 'assistant' %}{{ m.content }}{% else %}{% for part")
+    mixed = mixed.replace("{% endif %}{% endfor %}", "{% endif %}{% endfor %}{% endif %}")
+    with pytest.raises(RowRefused):
+        render(mixed)
+
+
 def test_a_template_that_takes_both_forms_gets_texts() -> None:
     both = PLAIN.replace(
         "{{ m.content }}", "{% if m.content is string %}text: {{ m.content }}{% else %}parts{% endif %}"

@@ -32,8 +32,8 @@ def test_the_quickstart_learns_from_one_half_to_above_nine_tenths(forked, tmp_pa
 
 @pytest.mark.parametrize("name", REAL_FILES)
 def test_real_data_runs_to_a_registered_version_both_ways(pipeline, name: str) -> None:
-    """A few steps only: what is learned is another test's matter. Without these two values a run takes minutes."""
-    short = {"MaxSteps": 3, "RewardAccuracyThreshold": 0}
+    """A few steps only: what is learned is another test's matter. Without these values a run takes minutes."""
+    short = {"MaxSteps": 2, "MaxLength": 512, "RewardAccuracyThreshold": 0}
     if not (REAL_DATA / name).is_file():
         pytest.skip(f"{REAL_DATA / name} is not on this machine")
     variants = {"true": "merged", "false": "adapter"}

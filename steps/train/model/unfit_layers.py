@@ -29,8 +29,13 @@ def read_directly(model: torch.nn.Module) -> Iterator[str]:
 
 
 def _source(kind: type) -> str:
-    """A module's class as text, with those that it is derived from, up to torch's."""
-    own = [one for one in kind.__mro__ if not one.__module__.startswith(("torch.", "builtins"))]
+    """A module's class as text, with those of models that it is derived from; not torch's, or what all models share."""
+    shared = ("torch.", "transformers.", "builtins")
+    own = [
+        one
+        for one in kind.__mro__
+        if one.__module__.startswith("transformers.models.") or not one.__module__.startswith(shared)
+    ]
     texts = []
     for one in own:
         try:

@@ -77,10 +77,10 @@ def wait_for(process: Forked | Launched, condition: Callable[[], bool]) -> None:
 def test_a_run_killed_at_any_moment_ends_bitwise_as_one_that_was_not(
     undisturbed: tuple[int, Path], start: Start, launch: Start, tmp_path: Path
 ) -> None:
-    """Alone, the process that is killed first is a really launched one."""
+    """Alone it is killed twice, and the process that is killed first is a really launched one."""
     processes, expected = undisturbed
     output, moments = tmp_path / "out", random.Random(processes)
-    for begin in (start if processes else launch, start):
+    for begin in (start,) if processes else (launch, start):
         before = steps(output)
         process = begin(output, processes, **RUN, **WORLDS[processes])
         wait_for(process, lambda: max(steps(output), default=0) > max(before, default=0))  # noqa: B023 (used at once)

@@ -10,6 +10,7 @@ Limits:   Linux; imports must start no thread: none lives on in a forked child.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
@@ -20,8 +21,9 @@ import selectors
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psutil
 
@@ -131,15 +133,42 @@ def become(request: dict[str, Any], rank: int, files: list[int]) -> None:
         sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
         sys.stderr.reconfigure(write_through=True)  # type: ignore[union-attr]
     os.chdir(request["folder"])
-    words = request["words"]
+    try:
+        run(request["folder"], request["words"])
+        code = 0
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+        raise
+    except SystemExit as asked:
+        code = asked.code if isinstance(asked.code, int) else int(asked.code is not None)
+        if isinstance(asked.code, str):
+            print(asked.code, file=sys.stderr)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    leave(code)
+
+
+def run(folder: str, words: list[str]) -> None:
+    """What `python WORDS` runs."""
     if words[0] == "-m":
         sys.argv = words[1:]
-        sys.path[0] = request["folder"]
+        sys.path[0] = folder
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)
     else:
         sys.argv = words
         sys.path[0] = str(Path(words[0]).resolve().parent)
         runpy.run_path(words[0], run_name="__main__")
+
+
+def leave(code: int) -> NoReturn:
+    """End as Python does, but for the last thing it does: to free, object by object, the libraries that were loaded."""
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -23,9 +23,9 @@ def read_directly(model: torch.nn.Module) -> Iterator[str]:
             if not isinstance(layer, torch.nn.Linear):
                 continue
             sources[kind] = sources.get(kind) or _source(kind)
-            # Its dtype or device are no values; a split product of Bloom's is asked for by pretraining_tp alone.
-            if re.search(rf"\bself\.{child}\.weight(?!\.(dtype|device|shape)|\[|\w)", sources[kind]):
-                yield f"{name}.{child}"
+            # Its dtype or device are no values; a split product (Bloom's, old Llama's) is for pretraining_tp alone.
+            if re.search(rf"\bself\.{child}\.weight(?!\.(dtype|device|shape|split\()|\[|\w)", sources[kind]):
+                yield f"{name}.{child}".lstrip(".")
 
 
 def _source(kind: type) -> str:
@@ -42,7 +42,7 @@ def _source(kind: type) -> str:
             texts.append(inspect.getsource(one))
         except (OSError, TypeError):  # made while the program runs: nothing to read
             continue
-    return "\n".join(texts)
+    return re.sub(r"\binit\.\w+\(.*", "", "\n".join(texts))  # to begin with values is not to read them
 
 
 def not_linear(model: torch.nn.Module) -> Iterator[str]:

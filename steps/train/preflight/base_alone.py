@@ -54,7 +54,7 @@ class BaseAlone:
 
 def of_folder(folder: Path) -> BaseAlone | None:
     """Counted from the safetensors files of a model's folder; None where it has none, or one is not whole."""
-    files = sorted(folder.glob("*.safetensors"))
+    files = sorted(folder.glob("model*.safetensors"))
     try:
         tensors = [(name, stored.shape) for file in files for name, stored in read_header(file).items()]
     except StepError:  # Train and Merge say what is wrong with a file

@@ -127,3 +127,21 @@ def test_the_shares_of_a_mixture_are_told(tiny_model: Path, tmp_path: Path, capl
         "other layers that are no plain linear ones, stay in bfloat16",
     ]
     assert told["granitemoe"][1] == "its experts are 28% of the weights; none of them gets an adapter"
+
+
+def test_a_weight_that_is_split_or_initialised_is_not_read_directly() -> None:
+    import torch
+
+    from steps.train.model.unfit_layers import read_directly
+
+    class Block(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.split, self.drawn, self.read = (torch.nn.Linear(2, 2) for _ in range(3))
+            torch.nn.init.xavier_uniform_(self.drawn.weight)
+
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            return self.drawn(values) @ self.read.weight + self.split.weight.split(1, dim=0)[0]
+
+    assert list(read_directly(Block())) == ["read"]
+    assert list(read_directly(torch.nn.Sequential(Block()))) == ["0.read"]

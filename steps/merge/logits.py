@@ -25,7 +25,6 @@ from steps.merge.fit.adapter import Adapter
 from steps.merge.fit.base import Base
 from steps.shared import contract
 from steps.shared.contract import StepError
-from steps.shared.model_class import auto_class
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.shared.templates.pair import prompt_ids
 from steps.shared.templates.refused import RowRefused
@@ -127,7 +126,7 @@ def _compare(base: Base, adapter: Adapter, merged: Path) -> dict[str, Any]:
     prompts = _prompts(merged, trained_kwargs(adapter.folder))
     with torch.inference_mode(), _quietly():
         plain, expected, experts = _of_adapter(base, adapter, prompts)
-        actual = _logits(_load(merged), prompts)
+        actual = _logits(weights.load(merged, torch.float32), prompts)
     size = _root_mean_square(expected)
     if not size:
         raise StepError(
@@ -159,10 +158,11 @@ def _quietly() -> Iterator[None]:
 
 def _of_adapter(base: Base, adapter: Adapter, prompts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor, bool]:
     """The base's logits, those with the adapter, and whether there are experts; then the model's memory is free."""
+    import torch
     from peft import PeftModel
 
     try:
-        model = _load(base.folder)
+        model = weights.load(base.folder, torch.float32)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise _CannotRun(f"transformers cannot load {base.name}: {contract.first_line(error)}") from None
     plain, experts = _logits(model, prompts), weights.has_experts(model)
@@ -170,14 +170,6 @@ def _of_adapter(base: Base, adapter: Adapter, prompts: list[list[int]]) -> tuple
     del model
     gc.collect()
     return plain, adapted, experts
-
-
-def _load(folder: Path) -> PreTrainedModel:
-    import torch
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    return auto_class(config).from_pretrained(folder, config=config, dtype=torch.float32, local_files_only=True)
 
 
 def _prompts(folder: Path, template_kwargs: dict[str, Any]) -> list[list[int]]:

@@ -34,17 +34,18 @@ def others(base: Path, adapter: Path, merged: Path) -> tuple[list[str], int]:
     """The weights of the merged model that are not those of peft's merge, and how many were compared."""
     from peft import PeftModel
 
-    expected = PeftModel.from_pretrained(_load(base), str(adapter)).merge_and_unload().state_dict()
-    found = _load(merged).state_dict()
+    expected = PeftModel.from_pretrained(load(base, "auto"), str(adapter)).merge_and_unload().state_dict()
+    found = load(merged, "auto").state_dict()
     wrong = [name for name in expected if name not in found or not same(found[name], expected[name])]
     return wrong, len(expected)
 
 
-def _load(folder: Path) -> PreTrainedModel:
+def load(folder: Path, dtype: torch.dtype | str) -> PreTrainedModel:
+    """A model's folder in the class that it is served in; `auto`: in the dtype of its files."""
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    return auto_class(config).from_pretrained(folder, config=config, dtype="auto", local_files_only=True)
+    return auto_class(config).from_pretrained(folder, config=config, dtype=dtype, local_files_only=True)
 
 
 def same(one: torch.Tensor, other: torch.Tensor) -> bool:

@@ -23,6 +23,21 @@ log = logging.getLogger(__name__)
 RANDOM = ("dropout", "pdrop", "layerdrop", "jitter")  # in the names of settings that make a forward pass random
 
 
+def read_config(arguments: TrainArguments) -> PreTrainedConfig:
+    """
+    Raises:
+        StepError: it cannot be read.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(
+            arguments.model_id, revision=arguments.model_revision, trust_remote_code=arguments.trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        raise StepError(f"{arguments.model_id}: the model cannot be loaded: {contract.first_line(error)}") from None
+
+
 def without_randomness(config: PreTrainedConfig) -> list[str]:
     """Set to 0 whatever makes a forward pass of a training model random, and return those settings' names.
 

@@ -20,7 +20,7 @@ from steps.shared.model_class import auto_class
 from steps.shared.model_folder import NO_TEMPLATE, check_folder, refuse_processors_template
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.train.arguments import Attention, TrainArguments
-from steps.train.model.base_config import fitting_attention, without_randomness
+from steps.train.model.base_config import fitting_attention, read_config, without_randomness
 from steps.train.model.router import router_loss_weight
 from steps.train.model.whole import require_whole
 
@@ -138,7 +138,7 @@ def load_base(arguments: TrainArguments, unquantised: Sequence[str] = ()) -> Pre
             bnb_4bit_use_double_quant=arguments.bnb_4bit_use_double_quant,
             llm_int8_skip_modules=list(unquantised) or None,
         )
-    config = _read_config(arguments)
+    config = _trained_config(arguments)
     attention = fitting_attention(arguments, config, attention_implementation(arguments))
     log.info("attention: %s; base: %s", attention, arguments.model_id)
     device = {"": torch.cuda.current_device()} if torch.cuda.is_available() else {"": "cpu"}
@@ -165,20 +165,13 @@ def load_base(arguments: TrainArguments, unquantised: Sequence[str] = ()) -> Pre
     return model
 
 
-def _read_config(arguments: TrainArguments) -> PreTrainedConfig:
+def _trained_config(arguments: TrainArguments) -> PreTrainedConfig:
     """The base's configuration, with nothing random in it.
 
     Raises:
         StepError: it cannot be read, or its router's loss cannot be computed.
     """
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(
-            arguments.model_id, revision=arguments.model_revision, trust_remote_code=arguments.trust_remote_code
-        )
-    except (OSError, ValueError) as error:
-        raise StepError(f"{arguments.model_id}: the model cannot be loaded: {contract.first_line(error)}") from None
+    config = read_config(arguments)
     router_loss_weight(arguments, config)
     if changed := without_randomness(config):
         log.info("the base's %s set to 0: its answers must be the same each time", ", ".join(sorted(set(changed))))

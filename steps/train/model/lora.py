@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
-from steps.train.model.base_config import skeleton, without_randomness
+from steps.train.model.base_config import read_config, skeleton, without_randomness
 from steps.train.model.coverage import Coverage, log_shares, measure
 from steps.train.model.language_part import language_linears, outside_language, require_inside
 from steps.train.model.shape import ALL_LINEAR
@@ -34,23 +34,27 @@ FUSED = re.compile(r"Cannot convert PEFT target\(s\) (.+) without also targeting
 
 @dataclass(frozen=True)
 class Places:
-    """Where an adapter goes, as peft takes it."""
+    """Where an adapter goes.
+
+    Attributes:
+        targets, excluded: as peft takes them.
+        left_out: full names of layers that get no adapter although the recipe asks for it.
+    """
 
     targets: str | list[str]
     excluded: str | list[str] | None
+    left_out: list[str]
 
 
 @dataclass(frozen=True)
 class FittedAdapter:
     """
     Attributes:
-        left_out: full names of layers that get no adapter although the recipe asks for it.
         unquantised: what the quantisation is told to leave out, where it must leave out more than by default: layers
             whose weight the model's code reads by itself, for which a weight in NF4 has another shape.
     """
 
     places: Places
-    left_out: list[str]
     unquantised: list[str]
     coverage: Coverage
 
@@ -59,19 +63,15 @@ def fit_adapter(arguments: TrainArguments) -> FittedAdapter:
     """What the recipe's adapter and quantisation come to on its base; logged.
 
     Raises:
-        StepError: peft cannot put that adapter on this model.
+        StepError: the configuration cannot be read, or peft cannot put that adapter on this model.
     """
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(
-        arguments.model_id, revision=arguments.model_revision, trust_remote_code=arguments.trust_remote_code
-    )
+    config = read_config(arguments)
     without_randomness(config)
     fitted = fit_on(arguments, config)
-    if fitted.left_out:
+    if fitted.places.left_out:
         log.info(
             "no adapter on %s: the model's code reads these weights itself, or they return more than a layer does",
-            _short(fitted.left_out),
+            _short(fitted.places.left_out),
         )
     log_shares(arguments, fitted.coverage)
     return fitted
@@ -92,16 +92,9 @@ def fit_on(arguments: TrainArguments, config: PreTrainedConfig) -> FittedAdapter
     direct = sorted(read_directly(model))
     unfit = sorted({*direct, *not_linear(model)})
     kept = [*direct, *get_keys_to_not_convert(model)] if direct else []
-    adapted = _try(arguments, model, unfit)
-    left_out = _left_out(arguments, model, unfit)
-    return FittedAdapter(_places(arguments, model, unfit), left_out, kept, measure(arguments, model, adapted, kept))
-
-
-def _left_out(arguments: TrainArguments, model: PreTrainedModel, unfit: Sequence[str]) -> list[str]:
-    """Of the layers that are unfit for an adapter, those that the recipe asks for."""
-    outside = outside_language(model)
-    inside = [name for name in unfit if not (outside and re.fullmatch(outside, name))]
-    return [name for name in inside if _is_target(name, arguments.target_modules)]
+    places = _places(arguments, model, unfit)
+    adapted = _try(arguments, model, unfit, places)
+    return FittedAdapter(places, kept, measure(arguments, model, adapted, kept))
 
 
 def _places(arguments: TrainArguments, model: PreTrainedModel, unfit: Sequence[str]) -> Places:
@@ -111,15 +104,16 @@ def _places(arguments: TrainArguments, model: PreTrainedModel, unfit: Sequence[s
         StepError: `target_modules` names a module of a multimodal base that is not in its language model.
     """
     everywhere, outside = arguments.target_modules == [ALL_LINEAR], outside_language(model)
-    left_out = _left_out(arguments, model, unfit)
+    inside = [name for name in unfit if not (outside and re.fullmatch(outside, name))]
+    left_out = [name for name in inside if _is_target(name, arguments.target_modules)]
     targets: str | list[str] = ALL_LINEAR if everywhere else arguments.target_modules
     if outside is None:
-        return Places(targets, left_out or None)
+        return Places(targets, left_out or None, left_out)
     if everywhere:
         targets = language_linears(model)
     else:
         require_inside(model, arguments.target_modules)
-    return Places(targets, "|".join([outside, *map(re.escape, left_out)]))
+    return Places(targets, "|".join([outside, *map(re.escape, left_out)]), left_out)
 
 
 def lora_config(arguments: TrainArguments, places: Places) -> LoraConfig:
@@ -137,13 +131,13 @@ def lora_config(arguments: TrainArguments, places: Places) -> LoraConfig:
     )
 
 
-def _try(arguments: TrainArguments, model: PreTrainedModel, unfit: Sequence[str]) -> PeftModel:
+def _try(arguments: TrainArguments, model: PreTrainedModel, unfit: Sequence[str], places: Places) -> PeftModel:
     """The skeleton with the adapter on, but for the layers that are unfit for one.
 
     Raises:
         StepError: peft cannot put it on, or passes over a part of target_modules.
     """
-    config = lora_config(arguments, _places(arguments, model, unfit))
+    config = lora_config(arguments, places)
     try:
         adapted = _put_on(model, config)
     except _refusals() as error:

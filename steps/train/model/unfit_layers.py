@@ -22,7 +22,8 @@ def read_directly(model: torch.nn.Module) -> Iterator[str]:
         for child, layer in module.named_children():
             if not isinstance(layer, torch.nn.Linear):
                 continue
-            sources[kind] = sources.get(kind) or _source(kind)
+            if kind not in sources:
+                sources[kind] = _source(kind)
             # Its dtype or device are no values; a split product (Bloom's, old Llama's) is for pretraining_tp alone.
             if re.search(rf"\bself\.{child}\.weight(?!\.(dtype|device|shape|split\()|\[|\w)", sources[kind]):
                 yield f"{name}.{child}".lstrip(".")

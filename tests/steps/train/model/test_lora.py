@@ -90,10 +90,10 @@ def test_a_model_that_writes_no_text_is_one_line() -> None:
 )
 def test_layers_that_the_models_own_code_goes_around_get_no_adapter(family: str, layers: set[str]) -> None:
     found = fitted(family)
-    assert {".".join(name.split(".")[-2:]) for name in found.left_out} == layers
+    assert {".".join(name.split(".")[-2:]) for name in found.places.left_out} == layers
     # Those of Mamba stay unquantised too, and with them what does so by default.
     assert ("lm_head" in found.unquantised) == (bool(layers) and family != "phimoe")
-    assert family == "phimoe" or set(found.left_out) <= {*found.unquantised}
+    assert family == "phimoe" or set(found.places.left_out) <= {*found.unquantised}
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "falcon", "qwen3_moe", "jamba"])

@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from steps.preprocess.rows.json_values import kind
-from steps.preprocess.rows.messages import conversation, malformed_call
-from steps.preprocess.rows.pairs import TURNS, Faults, Pair, Row, note_answer, split
+from steps.preprocess.rows.messages import conversation
+from steps.preprocess.rows.notes import Notes, Side
+from steps.preprocess.rows.pairs import TURNS, Pair, Row, note_answer, split
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.rows.tool_calls import CallFault, split_toolcall_text
 from steps.shared.records import Messages
 
 
-def read_plain(row: Row, faults: Faults) -> Pair:
+def read_plain(row: Row, notes: Notes) -> Pair:
     return Pair(
         [{"role": "user", "content": row["prompt"]}],
         [{"role": "assistant", "content": row["chosen"]}],
@@ -23,10 +24,9 @@ def read_plain(row: Row, faults: Faults) -> Pair:
     )
 
 
-def read_chat(row: Row, faults: Faults) -> Pair:
-    better: list[str] | None = None if faults.chosen is None else []
-    worse: list[str] = []
-    prompt = conversation(row["prompt"], "prompt", faults.chosen)
+def read_chat(row: Row, notes: Notes) -> Pair:
+    better, worse = notes.chosen.apart(), notes.rejected.apart()
+    prompt = conversation(row["prompt"], "prompt", notes.chosen)
     chosen = conversation(row["chosen"], "chosen", better)
     rejected = conversation(row["rejected"], "rejected", worse)
     count = len(prompt)
@@ -34,23 +34,23 @@ def read_chat(row: Row, faults: Faults) -> Pair:
         chosen, rejected = chosen[count:], rejected[count:]
     else:
         count = 0
-    if better:
-        note_answer(row["chosen"], count, faults.chosen)
-    if worse:
-        note_answer(row["rejected"], count, faults.rejected)
+    if better.faults:
+        note_answer(row["chosen"], count, notes.chosen)
+    if worse.faults:
+        note_answer(row["rejected"], count, notes.rejected)
     return Pair(prompt, chosen, rejected)
 
 
-def read_ultrafeedback(row: Row, faults: Faults) -> Pair:
-    worse: list[str] = []
-    chosen = conversation(row["chosen"], "chosen", faults.chosen)
+def read_ultrafeedback(row: Row, notes: Notes) -> Pair:
+    worse = notes.rejected.apart()
+    chosen = conversation(row["chosen"], "chosen", notes.chosen)
     rejected = conversation(row["rejected"], "rejected", worse)
     if not (chosen and rejected) or chosen[0]["role"] == rejected[0]["role"] == "assistant":
-        faults.rejected += worse
+        notes.rejected.faults = worse.faults
         return Pair([{"role": "user", "content": row["prompt"]}], chosen, rejected)
     pair = split(chosen, rejected)
-    if worse:
-        note_answer(row["rejected"], len(pair.prompt), faults.rejected)
+    if worse.faults:
+        note_answer(row["rejected"], len(pair.prompt), notes.rejected)
     wanted = row["prompt"].strip()
     if not any(message["role"] == "user" and message["content"].strip() == wanted for message in pair.prompt):
         raise InvalidRow(
@@ -59,23 +59,23 @@ def read_ultrafeedback(row: Row, faults: Faults) -> Pair:
     return pair
 
 
-def read_when2call(row: Row, faults: Faults) -> Pair:
+def read_when2call(row: Row, notes: Notes) -> Pair:
     return Pair(
-        _with_calls(row, "messages", faults.chosen),
-        _with_calls(row, "chosen_response", faults.chosen),
-        _with_calls(row, "rejected_response", faults.rejected),
+        _with_calls(row, "messages", notes.chosen),
+        _with_calls(row, "chosen_response", notes.chosen),
+        _with_calls(row, "rejected_response", notes.rejected),
     )
 
 
-def read_sharegpt(row: Row, faults: Faults) -> Pair:
+def read_sharegpt(row: Row, notes: Notes) -> Pair:
     return Pair(
-        conversation(row["conversations"], "conversations", faults.chosen),
-        conversation(row["chosen"], "chosen", faults.chosen),
-        conversation(row["rejected"], "rejected", faults.rejected),
+        conversation(row["conversations"], "conversations", notes.chosen),
+        conversation(row["chosen"], "chosen", notes.chosen),
+        conversation(row["rejected"], "rejected", notes.rejected),
     )
 
 
-def read_openai(row: Row, faults: Faults) -> Pair:
+def read_openai(row: Row, notes: Notes) -> Pair:
     """OpenAI's preference fine-tuning; its `parallel_tool_calls` is for the API and says nothing to the model."""
     asked = row["input"]
     if "messages" not in asked:
@@ -84,9 +84,9 @@ def read_openai(row: Row, faults: Faults) -> Pair:
     if not isinstance(asked["messages"], TURNS):
         raise InvalidRow(Reason.WRONG_TYPE, f"input.messages is {kind(asked['messages'])}; must be chat messages")
     return Pair(
-        conversation(asked["messages"], "input.messages", faults.chosen),
-        conversation(row["preferred_output"], "preferred_output", faults.chosen),
-        conversation(row["non_preferred_output"], "non_preferred_output", faults.rejected),
+        conversation(asked["messages"], "input.messages", notes.chosen),
+        conversation(row["preferred_output"], "preferred_output", notes.chosen),
+        conversation(row["non_preferred_output"], "non_preferred_output", notes.rejected),
     )
 
 
@@ -94,25 +94,25 @@ def openai_tools(row: Row) -> Any:
     return row["input"].get("tools") or row.get("tools")
 
 
-def read_implicit_prompt(row: Row, faults: Faults) -> Pair:
-    worse: list[str] = []
-    chosen = conversation(row["chosen"], "chosen", faults.chosen)
+def read_implicit_prompt(row: Row, notes: Notes) -> Pair:
+    worse = notes.rejected.apart()
+    chosen = conversation(row["chosen"], "chosen", notes.chosen)
     rejected = conversation(row["rejected"], "rejected", worse)
     pair = split(chosen, rejected)
-    if worse:
-        note_answer(row["rejected"], len(pair.prompt), faults.rejected)
+    if worse.faults:
+        note_answer(row["rejected"], len(pair.prompt), notes.rejected)
     return pair
 
 
-def _with_calls(row: Row, field: str, faults: list[str] | None) -> Messages:
+def _with_calls(row: Row, field: str, side: Side) -> Messages:
     """The messages of a field, with the `<TOOLCALL>` text of the assistant's messages turned into tool calls."""
-    messages = conversation(row[field], field, faults)
+    messages = conversation(row[field], field, side)
     for message in messages:
         if message["role"] == "assistant" and "<TOOLCALL>" in message["content"] and "tool_calls" not in message:
             try:
                 text, calls = split_toolcall_text(message["content"])
             except CallFault as fault:
-                malformed_call(f"{field}: {fault}", faults)
+                side.note_fault("malformed", f"{field}: {fault}")
                 continue
             message |= {"content": text, "tool_calls": calls}
     return messages

@@ -14,7 +14,8 @@ import orjson
 
 from steps.preprocess.rows.json_values import kind
 from steps.preprocess.rows.messages import conversation
-from steps.preprocess.rows.pairs import Faults, Pair, Row
+from steps.preprocess.rows.notes import Notes, Side
+from steps.preprocess.rows.pairs import Pair, Row
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.shared.records import Messages
 
@@ -29,7 +30,7 @@ def is_sure(row: Row) -> bool:
     return "schemaVersion" in row or "toolConfig" in row or (isinstance(last, dict) and "candidates" in last)
 
 
-def read(row: Row, faults: Faults) -> Pair:
+def read(row: Row, notes: Notes) -> Pair:
     """The turns before the last as the prompt, and the two candidates of the last one as the answers.
 
     A record is one pair: with several non-preferred candidates the row is refused, so that none gets lost.
@@ -45,9 +46,9 @@ def read(row: Row, faults: Faults) -> Pair:
         where = f"messages[{index}]"
         if isinstance(turn, dict) and turn.get("candidates"):
             raise InvalidRow(Reason.TURN_ORDER, f"{where} has candidates; only the last turn may")
-        prompt += _turn(turn, where, faults.chosen)
+        prompt += _turn(turn, where, notes.chosen)
     preferred, other = _candidates(last, f"messages[{len(earlier)}]")
-    return Pair(prompt, _turn(*preferred, faults.chosen), _turn(*other, faults.rejected))
+    return Pair(prompt, _turn(*preferred, notes.chosen), _turn(*other, notes.rejected))
 
 
 def _candidates(turn: Any, where: str) -> list[tuple[Row, str]]:
@@ -83,7 +84,7 @@ def _candidates(turn: Any, where: str) -> list[tuple[Row, str]]:
     return [found[0] for found in labelled.values()]
 
 
-def _turn(turn: Any, where: str, faults: list[str] | None) -> Messages:
+def _turn(turn: Any, where: str, side: Side) -> Messages:
     """The messages of one turn: the results of tools each in one of their own, then what the speaker says."""
     role = _role(turn, where)
     messages: Messages = []
@@ -103,7 +104,7 @@ def _turn(turn: Any, where: str, faults: list[str] | None) -> Messages:
         else:
             raise _unknown(block, at, "text, toolUse, toolResult and reasoningContent")
     if texts or len(said) > 1 or not messages:
-        messages += conversation({**said, "content": "".join(texts)}, where, faults)
+        messages += conversation({**said, "content": "".join(texts)}, where, side)
     return messages
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from steps.preprocess.layouts import chats, converse, json_columns, transcripts
 from steps.preprocess.rows.json_values import kind
-from steps.preprocess.rows.pairs import TURNS, Faults, Pair, Row
+from steps.preprocess.rows.notes import Notes
+from steps.preprocess.rows.pairs import TURNS, Pair, Row
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 
 NUMBERS = (int, float)
@@ -52,7 +53,7 @@ class Format:
     name: str
     description: str
     fields: Mapping[str, tuple[type, ...]]
-    read: Callable[[Row, Faults], Pair]
+    read: Callable[[Row, Notes], Pair]
     tools: Callable[[Row], Any] = own_tools
     system: Callable[[Row], Any] = own_system
     may_be: Callable[[Row], bool] | None = None
@@ -86,10 +87,10 @@ class Format:
         return InvalidRow(Reason.WRONG_TYPE, f"the row does not have the {self.name} layout: {self.description}")
 
 
-def read_json_columns(row: Row, faults: Faults) -> Pair:
+def read_json_columns(row: Row, notes: Notes) -> Pair:
     """Decode the columns, and read the row as the layout that it then has."""
     decoded = json_columns.decode(row)
-    return _decoded_layout(decoded).read(decoded, faults)
+    return _decoded_layout(decoded).read(decoded, notes)
 
 
 def json_columns_tools(row: Row) -> Any:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-from steps.preprocess.rows.pairs import Faults, Pair, Row, split
+from steps.preprocess.rows.notes import Notes
+from steps.preprocess.rows.pairs import Pair, Row, split
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.shared.records import Messages
 
@@ -41,7 +42,7 @@ def _asks(text: str) -> bool:
     return ASKS.search(_paragraphs(text)) is not None
 
 
-def read(row: Row, faults: Faults) -> Pair:
+def read(row: Row, notes: Notes) -> Pair:
     """The whole transcripts of a row without a prompt; or a transcript as the prompt, with the answers to it.
 
     Raises:

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from steps.preprocess.rows.json_values import kind
+from steps.preprocess.rows.notes import Side
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.rows.tool_calls import CallFault, parse_calls
 from steps.shared.records import Messages
@@ -44,32 +45,32 @@ def user_turn(text: Any, field: str) -> Messages:
     return [{"role": "user", "content": text}]
 
 
-def conversation(value: Any, field: str, faults: list[str] | None = None) -> Messages:
+def conversation(value: Any, field: str, side: Side) -> Messages:
     """A list of turns, one turn, or the text of one assistant's turn, as messages.
 
-    With `faults`, a malformed tool call stays in the message as text and is noted there, instead of failing the row: a
-    rejected answer may be wrong in any way.
+    Where the side notes malformed tool calls, one stays in its message as text instead of failing the row: a rejected
+    answer may be wrong in any way.
     """
     if value is None:
         raise InvalidRow(Reason.EMPTY_RESPONSE, f"{field} is null")
     if isinstance(value, str):
         return [{"role": "assistant", "content": value}]
     if isinstance(value, dict):
-        return [_message(value, field, None, faults)]
+        return [_message(value, field, None, side)]
     if not isinstance(value, list):
         raise InvalidRow(Reason.WRONG_TYPE, f"{field} is {kind(value)}; must be text or chat messages")
-    return [_message(turn, field, index, faults) for index, turn in enumerate(value)]
+    return [_message(turn, field, index, side) for index, turn in enumerate(value)]
 
 
-def _message(turn: Any, field: str, index: int | None, faults: list[str] | None) -> dict[str, Any]:
+def _message(turn: Any, field: str, index: int | None, side: Side) -> dict[str, Any]:
     if type(turn) is dict and len(turn) == 2:  # most turns are a known role and a text, and need no more than this
         role, text = turn.get("role") or turn.get("from"), turn.get("content", turn.get("value"))
         if type(role) is str and role in PLAIN_ROLES and type(text) is str:
             return {"role": ROLES[role], "content": text}
-    return _any_message(turn, field if index is None else f"{field}[{index}]", faults)
+    return _any_message(turn, field if index is None else f"{field}[{index}]", side)
 
 
-def _any_message(turn: Any, where: str, faults: list[str] | None) -> dict[str, Any]:
+def _any_message(turn: Any, where: str, side: Side) -> dict[str, Any]:
     if not isinstance(turn, dict):
         raise InvalidRow(Reason.WRONG_TYPE, f"{where} is {kind(turn)}; must be a chat message")
     given = turn.get("role", turn.get("from"))
@@ -98,24 +99,17 @@ def _any_message(turn: Any, where: str, faults: list[str] | None) -> dict[str, A
     if calls:
         if role != "assistant":
             raise InvalidRow(Reason.NOT_ASSISTANT, f"{where} calls tools as {given!r}; only the assistant may")
-        _add_calls(message, calls, where, faults)
+        _add_calls(message, calls, where, side)
     return message
 
 
-def _add_calls(message: dict[str, Any], calls: Any, where: str, faults: list[str] | None) -> None:
+def _add_calls(message: dict[str, Any], calls: Any, where: str, side: Side) -> None:
     try:
         message["tool_calls"] = parse_calls(calls)
     except CallFault as fault:
-        malformed_call(f"{where}: {fault}", faults)
+        side.note_fault("malformed", f"{where}: {fault}")
         written = calls if isinstance(calls, str) else orjson.dumps(calls).decode()
         message["content"] = f"{message['content']}\n{written}".lstrip("\n")
-
-
-def malformed_call(message: str, faults: list[str] | None) -> None:
-    """Fail the row over a malformed call, or note it where the answer may be wrong."""
-    if faults is None:
-        raise InvalidRow(Reason.TOOL_CALL_INVALID, message)
-    faults.append("malformed")
 
 
 def _apart(content: Any, role: str) -> tuple[Any, str]:

@@ -5,10 +5,10 @@ Knows no layout (`layouts/formats.py` does), and judges no message (`messages.py
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from steps.preprocess.rows.messages import conversation
+from steps.preprocess.rows.notes import Side
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.shared.records import Messages
 
@@ -24,23 +24,10 @@ class Pair(NamedTuple):
     rejected: Messages
 
 
-@dataclass
-class Faults:
-    """Notes of malformed tool calls, which are kept as text where a list takes the note.
-
-    Attributes:
-        chosen: those of prompt and chosen; None where such a call fails the row.
-        rejected: those of rejected, which may be wrong in any way.
-    """
-
-    chosen: list[str] | None
-    rejected: list[str]
-
-
-def note_answer(given: Any, shared: int, faults: list[str] | None) -> None:
+def note_answer(given: Any, shared: int, side: Side) -> None:
     """Note the malformed calls of an answer that is given with the prompt's turns before its own: those are noted."""
-    if faults is not None:
-        conversation(given[shared:] if isinstance(given, list) else given, "answer", faults)
+    if side.faults is not None:
+        conversation(given[shared:] if isinstance(given, list) else given, "answer", side)
 
 
 def split(chosen: Messages, rejected: Messages) -> Pair:

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from steps.preprocess.layouts.formats import Faults, Format, Pair, Row, by_name, detect, nearest, preference_scores
+from steps.preprocess.layouts.formats import Format, Pair, Row, by_name, detect, nearest, preference_scores
 from steps.preprocess.read.sources import RawRow
 from steps.preprocess.rows.json_values import kind, refuse_nul
 from steps.preprocess.rows.messages import check_answer, check_prompt
+from steps.preprocess.rows.notes import Notes, new_notes
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.rows.rules import Rules
 from steps.preprocess.rows.tool_calls import call_fault
@@ -111,9 +112,8 @@ def convert(
     """
     row = _parse(raw, rules.columns)
     format = layout.of(row)
-    faults = Faults(chosen=[] if rules.tool_calls == "keep" else None, rejected=[])
     try:
-        return _converted(raw, row, format, faults, rules, declare_tools, count_tokens)
+        return _converted(raw, row, format, rules, declare_tools, count_tokens)
     except (RecursionError, orjson.JSONEncodeError):
         raise InvalidRow(Reason.TOO_DEEP, TOO_DEEP) from None
 
@@ -122,15 +122,15 @@ def _converted(
     raw: RawRow,
     row: Row,
     format: Format,
-    faults: Faults,
     rules: Rules,
     declare_tools: DeclareTools,
     count_tokens: CountTokens | None,
 ) -> ConvertedRow:
-    pair = format.read(row, faults)
+    noted = new_notes(keep_faulty_calls=rules.tool_calls == "keep")
+    pair = format.read(row, noted)
     declared = declare_tools(format.tools(row))
     prompt = _with_system(pair.prompt, format.system(row))
-    called, rejected_calls = _check(prompt, pair, declared, faults)
+    called, rejected_calls = _check(prompt, pair, declared, noted)
     conversations = (prompt, pair.chosen, pair.rejected)
     texts = prompt_text, chosen_text, rejected_text = tuple(map(orjson.dumps, conversations))
     if b"\\u0000" in b"".join(texts):
@@ -163,8 +163,8 @@ def _converted(
         declared.text is not None,
         called,
         rejected_calls,
-        faults.chosen or [],
-        faults.rejected,
+        noted.chosen.faults or [],
+        noted.rejected.faults or [],
         preference_scores(row),
     )
 
@@ -207,7 +207,7 @@ def _with_system(prompt: Messages, system: Any) -> Messages:
     return [{"role": "system", "content": system}, *prompt]
 
 
-def _check(prompt: Messages, pair: Pair, declared: Declared, faults: Faults) -> tuple[list[str], bool]:
+def _check(prompt: Messages, pair: Pair, declared: Declared, noted: Notes) -> tuple[list[str], bool]:
     """Check the messages by the rules; returns the names that chosen calls, and whether rejected calls any."""
     check_answer(pair.chosen, "chosen")
     check_answer(pair.rejected, "rejected")
@@ -216,13 +216,12 @@ def _check(prompt: Messages, pair: Pair, declared: Declared, faults: Faults) -> 
     for call in _calls(pair.chosen):
         called.append(call["function"]["name"])
         fault = call_fault(call, declared)
-        if fault is None:
-            continue
-        if faults.chosen is None:
-            raise InvalidRow(Reason.TOOL_CALL_INVALID, f"chosen {fault[1]}")
-        faults.chosen.append(fault[0])
+        if fault:
+            noted.chosen.note_fault(fault[0], f"chosen {fault[1]}")
     calls = _calls(pair.rejected)
-    faults.rejected += [fault[0] for call in calls if (fault := call_fault(call, declared))]
+    for call in calls:
+        if fault := call_fault(call, declared):
+            noted.rejected.note_fault(fault[0], f"rejected {fault[1]}")
     return called, bool(calls)
 
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.preprocess.layouts.formats import FORMATS, Faults, Pair, by_name, detect, nearest, preference_scores
+from steps.preprocess.layouts.formats import FORMATS, Pair, by_name, detect, nearest, preference_scores
+from steps.preprocess.rows.notes import new_notes
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
 from steps.preprocess.rows.rules import Rules
@@ -38,7 +39,7 @@ def sample(name: str) -> list[Pair]:
 
 
 def read(row: dict) -> Pair:
-    return detect(row).read(row, Faults(None, []))
+    return detect(row).read(row, new_notes(keep_faulty_calls=False))
 
 
 def test_every_layout_has_a_sample_that_is_told_from_all_others():

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.preprocess.layouts.formats import Faults, Pair, by_name, detect
+from steps.preprocess.layouts.formats import Pair, by_name, detect
+from steps.preprocess.rows.notes import new_notes
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
 from steps.preprocess.rows.rules import Rules
@@ -28,7 +29,7 @@ def assistant(text: str) -> dict:
 def read(chosen: str, rejected: str, **rest: str) -> Pair:
     row = {"chosen": chosen, "rejected": rejected, **rest}
     assert detect(row) is HH
-    return HH.read(row, Faults(None, []))
+    return HH.read(row, new_notes(keep_faulty_calls=False))
 
 
 def refused(row: dict[str, str]) -> tuple[str, str]:
@@ -60,7 +61,7 @@ def test_a_prompt_of_its_own_may_be_open_or_end_with_the_human():
         assert read(" a", "b\n", prompt=asked) == ([user("q")], *answers)
     row = {"prompt": "\n\nHuman: q", "chosen": "\n\nAssistant: a", "rejected": "\n\nAssistant: b"}
     assert HH.fits(row)
-    assert HH.read(row, Faults(None, [])) == ([user("q")], *answers)
+    assert HH.read(row, new_notes(keep_faulty_calls=False)) == ([user("q")], *answers)
 
 
 def test_answers_that_repeat_the_prompt_lose_it():
@@ -145,9 +146,9 @@ def test_turns_come_out_as_they_were_written(before, asked, better, worse):
     text = "".join(f"\n\nHuman: {said}\n\nAssistant: {answer}" for said, answer in before) + f"\n\nHuman: {asked}"
     prompt = [turn for said, answer in before for turn in (user(said), assistant(answer))] + [user(asked)]
     row = {"chosen": f"{text}\n\nAssistant: {better}", "rejected": f"{text}\n\nAssistant: {worse}"}
-    assert HH.read(row, Faults(None, [])) == (prompt, [assistant(better)], [assistant(worse)])
+    assert HH.read(row, new_notes(keep_faulty_calls=False)) == (prompt, [assistant(better)], [assistant(worse)])
     row = {"prompt": f"{text}\n\nAssistant:", "chosen": f" {better}", "rejected": f" {worse}"}
-    assert HH.read(row, Faults(None, [])) == (prompt, [assistant(better)], [assistant(worse)])
+    assert HH.read(row, new_notes(keep_faulty_calls=False)) == (prompt, [assistant(better)], [assistant(worse)])
 
 
 @pytest.mark.parametrize("repeated", ["\n", "\n\n ", "\r\n", "Human:"])

@@ -7,12 +7,14 @@ import pytest
 
 from steps.preprocess.read.sources import RawRow
 from steps.preprocess.rows.messages import conversation
+from steps.preprocess.rows.notes import Side
 from steps.preprocess.rows.reasons import InvalidRow
 from steps.preprocess.rows.rules import Rules
 from steps.preprocess.shards.convert import Layout, convert
 from steps.preprocess.shards.tally import Tally
 from steps.shared.records import decode
 
+SIDE = Side(None, {})
 KEPT = {"role": "assistant", "content": "Oslo.", "reasoning_content": "Hm, the capital."}
 FORMS = [
     {"content": "Oslo.", "reasoning_content": "Hm, the capital."},
@@ -35,15 +37,15 @@ FORMS = [
 
 @pytest.mark.parametrize("form", FORMS)
 def test_reasoning_is_one_field_by_whichever_name_it_comes(form: dict) -> None:
-    assert conversation([{"role": "assistant", **form}], "chosen") == [KEPT]
+    assert conversation([{"role": "assistant", **form}], "chosen", SIDE) == [KEPT]
 
 
 def test_a_user_has_no_reasoning_and_an_unreadable_block_is_refused() -> None:
-    assert conversation([{"role": "user", "content": "Hi", "thinking": "x"}], "prompt") == [
+    assert conversation([{"role": "user", "content": "Hi", "thinking": "x"}], "prompt", SIDE) == [
         {"role": "user", "content": "Hi"}
     ]
     with pytest.raises(InvalidRow, match="must be text"):
-        conversation([{"role": "assistant", "content": [{"type": "thinking", "thinking": 7}]}], "chosen")
+        conversation([{"role": "assistant", "content": [{"type": "thinking", "thinking": 7}]}], "chosen", SIDE)
 
 
 def test_a_pair_that_differs_in_its_reasoning_alone_is_a_pair_and_is_counted() -> None:

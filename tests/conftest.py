@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from tests.forks.client import Forked, Forks
 from tests.forks.stand_in import read_at_import
 from tests.paths import ROOT
 
+gc.disable()  # until all tests are collected: imports make no garbage, and there are ever more objects to look at
 settings.register_profile("any machine", deadline=None)  # the machine may be busy
 settings.load_profile("any machine")
 
@@ -40,6 +42,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     slow = [item.path for item in items if item.get_closest_marker("slow")]
     order = dict.fromkeys(slow, 3) | {ROOT / "tests" / "pipeline" / "test_studio.py": 2} | dict.fromkeys(slow[:1], 1)
     items.sort(key=lambda item: order.get(item.path, 4))
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected, and not looked for in what the imports made: training asks for it often."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 class Running:

@@ -101,14 +101,15 @@ def write_png(history: History, path: Path) -> None:
         axes.set_title(panel.title, loc="left", fontweight="bold", y=1)
         axes.set_title(panel.unit, loc="right", fontsize="small", color="#565e6c", y=1)
         axes.set_xlabel("optimizer step")
-        axes.locator_params(axis="x", integer=True)
+        axes.locator_params(axis="x", integer=True, nbins=TICKS)
+        axes.locator_params(axis="y", nbins=TICKS)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")  # as on the page; matplotlib's own may be wide
         axes.grid(color="#e9ecf1")
         axes.spines[["top", "right"]].set_visible(False)
         if len(panel.curves) > 1:
             axes.legend(frameon=False)
     beside = path.with_name(path.name + ".tmp")
-    picture.savefig(beside, format="png")
+    picture.savefig(beside, format="png", pil_kwargs={"compress_level": 1})  # a twentieth larger, and faster
     os.replace(beside, path)
 
 

@@ -149,9 +149,9 @@ def test_a_checkpoint_holds_the_adapter_and_never_the_base(sharded: tuple[Path, 
 
 
 def test_one_process_trains_without_sharding_in_float32_and_sees_the_same_rows(
-    sharded: tuple[Path, str], launch, tmp_path: Path
+    sharded: tuple[Path, str], train, tmp_path: Path
 ) -> None:
-    done = launch(tmp_path / "out", 0, fsdp="false", bf16="false", load_in_4bit="false", max_steps=2, logging_steps=1)
+    done = train(tmp_path / "out", 0, fsdp="false", bf16="false", load_in_4bit="false", max_steps=2, logging_steps=1)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "out" / "manifest.json").is_file()
     counted = ("id", "chosen_tokens", "rejected_tokens", "format", "with_tools")

@@ -212,7 +212,7 @@ class _Unmasked(Activations):
     ("config", "pairs", "length", "settings", "tolerance"),
     [
         (models.QWEN3_0_6B, 4, 2048, {}, 0.005),
-        (models.QWEN3_8B, 1, 2048, {}, 0.005),
+        (SHORT_8B, 1, 2048, {}, 0.005),
         (SHORT_8B, 1, 2048, {"gradient_checkpointing": False}, 0.015),
         (SHORT_8B, 2, 512, {"load_in_4bit": False}, 0.005),
         (models.QWEN3_8B, 1, 1024, {"lora_dropout": 0.1, "lora_r": 64}, 0.03),

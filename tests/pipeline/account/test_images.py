@@ -57,7 +57,7 @@ def configs(tmp_path: Path, root: Path) -> Path:
 
 
 @pytest.fixture
-def call(run, tmp_path: Path, endpoint: str, configs: Path):
+def call(forked, tmp_path: Path, endpoint: str, configs: Path):
     """`images …` with the stand-in first on the path."""
     program = tmp_path / "bin" / "docker"
     program.parent.mkdir()
@@ -67,7 +67,7 @@ def call(run, tmp_path: Path, endpoint: str, configs: Path):
         "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}", "STAND_IN": str(tmp_path), "HOME": str(tmp_path),
         "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
     }  # fmt: skip
-    return lambda *words, **more: run(
+    return lambda *words, **more: forked(
         "pipeline.py", "images", *words, "--settings", configs / "quickstart.yaml", **world | more
     )
 

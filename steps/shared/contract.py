@@ -63,6 +63,7 @@ def write_failure(reason: str) -> None:
 
 def run(main: Callable[[], None]) -> int:
     """Run a step's `main` and return its exit code; a failure is printed once and left where SageMaker reads it."""
+    _name_the_region()
     try:
         main()
     except StepError as error:
@@ -74,6 +75,13 @@ def run(main: Callable[[], None]) -> int:
         write_failure(f"{type(error).__name__}: {error}")
         return 1
     return 0
+
+
+def _name_the_region() -> None:
+    """SageMaker tells a job its region in AWS_REGION; boto3, and what is built on it, reads AWS_DEFAULT_REGION alone."""
+    region = os.environ.get("AWS_REGION")
+    if region:
+        os.environ.setdefault("AWS_DEFAULT_REGION", region)
 
 
 def sha256(path: Path) -> str:

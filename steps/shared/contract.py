@@ -78,7 +78,7 @@ def run(main: Callable[[], None]) -> int:
 
 
 def _name_the_region() -> None:
-    """SageMaker tells a job its region in AWS_REGION; boto3, and what is built on it, reads AWS_DEFAULT_REGION alone."""
+    """SageMaker tells a job its region in AWS_REGION; boto3 and what is built on it read AWS_DEFAULT_REGION alone."""
     region = os.environ.get("AWS_REGION")
     if region:
         os.environ.setdefault("AWS_DEFAULT_REGION", region)

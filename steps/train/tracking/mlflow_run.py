@@ -41,9 +41,14 @@ class MlflowRun:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         if self._login:  # not in the address, which stands in every error of the client
             os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = self._login
-        from mlflow import MlflowClient
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        import mlflow
 
-        client = MlflowClient(tracking_uri=self.uri)
+        if self.uri.startswith("arn:"):
+            mlflow.set_tracking_uri(self.uri)  # sagemaker-mlflow signs for this one, not for the client's own
+        else:  # where sagemaker-mlflow is installed, every request to another server would log its "unexpected error"
+            logging.getLogger("mlflow.tracking.request_header.registry").setLevel(logging.ERROR)
+        client = mlflow.MlflowClient(tracking_uri=self.uri)
         found = client.get_experiment_by_name(self.experiment)
         experiment = found.experiment_id if found else client.create_experiment(self.experiment, self._artifacts())
         self.run_id = self._existing(client, experiment) or self._create(client, experiment)

@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -105,12 +105,6 @@ def test_a_missing_package_stops_before_training(
         check(TrainArguments(model_id="m", **named))
 
 
-def test_the_arn_of_a_tracking_server_finds_its_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    found = client("arn:aws:sagemaker:eu-west-1:123456789012:mlflow-tracking-server/t")
-    assert type(found._tracking_client.store).__name__ == "MlflowSageMakerStore"
-
-
 def test_a_password_in_an_address_is_never_shown_or_kept(tmp_path: Path) -> None:
     assert without_password("https://me:secret@host:5000/x") == "https://host:5000/x"
     assert without_password("sqlite:////tmp/a@b.db") == "sqlite:////tmp/a@b.db"
@@ -127,29 +121,65 @@ def test_a_password_in_an_address_is_never_shown_or_kept(tmp_path: Path) -> None
 class Refusing(BaseHTTPRequestHandler):
     """A tracking server that notes who asks and refuses everyone."""
 
-    asked: ClassVar[list[str | None]] = []
+    asked: ClassVar[list[Mapping[str, str]]] = []
 
     def do_GET(self) -> None:
-        self.asked.append(self.headers["Authorization"])
+        self.asked.append(self.headers)
         self.send_error(403)
 
     def log_message(self, *_: object) -> None:
         """Nothing on stderr."""
 
 
-def test_the_server_gets_the_password_and_the_error_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def refusing() -> Iterator[int]:
+    """The port of a server that refuses everyone."""
+    Refusing.asked.clear()
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_the_server_gets_the_password_and_the_error_has_none(
+    refusing: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     from mlflow.exceptions import MlflowException
 
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.setenv(name, "another's")
-    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        run = MlflowRun(f"http://me:s%40cret@127.0.0.1:{server.server_port}", "dpo", None, KEY)
-        with pytest.raises(MlflowException) as error:
-            run.open()
-        server.shutdown()
-    assert Refusing.asked == [f"Basic {base64.b64encode(b'me:s@cret').decode()}"]
+    run = MlflowRun(f"http://me:s%40cret@127.0.0.1:{refusing}", "dpo", None, KEY)
+    with pytest.raises(MlflowException) as error:
+        run.open()
+    assert [asked["Authorization"] for asked in Refusing.asked] == [f"Basic {base64.b64encode(b'me:s@cret').decode()}"]
     assert "cret" not in str(error.value) + run.uri
+    assert caplog.messages == []  # nothing of the plugin for SageMaker's servers, whose ARN this is not
+
+
+@pytest.mark.parametrize(
+    ("resource", "header"),
+    [("mlflow-tracking-server/t", "x-mlflow-sm-tracking-server-arn"), ("mlflow-app/app-1", "x-sm-mlflow-app-arn")],
+)
+def test_the_arn_of_a_recipe_reaches_sagemakers_server_signed(
+    resource: str, header: str, refusing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plugin's own variable for its endpoint leads it to a server of this test; SageMaker's was not asked."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    arn = f"arn:aws:sagemaker:eu-west-1:123456789012:{resource}"
+    world = {
+        "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "MLFLOW_TRACKING_URI": "sqlite:///another.db",
+        "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT": f"http://127.0.0.1:{refusing}",
+    }  # fmt: skip
+    for name, value in world.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(MlflowException, match="403"):
+        MlflowRun(arn, "dpo", None, KEY).open()
+    mlflow.set_tracking_uri(None)  # which is the whole process's
+    assert [asked[header] for asked in Refusing.asked] == [arn]
+    (signature,) = (asked["Authorization"] for asked in Refusing.asked)
+    assert signature.startswith("AWS4-HMAC-SHA256 Credential=test/") and "/eu-west-1/sagemaker" in signature
 
 
 def test_a_run_is_continued_by_its_own_fingerprint_only(tmp_path: Path) -> None:

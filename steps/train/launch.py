@@ -20,6 +20,7 @@ from pathlib import Path
 from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.train import arguments as train_arguments
+from steps.train.runtime import gpus
 
 NOTICE_SECONDS = 115  # that a SIGTERM leaves the processes to write a checkpoint; SageMaker gives a spot job 120
 PORTS = range(20000, 30000)
@@ -51,20 +52,13 @@ def process_count(wanted: str) -> int:
     """Processes to start on this node.
 
     Raises:
-        StepError: `wanted` is neither `auto` nor a positive number.
+        StepError: `wanted` is neither `auto` nor a positive number, or the GPUs cannot be counted.
     """
     if wanted == "auto":
-        return max(1, gpu_count())
+        return max(1, gpus.count())
     if wanted.isdigit() and int(wanted) > 0:
         return int(wanted)
     raise StepError(f"--processes-per-node: {wanted}: write auto or a number above 0")
-
-
-def gpu_count() -> int:
-    """GPUs of this node: what SageMaker says, otherwise what the driver lists."""
-    if os.environ.get("SM_NUM_GPUS", "").isdigit():
-        return int(os.environ["SM_NUM_GPUS"])
-    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
 
 
 def torchrun(processes: int) -> list[str]:

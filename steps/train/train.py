@@ -34,7 +34,7 @@ from steps.train.prepare import prepare
 from steps.train.results import save
 from steps.train.rows import preview, splits
 from steps.train.run import Run
-from steps.train.runtime import out_of_memory
+from steps.train.runtime import gpus, out_of_memory
 from steps.train.tracking import settings
 
 log = logging.getLogger("train")
@@ -51,6 +51,7 @@ def main(argv: list[str]) -> None:
     check_launch(arguments)
     settings.check(arguments)
     prepare_environment(arguments)
+    gpus.require_cuda()
 
     with out_of_memory.explained(arguments):
         run = prepare(arguments)

@@ -119,6 +119,10 @@ class Preprocess(Section):
     tool_calls: Literal["quarantine", "keep"] = Field(
         "quarantine", description="What happens to rows whose prompt or chosen answer calls a tool wrongly."
     )
+    merge_turns: bool = Field(
+        False, description="Join turns that follow one by the same speaker, an empty line between."
+    )
+    strip_prompt: bool = Field(False, description="Remove a prompt that an answer begins with.")
     near_duplicates: float | None = Field(
         None,
         ge=0.5,

@@ -30,6 +30,8 @@ class Options:
     format: str | None = None
     columns: dict[str, str] = field(default_factory=dict)
     tool_calls: ToolCalls = "quarantine"
+    merge_turns: bool = False
+    strip_prompt: bool = False
     near_duplicates: float | None = None
     tokenizer: Path | None = None
     chat_template_kwargs: str = "{}"
@@ -73,6 +75,8 @@ class Options:
             columns=self.columns,
             format=self.format,
             tool_calls=self.tool_calls,
+            merge_turns=self.merge_turns,
+            strip_prompt=self.strip_prompt,
             validation_fraction=None if self.validation_data else self.validation_fraction,
             max_characters=self.max_characters,
             tokenizer=self.tokenizer,
@@ -95,6 +99,7 @@ class Options:
             "format": self.format,
             "columns": self.columns,
             "tool_calls": self.tool_calls,
+            **{name: True for name in ("merge_turns", "strip_prompt") if getattr(self, name)},
             "near_duplicates": self.near_duplicates,
             "tokenizer": self.tokenizer.name if self.tokenizer else None,
             **({} if self.chat_template_kwargs == "{}" else {"chat_template_kwargs": self.chat_template_kwargs}),
@@ -157,6 +162,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         default="quarantine",
         help="rows whose chosen answer calls tools wrongly (quarantine)",
     )
+    add("--merge-turns", action="store_true", help="join turns that follow one by the same speaker")
+    add("--strip-prompt", action="store_true", help="remove a prompt that an answer begins with")
     add("--near-duplicates", type=float, metavar="X", help="leave out prompts this similar (0.5 to 1) to earlier ones")
     add("--tokenizer", type=Path, metavar="DIR", help="count tokens with this model's tokenizer and chat template")
     add("--chat-template-kwargs", default="{}", metavar="JSON", help="what the recipe gives to the chat template")

@@ -69,6 +69,7 @@ def _arguments(
         words += ["--column", f"{name}={column}"]
     if settings.tool_calls != "quarantine":
         words += ["--tool-calls", settings.tool_calls]
+    words += [f"--{name.replace('_', '-')}" for name in ("merge_turns", "strip_prompt") if getattr(settings, name)]
     for option in ("near_duplicates", "max_tokens", "max_characters"):
         value = getattr(settings, option)
         if value is not None:

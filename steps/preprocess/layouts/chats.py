@@ -12,8 +12,10 @@ from steps.preprocess.rows.messages import conversation
 from steps.preprocess.rows.notes import Notes, Side
 from steps.preprocess.rows.pairs import TURNS, Pair, Row, note_answer, split
 from steps.preprocess.rows.reasons import InvalidRow, Reason
-from steps.preprocess.rows.tool_calls import CallFault, split_toolcall_text
+from steps.preprocess.rows.tool_calls import CallFault, split_marked
 from steps.shared.records import Messages
+
+TOOLCALL = ("<TOOLCALL>", "</TOOLCALL>")
 
 
 def read_plain(row: Row, notes: Notes) -> Pair:
@@ -110,7 +112,7 @@ def _with_calls(row: Row, field: str, side: Side) -> Messages:
     for message in messages:
         if message["role"] == "assistant" and "<TOOLCALL>" in message["content"] and "tool_calls" not in message:
             try:
-                text, calls = split_toolcall_text(message["content"])
+                text, calls = split_marked(message["content"], *TOOLCALL, field, side)
             except CallFault as fault:
                 side.note_fault("malformed", f"{field}: {fault}")
                 continue

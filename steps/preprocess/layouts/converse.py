@@ -2,8 +2,8 @@
 
 `messages` hold content blocks (text, toolUse, toolResult, reasoningContent), `toolConfig` declares the tools, and the
 last turn has `candidates`, one of them preferred. Texts alone can be trained on here: a row with an image, a video or
-a document is refused. A cachePoint says nothing to the model and is passed over, and so is the status of a tool's
-result, which no chat template has.
+a document is refused. A cachePoint says nothing to the model, and the status of a tool's result is in no chat template:
+these are noted as unread, and so is whatever else a turn, a block or toolConfig has.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from steps.preprocess.rows.json_values import kind
+from steps.preprocess.rows.json_values import kind, may_have_lost_digits
 from steps.preprocess.rows.messages import conversation
 from steps.preprocess.rows.notes import Notes, Side
 from steps.preprocess.rows.pairs import Pair, Row
@@ -40,6 +40,7 @@ def read(row: Row, notes: Notes) -> Pair:
     """
     if not row["messages"]:
         raise InvalidRow(Reason.EMPTY_PROMPT, "messages is an empty list")
+    _note_config(row, notes.chosen)
     *earlier, last = row["messages"]
     prompt: Messages = []
     for index, turn in enumerate(earlier):
@@ -92,15 +93,16 @@ def _turn(turn: Any, where: str, side: Side) -> Messages:
     said: dict[str, Any] = {"role": role}
     if "content" not in turn:
         raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no content; it has: {', '.join(turn)}")
-    for block, value, at in _blocks(turn["content"], f"{where}.content"):
+    _note_others(turn, ("role", "content", "candidates", "preferenceLabel"), where, side)
+    for block, value, at in _blocks(turn["content"], f"{where}.content", side):
         if block == "text":
             texts.append(_text(value, at))
         elif block == "toolUse":
             said.setdefault("tool_calls", []).append(_call(value, at))
         elif block == "toolResult":
-            messages.append(_result(value, role, at))
+            messages.append(_result(value, role, at, side))
         elif block == "reasoningContent":
-            said["reasoning_content"] = said.get("reasoning_content", "") + _reasoning(value, at)
+            said["reasoning_content"] = said.get("reasoning_content", "") + _reasoning(value, at, side)
         else:
             raise _unknown(block, at, "text, toolUse, toolResult and reasoningContent")
     if texts or len(said) > 1 or not messages:
@@ -116,7 +118,14 @@ def _role(turn: Any, where: str) -> Any:
     return turn["role"]
 
 
-def _blocks(content: Any, where: str) -> list[Block]:
+def _note_others(value: dict[str, Any], read: tuple[str, ...], where: str, side: Side) -> None:
+    """Note what an object has besides the fields that are read."""
+    for key, entry in value.items():
+        if key not in read:
+            side.note_unread(f"{where}.{key}", entry)
+
+
+def _blocks(content: Any, where: str, side: Side) -> list[Block]:
     """The blocks of a content list; a block's other keys are null where Arrow has unified them."""
     if content is None or isinstance(content, str):
         return [("text", content or "", where)]
@@ -131,7 +140,9 @@ def _blocks(content: Any, where: str) -> list[Block]:
         if len(held) != 1:
             names = ", ".join(name for name, _ in held) or "nothing"
             raise InvalidRow(Reason.WRONG_TYPE, f"{at} must be one block such as text; it has: {names}")
-        if held[0][0] not in SILENT:
+        if held[0][0] in SILENT:
+            side.note_unread(f"{at}.{held[0][0]}", held[0][1])
+        else:
             blocks.append((*held[0], f"{at}.{held[0][0]}"))
     return blocks
 
@@ -146,10 +157,12 @@ def _text(value: Any, where: str) -> str:
     return value
 
 
-def _reasoning(value: Any, where: str) -> str:
+def _reasoning(value: Any, where: str, side: Side) -> str:
     text = value.get("reasoningText") if isinstance(value, dict) else None
     if not isinstance(text, dict):
         raise InvalidRow(Reason.WRONG_TYPE, f"{where} has no reasoningText; other reasoning cannot be trained on")
+    _note_others(value, ("reasoningText",), where, side)
+    _note_others(text, ("text",), f"{where}.reasoningText", side)
     return _text(text.get("text"), f"{where}.reasoningText.text")
 
 
@@ -157,22 +170,27 @@ def _call(value: Any, where: str) -> Any:
     """A call as OpenAI writes it, whatever is in there: messages.conversation says what is wrong with it."""
     if not isinstance(value, dict):
         return value
-    return {"id": value.get("toolUseId"), "name": value.get("name"), "arguments": value.get("input")}
+    return {"id" if key == "toolUseId" else key: entry for key, entry in value.items()}
 
 
-def _result(value: Any, role: Any, where: str) -> dict[str, Any]:
+def _result(value: Any, role: Any, where: str, side: Side) -> dict[str, Any]:
     if role != "user":
         raise InvalidRow(Reason.TURN_ORDER, f"{where} is in a turn by the {role}; only the user's turn may hold one")
     if not isinstance(value, dict):
         raise InvalidRow(Reason.WRONG_TYPE, f"{where} is {kind(value)}; must be an object")
     texts = []
-    for block, entry, at in _blocks(value.get("content"), f"{where}.content"):
+    _note_others(value, ("content", "toolUseId"), where, side)
+    for block, entry, at in _blocks(value.get("content"), f"{where}.content", side):
         if block not in ("text", "json"):
             raise _unknown(block, at, "text and json")
+        if may_have_lost_digits(entry):
+            side.large.append(at)
         texts.append(_text(entry, at) if block == "text" else orjson.dumps(entry).decode())
     message = {"role": "tool", "content": "".join(texts)}
     if isinstance(value.get("toolUseId"), str):
         message["tool_call_id"] = value["toolUseId"]
+    else:
+        side.note_unread(f"{where}.toolUseId", value.get("toolUseId"))
     return message
 
 
@@ -208,13 +226,30 @@ def tools(row: Row) -> Any:
     return functions
 
 
+def _note_config(row: Row, side: Side) -> None:
+    """Note what `toolConfig` and `system` hold besides tools and texts; `tools` and `system` say what is wrong."""
+    config = row.get("toolConfig")
+    if isinstance(config, dict):
+        _note_others(config, ("tools",), "toolConfig", side)
+        for index, tool in enumerate(config["tools"] if isinstance(config.get("tools"), list) else ()):
+            where = f"toolConfig.tools[{index}]"
+            if isinstance(tool, dict):
+                _note_others(tool, ("toolSpec",), where, side)
+                schema = tool["toolSpec"].get("inputSchema") if isinstance(tool.get("toolSpec"), dict) else None
+                _note_others(schema if isinstance(schema, dict) else {}, ("json",), f"{where}.inputSchema", side)
+        if "tools" in row:
+            side.note_unread("tools", row["tools"])
+    if isinstance(row.get("system"), list):
+        _blocks(row["system"], "system", side)
+
+
 def system(row: Row) -> Any:
     """The system's text; its blocks are statements of their own, each on a line."""
     given = row.get("system")
     if not isinstance(given, list):
         return given
     texts = []
-    for block, value, at in _blocks(given, "system"):
+    for block, value, at in _blocks(given, "system", Side(None, {})):
         if block != "text":
             raise _unknown(block, at, "text")
         texts.append(_text(value, at))

@@ -10,6 +10,7 @@ from steps.preprocess.options import Options
 from steps.preprocess.read.inputs import Data
 from steps.preprocess.report.figures import Figures
 from steps.preprocess.report.page import render
+from steps.preprocess.rows.notes import Done
 from steps.preprocess.rows.reasons import NOT_INVALID
 from steps.preprocess.shards.tally import Tally
 from steps.shared.contract import write_json
@@ -76,6 +77,7 @@ class Report:
             "chosen_calls": dict(tally.chosen_calls),
             "rejected_calls": dict(tally.rejected_calls),
             "reasoning": {side: tally.reasoning[side] for side in ("chosen", "rejected")},
+            "texts": {str(done): tally.texts[done] for done in Done},
             "scores": {name: tally.scores[name] for name in ("rows", "tied", "inverted")},
             **self.figures.as_json(tally.called, self.units),
             "data_hash": self.data_hash,
@@ -131,6 +133,7 @@ class Report:
             if faults:
                 counts = ", ".join(f"{count:,} {name}" for name, count in sorted(faults.items()))
                 lines.append(f"  kept, with a faulty tool call in {part}: {counts}")
+        lines += [f"  {done}: {count:,} rows" for done, count in sorted(tally.texts.items())]
         if self.ignored_files:
             lines.append(f"  files left alone: {len(self.ignored_files)} (see ignored_files in report.json)")
         if self.drift:

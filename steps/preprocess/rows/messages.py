@@ -1,8 +1,9 @@
-"""Chat messages in one form, from the forms that people write, and the rules that a prompt and an answer keep.
+"""Chat messages in one form, from the forms that people write.
 
 Reads `role/content` and `from/value` turns alike. Contents stay as they are, spaces included. Text only: a message
 with an image in it is refused. What a model thought before it spoke is one field, `reasoning_content`, by whichever
-name the row has it: `reasoning`, `thinking`, or content blocks of these types.
+name the row has it: `reasoning`, `thinking`, or content blocks of these types. Every other key of a turn is noted as
+unread.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from typing import Any
 
 import orjson
 
+from steps.preprocess.rows.blocks import THOUGHTS, read_content, refuse_media
 from steps.preprocess.rows.json_values import kind
 from steps.preprocess.rows.notes import Side
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.rows.tool_calls import CallFault, parse_calls
-from steps.shared.records import Messages
+from steps.shared.records import Messages, content
 
 ROLES = {
     **dict.fromkeys(("system", "developer"), "system"),
@@ -27,15 +29,10 @@ ROLES = {
 CALL_ROLES = ("function_call", "tool_call")  # ShareGPT: the turn's text is the call
 PLAIN_ROLES = frozenset(ROLES) - frozenset(CALL_ROLES)
 REASONING = "reasoning_content"
-KEPT_TEXTS = ("name", "tool_call_id", REASONING)  # what chat templates read besides role, content, tool_calls
-OTHER_NAMES = ("reasoning", "thinking")  # of reasoning_content, and of content blocks that hold it
-FOLLOWS = {  # which turns may come after which; "call" is an assistant's turn that calls tools
-    "start": ("user",),
-    "user": ("assistant", "call"),
-    "assistant": ("user",),
-    "call": ("tool",),
-    "tool": ("tool", "assistant", "call", "user"),
-}
+KEPT_TEXTS = ("name", "tool_call_id", REASONING)  # what chat templates read besides role, content and tool_calls
+SPOKEN = ("content", "value")  # names of what is said; OpenAI keeps what a model says in refusing apart
+CALLS = ("tool_calls", "function_call")  # the second is OpenAI's older form
+READ = frozenset(("role", "from", *SPOKEN, "refusal", *CALLS, *KEPT_TEXTS, *THOUGHTS))
 
 
 def user_turn(text: Any, field: str) -> Messages:
@@ -56,24 +53,81 @@ def conversation(value: Any, field: str, side: Side) -> Messages:
     if isinstance(value, str):
         return [{"role": "assistant", "content": value}]
     if isinstance(value, dict):
-        return [_message(value, field, None, side)]
+        plain = _plain(value)
+        return [plain] if plain else _turn(value, field, side)
     if not isinstance(value, list):
         raise InvalidRow(Reason.WRONG_TYPE, f"{field} is {kind(value)}; must be text or chat messages")
-    return [_message(turn, field, index, side) for index, turn in enumerate(value)]
+    messages: Messages = []
+    for index, turn in enumerate(value):
+        plain = _plain(turn)
+        if plain:
+            messages.append(plain)
+        else:
+            messages += _turn(turn, f"{field}[{index}]", side)
+    return messages
 
 
-def _message(turn: Any, field: str, index: int | None, side: Side) -> dict[str, Any]:
-    if type(turn) is dict and len(turn) == 2:  # most turns are a known role and a text, and need no more than this
+def _plain(turn: Any) -> dict[str, Any] | None:
+    """A turn that is a known role and a text, as most are; None for one that is more, or wrong."""
+    if type(turn) is dict and len(turn) == 2:
         role, text = turn.get("role") or turn.get("from"), turn.get("content", turn.get("value"))
         if type(role) is str and role in PLAIN_ROLES and type(text) is str:
             return {"role": ROLES[role], "content": text}
-    return _any_message(turn, field if index is None else f"{field}[{index}]", side)
+    return None
 
 
-def _any_message(turn: Any, where: str, side: Side) -> dict[str, Any]:
+def _turn(turn: Any, where: str, side: Side) -> Messages:
+    """The messages of a turn: results of tools, which Anthropic's turns of the user hold, then what is said."""
+    spoken = _role(turn, where)
+    role = ROLES[spoken]
+    refuse_media(turn, where)
+    calls = [turn[name] for name in CALLS if turn.get(name) not in (None, [], {}, "")]
+    if not calls and not any(name in turn for name in (*SPOKEN, "refusal")):
+        raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no content; it has: {', '.join(turn)}")
+    said = read_content(_spoken(turn, where), role, where, side)
+    text = said.text
+    for key, value in turn.items():
+        if key not in READ or (key == "from" and turn.get("role")):
+            side.note_unread(f"{where}.{key}", value)
+    if isinstance(turn.get("refusal"), str) and not text and role == "assistant":
+        text = turn["refusal"]
+    else:
+        side.note_unread(f"{where}.refusal", turn.get("refusal"))
+    if spoken in CALL_ROLES and not calls:
+        calls, text = [text], ""
+    if said.calls:
+        calls.append(list(said.calls))
+    message: dict[str, Any] = {"role": role, "content": text}
+    for key in KEPT_TEXTS:
+        if isinstance(turn.get(key), str):
+            message[key] = turn[key]
+        else:
+            side.note_unread(f"{where}.{key}", turn.get(key))
+    _add_reasoning(message, turn, said.thought, where, side)
+    if calls:
+        if role != "assistant":
+            raise InvalidRow(Reason.NOT_ASSISTANT, f"{where} calls tools as {turn['role']!r}; only the assistant may")
+        _add_calls(message, calls, where, side)
+    if role == "tool" and said.results and not text:
+        return [{**message, **result} for result in said.results]
+    if said.results and not text:
+        return list(said.results)
+    return [*said.results, message]
+
+
+def _spoken(turn: dict[str, Any], where: str) -> Any:
+    """What is said in a turn, by the one name for it that is not null."""
+    given = [turn[name] for name in SPOKEN if turn.get(name) is not None]
+    if len(given) > 1 and given[0] != given[1]:
+        raise InvalidRow(Reason.WRONG_TYPE, f"{where} has a content and a value that differ; must be one of them")
+    return given[0] if given else None
+
+
+def _role(turn: Any, where: str) -> str:
+    """Who speaks, by the name that the turn has for it, which is one of ROLES."""
     if not isinstance(turn, dict):
         raise InvalidRow(Reason.WRONG_TYPE, f"{where} is {kind(turn)}; must be a chat message")
-    given = turn.get("role", turn.get("from"))
+    given = turn.get("role") or turn.get("from")
     if given is None:
         raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no role; it has: {', '.join(turn) or 'nothing'}")
     if not isinstance(given, str):
@@ -81,120 +135,31 @@ def _any_message(turn: Any, where: str, side: Side) -> dict[str, Any]:
     spoken = given.strip().lower()
     if spoken not in ROLES:
         raise InvalidRow(Reason.UNKNOWN_ROLE, f"{where} has the role {given!r}; known: {', '.join(ROLES)}")
-    calls = turn.get("tool_calls") or turn.get("function_call") or None  # the second is OpenAI's older form
-    if not calls and not any(name in turn for name in ("content", "value", "refusal")):
-        raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no content; it has: {', '.join(turn)}")
-    role = ROLES[spoken]
-    said, thought = _apart(turn.get("content", turn.get("value")), role)
-    text = _text(said, role, where)
-    if not text and role == "assistant" and isinstance(turn.get("refusal"), str):
-        text = turn["refusal"]  # OpenAI keeps what a model said in refusing apart
-    if spoken in CALL_ROLES and not calls:
-        calls, text = text, ""
-    message: dict[str, Any] = {"role": role, "content": text}
-    message |= {key: turn[key] for key in KEPT_TEXTS if isinstance(turn.get(key), str)}
-    reasoning = thought or next((turn[name] for name in OTHER_NAMES if turn.get(name)), None)
-    if role == "assistant" and isinstance(reasoning, str) and REASONING not in message:
-        message[REASONING] = reasoning
-    if calls:
-        if role != "assistant":
-            raise InvalidRow(Reason.NOT_ASSISTANT, f"{where} calls tools as {given!r}; only the assistant may")
-        _add_calls(message, calls, where, side)
-    return message
+    return spoken
 
 
-def _add_calls(message: dict[str, Any], calls: Any, where: str, side: Side) -> None:
+def _add_reasoning(message: dict[str, Any], turn: dict[str, Any], thought: str, where: str, side: Side) -> None:
+    """Keep the first of a turn's texts of reasoning; one that says something else is noted as unread."""
+    given = {f"{where}.content[].thinking": thought or None} | {f"{where}.{name}": turn.get(name) for name in THOUGHTS}
+    for place, said in given.items():
+        if message["role"] == "assistant" and isinstance(said, str) and said and not message.get(REASONING):
+            message[REASONING] = said
+        elif said != message.get(REASONING):
+            side.note_unread(place, said)
+
+
+def _add_calls(message: dict[str, Any], given: list[Any], where: str, side: Side) -> None:
+    """Add a turn's calls, or, where these are malformed, their text.
+
+    Args:
+        given: the calls by each of the places that a turn may have them in; a turn that has several says the same.
+    """
     try:
-        message["tool_calls"] = parse_calls(calls)
+        parsed = [parse_calls(calls, where, side) for calls in given]
+        if any(content([{"tool_calls": calls}]) != content([{"tool_calls": parsed[0]}]) for calls in parsed[1:]):
+            raise CallFault("the turn has calls in two places, and they differ")
+        message["tool_calls"] = parsed[0]
     except CallFault as fault:
         side.note_fault("malformed", f"{where}: {fault}")
-        written = calls if isinstance(calls, str) else orjson.dumps(calls).decode()
-        message["content"] = f"{message['content']}\n{written}".lstrip("\n")
-
-
-def _apart(content: Any, role: str) -> tuple[Any, str]:
-    """The content without its blocks of reasoning, and what stands in these."""
-    if role != "assistant" or not isinstance(content, list):
-        return content, ""
-    thoughts = [part for part in content if _reasoning(part) is not None]
-    rest = [part for part in content if _reasoning(part) is None]
-    return rest or ("" if thoughts else content), "".join(_reasoning(part) or "" for part in thoughts)
-
-
-def _reasoning(block: Any) -> str | None:
-    """What a block of reasoning says, a text or a list of texts; None for another block."""
-    if not isinstance(block, dict) or block.get("type") not in OTHER_NAMES:
-        return None
-    said = block.get(block["type"], block.get("text"))
-    if isinstance(said, list) and all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in said):
-        return "".join(part["text"] for part in said)
-    return said if isinstance(said, str) else None
-
-
-def _text(value: Any, role: str, where: str) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None and role in ("user", "assistant"):
-        return ""  # an empty turn, which the rules below refuse; never the text "None"
-    if isinstance(value, list) and all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in value):
-        return "".join(part["text"] for part in value)
-    raise InvalidRow(Reason.WRONG_TYPE, f"{where}.content is {kind(value)}; must be text")
-
-
-def is_blank(message: dict[str, Any]) -> bool:
-    text = message["content"]
-    return (not text or text.isspace()) and not message.get("tool_calls")
-
-
-def check_prompt(prompt: Messages) -> None:
-    """A prompt is a system message if any, then user and assistant in turn, and leaves the next turn to the assistant.
-
-    Raises:
-        InvalidRow: empty_prompt or turn_order.
-    """
-    turns = prompt[1:] if prompt and prompt[0]["role"] == "system" else prompt
-    if len(turns) == 1 and turns[0]["role"] == "user" and not is_blank(turns[0]):
-        return  # as most prompts are
-    if not turns:
-        raise InvalidRow(Reason.EMPTY_PROMPT, "the prompt has no turn of the user")
-    for index, message in enumerate(turns):
-        if message["role"] in ("user", "assistant") and is_blank(message):
-            raise InvalidRow(Reason.EMPTY_PROMPT, f"turn {index + 1} of the prompt, by the {message['role']}, is empty")
-    last = _check_order(turns, "start", "the prompt")
-    if "assistant" not in FOLLOWS[last]:
-        raise InvalidRow(
-            Reason.TURN_ORDER, f"the prompt ends with the turn of the {last}; the user or a tool must be last"
-        )
-
-
-def check_answer(answer: Messages, field: str) -> None:
-    """An answer is one assistant's turn, or a run of calls, their results, and the assistant's last word.
-
-    Raises:
-        InvalidRow: empty_response, not_assistant or turn_order.
-    """
-    if len(answer) == 1 and answer[0]["role"] == "assistant" and not is_blank(answer[0]):
-        return  # as most answers are
-    if not answer:
-        raise InvalidRow(Reason.EMPTY_RESPONSE, f"{field} is an empty list")
-    for message in answer:
-        if message["role"] not in ("assistant", "tool"):
-            raise InvalidRow(Reason.NOT_ASSISTANT, f"{field} holds a turn by the {message['role']}")
-        if message["role"] == "assistant" and is_blank(message):
-            raise InvalidRow(Reason.EMPTY_RESPONSE, f"{field} is empty")
-    if answer[0]["role"] != "assistant" or answer[-1]["role"] != "assistant":
-        raise InvalidRow(Reason.NOT_ASSISTANT, f"{field} must begin and end with a turn by the assistant")
-    _check_order(answer, "user", field)
-
-
-def _check_order(turns: Messages, before: str, where: str) -> str:
-    """Check each turn against the one before it, and return what the last one was."""
-    for index, message in enumerate(turns):
-        turn = "call" if message.get("tool_calls") else message["role"]
-        if turn not in FOLLOWS[before]:
-            allowed = " or ".join(FOLLOWS[before])
-            raise InvalidRow(
-                Reason.TURN_ORDER, f"turn {index + 1} of {where} is {turn}; after {before} must come {allowed}"
-            )
-        before = turn
-    return before
+        written = [calls if isinstance(calls, str) else orjson.dumps(calls).decode() for calls in given]
+        message["content"] = "\n".join([message["content"], *written]).lstrip("\n")

@@ -25,9 +25,19 @@ class Pair(NamedTuple):
 
 
 def note_answer(given: Any, shared: int, side: Side) -> None:
-    """Note the malformed calls of an answer that is given with the prompt's turns before its own: those are noted."""
-    if side.faults is not None:
-        conversation(given[shared:] if isinstance(given, list) else given, "answer", side)
+    """Note the malformed calls of an answer that is given with the prompt's messages before its own: those are noted.
+
+    Args:
+        shared: how many messages are the prompt's; a turn may be several.
+    """
+    if side.faults is None:
+        return
+    turns = given if isinstance(given, list) else [given]
+    before = 0
+    while turns and before < shared:
+        before += len(conversation(turns[:1], "answer", Side([], {})))
+        turns = turns[1:]
+    conversation(turns, "answer", Side(side.faults, {}))  # what it leaves unread is noted already
 
 
 def split(chosen: Messages, rejected: Messages) -> Pair:

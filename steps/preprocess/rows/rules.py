@@ -17,6 +17,8 @@ class Rules:
         columns: the step's name of a field -> the name that the user's rows have for it.
         format: the layout of all files, instead of telling each file's from its rows.
         tool_calls: what becomes of a row whose prompt or chosen answer makes a faulty call.
+        merge_turns: whether turns that follow one by the same speaker are joined to it.
+        strip_prompt: whether a prompt that an answer begins with is removed there.
         validation_fraction: share of the prompts that is held out; None where the user brings a validation set.
         max_characters: longest row: prompt with its tools, and the longer answer.
         tokenizer: folder of the tokenizer that counts tokens.
@@ -28,6 +30,8 @@ class Rules:
     columns: dict[str, str] = field(default_factory=dict)
     format: str | None = None
     tool_calls: ToolCalls = "quarantine"
+    merge_turns: bool = False
+    strip_prompt: bool = False
     validation_fraction: float | None = 0.1
     max_characters: int | None = None
     tokenizer: Path | None = None

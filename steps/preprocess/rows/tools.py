@@ -1,6 +1,6 @@
 """A row's tools in one form: `{"type": "function", "function": {…}}`, with JSON-schema types.
 
-Accepts tools as objects or JSON text, bare or wrapped, with Python-style types (`dict`, `str`, `List[int]`).
+Accepts tools as objects or JSON text; what one of them may look like, tool_schema.py knows.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from steps.preprocess.rows.json_schema import normal_schema
-from steps.preprocess.rows.json_values import kind, refuse_nul
+from steps.preprocess.rows.json_values import kind, may_have_lost_digits, refuse_nul
 from steps.preprocess.rows.reasons import InvalidRow, Reason
+from steps.preprocess.rows.tool_schema import normal_tool, unread_of
 from steps.shared.records import tool_digest, tools_digest
 
 TOOLS_KEPT = 512
@@ -26,11 +26,15 @@ class Declared(NamedTuple):
         text: their JSON in the one form; None where the row declares none.
         digest: 32 bytes that identify them.
         required: the names of each tool's required arguments, by the tool's name.
+        unread: what stands beside a tool and nothing reads, by its place in the row.
+        large: whether a number in there may have lost digits when it was parsed.
     """
 
     text: bytes | None
     digest: bytes
     required: dict[str, list[Any]]
+    unread: dict[str, Any]
+    large: bool
 
 
 class ToolReader:
@@ -62,12 +66,14 @@ class ToolReader:
         """`given` is text as the row has it, several such texts, or the JSON of what is no text."""
         tools = _listed(orjson.loads(given) if isinstance(given, bytes) else given)
         if tools is None:
-            return Declared(None, tools_digest(()), {})
+            return Declared(None, tools_digest(()), {}, {}, False)
         declared = [self._tool(tool, f"tools[{index}]") for index, tool in enumerate(tools)]
         return Declared(
             b"[" + b",".join(tool.text for tool in declared) + b"]",
             tools_digest(tool.digest for tool in declared),
             {tool.name: tool.required for tool in declared},
+            {f"tools[].{key}": entry for tool in declared for key, entry in tool.unread.items()},
+            any(tool.large for tool in declared),
         )
 
     def _tool(self, tool: Any, where: str) -> _Tool:
@@ -107,6 +113,8 @@ class _Tool(NamedTuple):
     text: bytes
     digest: bytes
     required: list[Any]
+    unread: dict[str, Any]
+    large: bool
 
 
 def _tool_of_text(text: str) -> _Tool:
@@ -114,43 +122,10 @@ def _tool_of_text(text: str) -> _Tool:
 
 
 def _normalised(tool: Any, where: str) -> _Tool:
-    value = _normal_tool(tool, where)
+    value = normal_tool(tool, where)
     text = orjson.dumps(value)
     if b"\\u0000" in text:
         refuse_nul(value)
     function = value["function"]
-    return _Tool(function["name"], text, tool_digest(text), function["parameters"].get("required", []))
-
-
-def _normal_tool(tool: Any, where: str) -> dict[str, Any]:
-    function = tool.get("function", tool) if isinstance(tool, dict) else tool
-    if not isinstance(function, dict):
-        raise InvalidRow(Reason.TOOLS_INVALID, f"{where} is {kind(function)}; must be a function with a name")
-    name = function.get("name")
-    if not isinstance(name, str) or not name.strip():
-        raise InvalidRow(Reason.TOOLS_INVALID, f"{where} has no name")
-    description = function.get("description")
-    if description is not None and not isinstance(description, str):
-        raise InvalidRow(Reason.TOOLS_INVALID, f"{where}.description is {kind(description)}; must be text")
-    rest = {key: function[key] for key in function if key not in ("name", "description", "parameters", "type")}
-    parameters = _parameters(function.get("parameters"), f"{where}.parameters")
-    return {
-        "type": "function",
-        "function": {"name": name, "description": description or "", "parameters": parameters, **rest},
-    }
-
-
-def _parameters(value: Any, where: str) -> dict[str, Any]:
-    if isinstance(value, str):
-        value = _loads(value, where)
-    if not value:
-        return {"type": "object", "properties": {}}
-    if not isinstance(value, dict):
-        raise InvalidRow(Reason.TOOLS_INVALID, f"{where} is {kind(value)}; must be a JSON schema")
-    bare = not isinstance(value.get("type"), str | list) and not isinstance(value.get("properties"), dict)
-    if bare and all(isinstance(entry, dict) for entry in value.values()):
-        value = {"type": "object", "properties": value}  # only the properties, without the schema around them
-    parameters = {"type": "object", **normal_schema(value, (where,))}
-    if parameters["type"] != "object":
-        raise InvalidRow(Reason.TOOLS_INVALID, f"{where}.type is {parameters['type']!r}; must be 'object'")
-    return parameters
+    required = function["parameters"].get("required", [])
+    return _Tool(function["name"], text, tool_digest(text), required, unread_of(tool), may_have_lost_digits(value))

@@ -17,13 +17,15 @@ import orjson
 
 from steps.preprocess.layouts.formats import Format, Pair, Row, by_name, detect, nearest, preference_scores
 from steps.preprocess.read.sources import RawRow
-from steps.preprocess.rows.json_values import kind, refuse_nul
-from steps.preprocess.rows.messages import check_answer, check_prompt
-from steps.preprocess.rows.notes import Notes, new_notes
+from steps.preprocess.rows.json_keys import refuse_duplicate_keys
+from steps.preprocess.rows.json_values import kind, refuse_lost_digits, refuse_nul
+from steps.preprocess.rows.notes import Done, Notes, new_notes
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.rows.rules import Rules
 from steps.preprocess.rows.tool_calls import call_fault
 from steps.preprocess.rows.tools import Declared, declare
+from steps.preprocess.rows.turn_order import check_answer, check_prompt
+from steps.preprocess.texts.tidy import tidied
 from steps.shared.records import EncodedRecord, Messages, Tools, canonical, canonical_messages, content, pair_id
 
 TOO_DEEP = "nested too deep to be a preference pair"
@@ -45,6 +47,7 @@ class ConvertedRow(NamedTuple):
         chosen_faults: faulty calls of prompt and chosen (undeclared, arguments, malformed); kept by policy alone.
         rejected_faults: the same of rejected, where they are legitimate negatives.
         scores: of chosen and rejected, where the row has some.
+        done: what was done to the row's texts, or was seen in them; see Done.
     """
 
     record: EncodedRecord
@@ -59,6 +62,7 @@ class ConvertedRow(NamedTuple):
     chosen_faults: list[str]
     rejected_faults: list[str]
     scores: tuple[float, float] | None
+    done: list[Done]
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,11 @@ def _converted(
     noted = new_notes(keep_faulty_calls=rules.tool_calls == "keep")
     pair = format.read(row, noted)
     declared = declare_tools(format.tools(row))
+    pair = tidied(pair, declared.text is not None, noted, rules)
+    if declared.unread:
+        noted.unread.update(declared.unread)
+    if noted.large or declared.large:
+        refuse_lost_digits(raw.data, *noted.large[:1] or ["a tool's schema"])
     prompt = _with_system(pair.prompt, format.system(row))
     called, rejected_calls = _check(prompt, pair, declared, noted)
     conversations = (prompt, pair.chosen, pair.rejected)
@@ -166,6 +175,7 @@ def _converted(
         noted.chosen.faults or [],
         noted.rejected.faults or [],
         preference_scores(row),
+        noted.done,
     )
 
 
@@ -178,6 +188,7 @@ def _parse(raw: RawRow, columns: dict[str, str]) -> Row:
         raise _diagnose(raw.data, error) from None
     if type(row) is not dict:
         raise InvalidRow(Reason.WRONG_TYPE, f"the row is {kind(row)}; must be an object")
+    refuse_duplicate_keys(raw, row)
     if not columns:
         return row
     own = {name: row.pop(given) for name, given in columns.items() if given in row}

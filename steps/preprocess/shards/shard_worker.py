@@ -20,6 +20,7 @@ import pyarrow as pa
 from steps.preprocess.duplicates.near import signature
 from steps.preprocess.duplicates.settle import CONTRADICTORY, DUPLICATE, KEEP, NEAR_DUPLICATE
 from steps.preprocess.layouts.formats import by_name
+from steps.preprocess.rows.json_keys import with_key_counts
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.rows.rules import Rules
@@ -157,7 +158,7 @@ def _rows(shard: Shard[RowSource], rules: Rules, tally: Tally) -> Iterator[tuple
     for source, name in shard.sources:
         layout = Layout(by_name(name) if name else None, strict=rules.format is not None)
         read = 0
-        for raw in source.rows():
+        for raw in with_key_counts(source.rows()):
             read += 1
             yield raw, layout
         tally.count_read(source.label, read)

@@ -38,6 +38,7 @@ class Tally:
     called: Counter[str] = field(default_factory=Counter)
     scores: Counter[str] = field(default_factory=Counter)
     reasoning: Counter[str] = field(default_factory=Counter)
+    texts: Counter[str] = field(default_factory=Counter)
 
     @property
     def quarantined(self) -> int:
@@ -61,6 +62,8 @@ class Tally:
         for side, messages in (("chosen", row.record.chosen), ("rejected", row.record.rejected)):
             if HAS_REASONING in messages:
                 self.reasoning[side] += 1
+        if row.done:
+            self.texts.update(map(str, row.done))
         if row.scores:
             chosen, rejected = row.scores
             self.scores["rows"] += 1
@@ -83,7 +86,17 @@ class Tally:
         self.read += later.read
         self.kept += later.kept
         self.duplicate += later.duplicate
-        for name in ("files", "reasons", "formats", "chosen_calls", "rejected_calls", "called", "scores", "reasoning"):
+        for name in (
+            "files",
+            "reasons",
+            "formats",
+            "chosen_calls",
+            "rejected_calls",
+            "called",
+            "scores",
+            "reasoning",
+            "texts",
+        ):
             getattr(self, name).update(getattr(later, name))
         for code, examples in later.examples.items():
             self.examples[code] = [*self.examples.get(code, []), *examples][:EXAMPLES]

@@ -6,10 +6,12 @@ Slow: to count the tokens of one row takes about as long as all other work on a 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.shards.convert import CountTokens, Lengths
@@ -19,6 +21,9 @@ from steps.shared.templates.chat_template import ChatTemplate
 from steps.shared.templates.pair import render_pair
 from steps.shared.templates.refused import MEANINGS, RowRefused
 from steps.shared.templates.token_ids import pair_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @lru_cache(1)
@@ -43,9 +48,17 @@ def token_counter(folder: Path, chat_template_kwargs: str = "{}") -> CountTokens
         raise StepError(f"--tokenizer {folder}: it has no chat template; give the tokenizer of a chat model")
 
     template = ChatTemplate(tokenizer, json.loads(chat_template_kwargs), datetime.now(UTC))
+    marks = _special_tokens(tokenizer)
     tokenizer.model_max_length = sys.maxsize  # else transformers warns of rows that are longer, which is ours to judge
 
     def count(prompt: Messages, chosen: Messages, rejected: Messages, tools: Tools) -> Lengths:
+        for message in (*prompt, *chosen, *rejected):
+            said = message["content"] + message.get("reasoning_content", "")
+            if marks and (found := marks.search(said)):
+                raise InvalidRow(
+                    Reason.RENDERED_TEXT,
+                    f"a text by the {message['role']} holds {found[0]}, which is a special token of the tokenizer",
+                )
         try:
             ids = pair_ids(template, render_pair(template, prompt, chosen, rejected, tools))
         except RowRefused as error:
@@ -56,3 +69,10 @@ def token_counter(folder: Path, chat_template_kwargs: str = "{}") -> CountTokens
         return len(ids.prompt), len(ids.chosen), len(ids.rejected)
 
     return count
+
+
+def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str] | None:
+    """Finds in a text what the tokenizer would take for a token that steers the model; None without such tokens."""
+    added = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    tokens = sorted(set(filter(None, [*added, *map(str, tokenizer.all_special_tokens)])))
+    return re.compile("|".join(map(re.escape, tokens))) if tokens else None

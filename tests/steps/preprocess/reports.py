@@ -87,6 +87,7 @@ def report(read: int = 12_840, seed: int = 1, **changes: Any) -> dict[str, Any]:
         "samples": {"openai": sample(), "plain": sample(tools=None, chosen=sample()["rejected"], line=9_000)},
         "chosen_calls": {},
         "reasoning": {"chosen": 0, "rejected": 0},
+        "texts": {"calls as text": 0, "calls read from text": 3},
         "rejected_calls": {"undeclared": read // 300, "arguments": read // 800},
         "scores": {"rows": read // 2, "tied": read // 50, "inverted": read // 400},
         "lengths": {"characters": of_lengths(found), "tokens": of_lengths(tokens)},

@@ -95,7 +95,7 @@ CALLING = {"role": "assistant", "content": None, "tool_calls": [call("f")]}
         (
             {**CHAT, "prompt": [{"role": "user", "content": [{"type": "image_url"}]}]},
             "wrong_type",
-            "prompt[0].content is a list; must be text",
+            "prompt[0].content[0]: a block of type 'image_url' by the user cannot be trained on here",
         ),
         (
             {**CHAT, "chosen": [CALLING]},
@@ -172,7 +172,7 @@ CALLING = {"role": "assistant", "content": None, "tool_calls": [call("f")]}
         (
             {**OPENAI, "input": {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}},
             "wrong_type",
-            "input.messages[0].content is a list; must be text",
+            "input.messages[0].content[0]: a block of type 'image_url' by the user cannot be trained on here",
         ),
         ({**OPENAI, "input": {**ASKED, "tools": "x"}}, "tools_invalid", "tools is a text that is not JSON: "),
     ],

@@ -79,7 +79,7 @@ def test_tools_and_the_systems_text_come_along_from_whatever_column_has_them():
 @pytest.mark.parametrize(
     "text",
     [
-        "[INST] Hello [/INST]",
+        "[INST] is how a turn of Llama 2 begins",
         "[1, 2, 3]",
         "[] is an empty list",
         '{"city": "Oslo"}',

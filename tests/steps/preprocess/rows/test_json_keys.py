@@ -1,0 +1,50 @@
+"""A key that an object has twice refuses the row; rows without are passed by a count."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steps.preprocess.rows.json_keys import refuse_duplicate_keys, with_key_counts
+from steps.preprocess.rows.raw_row import RawRow
+from steps.preprocess.rows.reasons import InvalidRow
+from tests.steps.preprocess.converting import record_of, refused
+
+TEXTS = st.text(st.sampled_from('":\\ a{}[],\n\u00e9'), max_size=6)
+VALUES = st.recursive(
+    TEXTS | st.integers() | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+)
+
+
+@pytest.mark.parametrize(
+    ("row", "key"),
+    [
+        ('{"prompt":"Name a prime.","chosen":"7","chosen":"9","rejected":"8"}', "chosen"),
+        ('{"prompt": "q", "chosen" : "7", "chosen" : "9", "rejected": "8"}', "chosen"),
+        ('{"prompt":[{"role":"user","content":"a","content":"b"}],"chosen":"7","rejected":"8"}', "content"),
+        ('{"prompt":"q","chosen":"\\":\\":","rejected":"8","x":{"a":[{"b":1,"b":2}]}}', "b"),
+    ],
+)
+def test_a_key_that_stands_twice_refuses_the_row(row: str, key: str) -> None:
+    said = f"an object has the key '{key}' twice; one of its values would be lost"
+    assert refused(row) == ("duplicate_keys", said)
+
+
+def test_a_key_that_is_in_two_objects_or_in_a_text_is_no_duplicate() -> None:
+    row = {"prompt": '{"a":1,"a":2}', "chosen": '"b":', "rejected": '\\":', "a": {"a": {"a": 1}}}
+    assert record_of(row).prompt[0]["content"] == '{"a":1,"a":2}'
+
+
+@given(st.lists(st.dictionaries(TEXTS, VALUES, max_size=4), max_size=5), st.booleans())
+def test_rows_without_duplicates_pass_and_with_one_do_not(rows: list[dict], spaced: bool) -> None:
+    separators = (", ", " : ") if spaced else (",", ":")
+    raws = [RawRow("f", n, json.dumps(row, separators=separators).encode()) for n, row in enumerate(rows)]
+    for raw, row in zip(with_key_counts(raws), rows, strict=True):
+        refuse_duplicate_keys(raw, row)
+        twice = raw._replace(data=b'{"k":1,"k":' + raw.data + b"}", keys=None)
+        with pytest.raises(InvalidRow, match="the key 'k' twice"):
+            refuse_duplicate_keys(twice, {"k": row})

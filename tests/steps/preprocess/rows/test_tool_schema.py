@@ -1,0 +1,66 @@
+"""Parameters of tools by every name that people have for them, so that what is required is checked."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.steps.preprocess.converting import ASKED, SCHEMA, calling, record_of, refused
+
+NO = [{"role": "assistant", "content": "No."}]
+
+
+def row(tool: dict, *calls: dict) -> dict:
+    return {"prompt": ASKED, "chosen": calling(*calls) if calls else NO, "rejected": "a", "tools": [tool]}
+
+
+def parameters_of(tool: dict) -> dict:
+    tools = record_of(row({"name": "f", **tool})).tools
+    assert tools is not None
+    return tools[0]["function"]["parameters"]
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"parameters": SCHEMA},
+        {"input_schema": SCHEMA},
+        {"inputSchema": SCHEMA},
+        {"inputSchema": {"json": SCHEMA}},
+        {"parameters": {}, "input_schema": SCHEMA},
+        {"parameters": SCHEMA, "input_schema": SCHEMA},
+        {"parameters": {"city": {"type": "str"}}, "required": ["city"]},
+        {"required_parameters": [{"name": "city", "type": "STRING"}], "optional_parameters": []},
+    ],
+)
+def test_a_schema_is_read_by_any_of_its_names_and_what_it_requires_is_checked(tool: dict) -> None:
+    assert parameters_of(tool) == SCHEMA
+    said = ("tool_call_invalid", "chosen calls f without its required city")
+    assert refused(row({"name": "f", **tool}, {"name": "f", "arguments": {}})) == said
+
+
+def test_the_lists_of_toolbench_keep_what_they_say_of_a_parameter() -> None:
+    day = {"name": "day", "type": "NUMBER", "description": "Which.", "default": "1"}
+    found = parameters_of({"required_parameters": [], "optional_parameters": [day]})
+    assert found == {
+        "type": "object",
+        "properties": {"day": {"type": "number", "description": "Which.", "default": "1"}},
+        "required": [],
+    }
+
+
+@pytest.mark.parametrize("key", ["args", "arguments", "params", "schema", "args_schema", "properties", "what_it_takes"])
+def test_a_schema_under_a_name_that_nobody_reads_refuses_the_tool(key: str) -> None:
+    said = f"tools[0].{key} looks like its parameters; they must be under parameters"
+    assert refused(row({"name": "f", key: SCHEMA})) == ("tools_invalid", said)
+
+
+def test_what_else_a_function_has_stays_in_it_and_no_parameters_are_none() -> None:
+    assert parameters_of({"strict": True, "outputSchema": SCHEMA}) == {"type": "object", "properties": {}}
+    tools = record_of(row({"name": "f", "strict": True, "outputSchema": SCHEMA})).tools
+    assert tools is not None and tools[0]["function"]["outputSchema"] == SCHEMA
+
+
+def test_schemas_that_differ_refuse_the_tool() -> None:
+    other = {"type": "object", "properties": {"town": {"type": "string"}}}
+    said = "tools[0] has parameters and input_schema, which differ"
+    assert refused(row({"name": "f", "parameters": SCHEMA, "input_schema": other})) == ("tools_invalid", said)

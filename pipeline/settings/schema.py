@@ -19,10 +19,12 @@ VolumeGb = Annotated[
     int, Field(ge=1, le=16384, description="Size of the EBS volume; not used on instances with NVMe disks.")
 ]
 Layout = Literal[  # the names in steps/preprocess/layouts/formats.py, which imports what only containers have
-    "plain", "chat", "implicit-prompt", "ultrafeedback", "hh-rlhf", "sharegpt", "when2call", "openai", "converse",
+    "plain", "chat", "implicit-prompt", "ultrafeedback", "hh-rlhf", "sharegpt", "when2call", "openai", "swift",
+    "swift-messages", "axolotl", "converse",
     "json-columns",
 ]  # fmt: skip
 Column = Annotated[str | None, Field(min_length=1, max_length=200)]
+FieldName = Annotated[str, Field(pattern=r"^[^-]", max_length=200)]  # a word on a command line, and no option
 _TAG_TEXT = r"^[\w .:/=+@-]*$"
 TagKey = Annotated[str, Field(min_length=1, max_length=128, pattern=_TAG_TEXT)]
 TagValue = Annotated[str, Field(max_length=256, pattern=_TAG_TEXT)]
@@ -116,6 +118,9 @@ class Preprocess(Section):
     max_runtime_hours: Hours = 2
     format: Layout | None = Field(None, description="Layout of all files; without it, recognised from the rows.")
     columns: Columns = Columns()
+    ignore_fields: tuple[FieldName, ...] = Field(
+        (), description="Fields that mean nothing to the pairs, where rows are refused because of them."
+    )
     tool_calls: Literal["quarantine", "keep"] = Field(
         "quarantine", description="What happens to rows whose prompt or chosen answer calls a tool wrongly."
     )

@@ -29,6 +29,7 @@ class Options:
     max_invalid_fraction: float = 0.1
     format: str | None = None
     columns: dict[str, str] = field(default_factory=dict)
+    ignore_fields: tuple[str, ...] = ()
     tool_calls: ToolCalls = "quarantine"
     near_duplicates: float | None = None
     tokenizer: Path | None = None
@@ -71,6 +72,7 @@ class Options:
     def rules(self) -> Rules:
         return Rules(
             columns=self.columns,
+            ignore_fields=self.ignore_fields,
             format=self.format,
             tool_calls=self.tool_calls,
             validation_fraction=None if self.validation_data else self.validation_fraction,
@@ -94,6 +96,7 @@ class Options:
             "max_invalid_fraction": self.max_invalid_fraction,
             "format": self.format,
             "columns": self.columns,
+            "ignore_fields": list(self.ignore_fields),
             "tool_calls": self.tool_calls,
             "near_duplicates": self.near_duplicates,
             "tokenizer": self.tokenizer.name if self.tokenizer else None,
@@ -124,6 +127,7 @@ def parse(arguments: Sequence[str] | None = None, prog: str = "python -m steps.p
     """
     given = vars(_parser(prog).parse_args(arguments))
     given["columns"] = dict(given.pop("column") or ())
+    given["ignore_fields"] = tuple(given.pop("ignore_field") or ())
     return Options(**given)
 
 
@@ -151,6 +155,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--max-invalid-fraction", type=float, default=0.1, metavar="X", help="fail beyond this share of bad rows (0.1)")
     add("--format", metavar="NAME", help="read all files by this layout")
     add("--column", action="append", type=_column, metavar="FIELD=NAME", help="the rows call this field NAME")
+    add("--ignore-field", action="append", metavar="NAME", help="a field that means nothing, such as documents")
     add(
         "--tool-calls",
         choices=("quarantine", "keep"),

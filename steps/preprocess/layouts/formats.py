@@ -8,15 +8,13 @@ chosen and rejected messages; what makes these good messages is checked afterwar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
-from steps.preprocess.layouts import chats, converse, json_columns, transcripts
-from steps.preprocess.rows.json_values import kind
+from steps.preprocess.layouts import beside, chats, conversations, converse, json_columns, transcripts
+from steps.preprocess.layouts.beside import Beside
+from steps.preprocess.layouts.format import Format
 from steps.preprocess.rows.notes import Notes
 from steps.preprocess.rows.pairs import TURNS, Pair, Row
-from steps.preprocess.rows.reasons import InvalidRow, Reason
 
 NUMBERS = (int, float)
 ABSENT = type(None)  # a field that is null is as good as absent
@@ -30,86 +28,20 @@ SCORES = (  # fields in which data sets keep the scores of chosen and rejected
 )
 
 
-def own_tools(row: Row) -> Any:
-    return row.get("tools")
-
-
-def own_system(row: Row) -> Any:
-    return row.get("system")
-
-
-@dataclass(frozen=True)
-class Format:
-    """A layout: a row fits it when each field has one of its types.
-
-    Attributes:
-        read: a row's prompt and answers; raises InvalidRow.
-        tools: what a row declares, raw; may raise InvalidRow.
-        system: the system's text where it has a field of its own; may raise InvalidRow.
-        may_be: what a row with these types must show besides, for a file that is known to have this layout.
-        is_sure: what tells such a row from those of other layouts, for a file that is not known.
-    """
-
-    name: str
-    description: str
-    fields: Mapping[str, tuple[type, ...]]
-    read: Callable[[Row, Notes], Pair]
-    tools: Callable[[Row], Any] = own_tools
-    system: Callable[[Row], Any] = own_system
-    may_be: Callable[[Row], bool] | None = None
-    is_sure: Callable[[Row], bool] | None = None
-
-    def fits(self, row: Row) -> bool:
-        """Whether the row is one that this layout reads, or says what is wrong with."""
-        for name, types in self.fields.items():
-            if not isinstance(row.get(name), types):
-                return False
-        return self.may_be is None or self.may_be(row)
-
-    def recognises(self, row: Row) -> bool:
-        """Whether a row of which nothing is known has this layout."""
-        return self.fits(row) and (self.is_sure is None or self.is_sure(row))
-
-    def explain(self, row: Row) -> InvalidRow:
-        """Why a row does not fit, by the first field that does not."""
-        for name, types in self.fields.items():
-            value = row.get(name)
-            if isinstance(value, types):
-                continue
-            if name not in row:
-                has = ", ".join(row) or "nothing"
-                return InvalidRow(Reason.MISSING_FIELD, f"{name} is missing ({self.name} layout); the row has: {has}")
-            if value is None and name in ("prompt", "messages", "conversations", "input"):
-                return InvalidRow(Reason.EMPTY_PROMPT, f"{name} is null")
-            if value is None:
-                return InvalidRow(Reason.EMPTY_RESPONSE, f"{name} is null")
-            return InvalidRow(Reason.WRONG_TYPE, f"{name} is {kind(value)}, which the {self.name} layout does not have")
-        return InvalidRow(Reason.WRONG_TYPE, f"the row does not have the {self.name} layout: {self.description}")
+def open_json_columns(row: Row) -> tuple[Format, Row]:
+    """The row with its columns decoded, and the layout that it then has."""
+    decoded = json_columns.decode(row)
+    return _decoded_layout(decoded), decoded
 
 
 def read_json_columns(row: Row, notes: Notes) -> Pair:
-    """Decode the columns, and read the row as the layout that it then has."""
-    decoded = json_columns.decode(row)
-    return _decoded_layout(decoded).read(decoded, notes)
-
-
-def json_columns_tools(row: Row) -> Any:
-    if row.get("input") is None and row.get("toolConfig") is None:
-        return row.get("tools")
-    decoded = json_columns.decode(row)
-    return _decoded_layout(decoded).tools(decoded)
-
-
-def json_columns_system(row: Row) -> Any:
-    if row.get("messages") is None:
-        return row.get("system")
-    decoded = json_columns.decode(row)
-    return _decoded_layout(decoded).system(decoded)
+    layout, decoded = open_json_columns(row)
+    return layout.read(decoded, notes)
 
 
 def _decoded_layout(row: Row) -> Format:
     """The layout of a row whose columns are decoded, or the one that says best what is wrong with it."""
-    others = [layout for layout in DETECTED if layout.read is not read_json_columns]
+    others = [layout for layout in DETECTED if layout.opens is None]
     for fits in (Format.recognises, Format.fits):
         for layout in others:
             if fits(layout, row):
@@ -170,12 +102,34 @@ FORMATS = (
         tools=chats.openai_tools,
     ),
     Format(
+        "swift",
+        "messages that end with the chosen answer, rejected_response",
+        {"messages": (list,), "rejected_response": ANSWER, "chosen_response": (ABSENT,)},
+        conversations.read_swift,
+        may_be=conversations.ends_with_answer,
+    ),
+    Format(
+        "swift-messages",
+        "messages that end with the chosen answer, rejected_messages",
+        {"messages": (list,), "rejected_messages": TURNS},
+        conversations.read_swift_messages,
+        may_be=conversations.ends_with_answer,
+    ),
+    Format(
+        "axolotl",
+        "messages, chosen, rejected, the answers as texts or chat messages; turns may have sender and text",
+        {"messages": TURNS, "chosen": ANSWER, "rejected": ANSWER},
+        conversations.read_axolotl,
+        is_sure=conversations.has_answers_alone,
+    ),
+    Format(
         "converse",
         "messages of content blocks, whose last turn has two candidates with a preferenceLabel; toolConfig",
         {"messages": (list,), "chosen_response": (ABSENT,), "rejected_response": (ABSENT,)},
         converse.read,
         tools=converse.tools,
         system=converse.system,
+        reads=("toolConfig", "schemaVersion"),
         is_sure=converse.is_sure,
     ),
     Format(
@@ -183,8 +137,7 @@ FORMATS = (
         "any of these with its messages as JSON texts, as in CSV or Parquet columns",
         {},
         read_json_columns,
-        tools=json_columns_tools,
-        system=json_columns_system,
+        opens=open_json_columns,
         may_be=json_columns.may_be,
         is_sure=json_columns.is_sure,
     ),
@@ -214,6 +167,15 @@ def nearest(row: Row, preferred: Format | None) -> Format:
 
 def by_name(name: str) -> Format | None:
     return next((layout for layout in FORMATS if layout.name == name), None)
+
+
+@lru_cache(1024)
+def beside_of(name: str, fields: tuple[str, ...]) -> Beside:
+    """What stands beside the fields that a layout reads; most rows of a file have the same fields."""
+    layout = by_name(name)
+    own = {*layout.fields, *layout.reads} if layout else set()
+    scores = next((pair for pair in SCORES if own.isdisjoint(pair) and set(pair) <= set(fields)), ())
+    return beside.sort_fields(fields, own, scores)
 
 
 SCORED = frozenset(better for better, _ in SCORES)

@@ -17,7 +17,7 @@ from steps.preprocess.rows.reasons import InvalidRow, Reason
 
 COLUMNS = (
     *("prompt", "chosen", "rejected", "conversations"),
-    *("messages", "chosen_response", "rejected_response"),
+    *("messages", "chosen_response", "rejected_response", "rejected_messages"),
     *("input", "preferred_output", "non_preferred_output"),
 )
 BLOCKS = re.compile(r"\[\s*{\s*\"text\"\s*:")  # Converse's system, which is a plain text elsewhere

@@ -12,9 +12,11 @@ from steps.preprocess.report.figures import Figures
 from steps.preprocess.report.page import render
 from steps.preprocess.rows.reasons import NOT_INVALID
 from steps.preprocess.shards.tally import Tally
+from steps.preprocess.shards.unread import UnreadPlaces, cut
 from steps.shared.contract import write_json
 
 SHOWN_REASONS = 3
+SHOWN_UNREAD, SHOWN_EXAMPLE = 8, 30  # fields that nothing reads, and characters of an example
 SHOWN_CHARACTERS = 120  # of an example: an error has to fit into what SageMaker keeps of a failure
 
 
@@ -77,6 +79,7 @@ class Report:
             "rejected_calls": dict(tally.rejected_calls),
             "reasoning": {side: tally.reasoning[side] for side in ("chosen", "rejected")},
             "scores": {name: tally.scores[name] for name in ("rows", "tied", "inverted")},
+            "unread": {file: places.as_json() for file, places in tally.unread.items()},
             **self.figures.as_json(tally.called, self.units),
             "data_hash": self.data_hash,
             "baseline": self.drift,
@@ -131,8 +134,23 @@ class Report:
             if faults:
                 counts = ", ".join(f"{count:,} {name}" for name, count in sorted(faults.items()))
                 lines.append(f"  kept, with a faulty tool call in {part}: {counts}")
+        lines += self._unread()
         if self.ignored_files:
             lines.append(f"  files left alone: {len(self.ignored_files)} (see ignored_files in report.json)")
         if self.drift:
             lines += [f"  drift: {warning}" for warning in self.drift["warnings"]]
         return "\n".join(lines)
+
+    def _unread(self) -> list[str]:
+        """One line on the fields that nothing reads, over all files."""
+        found = UnreadPlaces()
+        for places in self.tally.unread.values():
+            found.merge(places)
+        told = [
+            f"{place} ({value['rows']:,} rows, e.g. {cut(value['example'], SHOWN_EXAMPLE)})"
+            for place, value in found.as_json().items()
+        ]
+        if not told:
+            return []
+        more = f" and {len(told) - SHOWN_UNREAD:,} more (unread in report.json)" if len(told) > SHOWN_UNREAD else ""
+        return [f"  fields that nothing reads: {', '.join(told[:SHOWN_UNREAD])}{more}"]

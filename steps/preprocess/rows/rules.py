@@ -15,6 +15,7 @@ class Rules:
 
     Attributes:
         columns: the step's name of a field -> the name that the user's rows have for it.
+        ignore_fields: fields that mean nothing to the pair, whatever is known of their names.
         format: the layout of all files, instead of telling each file's from its rows.
         tool_calls: what becomes of a row whose prompt or chosen answer makes a faulty call.
         validation_fraction: share of the prompts that is held out; None where the user brings a validation set.
@@ -26,6 +27,7 @@ class Rules:
     """
 
     columns: dict[str, str] = field(default_factory=dict)
+    ignore_fields: tuple[str, ...] = ()
     format: str | None = None
     tool_calls: ToolCalls = "quarantine"
     validation_fraction: float | None = 0.1

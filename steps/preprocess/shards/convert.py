@@ -15,11 +15,14 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from steps.preprocess.layouts.formats import Format, Pair, Row, by_name, detect, nearest, preference_scores
+from steps.preprocess.layouts import beside, one_sided, synonyms
+from steps.preprocess.layouts.format import Format
+from steps.preprocess.layouts.formats import beside_of, by_name, detect, nearest, preference_scores
 from steps.preprocess.read.sources import RawRow
 from steps.preprocess.rows.json_values import kind, refuse_nul
 from steps.preprocess.rows.messages import check_answer, check_prompt
 from steps.preprocess.rows.notes import Notes, new_notes
+from steps.preprocess.rows.pairs import Pair, Row
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.rows.rules import Rules
 from steps.preprocess.rows.tool_calls import call_fault
@@ -45,6 +48,7 @@ class ConvertedRow(NamedTuple):
         chosen_faults: faulty calls of prompt and chosen (undeclared, arguments, malformed); kept by policy alone.
         rejected_faults: the same of rejected, where they are legitimate negatives.
         scores: of chosen and rejected, where the row has some.
+        unread: what nothing reads, by its place in the row.
     """
 
     record: EncodedRecord
@@ -59,6 +63,7 @@ class ConvertedRow(NamedTuple):
     chosen_faults: list[str]
     rejected_faults: list[str]
     scores: tuple[float, float] | None
+    unread: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Layout:
         own = detect(row)
         if own:
             return own
-        raise nearest(row, self.format).explain(row)
+        raise one_sided.refusal(row) or nearest(row, self.format).explain(row)
 
 
 def file_layout(head: Sequence[RawRow], rules: Rules) -> Layout:
@@ -86,7 +91,7 @@ def file_layout(head: Sequence[RawRow], rules: Rules) -> Layout:
     votes: Counter[str] = Counter()
     for raw in head:
         try:
-            layout = detect(_parse(raw, rules.columns))
+            layout = detect(_parse(raw, rules))
         except InvalidRow:
             continue
         if layout:
@@ -110,7 +115,7 @@ def convert(
     Raises:
         InvalidRow: with the code and the sentence that go into quarantine.
     """
-    row = _parse(raw, rules.columns)
+    row = _parse(raw, rules)
     format = layout.of(row)
     try:
         return _converted(raw, row, format, rules, declare_tools, count_tokens)
@@ -127,9 +132,19 @@ def _converted(
     count_tokens: CountTokens | None,
 ) -> ConvertedRow:
     noted = new_notes(keep_faulty_calls=rules.tool_calls == "keep")
-    pair = format.read(row, noted)
-    declared = declare_tools(format.tools(row))
-    prompt = _with_system(pair.prompt, format.system(row))
+    inner, row = format.opened(row)
+    others = beside_of(inner.name, tuple(row))
+    pair = inner.read(row, noted)
+    declared = declare_tools(_tools(inner, row, others, declare_tools))
+    prompt, system = pair.prompt, inner.system(row)
+    if others.meaning:
+        prompt = beside.complete(prompt, row, system, others.meaning, rules.chat_template_kwargs, noted)
+    elif system:
+        prompt = beside.with_system(prompt, system)
+    scores = preference_scores(row)
+    for name in others.unread if scores or not others.scores else (*others.unread, *others.scores):
+        if row[name] is not None:
+            noted.unread[name] = row[name]
     called, rejected_calls = _check(prompt, pair, declared, noted)
     conversations = (prompt, pair.chosen, pair.rejected)
     texts = prompt_text, chosen_text, rejected_text = tuple(map(orjson.dumps, conversations))
@@ -165,23 +180,42 @@ def _converted(
         rejected_calls,
         noted.chosen.faults or [],
         noted.rejected.faults or [],
-        preference_scores(row),
+        scores,
+        noted.unread,
     )
 
 
-def _parse(raw: RawRow, columns: dict[str, str]) -> Row:
+def _tools(format: Format, row: Row, others: beside.Beside, declare_tools: DeclareTools) -> Any:
+    """What the row has for its tools."""
+    own = format.tools(row)
+    if not others.meaning:
+        return own
+    return beside.declared_tools(
+        row, own, others.meaning, lambda one, other: declare_tools(one).digest == declare_tools(other).digest
+    )
+
+
+def _parse(raw: RawRow, rules: Rules) -> Row:
     if raw.problem:
         raise raw.problem
     try:
-        row = orjson.loads(raw.data)
+        row: Row = orjson.loads(raw.data)
     except orjson.JSONDecodeError as error:
         raise _diagnose(raw.data, error) from None
     if type(row) is not dict:
         raise InvalidRow(Reason.WRONG_TYPE, f"the row is {kind(row)}; must be an object")
-    if not columns:
-        return row
+    if rules.columns:
+        row = _with_columns(row, rules.columns)
+    for name in rules.ignore_fields:
+        row.pop(name, None)
+    return synonyms.read(row)
+
+
+def _with_columns(row: Row, columns: dict[str, str]) -> Row:
+    """The row with its fields under the step's names; what stood under such a name already is nobody's then."""
     own = {name: row.pop(given) for name, given in columns.items() if given in row}
-    return {**row, **own}
+    replaced = {f"{name} (replaced by {columns[name]})": row[name] for name in own if name in row}
+    return {**row, **own, **replaced}
 
 
 def _diagnose(data: bytes, error: orjson.JSONDecodeError) -> InvalidRow:
@@ -192,19 +226,6 @@ def _diagnose(data: bytes, error: orjson.JSONDecodeError) -> InvalidRow:
     except UnicodeDecodeError as fault:
         return InvalidRow(Reason.INVALID_UTF8, f"not UTF-8 at byte {fault.start} of the row")
     return InvalidRow(Reason.NOT_JSON, f"{error} (byte {len(error.doc[: error.pos].encode())} of the row)")
-
-
-def _with_system(prompt: Messages, system: Any) -> Messages:
-    """Put a system text, which several layouts have in a field of its own, before the prompt."""
-    if not system:
-        return prompt
-    if not isinstance(system, str):
-        raise InvalidRow(Reason.WRONG_TYPE, f"system is {kind(system)}; must be text")
-    if prompt and prompt[0]["role"] == "system":
-        if prompt[0]["content"] != system:
-            raise InvalidRow(Reason.PROMPT_MISMATCH, "system and the prompt's own system turn say different things")
-        return prompt
-    return [{"role": "system", "content": system}, *prompt]
 
 
 def _check(prompt: Messages, pair: Pair, declared: Declared, noted: Notes) -> tuple[list[str], bool]:

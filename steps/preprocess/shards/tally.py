@@ -13,6 +13,7 @@ from typing import Any
 from steps.preprocess.read.sources import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
 from steps.preprocess.shards.convert import ConvertedRow
+from steps.preprocess.shards.unread import UnreadPlaces, cut
 from steps.shared.records import Record, decode
 
 EXAMPLES = 3  # kept for each reason
@@ -38,6 +39,7 @@ class Tally:
     called: Counter[str] = field(default_factory=Counter)
     scores: Counter[str] = field(default_factory=Counter)
     reasoning: Counter[str] = field(default_factory=Counter)
+    unread: dict[str, UnreadPlaces] = field(default_factory=dict)
 
     @property
     def quarantined(self) -> int:
@@ -67,6 +69,9 @@ class Tally:
             self.scores["tied"] += chosen == rejected
             self.scores["inverted"] += chosen < rejected
 
+        if row.unread:
+            self.unread.setdefault(row.record.source_file, UnreadPlaces()).count(row.unread)
+
     def count_quarantined(self, raw: RawRow, reason: InvalidRow) -> dict[str, Any]:
         """Count a row, and return its line in quarantine."""
         self.reasons[str(reason.code)] += 1
@@ -75,7 +80,7 @@ class Tally:
         examples = self.examples.setdefault(str(reason.code), [])
         if len(examples) < EXAMPLES:
             example = {key: entry[key] for key in ("file", "line", "message")}
-            examples.append({**example, "raw": _cut(text, RAW_CHARACTERS)})
+            examples.append({**example, "raw": cut(text, RAW_CHARACTERS)})
         return entry
 
     def merge(self, later: Tally) -> None:
@@ -85,6 +90,8 @@ class Tally:
         self.duplicate += later.duplicate
         for name in ("files", "reasons", "formats", "chosen_calls", "rejected_calls", "called", "scores", "reasoning"):
             getattr(self, name).update(getattr(later, name))
+        for file, unread in later.unread.items():
+            self.unread.setdefault(file, UnreadPlaces()).merge(unread)
         for code, examples in later.examples.items():
             self.examples[code] = [*self.examples.get(code, []), *examples][:EXAMPLES]
         self.samples = {**later.samples, **self.samples}
@@ -98,8 +105,4 @@ def _sample(record: Record) -> dict[str, Any]:
 
 
 def _shown(message: dict[str, Any]) -> dict[str, Any]:
-    return {**message, "content": _cut(message["content"], SAMPLE_CHARACTERS)}
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return {**message, "content": cut(message["content"], SAMPLE_CHARACTERS)}

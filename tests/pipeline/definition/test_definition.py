@@ -93,6 +93,7 @@ def test_every_setting_of_preprocess_reaches_its_command_line() -> None:
         max_invalid_fraction=0.25,
         format="chat",
         columns={"prompt": "question", "rejected": "worse answer"},
+        ignore_fields=("documents",),
         tool_calls="keep",
         near_duplicates=0.85,
         tokenizer=inputs / "tokenizer",

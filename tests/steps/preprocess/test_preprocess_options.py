@@ -59,6 +59,31 @@ def test_fields_of_the_users_own_names(write_lines, tmp_path):
     assert parse(arguments).columns == {"prompt": "question", "chosen": "a=b"}
 
 
+def test_fields_that_nothing_reads_are_counted_by_file_with_an_example(write_lines, run_step, tmp_path):
+    write_lines([{**plain(f"p{n}"), "category": "math", "id": n} for n in range(9)], "data/a.jsonl")
+    write_lines([{**plain(f"q{n}"), "id": None if n else 7} for n in range(9)], "data/b.jsonl")
+    report, _, _ = run_step(tmp_path / "data")
+    assert report["unread"] == {
+        "a.jsonl": {"category": {"rows": 9, "example": '"math"'}, "id": {"rows": 9, "example": "0"}},
+        "b.jsonl": {"id": {"rows": 1, "example": "7"}},
+    }
+    summary = preprocess(Options(tmp_path / "data", tmp_path / "out")).summary()
+    assert '  fields that nothing reads: id (10 rows, e.g. 0), category (9 rows, e.g. "math")' in summary.splitlines()
+    page = (tmp_path / "out" / "report" / "report.html").read_text()
+    assert "Fields that nothing reads" in page and "<code>category</code>" in page
+
+
+def test_a_field_that_means_nothing_is_left_alone_when_asked(write_lines, run_step):
+    rows = [{**plain(f"p{n}"), "documents": ["d"]} for n in range(9)]
+    report, records, _ = run_step(write_lines([*rows, *(plain(f"q{n}") for n in range(9))]))
+    assert (report["reasons"], len(records)) == ({"unsupported_field": 9}, 9)
+    report, records, _ = run_step(write_lines(rows), ignore_fields=("documents",))
+    assert (report["reasons"], len(records), report["unread"]) == ({}, 9, {})
+    assert report["ignore_fields"] == ["documents"]
+    arguments = ["--input", "a", "--output", "b", "--ignore-field", "documents", "--ignore-field", "image"]
+    assert parse(arguments).ignore_fields == ("documents", "image")
+
+
 @pytest.mark.parametrize("column", ["prompt", "prompt=", "=question"])
 def test_a_column_without_two_names_is_an_error(column):
     with pytest.raises(StepError, match="must be FIELD=NAME, such as prompt=question"):

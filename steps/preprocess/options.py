@@ -7,15 +7,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from steps.preprocess.layouts.formats import FORMATS, by_name
 from steps.preprocess.read.sources import BLOCK_BYTES
-from steps.preprocess.rows.rules import Rules, ToolCalls
+from steps.preprocess.rows.rules import Pairing, Pairs, Rules, ToolCalls
 from steps.shared.contract import StepError
 
 FIELDS = ("prompt", "chosen", "rejected", "tools", "system", "messages", "conversations", "chosen_response",
-          "rejected_response")  # fmt: skip
+          "rejected_response", "better_response_id")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,9 @@ class Options:
     format: str | None = None
     columns: dict[str, str] = field(default_factory=dict)
     ignore_fields: tuple[str, ...] = ()
+    pairs: Pairs = "best_worst"
+    min_score_difference: float = 0
+    max_pairs: int | None = None
     tool_calls: ToolCalls = "quarantine"
     near_duplicates: float | None = None
     tokenizer: Path | None = None
@@ -54,6 +57,8 @@ class Options:
                 raise StepError(f"--column {name}={self.columns[name]}: no field {name}; known: {', '.join(FIELDS)}")
         if self.near_duplicates is not None and not 0.5 <= self.near_duplicates <= 1:
             raise StepError(f"--near-duplicates {self.near_duplicates}: must be a similarity from 0.5 to 1")
+        if not self.min_score_difference >= 0:
+            raise StepError(f"--min-score-difference {self.min_score_difference}: must be at least 0")
         if not _is_object(self.chat_template_kwargs):
             raise StepError(
                 f"--chat-template-kwargs {self.chat_template_kwargs}: must be a JSON object, such as "
@@ -61,7 +66,7 @@ class Options:
             )
         if self.max_tokens is not None and self.tokenizer is None:
             raise StepError("--max-tokens needs --tokenizer; without one give --max-characters")
-        for name in ("max_tokens", "max_characters", "workers", "shard_bytes"):
+        for name in ("max_tokens", "max_characters", "max_pairs", "workers", "shard_bytes"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise StepError(f"--{name.replace('_', '-')} {value}: must be at least 1")
@@ -74,6 +79,7 @@ class Options:
             columns=self.columns,
             ignore_fields=self.ignore_fields,
             format=self.format,
+            pairing=Pairing(self.pairs, self.min_score_difference, self.max_pairs),
             tool_calls=self.tool_calls,
             validation_fraction=None if self.validation_data else self.validation_fraction,
             max_characters=self.max_characters,
@@ -97,6 +103,9 @@ class Options:
             "format": self.format,
             "columns": self.columns,
             "ignore_fields": list(self.ignore_fields),
+            "pairs": self.pairs,
+            "min_score_difference": self.min_score_difference,
+            "max_pairs": self.max_pairs,
             "tool_calls": self.tool_calls,
             "near_duplicates": self.near_duplicates,
             "tokenizer": self.tokenizer.name if self.tokenizer else None,
@@ -156,6 +165,9 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--format", metavar="NAME", help="read all files by this layout")
     add("--column", action="append", type=_column, metavar="FIELD=NAME", help="the rows call this field NAME")
     add("--ignore-field", action="append", metavar="NAME", help="a field that means nothing, such as documents")
+    add("--pairs", choices=get_args(Pairs), default="best_worst", help="pairs of a list of scored answers (best_worst)")
+    add("--min-score-difference", type=float, default=0, metavar="X", help="answers of a list closer than this tie (0)")
+    add("--max-pairs", type=int, metavar="N", help="most pairs of a list, those that differ most")
     add(
         "--tool-calls",
         choices=("quarantine", "keep"),

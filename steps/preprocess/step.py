@@ -71,7 +71,9 @@ def _arguments(
         words += ["--ignore-field", name]
     if settings.tool_calls != "quarantine":
         words += ["--tool-calls", settings.tool_calls]
-    for option in ("near_duplicates", "max_tokens", "max_characters"):
+    if settings.pairs != "best_worst":
+        words += ["--pairs", settings.pairs]
+    for option in ("min_score_difference", "max_pairs", "near_duplicates", "max_tokens", "max_characters"):
         value = getattr(settings, option)
         if value is not None:
             words += [f"--{option.replace('_', '-')}", f"{value}"]

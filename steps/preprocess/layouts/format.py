@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from steps.preprocess.layouts.ranked import Answer
 from steps.preprocess.rows.json_values import kind
 from steps.preprocess.rows.notes import Notes
 from steps.preprocess.rows.pairs import Pair, Row
@@ -29,6 +30,8 @@ class Format:
         tools: what a row declares, raw; may raise InvalidRow.
         system: the system's text where it has a field of its own; may raise InvalidRow.
         reads: fields that it reads beside `fields`, tools and system.
+        listed: for a layout of many answers: these, with their scores; notes what nothing reads in there. `read` then
+            gets the row with two of them as `chosen` and `rejected`. May raise InvalidRow.
         opens: for a layout that wraps others: the layout that a row has inside, and the row as that one reads it.
         may_be: what a row with these types must show besides, for a file that is known to have this layout.
         is_sure: what tells such a row from those of other layouts, for a file that is not known.
@@ -41,6 +44,7 @@ class Format:
     tools: Callable[[Row], Any] = own_tools
     system: Callable[[Row], Any] = own_system
     reads: tuple[str, ...] = ()
+    listed: Callable[[Row, dict[str, Any]], list[Answer]] | None = None
     opens: Callable[[Row], tuple[Format, Row]] | None = None
     may_be: Callable[[Row], bool] | None = None
     is_sure: Callable[[Row], bool] | None = None

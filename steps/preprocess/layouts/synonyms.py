@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from steps.preprocess.layouts import transcripts
+from steps.preprocess.layouts import ranked, transcripts
 from steps.preprocess.rows.messages import ROLES
 from steps.preprocess.rows.pairs import Row
 
@@ -65,15 +65,15 @@ def _may_have(names: tuple[str, ...]) -> bool:
 
 def _renamed(given: Row) -> Iterator[tuple[str, str]]:
     """The names that a row without nulls has, and those that stand for them."""
-    has_turns = "messages" in given
     better, worse = "chosen", "rejected"
     if "chosen" not in given:
         pairs = [pair for pair in ANSWERS if pair[0] in given and pair[1] in given]
-        if has_turns or not pairs or any(set(pairs[0]).isdisjoint(other) for other in pairs):
-            return  # layouts with turns of their own have such names for their answers
-        better, worse = pairs[0]
-        yield from ((name, own) for name, own in ((better, "chosen"), (worse, "rejected")) if name != own)
-    if worse not in given or any(name in given for name in OWN_PROMPTS):
+        if "messages" in given or any(set(pairs[0]).isdisjoint(other) for other in pairs):
+            return  # layouts with messages have such names for their answers
+        if pairs:
+            better, worse = pairs[0]
+            yield from ((name, own) for name, own in ((better, "chosen"), (worse, "rejected")) if name != own)
+    if (worse not in given and not ranked.has_lists(given)) or any(name in given for name in OWN_PROMPTS):
         return
     asked = [name for name in PROMPTS if name in given]
     if not asked and isinstance(given.get("input"), str):
@@ -81,7 +81,7 @@ def _renamed(given: Row) -> Iterator[tuple[str, str]]:
     talks = [name for name in TURNS if isinstance(given.get(name), list)]
     if len(talks) == 1 and not asked:
         yield talks[0], "messages"
-    elif len(asked) == 1 and not talks and not _is_whole(given[better], given[worse]):
+    elif len(asked) == 1 and not talks and not _is_whole(given.get(better), given.get(worse)):
         yield asked[0], "prompt"
 
 

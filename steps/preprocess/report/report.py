@@ -78,6 +78,7 @@ class Report:
             "chosen_calls": dict(tally.chosen_calls),
             "rejected_calls": dict(tally.rejected_calls),
             "reasoning": {side: tally.reasoning[side] for side in ("chosen", "rejected")},
+            "lists": {name: tally.lists[name] for name in ("rows", "pairs", "ties")},
             "scores": {name: tally.scores[name] for name in ("rows", "tied", "inverted")},
             "unread": {file: places.as_json() for file, places in tally.unread.items()},
             **self.figures.as_json(tally.called, self.units),
@@ -134,6 +135,13 @@ class Report:
             if faults:
                 counts = ", ".join(f"{count:,} {name}" for name, count in sorted(faults.items()))
                 lines.append(f"  kept, with a faulty tool call in {part}: {counts}")
+        if tally.lists:
+            lists, rule = tally.lists, self.asked["pairs"]
+            ties = f", {lists['ties']:,} tied" if lists["ties"] else ""
+            lines.append(f"  {lists['rows']:,} lists of answers became {lists['pairs']:,} pairs ({rule}){ties}")
+        if tally.scores["tied"] or tally.scores["inverted"]:
+            tied, inverted = tally.scores["tied"], tally.scores["inverted"]
+            lines.append(f"  scores: {tied:,} rows have the same for both answers, {inverted:,} the lower for chosen")
         lines += self._unread()
         if self.ignored_files:
             lines.append(f"  files left alone: {len(self.ignored_files)} (see ignored_files in report.json)")

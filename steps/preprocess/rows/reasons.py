@@ -39,11 +39,13 @@ class Reason(StrEnum):
     CONTRADICTORY = "contradictory", "the same pair also stands in the data the other way round"
     TOO_LONG = "too_long", "over max_tokens or max_characters"
     TEMPLATE_ERROR = "template_error", "the tokenizer's chat template refuses the conversation"
+    TIED = "tied", "no answer is judged to be better, or not by enough"
     LEAKED = "leaked", "the prompt stands in the validation set that the user brought"
     NEAR_DUPLICATE = "near_duplicate", "the prompt is nearly one that came earlier"
 
 
-NOT_INVALID = (Reason.LEAKED, Reason.NEAR_DUPLICATE)  # sound rows, left out on request: no part of max_invalid_fraction
+# Sound rows that are no pair, or are left out on request: no part of max_invalid_fraction.
+NOT_INVALID = (Reason.TIED, Reason.LEAKED, Reason.NEAR_DUPLICATE)
 
 
 class InvalidRow(Exception):

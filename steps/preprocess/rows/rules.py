@@ -7,6 +7,22 @@ from pathlib import Path
 from typing import Literal
 
 ToolCalls = Literal["quarantine", "keep"]
+Pairs = Literal["best_worst", "best_vs_rest", "all"]
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Which pairs a list of scored answers becomes.
+
+    Attributes:
+        pairs: the best answer against the worst, against all others, or every two.
+        min_score_difference: answers that differ by less are a tie, as equal ones are; of ranks, the ranks between.
+        max_pairs: most pairs of one list, those that differ most; None for all.
+    """
+
+    pairs: Pairs = "best_worst"
+    min_score_difference: float = 0
+    max_pairs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -17,6 +33,7 @@ class Rules:
         columns: the step's name of a field -> the name that the user's rows have for it.
         ignore_fields: fields that mean nothing to the pair, whatever is known of their names.
         format: the layout of all files, instead of telling each file's from its rows.
+        pairing: which pairs a list of scored answers becomes.
         tool_calls: what becomes of a row whose prompt or chosen answer makes a faulty call.
         validation_fraction: share of the prompts that is held out; None where the user brings a validation set.
         max_characters: longest row: prompt with its tools, and the longer answer.
@@ -29,6 +46,7 @@ class Rules:
     columns: dict[str, str] = field(default_factory=dict)
     ignore_fields: tuple[str, ...] = ()
     format: str | None = None
+    pairing: Pairing = Pairing()
     tool_calls: ToolCalls = "quarantine"
     validation_fraction: float | None = 0.1
     max_characters: int | None = None

@@ -18,6 +18,7 @@ import orjson
 from steps.preprocess.layouts import beside, one_sided, synonyms
 from steps.preprocess.layouts.format import Format
 from steps.preprocess.layouts.formats import beside_of, by_name, detect, nearest, preference_scores
+from steps.preprocess.layouts.ranked import choose
 from steps.preprocess.read.sources import RawRow
 from steps.preprocess.rows.json_values import kind, refuse_nul
 from steps.preprocess.rows.messages import check_answer, check_prompt
@@ -99,6 +100,18 @@ def file_layout(head: Sequence[RawRow], rules: Rules) -> Layout:
     return Layout(by_name(votes.most_common(1)[0][0]) if votes else None)
 
 
+class Converted(NamedTuple):
+    """What a row came to: the one pair that most rows are, or all pairs of a list of answers.
+
+    Attributes:
+        rows: a record or the reason why not, for each pair; at least one.
+        ties: of a list of answers: how many pairs were passed over because their scores do not differ enough.
+    """
+
+    rows: list[ConvertedRow | InvalidRow]
+    ties: int | None = None
+
+
 def convert(
     raw: RawRow,
     layout: Layout,
@@ -106,34 +119,66 @@ def convert(
     declare_tools: DeclareTools = declare,
     count_tokens: CountTokens | None = None,
 ) -> ConvertedRow:
+    """The first pair of a row, which most rows have alone; as `convert_all`, but raises the InvalidRow."""
+    first = convert_all(raw, layout, rules, declare_tools, count_tokens).rows[0]
+    if isinstance(first, InvalidRow):
+        raise first
+    return first
+
+
+def convert_all(
+    raw: RawRow,
+    layout: Layout,
+    rules: Rules,
+    declare_tools: DeclareTools = declare,
+    count_tokens: CountTokens | None = None,
+) -> Converted:
     """Read one row and check it by the rules.
 
     Args:
         declare_tools: reads the row's tools; a ToolReader's own for many rows, since it remembers those before.
         count_tokens: counts the row's tokens; None where nobody asks for them.
-
-    Raises:
-        InvalidRow: with the code and the sentence that go into quarantine.
     """
-    row = _parse(raw, rules)
-    format = layout.of(row)
+    unread: dict[str, Any] = {}
     try:
-        return _converted(raw, row, format, rules, declare_tools, count_tokens)
+        row = _parse(raw, rules)
+        format = layout.of(row)
+        inner, row = format.opened(row)
+        fields = tuple(row)
+        if inner.listed is None:
+            return Converted([_converted(raw, row, fields, inner, format.name, rules, declare_tools, count_tokens)])
+        pairs, ties = choose(inner.listed(row, unread), rules.pairing)
+    except InvalidRow as reason:
+        return Converted([reason])
     except (RecursionError, orjson.JSONEncodeError):
-        raise InvalidRow(Reason.TOO_DEEP, TOO_DEEP) from None
+        return Converted([InvalidRow(Reason.TOO_DEEP, TOO_DEEP)])
+    rows: list[ConvertedRow | InvalidRow] = []
+    for better, worse in pairs:
+        pair = {**row, "chosen": better.said, "rejected": worse.said}
+        try:
+            found = _converted(raw, pair, fields, inner, format.name, rules, declare_tools, count_tokens)
+            found.unread.update(unread)
+            rows.append(found)
+        except InvalidRow as reason:
+            rows.append(InvalidRow(reason.code, f"{better.where} against {worse.where}: {reason}"))
+        except (RecursionError, orjson.JSONEncodeError):
+            rows.append(InvalidRow(Reason.TOO_DEEP, TOO_DEEP))
+    return Converted(rows or [InvalidRow(Reason.TIED, "the scores of the answers do not differ enough")], ties)
 
 
 def _converted(
     raw: RawRow,
     row: Row,
-    format: Format,
+    fields: tuple[str, ...],
+    inner: Format,
+    name: str,
     rules: Rules,
     declare_tools: DeclareTools,
     count_tokens: CountTokens | None,
 ) -> ConvertedRow:
+    """One pair of a row; `fields` are those that the row has in its file, and `name` is the layout's in the record."""
     noted = new_notes(keep_faulty_calls=rules.tool_calls == "keep")
-    inner, row = format.opened(row)
-    others = beside_of(inner.name, tuple(row))
+    others = beside_of(inner.name, fields)
     pair = inner.read(row, noted)
     declared = declare_tools(_tools(inner, row, others, declare_tools))
     prompt, system = pair.prompt, inner.system(row)
@@ -142,9 +187,9 @@ def _converted(
     elif system:
         prompt = beside.with_system(prompt, system)
     scores = preference_scores(row)
-    for name in others.unread if scores or not others.scores else (*others.unread, *others.scores):
-        if row[name] is not None:
-            noted.unread[name] = row[name]
+    for field in others.unread if scores or not others.scores else (*others.unread, *others.scores):
+        if row[field] is not None:
+            noted.unread[field] = row[field]
     called, rejected_calls = _check(prompt, pair, declared, noted)
     conversations = (prompt, pair.chosen, pair.rejected)
     texts = prompt_text, chosen_text, rejected_text = tuple(map(orjson.dumps, conversations))
@@ -167,9 +212,7 @@ def _converted(
         if rules.max_tokens is not None:
             _check_length(tokens, rules.max_tokens, "tokens")
     return ConvertedRow(
-        EncodedRecord(
-            identity.hex(), prompt_text, chosen_text, rejected_text, declared.text, format.name, raw.file, raw.line
-        ),
+        EncodedRecord(identity.hex(), prompt_text, chosen_text, rejected_text, declared.text, name, raw.file, raw.line),
         identity,
         prompt_key(prompt),
         prompt,

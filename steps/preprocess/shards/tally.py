@@ -11,14 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from steps.preprocess.read.sources import RawRow
-from steps.preprocess.rows.reasons import InvalidRow
-from steps.preprocess.shards.convert import ConvertedRow
+from steps.preprocess.rows.reasons import InvalidRow, Reason
+from steps.preprocess.shards.convert import Converted, ConvertedRow
 from steps.preprocess.shards.unread import UnreadPlaces, cut
 from steps.shared.records import Record, decode
 
 EXAMPLES = 3  # kept for each reason
 RAW_CHARACTERS = 600  # of an example
 HAS_REASONING = b'"reasoning_content":'  # a key: in what is said, a quotation mark has a backslash before it
+COUNTERS = (
+    *("files", "reasons", "formats", "chosen_calls", "rejected_calls", "called", "scores", "reasoning", "lists"),
+)
 SAMPLE_CHARACTERS = 2000  # of a text in a sample row
 
 
@@ -39,6 +42,7 @@ class Tally:
     called: Counter[str] = field(default_factory=Counter)
     scores: Counter[str] = field(default_factory=Counter)
     reasoning: Counter[str] = field(default_factory=Counter)
+    lists: Counter[str] = field(default_factory=Counter)
     unread: dict[str, UnreadPlaces] = field(default_factory=dict)
 
     @property
@@ -72,6 +76,13 @@ class Tally:
         if row.unread:
             self.unread.setdefault(row.record.source_file, UnreadPlaces()).count(row.unread)
 
+    def count_list(self, label: str, converted: Converted) -> None:
+        """Count a list of answers; each of its pairs is a row of its own, of which one is counted as read already."""
+        more = len(converted.rows) - 1
+        self.count_read(label, more)
+        is_tie = more == 0 and isinstance(converted.rows[0], InvalidRow) and converted.rows[0].code == Reason.TIED
+        self.lists.update(rows=1, pairs=0 if is_tie else more + 1, ties=converted.ties or 0)
+
     def count_quarantined(self, raw: RawRow, reason: InvalidRow) -> dict[str, Any]:
         """Count a row, and return its line in quarantine."""
         self.reasons[str(reason.code)] += 1
@@ -88,7 +99,7 @@ class Tally:
         self.read += later.read
         self.kept += later.kept
         self.duplicate += later.duplicate
-        for name in ("files", "reasons", "formats", "chosen_calls", "rejected_calls", "called", "scores", "reasoning"):
+        for name in COUNTERS:
             getattr(self, name).update(getattr(later, name))
         for file, unread in later.unread.items():
             self.unread.setdefault(file, UnreadPlaces()).merge(unread)

@@ -19,10 +19,13 @@ VolumeGb = Annotated[
     int, Field(ge=1, le=16384, description="Size of the EBS volume; not used on instances with NVMe disks.")
 ]
 Layout = Literal[  # the names in steps/preprocess/layouts/formats.py, which imports what only containers have
-    "plain", "chat", "implicit-prompt", "ultrafeedback", "hh-rlhf", "sharegpt", "when2call", "openai", "converse",
-    "json-columns",
+    "plain", "chat", "implicit-prompt", "ultrafeedback", "hh-rlhf", "sharegpt", "when2call", "openai", "swift",
+    "swift-messages", "axolotl", "converse", "pku-saferlhf", "helpsteer3", "helpsteer2", "chatbot-arena", "arena-texts",
+    "arena-flags", "alpaca-farm", "shp", "two-scores", "ultrafeedback-raw", "nectar", "nemo-rl", "vertex",
+    "scored-lists", "json-columns",
 ]  # fmt: skip
 Column = Annotated[str | None, Field(min_length=1, max_length=200)]
+FieldName = Annotated[str, Field(pattern=r"^[^-]", max_length=200)]  # a word on a command line, and no option
 _TAG_TEXT = r"^[\w .:/=+@-]*$"
 TagKey = Annotated[str, Field(min_length=1, max_length=128, pattern=_TAG_TEXT)]
 TagValue = Annotated[str, Field(max_length=256, pattern=_TAG_TEXT)]
@@ -97,6 +100,7 @@ class Columns(Section):
     conversations: Column = None
     chosen_response: Column = None
     rejected_response: Column = None
+    better_response_id: Column = None
 
 
 def _prefix(named: str | None) -> str | None:
@@ -116,6 +120,16 @@ class Preprocess(Section):
     max_runtime_hours: Hours = 2
     format: Layout | None = Field(None, description="Layout of all files; without it, recognised from the rows.")
     columns: Columns = Columns()
+    ignore_fields: tuple[FieldName, ...] = Field(
+        (), description="Fields that mean nothing to the pairs, where rows are refused because of them."
+    )
+    pairs: Literal["best_worst", "best_vs_rest", "all"] = Field(
+        "best_worst", description="Which pairs a list of scored answers becomes."
+    )
+    min_score_difference: float | None = Field(
+        None, ge=0, description="Answers of a list whose scores differ by less are a tie, as equal ones are."
+    )
+    max_pairs: int | None = Field(None, ge=1, description="Most pairs of one list, those that differ most.")
     tool_calls: Literal["quarantine", "keep"] = Field(
         "quarantine", description="What happens to rows whose prompt or chosen answer calls a tool wrongly."
     )

@@ -7,15 +7,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from steps.preprocess.layouts.formats import FORMATS, by_name
 from steps.preprocess.read.sources import BLOCK_BYTES
-from steps.preprocess.rows.rules import Rules, ToolCalls
+from steps.preprocess.rows.rules import Pairing, Pairs, Rules, ToolCalls
 from steps.shared.contract import StepError
 
 FIELDS = ("prompt", "chosen", "rejected", "tools", "system", "messages", "conversations", "chosen_response",
-          "rejected_response")  # fmt: skip
+          "rejected_response", "better_response_id")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,10 @@ class Options:
     max_invalid_fraction: float = 0.1
     format: str | None = None
     columns: dict[str, str] = field(default_factory=dict)
+    ignore_fields: tuple[str, ...] = ()
+    pairs: Pairs = "best_worst"
+    min_score_difference: float = 0
+    max_pairs: int | None = None
     tool_calls: ToolCalls = "quarantine"
     merge_turns: bool = False
     strip_prompt: bool = False
@@ -55,6 +59,8 @@ class Options:
                 raise StepError(f"--column {name}={self.columns[name]}: no field {name}; known: {', '.join(FIELDS)}")
         if self.near_duplicates is not None and not 0.5 <= self.near_duplicates <= 1:
             raise StepError(f"--near-duplicates {self.near_duplicates}: must be a similarity from 0.5 to 1")
+        if not self.min_score_difference >= 0:
+            raise StepError(f"--min-score-difference {self.min_score_difference}: must be at least 0")
         if not _is_object(self.chat_template_kwargs):
             raise StepError(
                 f"--chat-template-kwargs {self.chat_template_kwargs}: must be a JSON object, such as "
@@ -62,7 +68,7 @@ class Options:
             )
         if self.max_tokens is not None and self.tokenizer is None:
             raise StepError("--max-tokens needs --tokenizer; without one give --max-characters")
-        for name in ("max_tokens", "max_characters", "workers", "shard_bytes"):
+        for name in ("max_tokens", "max_characters", "max_pairs", "workers", "shard_bytes"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise StepError(f"--{name.replace('_', '-')} {value}: must be at least 1")
@@ -73,7 +79,9 @@ class Options:
     def rules(self) -> Rules:
         return Rules(
             columns=self.columns,
+            ignore_fields=self.ignore_fields,
             format=self.format,
+            pairing=Pairing(self.pairs, self.min_score_difference, self.max_pairs),
             tool_calls=self.tool_calls,
             merge_turns=self.merge_turns,
             strip_prompt=self.strip_prompt,
@@ -98,6 +106,10 @@ class Options:
             "max_invalid_fraction": self.max_invalid_fraction,
             "format": self.format,
             "columns": self.columns,
+            "ignore_fields": list(self.ignore_fields),
+            "pairs": self.pairs,
+            "min_score_difference": self.min_score_difference,
+            "max_pairs": self.max_pairs,
             "tool_calls": self.tool_calls,
             **{name: True for name in ("merge_turns", "strip_prompt") if getattr(self, name)},
             "near_duplicates": self.near_duplicates,
@@ -129,6 +141,7 @@ def parse(arguments: Sequence[str] | None = None, prog: str = "python -m steps.p
     """
     given = vars(_parser(prog).parse_args(arguments))
     given["columns"] = dict(given.pop("column") or ())
+    given["ignore_fields"] = tuple(given.pop("ignore_field") or ())
     return Options(**given)
 
 
@@ -156,6 +169,10 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--max-invalid-fraction", type=float, default=0.1, metavar="X", help="fail beyond this share of bad rows (0.1)")
     add("--format", metavar="NAME", help="read all files by this layout")
     add("--column", action="append", type=_column, metavar="FIELD=NAME", help="the rows call this field NAME")
+    add("--ignore-field", action="append", metavar="NAME", help="a field that means nothing, such as documents")
+    add("--pairs", choices=get_args(Pairs), default="best_worst", help="pairs of a list of scored answers (best_worst)")
+    add("--min-score-difference", type=float, default=0, metavar="X", help="answers of a list closer than this tie (0)")
+    add("--max-pairs", type=int, metavar="N", help="most pairs of a list, those that differ most")
     add(
         "--tool-calls",
         choices=("quarantine", "keep"),

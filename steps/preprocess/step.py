@@ -57,7 +57,7 @@ def _arguments(
     """The command line of `steps/preprocess/options.py`; what is left at its default does not stand in it.
 
     Args:
-        template_kwargs: the recipe's `chat_template_kwargs`, for the tokenizer that counts, if there is one.
+        template_kwargs: the recipe's `chat_template_kwargs`, for the tokenizer that counts and for rows that have some.
     """
     words: list[Any] = ["--input", f"{INPUT}/data", "--output", OUTPUT]
     if "ValidationFraction" in parameter:
@@ -67,16 +67,20 @@ def _arguments(
         words += ["--format", settings.format]
     for name, column in settings.columns.model_dump(exclude_none=True).items():
         words += ["--column", f"{name}={column}"]
+    for name in settings.ignore_fields:
+        words += ["--ignore-field", name]
     if settings.tool_calls != "quarantine":
         words += ["--tool-calls", settings.tool_calls]
     words += [f"--{name.replace('_', '-')}" for name in ("merge_turns", "strip_prompt") if getattr(settings, name)]
-    for option in ("near_duplicates", "max_tokens", "max_characters"):
+    if settings.pairs != "best_worst":
+        words += ["--pairs", settings.pairs]
+    for option in ("min_score_difference", "max_pairs", "near_duplicates", "max_tokens", "max_characters"):
         value = getattr(settings, option)
         if value is not None:
             words += [f"--{option.replace('_', '-')}", f"{value}"]
     for name in ("tokenizer", "validation_data", "baseline"):
         if name in inputs:
             words += [f"--{name.replace('_', '-')}", f"{INPUT}/{name}"]
-    if template_kwargs and "tokenizer" in inputs:
+    if template_kwargs:
         words += ["--chat-template-kwargs", json.dumps(template_kwargs, sort_keys=True)]
     return words

@@ -78,8 +78,13 @@ def read_sharegpt(row: Row, notes: Notes) -> Pair:
 
 
 def read_openai(row: Row, notes: Notes) -> Pair:
-    """OpenAI's preference fine-tuning; its `parallel_tool_calls` is for the API and says nothing to the model."""
+    """OpenAI's preference fine-tuning; what `input` has besides, as `parallel_tool_calls`, is for the API."""
     asked = row["input"]
+    notes.unread.update(
+        (f"input.{name}", value)
+        for name, value in asked.items()
+        if name not in ("messages", "tools") and value is not None
+    )
     if "messages" not in asked:
         has = ", ".join(asked) or "nothing"
         raise InvalidRow(Reason.MISSING_FIELD, f"input.messages is missing (openai layout); input has: {has}")
@@ -93,7 +98,10 @@ def read_openai(row: Row, notes: Notes) -> Pair:
 
 
 def openai_tools(row: Row) -> Any:
-    return row["input"].get("tools") or row.get("tools")
+    inside, beside = row["input"].get("tools"), row.get("tools")
+    if inside and beside and inside != beside:
+        raise InvalidRow(Reason.TOOLS_INVALID, "input.tools and tools declare different tools")
+    return inside or beside
 
 
 def read_implicit_prompt(row: Row, notes: Notes) -> Pair:

@@ -8,19 +8,20 @@ chosen and rejected messages; what makes these good messages is checked afterwar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
-from steps.preprocess.layouts import chats, converse, json_columns, transcripts
-from steps.preprocess.rows.json_values import kind
+from steps.preprocess.layouts import beside, chats, conversations, converse, json_columns, labelled, ranked, transcripts
+from steps.preprocess.layouts.beside import Beside
+from steps.preprocess.layouts.format import Format
 from steps.preprocess.rows.notes import Notes
 from steps.preprocess.rows.pairs import TURNS, Pair, Row
-from steps.preprocess.rows.reasons import InvalidRow, Reason
 
 NUMBERS = (int, float)
 ABSENT = type(None)  # a field that is null is as good as absent
 ANSWER = (list, dict, str)
+ASKED = (str, list)  # a text or chat messages
+TEXTS = (str, list)  # a text, or one for each turn
+LABEL = labelled.LABEL
 SCORES = (  # fields in which data sets keep the scores of chosen and rejected
     ("score_chosen", "score_rejected"),
     ("chosen_score", "rejected_score"),
@@ -30,86 +31,20 @@ SCORES = (  # fields in which data sets keep the scores of chosen and rejected
 )
 
 
-def own_tools(row: Row) -> Any:
-    return row.get("tools")
-
-
-def own_system(row: Row) -> Any:
-    return row.get("system")
-
-
-@dataclass(frozen=True)
-class Format:
-    """A layout: a row fits it when each field has one of its types.
-
-    Attributes:
-        read: a row's prompt and answers; raises InvalidRow.
-        tools: what a row declares, raw; may raise InvalidRow.
-        system: the system's text where it has a field of its own; may raise InvalidRow.
-        may_be: what a row with these types must show besides, for a file that is known to have this layout.
-        is_sure: what tells such a row from those of other layouts, for a file that is not known.
-    """
-
-    name: str
-    description: str
-    fields: Mapping[str, tuple[type, ...]]
-    read: Callable[[Row, Notes], Pair]
-    tools: Callable[[Row], Any] = own_tools
-    system: Callable[[Row], Any] = own_system
-    may_be: Callable[[Row], bool] | None = None
-    is_sure: Callable[[Row], bool] | None = None
-
-    def fits(self, row: Row) -> bool:
-        """Whether the row is one that this layout reads, or says what is wrong with."""
-        for name, types in self.fields.items():
-            if not isinstance(row.get(name), types):
-                return False
-        return self.may_be is None or self.may_be(row)
-
-    def recognises(self, row: Row) -> bool:
-        """Whether a row of which nothing is known has this layout."""
-        return self.fits(row) and (self.is_sure is None or self.is_sure(row))
-
-    def explain(self, row: Row) -> InvalidRow:
-        """Why a row does not fit, by the first field that does not."""
-        for name, types in self.fields.items():
-            value = row.get(name)
-            if isinstance(value, types):
-                continue
-            if name not in row:
-                has = ", ".join(row) or "nothing"
-                return InvalidRow(Reason.MISSING_FIELD, f"{name} is missing ({self.name} layout); the row has: {has}")
-            if value is None and name in ("prompt", "messages", "conversations", "input"):
-                return InvalidRow(Reason.EMPTY_PROMPT, f"{name} is null")
-            if value is None:
-                return InvalidRow(Reason.EMPTY_RESPONSE, f"{name} is null")
-            return InvalidRow(Reason.WRONG_TYPE, f"{name} is {kind(value)}, which the {self.name} layout does not have")
-        return InvalidRow(Reason.WRONG_TYPE, f"the row does not have the {self.name} layout: {self.description}")
+def open_json_columns(row: Row) -> tuple[Format, Row]:
+    """The row with its columns decoded, and the layout that it then has."""
+    decoded = json_columns.decode(row)
+    return _decoded_layout(decoded), decoded
 
 
 def read_json_columns(row: Row, notes: Notes) -> Pair:
-    """Decode the columns, and read the row as the layout that it then has."""
-    decoded = json_columns.decode(row)
-    return _decoded_layout(decoded).read(decoded, notes)
-
-
-def json_columns_tools(row: Row) -> Any:
-    if row.get("input") is None and row.get("toolConfig") is None:
-        return row.get("tools")
-    decoded = json_columns.decode(row)
-    return _decoded_layout(decoded).tools(decoded)
-
-
-def json_columns_system(row: Row) -> Any:
-    if row.get("messages") is None:
-        return row.get("system")
-    decoded = json_columns.decode(row)
-    return _decoded_layout(decoded).system(decoded)
+    layout, decoded = open_json_columns(row)
+    return layout.read(decoded, notes)
 
 
 def _decoded_layout(row: Row) -> Format:
     """The layout of a row whose columns are decoded, or the one that says best what is wrong with it."""
-    others = [layout for layout in DETECTED if layout.read is not read_json_columns]
+    others = [layout for layout in DETECTED if layout.opens is None]
     for fits in (Format.recognises, Format.fits):
         for layout in others:
             if fits(layout, row):
@@ -170,21 +105,138 @@ FORMATS = (
         tools=chats.openai_tools,
     ),
     Format(
+        "swift",
+        "messages that end with the chosen answer, rejected_response",
+        {"messages": (list,), "rejected_response": ANSWER, "chosen_response": (ABSENT,)},
+        conversations.read_swift,
+        may_be=conversations.ends_with_answer,
+    ),
+    Format(
+        "swift-messages",
+        "messages that end with the chosen answer, rejected_messages",
+        {"messages": (list,), "rejected_messages": TURNS},
+        conversations.read_swift_messages,
+        may_be=conversations.ends_with_answer,
+    ),
+    Format(
+        "axolotl",
+        "messages, chosen, rejected, the answers as texts or chat messages; turns may have sender and text",
+        {"messages": TURNS, "chosen": ANSWER, "rejected": ANSWER},
+        conversations.read_axolotl,
+        is_sure=conversations.has_answers_alone,
+    ),
+    Format(
         "converse",
         "messages of content blocks, whose last turn has two candidates with a preferenceLabel; toolConfig",
         {"messages": (list,), "chosen_response": (ABSENT,), "rejected_response": (ABSENT,)},
         converse.read,
         tools=converse.tools,
         system=converse.system,
+        reads=("toolConfig", "schemaVersion"),
         is_sure=converse.is_sure,
+    ),
+    Format(
+        "pku-saferlhf",
+        "prompt, response_0, response_1, better_response_id (0 or 1)",
+        {"prompt": (str,), "response_0": (str,), "response_1": (str,), "better_response_id": LABEL},
+        labelled.reader("prompt", "response_0", "response_1", labelled.among("better_response_id", {0: -1, 1: 1})),
+    ),
+    Format(
+        "helpsteer3",
+        "context (chat messages), response1, response2, overall_preference (-3 to 3; below 0 the first is better)",
+        {"context": ASKED, "response1": ANSWER, "response2": ANSWER, "overall_preference": LABEL},
+        labelled.reader("context", "response1", "response2", labelled.strength("overall_preference")),
+    ),
+    Format(
+        "helpsteer2",
+        "prompt, response_1, response_2, preference_strength (-3 to 3; below 0 the first is better)",
+        {"prompt": ASKED, "response_1": ANSWER, "response_2": ANSWER, "preference_strength": LABEL},
+        labelled.reader("prompt", "response_1", "response_2", labelled.strength("preference_strength")),
+    ),
+    Format(
+        "chatbot-arena",
+        "conversation_a, conversation_b (whole conversations), winner (model_a, model_b or a tie)",
+        {"conversation_a": (list,), "conversation_b": (list,), "winner": (str,)},
+        labelled.read_arena,
+    ),
+    Format(
+        "arena-texts",
+        "prompt, response_a, response_b (texts, or lists of a turn each), winner (model_a, model_b or a tie)",
+        {"prompt": TEXTS, "response_a": TEXTS, "response_b": TEXTS, "winner": (str,)},
+        labelled.read_arena_texts(labelled.named("winner")),
+    ),
+    Format(
+        "arena-flags",
+        "the same with winner_model_a, winner_model_b and winner_tie, of which one is 1",
+        {"prompt": TEXTS, "response_a": TEXTS, "response_b": TEXTS, **dict.fromkeys(labelled.WINNER_FLAGS, LABEL)},
+        labelled.read_arena_texts(labelled.flagged),
+    ),
+    Format(
+        "alpaca-farm",
+        "instruction, input, output_1, output_2, preference (1 or 2)",
+        {"instruction": (str,), "output_1": (str,), "output_2": (str,), "preference": LABEL},
+        labelled.reader(
+            "instruction", "output_1", "output_2", labelled.among("preference", {1: -1, 2: 1, 1.5: 0, 0: 0})
+        ),
+    ),
+    Format(
+        "shp",
+        "history (the post), human_ref_A, human_ref_B, labels (1 where A is better, 0 where B is)",
+        {"history": (str,), "human_ref_A": (str,), "human_ref_B": (str,), "labels": LABEL},
+        labelled.reader("history", "human_ref_A", "human_ref_B", labelled.among("labels", {1: -1, 0: 1})),
+    ),
+    Format(
+        "two-scores",
+        "prompt, answer_0, answer_1, score_0, score_1; the higher score is better",
+        {"prompt": ASKED, "answer_0": ANSWER, "answer_1": ANSWER, "score_0": LABEL, "score_1": LABEL},
+        labelled.reader("prompt", "answer_0", "answer_1", labelled.scores("score_0", "score_1")),
+    ),
+    Format(
+        "ultrafeedback-raw",
+        "instruction, completions (response, overall_score, fine-grained_score or ratings)",
+        {"instruction": (str,), "completions": (list,)},
+        ranked.read("instruction"),
+        listed=ranked.ultrafeedback,
+        may_be=ranked.has_responses,
+    ),
+    Format(
+        "nectar",
+        "prompt (a text or a transcript), answers (answer, rank; 1 is best)",
+        {"prompt": (str,), "answers": (list,)},
+        ranked.read_nectar,
+        listed=ranked.nectar,
+    ),
+    Format(
+        "nemo-rl",
+        "context (chat messages), completions (completion, rank; 0 is best)",
+        {"context": ASKED, "completions": (list,)},
+        ranked.read("context"),
+        listed=ranked.nemo_rl,
+    ),
+    Format(
+        "vertex",
+        "contents and systemInstruction with parts, completions (completion, score)",
+        {"contents": (list,), "completions": (list,)},
+        ranked.read_vertex,
+        system=ranked.vertex_system,
+        reads=("systemInstruction",),
+        listed=ranked.vertex,
+    ),
+    Format(
+        "scored-lists",
+        "prompt, a list of answers (responses, generations, completions), a list of scores (scores, ratings, rewards)",
+        {"prompt": ASKED},
+        ranked.read("prompt"),
+        reads=(*ranked.ANSWER_LISTS, *ranked.SCORE_LISTS),
+        listed=ranked.lists,
+        may_be=ranked.has_lists,
     ),
     Format(
         "json-columns",
         "any of these with its messages as JSON texts, as in CSV or Parquet columns",
         {},
         read_json_columns,
-        tools=json_columns_tools,
-        system=json_columns_system,
+        opens=open_json_columns,
         may_be=json_columns.may_be,
         is_sure=json_columns.is_sure,
     ),
@@ -214,6 +266,15 @@ def nearest(row: Row, preferred: Format | None) -> Format:
 
 def by_name(name: str) -> Format | None:
     return next((layout for layout in FORMATS if layout.name == name), None)
+
+
+@lru_cache(1024)
+def beside_of(name: str, fields: tuple[str, ...]) -> Beside:
+    """What stands beside the fields that a layout reads; most rows of a file have the same fields."""
+    layout = by_name(name)
+    own = {*layout.fields, *layout.reads} if layout else set()
+    scores = next((pair for pair in SCORES if own.isdisjoint(pair) and set(pair) <= set(fields)), ())
+    return beside.sort_fields(fields, own, scores)
 
 
 SCORED = frozenset(better for better, _ in SCORES)

@@ -17,8 +17,8 @@ from steps.preprocess.rows.reasons import InvalidRow, Reason
 
 COLUMNS = (
     *("prompt", "chosen", "rejected", "conversations"),
-    *("messages", "chosen_response", "rejected_response"),
-    *("input", "preferred_output", "non_preferred_output"),
+    *("messages", "chosen_response", "rejected_response", "rejected_messages"),
+    *("input", "preferred_output", "non_preferred_output", "context", "conversation_a", "conversation_b"),
 )
 BLOCKS = re.compile(r"\[\s*{\s*\"text\"\s*:")  # Converse's system, which is a plain text elsewhere
 QUOTE = "[\"']"  # single ones are Python's, of messages written without json.dumps: no JSON, and said so

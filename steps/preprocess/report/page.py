@@ -19,7 +19,7 @@ from steps.shared.pages.template import load, number, share, some_turns
 if TYPE_CHECKING:
     import jinja2
 
-FILES, OTHER_FILES = 50, 200  # listed
+FILES, OTHER_FILES, UNREAD = 50, 200, 100  # listed
 BIASED = 1.5  # times the median length of the other answer
 FEW = 20  # rows, whose medians tell nothing
 PARTS = {
@@ -37,6 +37,10 @@ SETTINGS = {
     "max_invalid_fraction": "share of invalid rows beyond which the run fails",
     "format": "layout of all files; otherwise told from their rows",
     "columns": "the names of the fields in the files",
+    "ignore_fields": "fields that mean nothing to the pairs",
+    "pairs": "which pairs a list of scored answers becomes",
+    "min_score_difference": "answers whose scores differ by less are a tie",
+    "max_pairs": "most pairs of one list",
     "tool_calls": "what becomes of rows whose chosen answer calls tools wrongly",
     "near_duplicates": "similarity from which a prompt is left out",
     "tokenizer": "counts the tokens, with its chat template",
@@ -59,6 +63,7 @@ def render(report: Mapping[str, Any]) -> str:
         answers=_answers(counted[units[0]], units[0]) if units else None,
         formats=_ranked(report["formats"]),
         files=_ranked(report["files"]),
+        unread=_unread(report),
         called=_ranked(report["tools"]["called"]),
         faults=FAULTS,
         samples=_samples(report),
@@ -76,6 +81,7 @@ def _template() -> jinja2.Template:
             "BIASED": BIASED,
             "FILES": FILES,
             "OTHER_FILES": OTHER_FILES,
+            "UNREAD": UNREAD,
             "CHARACTERS_PER_TOKEN": CHARACTERS_PER_TOKEN,
             "PERCENTILES": PERCENTILES,
             "UNSTABLE": drift.UNSTABLE,
@@ -112,6 +118,16 @@ def _reasons(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for code, count in sorted(report["reasons"].items(), key=lambda item: (-item[1], item[0]))
     ]
+
+
+def _unread(report: Mapping[str, Any]) -> list[tuple[str, str, int, str]]:
+    """File, field, rows and example of what nothing reads, the most frequent first."""
+    found = [
+        (file, place, value["rows"], value["example"])
+        for file, places in report["unread"].items()
+        for place, value in places.items()
+    ]
+    return sorted(found, key=lambda entry: (-entry[2], entry[:2]))
 
 
 def _lengths(of_unit: Mapping[str, Any], unit: str) -> dict[str, Any]:

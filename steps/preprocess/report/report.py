@@ -13,9 +13,11 @@ from steps.preprocess.report.page import render
 from steps.preprocess.rows.notes import Done
 from steps.preprocess.rows.reasons import NOT_INVALID
 from steps.preprocess.shards.tally import Tally
+from steps.preprocess.shards.unread import UnreadPlaces, cut
 from steps.shared.contract import write_json
 
 SHOWN_REASONS = 3
+SHOWN_UNREAD, SHOWN_EXAMPLE = 8, 30  # fields that nothing reads, and characters of an example
 SHOWN_CHARACTERS = 120  # of an example: an error has to fit into what SageMaker keeps of a failure
 
 
@@ -78,7 +80,9 @@ class Report:
             "rejected_calls": dict(tally.rejected_calls),
             "reasoning": {side: tally.reasoning[side] for side in ("chosen", "rejected")},
             "texts": {str(done): tally.texts[done] for done in Done},
+            "lists": {name: tally.lists[name] for name in ("rows", "pairs", "ties")},
             "scores": {name: tally.scores[name] for name in ("rows", "tied", "inverted")},
+            "unread": {file: places.as_json() for file, places in tally.unread.items()},
             **self.figures.as_json(tally.called, self.units),
             "data_hash": self.data_hash,
             "baseline": self.drift,
@@ -134,8 +138,30 @@ class Report:
                 counts = ", ".join(f"{count:,} {name}" for name, count in sorted(faults.items()))
                 lines.append(f"  kept, with a faulty tool call in {part}: {counts}")
         lines += [f"  {done}: {count:,} rows" for done, count in sorted(tally.texts.items())]
+        if tally.lists:
+            lists, rule = tally.lists, self.asked["pairs"]
+            ties = f", {lists['ties']:,} tied" if lists["ties"] else ""
+            lines.append(f"  {lists['rows']:,} lists of answers became {lists['pairs']:,} pairs ({rule}){ties}")
+        if tally.scores["tied"] or tally.scores["inverted"]:
+            tied, inverted = tally.scores["tied"], tally.scores["inverted"]
+            lines.append(f"  scores: {tied:,} rows have the same for both answers, {inverted:,} the lower for chosen")
+        lines += self._unread()
         if self.ignored_files:
             lines.append(f"  files left alone: {len(self.ignored_files)} (see ignored_files in report.json)")
         if self.drift:
             lines += [f"  drift: {warning}" for warning in self.drift["warnings"]]
         return "\n".join(lines)
+
+    def _unread(self) -> list[str]:
+        """One line on the fields that nothing reads, over all files."""
+        found = UnreadPlaces()
+        for places in self.tally.unread.values():
+            found.merge(places)
+        told = [
+            f"{place} ({value['rows']:,} rows, e.g. {cut(value['example'], SHOWN_EXAMPLE)})"
+            for place, value in found.as_json().items()
+        ]
+        if not told:
+            return []
+        more = f" and {len(told) - SHOWN_UNREAD:,} more (unread in report.json)" if len(told) > SHOWN_UNREAD else ""
+        return [f"  fields that nothing reads: {', '.join(told[:SHOWN_UNREAD])}{more}"]

@@ -25,6 +25,8 @@ class Reason(StrEnum):
     TOO_DEEP = "too_deep", "nested beyond what can be written back as JSON"
     MISSING_FIELD = "missing_field", "a field that the layout needs is not there"
     WRONG_TYPE = "wrong_type", "a field holds something else than the layout has there, such as an image"
+    UNSUPPORTED_FIELD = "unsupported_field", "a field carries meaning that cannot be trained on here, such as documents"
+    ONE_SIDED = "one_sided", "feedback on one answer, as KTO takes it; a pair has a better and a worse one"
     EMPTY_PROMPT = "empty_prompt", "no turn of the user, or a blank one"
     EMPTY_RESPONSE = "empty_response", "an answer is blank or null"
     SAME_RESPONSE = "same_response", "chosen and rejected are the same"
@@ -40,11 +42,13 @@ class Reason(StrEnum):
     CONTRADICTORY = "contradictory", "the same pair also stands in the data the other way round"
     TOO_LONG = "too_long", "over max_tokens or max_characters"
     TEMPLATE_ERROR = "template_error", "the tokenizer's chat template refuses the conversation"
+    TIED = "tied", "no answer is judged to be better, or not by enough"
     LEAKED = "leaked", "the prompt stands in the validation set that the user brought"
     NEAR_DUPLICATE = "near_duplicate", "the prompt is nearly one that came earlier"
 
 
-NOT_INVALID = (Reason.LEAKED, Reason.NEAR_DUPLICATE)  # sound rows, left out on request: no part of max_invalid_fraction
+# Sound rows that are no pair, or are left out on request: no part of max_invalid_fraction.
+NOT_INVALID = (Reason.TIED, Reason.LEAKED, Reason.NEAR_DUPLICATE)
 
 
 class InvalidRow(Exception):

@@ -7,6 +7,22 @@ from pathlib import Path
 from typing import Literal
 
 ToolCalls = Literal["quarantine", "keep"]
+Pairs = Literal["best_worst", "best_vs_rest", "all"]
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Which pairs a list of scored answers becomes.
+
+    Attributes:
+        pairs: the best answer against the worst, against all others, or every two.
+        min_score_difference: answers that differ by less are a tie, as equal ones are; of ranks, the ranks between.
+        max_pairs: most pairs of one list, those that differ most; None for all.
+    """
+
+    pairs: Pairs = "best_worst"
+    min_score_difference: float = 0
+    max_pairs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -15,7 +31,9 @@ class Rules:
 
     Attributes:
         columns: the step's name of a field -> the name that the user's rows have for it.
+        ignore_fields: fields that mean nothing to the pair, whatever is known of their names.
         format: the layout of all files, instead of telling each file's from its rows.
+        pairing: which pairs a list of scored answers becomes.
         tool_calls: what becomes of a row whose prompt or chosen answer makes a faulty call.
         merge_turns: whether turns that follow one by the same speaker are joined to it.
         strip_prompt: whether a prompt that an answer begins with is removed there.
@@ -28,7 +46,9 @@ class Rules:
     """
 
     columns: dict[str, str] = field(default_factory=dict)
+    ignore_fields: tuple[str, ...] = ()
     format: str | None = None
+    pairing: Pairing = Pairing()
     tool_calls: ToolCalls = "quarantine"
     merge_turns: bool = False
     strip_prompt: bool = False

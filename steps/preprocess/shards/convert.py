@@ -15,11 +15,15 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from steps.preprocess.layouts.formats import Format, Pair, Row, by_name, detect, nearest, preference_scores
+from steps.preprocess.layouts import beside, one_sided, synonyms
+from steps.preprocess.layouts.format import Format
+from steps.preprocess.layouts.formats import beside_of, by_name, detect, nearest, preference_scores
+from steps.preprocess.layouts.ranked import choose
 from steps.preprocess.read.sources import RawRow
 from steps.preprocess.rows.json_keys import refuse_duplicate_keys
 from steps.preprocess.rows.json_values import kind, refuse_lost_digits, refuse_nul
 from steps.preprocess.rows.notes import Done, Notes, new_notes
+from steps.preprocess.rows.pairs import Pair, Row
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.rows.rules import Rules
 from steps.preprocess.rows.tool_calls import call_fault
@@ -48,6 +52,7 @@ class ConvertedRow(NamedTuple):
         rejected_faults: the same of rejected, where they are legitimate negatives.
         scores: of chosen and rejected, where the row has some.
         done: what was done to the row's texts, or was seen in them; see Done.
+        unread: what nothing reads, by its place in the row.
     """
 
     record: EncodedRecord
@@ -63,6 +68,7 @@ class ConvertedRow(NamedTuple):
     rejected_faults: list[str]
     scores: tuple[float, float] | None
     done: list[Done]
+    unread: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ class Layout:
         own = detect(row)
         if own:
             return own
-        raise nearest(row, self.format).explain(row)
+        raise one_sided.refusal(row) or nearest(row, self.format).explain(row)
 
 
 def file_layout(head: Sequence[RawRow], rules: Rules) -> Layout:
@@ -90,12 +96,24 @@ def file_layout(head: Sequence[RawRow], rules: Rules) -> Layout:
     votes: Counter[str] = Counter()
     for raw in head:
         try:
-            layout = detect(_parse(raw, rules.columns))
+            layout = detect(_parse(raw, rules))
         except InvalidRow:
             continue
         if layout:
             votes[layout.name] += 1
     return Layout(by_name(votes.most_common(1)[0][0]) if votes else None)
+
+
+class Converted(NamedTuple):
+    """What a row came to: the one pair that most rows are, or all pairs of a list of answers.
+
+    Attributes:
+        rows: a record or the reason why not, for each pair; at least one.
+        ties: of a list of answers: how many pairs were passed over because their scores do not differ enough.
+    """
+
+    rows: list[ConvertedRow | InvalidRow]
+    ties: int | None = None
 
 
 def convert(
@@ -105,40 +123,82 @@ def convert(
     declare_tools: DeclareTools = declare,
     count_tokens: CountTokens | None = None,
 ) -> ConvertedRow:
+    """The first pair of a row, which most rows have alone; as `convert_all`, but raises the InvalidRow."""
+    first = convert_all(raw, layout, rules, declare_tools, count_tokens).rows[0]
+    if isinstance(first, InvalidRow):
+        raise first
+    return first
+
+
+def convert_all(
+    raw: RawRow,
+    layout: Layout,
+    rules: Rules,
+    declare_tools: DeclareTools = declare,
+    count_tokens: CountTokens | None = None,
+) -> Converted:
     """Read one row and check it by the rules.
 
     Args:
         declare_tools: reads the row's tools; a ToolReader's own for many rows, since it remembers those before.
         count_tokens: counts the row's tokens; None where nobody asks for them.
-
-    Raises:
-        InvalidRow: with the code and the sentence that go into quarantine.
     """
-    row = _parse(raw, rules.columns)
-    format = layout.of(row)
+    unread: dict[str, Any] = {}
     try:
-        return _converted(raw, row, format, rules, declare_tools, count_tokens)
+        row = _parse(raw, rules)
+        format = layout.of(row)
+        inner, row = format.opened(row)
+        fields = tuple(row)
+        if inner.listed is None:
+            return Converted([_converted(raw, row, fields, inner, format.name, rules, declare_tools, count_tokens)])
+        pairs, ties = choose(inner.listed(row, unread), rules.pairing)
+    except InvalidRow as reason:
+        return Converted([reason])
     except (RecursionError, orjson.JSONEncodeError):
-        raise InvalidRow(Reason.TOO_DEEP, TOO_DEEP) from None
+        return Converted([InvalidRow(Reason.TOO_DEEP, TOO_DEEP)])
+    rows: list[ConvertedRow | InvalidRow] = []
+    for better, worse in pairs:
+        pair = {**row, "chosen": better.said, "rejected": worse.said}
+        try:
+            found = _converted(raw, pair, fields, inner, format.name, rules, declare_tools, count_tokens)
+            found.unread.update(unread)
+            rows.append(found)
+        except InvalidRow as reason:
+            rows.append(InvalidRow(reason.code, f"{better.where} against {worse.where}: {reason}"))
+        except (RecursionError, orjson.JSONEncodeError):
+            rows.append(InvalidRow(Reason.TOO_DEEP, TOO_DEEP))
+    return Converted(rows or [InvalidRow(Reason.TIED, "the scores of the answers do not differ enough")], ties)
 
 
 def _converted(
     raw: RawRow,
     row: Row,
-    format: Format,
+    fields: tuple[str, ...],
+    inner: Format,
+    name: str,
     rules: Rules,
     declare_tools: DeclareTools,
     count_tokens: CountTokens | None,
 ) -> ConvertedRow:
+    """One pair of a row; `fields` are those that the row has in its file, and `name` is the layout's in the record."""
     noted = new_notes(keep_faulty_calls=rules.tool_calls == "keep")
-    pair = format.read(row, noted)
-    declared = declare_tools(format.tools(row))
+    others = beside_of(inner.name, fields)
+    pair = inner.read(row, noted)
+    declared = declare_tools(_tools(inner, row, others, declare_tools))
     pair = tidied(pair, declared.text is not None, noted, rules)
     if declared.unread:
         noted.unread.update(declared.unread)
     if noted.large or declared.large:
         refuse_lost_digits(raw.data, *noted.large[:1] or ["a tool's schema"])
-    prompt = _with_system(pair.prompt, format.system(row))
+    prompt, system = pair.prompt, inner.system(row)
+    if others.meaning:
+        prompt = beside.complete(prompt, row, system, others.meaning, rules.chat_template_kwargs, noted)
+    elif system:
+        prompt = beside.with_system(prompt, system)
+    scores = preference_scores(row)
+    for field in others.unread if scores or not others.scores else (*others.unread, *others.scores):
+        if row[field] is not None:
+            noted.unread[field] = row[field]
     called, rejected_calls = _check(prompt, pair, declared, noted)
     conversations = (prompt, pair.chosen, pair.rejected)
     texts = prompt_text, chosen_text, rejected_text = tuple(map(orjson.dumps, conversations))
@@ -161,9 +221,7 @@ def _converted(
         if rules.max_tokens is not None:
             _check_length(tokens, rules.max_tokens, "tokens")
     return ConvertedRow(
-        EncodedRecord(
-            identity.hex(), prompt_text, chosen_text, rejected_text, declared.text, format.name, raw.file, raw.line
-        ),
+        EncodedRecord(identity.hex(), prompt_text, chosen_text, rejected_text, declared.text, name, raw.file, raw.line),
         identity,
         prompt_key(prompt),
         prompt,
@@ -174,25 +232,44 @@ def _converted(
         rejected_calls,
         noted.chosen.faults or [],
         noted.rejected.faults or [],
-        preference_scores(row),
+        scores,
         noted.done,
+        noted.unread,
     )
 
 
-def _parse(raw: RawRow, columns: dict[str, str]) -> Row:
+def _tools(format: Format, row: Row, others: beside.Beside, declare_tools: DeclareTools) -> Any:
+    """What the row has for its tools."""
+    own = format.tools(row)
+    if not others.meaning:
+        return own
+    return beside.declared_tools(
+        row, own, others.meaning, lambda one, other: declare_tools(one).digest == declare_tools(other).digest
+    )
+
+
+def _parse(raw: RawRow, rules: Rules) -> Row:
     if raw.problem:
         raise raw.problem
     try:
-        row = orjson.loads(raw.data)
+        row: Row = orjson.loads(raw.data)
     except orjson.JSONDecodeError as error:
         raise _diagnose(raw.data, error) from None
     if type(row) is not dict:
         raise InvalidRow(Reason.WRONG_TYPE, f"the row is {kind(row)}; must be an object")
     refuse_duplicate_keys(raw, row)
-    if not columns:
-        return row
+    if rules.columns:
+        row = _with_columns(row, rules.columns)
+    for name in rules.ignore_fields:
+        row.pop(name, None)
+    return synonyms.read(row)
+
+
+def _with_columns(row: Row, columns: dict[str, str]) -> Row:
+    """The row with its fields under the step's names; what stood under such a name already is nobody's then."""
     own = {name: row.pop(given) for name, given in columns.items() if given in row}
-    return {**row, **own}
+    replaced = {f"{name} (replaced by {columns[name]})": row[name] for name in own if name in row}
+    return {**row, **own, **replaced}
 
 
 def _diagnose(data: bytes, error: orjson.JSONDecodeError) -> InvalidRow:
@@ -203,19 +280,6 @@ def _diagnose(data: bytes, error: orjson.JSONDecodeError) -> InvalidRow:
     except UnicodeDecodeError as fault:
         return InvalidRow(Reason.INVALID_UTF8, f"not UTF-8 at byte {fault.start} of the row")
     return InvalidRow(Reason.NOT_JSON, f"{error} (byte {len(error.doc[: error.pos].encode())} of the row)")
-
-
-def _with_system(prompt: Messages, system: Any) -> Messages:
-    """Put a system text, which several layouts have in a field of its own, before the prompt."""
-    if not system:
-        return prompt
-    if not isinstance(system, str):
-        raise InvalidRow(Reason.WRONG_TYPE, f"system is {kind(system)}; must be text")
-    if prompt and prompt[0]["role"] == "system":
-        if prompt[0]["content"] != system:
-            raise InvalidRow(Reason.PROMPT_MISMATCH, "system and the prompt's own system turn say different things")
-        return prompt
-    return [{"role": "system", "content": system}, *prompt]
 
 
 def _check(prompt: Messages, pair: Pair, declared: Declared, noted: Notes) -> tuple[list[str], bool]:

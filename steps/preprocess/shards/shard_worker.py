@@ -25,7 +25,7 @@ from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.rows.rules import Rules
 from steps.preprocess.rows.tools import ToolReader
-from steps.preprocess.shards.convert import ConvertedRow, CountTokens, Layout, convert, validation_limit
+from steps.preprocess.shards.convert import ConvertedRow, CountTokens, Layout, convert_all, validation_limit
 from steps.preprocess.shards.shard import (
     IN_VALIDATION,
     SIDES,
@@ -107,20 +107,22 @@ class ShardWorker:
         """The sound rows, each once; all rows are counted, and the others quarantined."""
         seen: set[bytes] = set()
         for raw, layout in _rows(shard, self._rules, tally):
-            try:
-                row = convert(raw, layout, self._rules, self._tools.declare, count_tokens)
-                if row.prompt_key in held_out:
-                    raise InvalidRow(Reason.LEAKED, "its prompt also stands in the validation set")
-            except InvalidRow as reason:
-                quarantine.add(tally.count_quarantined(raw, reason))
-                continue
-            tally.count_converted(row)
-            if row.identity in seen:
-                tally.duplicate += 1
-                continue
-            seen.add(row.identity)
-            tally.kept += 1
-            yield row
+            converted = convert_all(raw, layout, self._rules, self._tools.declare, count_tokens)
+            if converted.ties is not None:
+                tally.count_list(raw.file, converted)
+            for row in converted.rows:
+                if not isinstance(row, InvalidRow) and row.prompt_key in held_out:
+                    row = InvalidRow(Reason.LEAKED, "its prompt also stands in the validation set")
+                if isinstance(row, InvalidRow):
+                    quarantine.add(tally.count_quarantined(raw, row))
+                    continue
+                tally.count_converted(row)
+                if row.identity in seen:
+                    tally.duplicate += 1
+                    continue
+                seen.add(row.identity)
+                tally.kept += 1
+                yield row
 
     def write(self, judged: Verdicts) -> Tally:
         """Write the shard's part of both sides, for the first time or again, without some of its rows.

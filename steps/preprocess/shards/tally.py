@@ -11,13 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from steps.preprocess.read.sources import RawRow
-from steps.preprocess.rows.reasons import InvalidRow
-from steps.preprocess.shards.convert import ConvertedRow
+from steps.preprocess.rows.reasons import InvalidRow, Reason
+from steps.preprocess.shards.convert import Converted, ConvertedRow
+from steps.preprocess.shards.unread import UnreadPlaces, cut
 from steps.shared.records import Record, decode
 
 EXAMPLES = 3  # kept for each reason
 RAW_CHARACTERS = 600  # of an example
 HAS_REASONING = b'"reasoning_content":'  # a key: in what is said, a quotation mark has a backslash before it
+COUNTERS = (
+    *("files", "reasons", "formats", "chosen_calls", "rejected_calls", "called", "scores", "reasoning", "texts"),
+    "lists",
+)
 SAMPLE_CHARACTERS = 2000  # of a text in a sample row
 
 
@@ -39,6 +44,8 @@ class Tally:
     scores: Counter[str] = field(default_factory=Counter)
     reasoning: Counter[str] = field(default_factory=Counter)
     texts: Counter[str] = field(default_factory=Counter)
+    lists: Counter[str] = field(default_factory=Counter)
+    unread: dict[str, UnreadPlaces] = field(default_factory=dict)
 
     @property
     def quarantined(self) -> int:
@@ -70,6 +77,16 @@ class Tally:
             self.scores["tied"] += chosen == rejected
             self.scores["inverted"] += chosen < rejected
 
+        if row.unread:
+            self.unread.setdefault(row.record.source_file, UnreadPlaces()).count(row.unread)
+
+    def count_list(self, label: str, converted: Converted) -> None:
+        """Count a list of answers; each of its pairs is a row of its own, of which one is counted as read already."""
+        more = len(converted.rows) - 1
+        self.count_read(label, more)
+        is_tie = more == 0 and isinstance(converted.rows[0], InvalidRow) and converted.rows[0].code == Reason.TIED
+        self.lists.update(rows=1, pairs=0 if is_tie else more + 1, ties=converted.ties or 0)
+
     def count_quarantined(self, raw: RawRow, reason: InvalidRow) -> dict[str, Any]:
         """Count a row, and return its line in quarantine."""
         self.reasons[str(reason.code)] += 1
@@ -78,7 +95,7 @@ class Tally:
         examples = self.examples.setdefault(str(reason.code), [])
         if len(examples) < EXAMPLES:
             example = {key: entry[key] for key in ("file", "line", "message")}
-            examples.append({**example, "raw": _cut(text, RAW_CHARACTERS)})
+            examples.append({**example, "raw": cut(text, RAW_CHARACTERS)})
         return entry
 
     def merge(self, later: Tally) -> None:
@@ -86,18 +103,10 @@ class Tally:
         self.read += later.read
         self.kept += later.kept
         self.duplicate += later.duplicate
-        for name in (
-            "files",
-            "reasons",
-            "formats",
-            "chosen_calls",
-            "rejected_calls",
-            "called",
-            "scores",
-            "reasoning",
-            "texts",
-        ):
+        for name in COUNTERS:
             getattr(self, name).update(getattr(later, name))
+        for file, unread in later.unread.items():
+            self.unread.setdefault(file, UnreadPlaces()).merge(unread)
         for code, examples in later.examples.items():
             self.examples[code] = [*self.examples.get(code, []), *examples][:EXAMPLES]
         self.samples = {**later.samples, **self.samples}
@@ -111,8 +120,4 @@ def _sample(record: Record) -> dict[str, Any]:
 
 
 def _shown(message: dict[str, Any]) -> dict[str, Any]:
-    return {**message, "content": _cut(message["content"], SAMPLE_CHARACTERS)}
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return {**message, "content": cut(message["content"], SAMPLE_CHARACTERS)}

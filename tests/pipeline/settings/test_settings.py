@@ -129,6 +129,10 @@ def preprocess(configs: Path, *lines: str) -> Path:
         ("engine: sparc", "engine: must be 'python' or 'spark' (given: \"sparc\")"),
         ("columns: {promt: question}", "columns.promt: unknown key; did you mean prompt?"),
         ("columns: {prompt: ''}", 'columns.prompt: must be String should have at least 1 character (given: "")'),
+        (
+            "ignore_fields: [--input]",
+            "ignore_fields.0: must be String should match pattern '^[^-]' (given: \"--input\")",
+        ),
         ("near_duplicates: 0.4", "near_duplicates: must be greater than or equal to 0.5 (given: 0.4)"),
         (
             "max_tokens: 9",

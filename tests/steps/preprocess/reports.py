@@ -88,6 +88,8 @@ def report(read: int = 12_840, seed: int = 1, **changes: Any) -> dict[str, Any]:
         "chosen_calls": {},
         "reasoning": {"chosen": 0, "rejected": 0},
         "texts": {"calls as text": 0, "calls read from text": 3},
+        "lists": {"rows": 0, "pairs": 0, "ties": 0},
+        "unread": {"chats/2026-01.jsonl": {"category": {"rows": read // 3, "example": '"weather"'}}},
         "rejected_calls": {"undeclared": read // 300, "arguments": read // 800},
         "scores": {"rows": read // 2, "tied": read // 50, "inverted": read // 400},
         "lengths": {"characters": of_lengths(found), "tokens": of_lengths(tokens)},
@@ -104,6 +106,10 @@ def report(read: int = 12_840, seed: int = 1, **changes: Any) -> dict[str, Any]:
         "max_invalid_fraction": 0.1,
         "format": None,
         "columns": {"prompt": "question"},
+        "ignore_fields": [],
+        "pairs": "best_worst",
+        "min_score_difference": 0,
+        "max_pairs": None,
         "tool_calls": "quarantine",
         "near_duplicates": None,
         "tokenizer": "qwen3-8b",
@@ -166,6 +172,7 @@ def hostile() -> dict[str, Any]:
     value["files"] = {EVIL + "\ud800\n" * n: n for n in range(60)}
     value["formats"] = {EVIL: 12}
     value["samples"] = {EVIL: row}
+    value["unread"] = {EVIL: {EVIL * (n + 1): {"rows": n, "example": EVIL} for n in range(120)}}
     value["tools"]["called"] = {EVIL: 5, "W" * 3000: 4}
     value["columns"] = {"prompt": EVIL}
     value["ignored_files"] = [EVIL] * 300

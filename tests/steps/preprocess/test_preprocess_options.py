@@ -59,6 +59,72 @@ def test_fields_of_the_users_own_names(write_lines, tmp_path):
     assert parse(arguments).columns == {"prompt": "question", "chosen": "a=b"}
 
 
+def test_fields_that_nothing_reads_are_counted_by_file_with_an_example(write_lines, run_step, tmp_path):
+    write_lines([{**plain(f"p{n}"), "category": "math", "id": n} for n in range(9)], "data/a.jsonl")
+    write_lines([{**plain(f"q{n}"), "id": None if n else 7} for n in range(9)], "data/b.jsonl")
+    report, _, _ = run_step(tmp_path / "data")
+    assert report["unread"] == {
+        "a.jsonl": {"category": {"rows": 9, "example": '"math"'}, "id": {"rows": 9, "example": "0"}},
+        "b.jsonl": {"id": {"rows": 1, "example": "7"}},
+    }
+    summary = preprocess(Options(tmp_path / "data", tmp_path / "out")).summary()
+    assert '  fields that nothing reads: id (10 rows, e.g. 0), category (9 rows, e.g. "math")' in summary.splitlines()
+    page = (tmp_path / "out" / "report" / "report.html").read_text()
+    assert "Fields that nothing reads" in page and "<code>category</code>" in page
+
+
+def test_a_field_that_means_nothing_is_left_alone_when_asked(write_lines, run_step):
+    rows = [{**plain(f"p{n}"), "documents": ["d"]} for n in range(9)]
+    report, records, _ = run_step(write_lines([*rows, *(plain(f"q{n}") for n in range(9))]))
+    assert (report["reasons"], len(records)) == ({"unsupported_field": 9}, 9)
+    report, records, _ = run_step(write_lines(rows), ignore_fields=("documents",))
+    assert (report["reasons"], len(records), report["unread"]) == ({}, 9, {})
+    assert report["ignore_fields"] == ["documents"]
+    arguments = ["--input", "a", "--output", "b", "--ignore-field", "documents", "--ignore-field", "image"]
+    assert parse(arguments).ignore_fields == ("documents", "image")
+
+
+def listed(number: int, *scores: float) -> dict:
+    answers = [{"response": f"answer {place}", "overall_score": score} for place, score in enumerate(scores)]
+    return {"instruction": f"question {number}", "completions": answers}
+
+
+def test_each_pair_of_a_list_is_a_row_and_the_rows_still_add_up(write_lines, run_step, tmp_path):
+    rows = [*(listed(n, 1, 5, 3) for n in range(6)), listed(6, 2, 2), listed(7, 4), listed(0, 1, 5, 3)]
+    path = write_lines([*rows, *(plain(f"p{n}") for n in range(4))])
+    report, records, quarantine = run_step(path)
+    assert report["lists"] == {"rows": 8, "pairs": 7, "ties": 1}
+    assert report["rows"]["read"] == 13 and report["rows"]["duplicate"] == 1 and len(records) == 10
+    assert report["reasons"] == {"tied": 1, "one_sided": 1}
+    assert json.loads(quarantine[0]["raw"]) == rows[6]
+
+    report, records, _ = run_step(path, pairs="all", min_score_difference=2, max_pairs=2)
+    assert report["lists"] == {"rows": 8, "pairs": 14, "ties": 1}
+    assert sum(report["files"].values()) == report["rows"]["read"] == 20
+    assert (report["pairs"], report["min_score_difference"], report["max_pairs"]) == ("all", 2, 2)
+    assert [record.source_line for record in records][:4] == [1, 1, 2, 2]
+
+    done = preprocess(Options(path, tmp_path / "out", pairs="best_vs_rest", max_invalid_fraction=0.1))
+    assert "  8 lists of answers became 14 pairs (best_vs_rest), 1 tied" in done.summary().splitlines()
+    page = (tmp_path / "out" / "report" / "report.html").read_text()
+    assert "8 lists of scored answers became 14 pairs" in page
+
+
+def test_ties_are_left_out_and_are_not_invalid(write_lines, tmp_path):
+    rows = [plain(f"p{n}") for n in range(9)]
+    tied = [{"prompt": f"t{n}", "response_1": "a", "response_2": "b", "preference_strength": 0} for n in range(9)]
+    report = preprocess(Options(write_lines([*rows, *tied]), tmp_path / "out", max_invalid_fraction=0)).as_json()
+    assert report["reasons"] == {"tied": 9}
+
+
+def test_scores_that_tie_or_speak_for_the_rejected_answer_are_told(write_lines, tmp_path):
+    rows = [{**plain(f"p{n}"), "chosen_rating": 5, "rejected_rating": 5 if n < 9 else 7} for n in range(12)]
+    done = preprocess(Options(write_lines(rows), tmp_path / "out"))
+    assert done.as_json()["scores"] == {"rows": 12, "tied": 9, "inverted": 3}
+    said = "  scores: 9 rows have the same for both answers, 3 the lower for chosen"
+    assert said in done.summary().splitlines()
+
+
 @pytest.mark.parametrize("column", ["prompt", "prompt=", "=question"])
 def test_a_column_without_two_names_is_an_error(column):
     with pytest.raises(StepError, match="must be FIELD=NAME, such as prompt=question"):
@@ -157,6 +223,8 @@ def test_a_baseline_that_is_none_is_named(write_lines, tmp_path):
             {"chat_template_kwargs": "[1]"},
             '--chat-template-kwargs [1]: must be a JSON object, such as {"enable_thinking": false}',
         ),
+        ({"min_score_difference": -1}, "--min-score-difference -1: must be at least 0"),
+        ({"max_pairs": 0}, "--max-pairs 0: must be at least 1"),
         ({"workers": 0}, "--workers 0: must be at least 1"),
         ({"validation_data": Path("/")}, "lies in /, which it would add to; give another folder"),
     ],

@@ -1,0 +1,198 @@
+"""Layouts of several answers to a prompt with scores or ranks, and the choice of pairs among them.
+
+Each layout lists its answers; which of them become pairs is the user's choice (rows/rules.py), the same for all.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from steps.preprocess.layouts import transcripts
+from steps.preprocess.layouts.labelled import asked, number
+from steps.preprocess.rows.json_values import kind
+from steps.preprocess.rows.messages import conversation
+from steps.preprocess.rows.notes import Notes
+from steps.preprocess.rows.pairs import Pair, Row
+from steps.preprocess.rows.reasons import InvalidRow, Reason
+from steps.preprocess.rows.rules import Pairing
+
+ANSWER_LISTS = ("responses", "generations", "completions", "candidates")
+SCORE_LISTS = ("scores", "ratings", "rewards")
+OVERALL = ("overall_score", "fine-grained_score")  # UltraFeedback's, of which all answers have the same
+
+
+class Answer(NamedTuple):
+    """One answer of a list: what it says, where it stands, and how good it is; more is better."""
+
+    said: Any
+    where: str
+    score: float
+
+
+class Chosen(NamedTuple):
+    """The pairs of a list, better and worse, and how many that were wanted are ties."""
+
+    pairs: list[tuple[Answer, Answer]]
+    ties: int
+
+
+def choose(answers: list[Answer], rule: Pairing) -> Chosen:
+    """The pairs that a rule takes; of more than it allows, those that differ most. The order of a list breaks ties.
+
+    Raises:
+        InvalidRow: one_sided where there are not two answers.
+    """
+    if len(answers) < 2:
+        raise InvalidRow(Reason.ONE_SIDED, f"{len(answers)} answer to the prompt; a pair needs two")
+    ranked = sorted(answers, key=lambda answer: -answer.score)  # equal ones stay in their order
+    wanted: Iterable[tuple[Answer, Answer]]
+    if rule.pairs == "best_worst":
+        wanted = [(ranked[0], ranked[-1])]
+    elif rule.pairs == "best_vs_rest":
+        wanted = [(ranked[0], other) for other in ranked[1:]]
+    else:
+        wanted = itertools.combinations(ranked, 2)
+    pairs, ties = [], 0
+    for better, worse in wanted:
+        difference = better.score - worse.score
+        if difference > 0 and difference >= rule.min_score_difference:
+            pairs.append((better, worse))
+        else:
+            ties += 1
+    if rule.max_pairs is not None and len(pairs) > rule.max_pairs:
+        pairs = sorted(pairs, key=lambda pair: pair[1].score - pair[0].score)[: rule.max_pairs]
+    return Chosen(pairs, ties)
+
+
+def read(field: str) -> Callable[[Row, Notes], Pair]:
+    """A function that reads a chosen pair, which stands in the row as `chosen` and `rejected`, behind the prompt."""
+
+    def read_pair(row: Row, notes: Notes) -> Pair:
+        return Pair(
+            asked(row[field], field, notes.chosen),
+            conversation(row["chosen"], "chosen", notes.chosen),
+            conversation(row["rejected"], "rejected", notes.rejected),
+        )
+
+    return read_pair
+
+
+def read_nectar(row: Row, notes: Notes) -> Pair:
+    return (transcripts.read if transcripts.is_sure(row) else read("prompt"))(row, notes)
+
+
+def _entries(row: Row, field: str, known: Iterable[str], unread: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    """The objects of a list and where they stand; what they have besides the known keys is noted."""
+    entries = []
+    for index, entry in enumerate(row[field]):
+        where = f"{field}[{index}]"
+        if not isinstance(entry, dict):
+            raise InvalidRow(Reason.WRONG_TYPE, f"{where} is {kind(entry)}; must be an object")
+        unread.update(
+            (f"{field}[].{name}", value) for name, value in entry.items() if name not in known and value is not None
+        )
+        entries.append((entry, where))
+    return entries
+
+
+def _listed(field: str, said: str, score: str, sign: int) -> Callable[[Row, dict[str, Any]], list[Answer]]:
+    def listed(row: Row, unread: dict[str, Any]) -> list[Answer]:
+        return [
+            Answer(_value(entry, said, where), where, sign * number(_value(entry, score, where), f"{where}.{score}"))
+            for entry, where in _entries(row, field, (said, score), unread)
+        ]
+
+    return listed
+
+
+def _value(entry: dict[str, Any], name: str, where: str) -> Any:
+    if entry.get(name) is None:
+        raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no {name}; it has: {', '.join(entry) or 'nothing'}")
+    return entry[name]
+
+
+nectar = _listed("answers", "answer", "rank", -1)
+nemo_rl = _listed("completions", "completion", "rank", -1)
+
+
+def ultrafeedback(row: Row, unread: dict[str, Any]) -> list[Answer]:
+    """Scored by `overall_score`, else `fine-grained_score`, else the mean of the annotations' ratings."""
+    entries = _entries(row, "completions", ("response", *OVERALL, "annotations"), unread)
+    score = next((name for name in OVERALL if all(entry.get(name) is not None for entry, _ in entries)), None)
+    unread.update((f"completions[].{name}", entry[name]) for entry, _ in entries for name in (*OVERALL, "annotations")
+                  if name != (score or "annotations") and entry.get(name) is not None)  # fmt: skip
+    return [
+        Answer(_value(entry, "response", where), where, number(entry[score], where) if score else _rated(entry, where))
+        for entry, where in entries
+    ]
+
+
+def has_responses(row: Row) -> bool:
+    """Whether a list's first answer is UltraFeedback's."""
+    first = row["completions"][0] if row["completions"] else None
+    return isinstance(first, dict) and "response" in first
+
+
+def _rated(entry: dict[str, Any], where: str) -> float:
+    """The mean of an answer's ratings, of which each aspect has one, or a list of them."""
+    aspects = entry.get("annotations")
+    found = list(aspects.values()) if isinstance(aspects, dict) else []
+    ratings = [note.get("Rating") for aspect in found for note in (aspect if isinstance(aspect, list) else [aspect])
+               if isinstance(note, dict)]  # fmt: skip
+    if not ratings:
+        raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no overall_score and no ratings")
+    return fmean(number(rating, f"{where}.annotations") for rating in ratings)
+
+
+def vertex(row: Row, unread: dict[str, Any]) -> list[Answer]:
+    scored = _listed("completions", "completion", "score", 1)(row, unread)
+    return [answer._replace(said=_content(answer.said, f"{answer.where}.completion")) for answer in scored]
+
+
+def read_vertex(row: Row, notes: Notes) -> Pair:
+    turns = [_content(turn, f"contents[{index}]") for index, turn in enumerate(row["contents"])]
+    return read("contents")({**row, "contents": turns}, notes)
+
+
+def vertex_system(row: Row) -> Any:
+    given = row.get("systemInstruction")
+    if not isinstance(given, dict):
+        return given or row.get("system")
+    return "".join(part["text"] for part in _content(given, "systemInstruction")["content"])
+
+
+def _content(turn: Any, where: str) -> dict[str, Any]:
+    """A turn of Gemini's API as a chat message; its parts must be texts."""
+    parts = turn.get("parts") if isinstance(turn, dict) else None
+    if not isinstance(parts, list):
+        raise InvalidRow(Reason.WRONG_TYPE, f"{where} must be a content with a role and parts")
+    for index, part in enumerate(parts):
+        if not isinstance(part, dict) or not isinstance(part.get("text"), str):
+            raise InvalidRow(Reason.WRONG_TYPE, f"{where}.parts[{index}] is no text; only texts can be trained on here")
+    return {**{name: value for name, value in turn.items() if name != "parts"}, "content": parts}
+
+
+def has_lists(row: Row) -> bool:
+    """Whether a row has one list of answers and one of as many scores."""
+    return _lists(row) is not None
+
+
+def _lists(row: Row) -> tuple[str, str] | None:
+    answers = [name for name in ANSWER_LISTS if isinstance(row.get(name), list)]
+    scores = [name for name in SCORE_LISTS if isinstance(row.get(name), list)]
+    if len(answers) != 1 or len(scores) != 1 or len(row[answers[0]]) != len(row[scores[0]]):
+        return None
+    return answers[0], scores[0]
+
+
+def lists(row: Row, unread: dict[str, Any]) -> list[Answer]:
+    names = _lists(row)
+    if names is None:
+        raise InvalidRow(Reason.MISSING_FIELD, "no list of answers beside a list of as many scores")
+    return [
+        Answer(said, f"{names[0]}[{index}]", number(score, f"{names[1]}[{index}]"))
+        for index, (said, score) in enumerate(zip(row[names[0]], row[names[1]], strict=True))
+    ]

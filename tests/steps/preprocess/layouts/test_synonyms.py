@@ -1,0 +1,107 @@
+"""Other names of prompt, chosen and rejected: read where nothing else can be meant, and only there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from steps.preprocess.layouts import synonyms
+from steps.preprocess.layouts.synonyms import ANSWERS, PROMPTS
+from steps.preprocess.rows.raw_row import RawRow
+from steps.preprocess.rows.reasons import InvalidRow
+from steps.preprocess.rows.rules import Rules
+from steps.preprocess.shards.convert import ConvertedRow, Layout, convert
+from steps.shared.records import Record, decode
+from tests.steps.preprocess.turns import assistant, user
+
+
+def converted(row: dict[str, Any]) -> ConvertedRow:
+    return convert(RawRow("file", 1, orjson.dumps(row)), Layout(None), Rules())
+
+
+def record(row: dict[str, Any]) -> Record:
+    return decode(converted(row).record)
+
+
+@pytest.mark.parametrize(("better", "worse"), ANSWERS)
+@pytest.mark.parametrize("asked", ["prompt", *PROMPTS, "input"])
+def test_prompts_and_answers_by_other_names(asked, better, worse):
+    if asked == "input" and worse == "non_preferred_output":
+        asked = "question"  # such answers beside an input are OpenAI's
+    found = converted({asked: "Name a prime.", better: "7", worse: "9"})
+    said = decode(found.record)
+    assert (said.prompt, said.chosen, said.rejected) == ([user("Name a prime.")], [assistant("7")], [assistant("9")])
+    assert (said.format, found.unread) == ("plain", {})
+
+
+def test_an_alpaca_row_of_llama_factory():
+    row = {"instruction": "Translate to German.", "input": "Good morning", "chosen": "Guten Morgen",
+           "rejected": "Bonjour", "system": "Be brief.", "history": [["Translate to French.", "Oui"]]}  # fmt: skip
+    assert record(row).prompt == [
+        {"role": "system", "content": "Be brief."},
+        user("Translate to French."),
+        assistant("Oui"),
+        user("Translate to German.\nGood morning"),
+    ]
+
+
+def test_a_question_as_chat_messages_with_answers_as_such():
+    said = record({"question": [user("q")], "chosen": [assistant("a")], "rejected": [assistant("b")]})
+    assert (said.prompt, said.format) == ([user("q")], "chat")
+
+
+def test_a_field_that_is_null_is_no_other_reading():
+    assert record({"prompt": None, "question": "q", "query": None, "chosen": "a", "rejected": "b"}).prompt == [
+        user("q")
+    ]
+
+
+@pytest.mark.parametrize("beside", [{"prompt": "p"}, {"messages": [user("p")]}, {"conversations": [user("p")]}])
+def test_the_own_names_come_first_and_the_other_is_counted(beside):
+    found = converted({**beside, "question": "q", "chosen": "a", "rejected": "b"})
+    assert decode(found.record).prompt == [user("p")]
+    assert found.unread == {"question": "q"}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "rejected"),
+    [
+        ([user("p"), assistant("a")], [user("p"), assistant("b")]),
+        ("\n\nHuman: p\n\nAssistant: a", "\n\nHuman: p\n\nAssistant: b"),
+    ],
+)
+def test_whole_conversations_have_their_prompt_inside(chosen, rejected):
+    found = converted({"question": "q", "chosen": chosen, "rejected": rejected})
+    assert decode(found.record).prompt == [user("p")]
+    assert found.unread == {"question": "q"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question": "q", "instruction": "i", "chosen": "a", "rejected": "b"},
+        {"prompt": "p", "better": "a", "worse": "b", "winner": "c", "loser": "d"},
+        {"prompt": "p", "better": "a"},
+        {"question": "q", "response": "a"},
+    ],
+)
+def test_what_may_be_read_in_two_ways_or_in_none_is_refused(row):
+    with pytest.raises(InvalidRow) as error:
+        converted(row)
+    assert error.value.code == "missing_field"
+
+
+def test_layouts_with_such_names_of_their_own_keep_them():
+    when2call = {"messages": [user("q")], "chosen_response": "a", "rejected_response": "b"}
+    openai = {"input": {"messages": [user("q")]}, "preferred_output": "a", "non_preferred_output": "b"}
+    assert synonyms.read(when2call) is when2call
+    assert synonyms.read(openai) is openai
+
+
+def test_a_conversation_of_senders_and_texts_with_a_better_and_a_worse_answer():
+    row = {"conversation": [{"sender": "user", "text": "Name a prime."}], "better": {"sender": "bot", "text": "7"},
+           "worse": {"sender": "bot", "text": "9"}}  # fmt: skip
+    said = record(row)
+    assert (said.prompt, said.chosen, said.rejected) == ([user("Name a prime.")], [assistant("7")], [assistant("9")])

@@ -47,7 +47,7 @@ KNOWN = frozenset((*PROMPTS, *TURNS, "input", *(name for pair in ANSWERS for nam
 
 def read(row: Row) -> Row:
     """The row with its synonyms under the names that the layouts know; the same row where there are none."""
-    if not _may_have(tuple(row)):
+    if row.get("messages") is not None or not _may_have(tuple(row)):
         return row
     if all(name in row for name in OPENAI):
         return row

@@ -1,83 +1,77 @@
 """Objects that have a key twice: a parser keeps one of the values, and the other would be lost without a word.
 
-To parse with every key looked at takes six times as long, so rows are first compared by a count: the places in a row's
-bytes where a key ends, as many rows at a time as fit the cache, against the keys that the parsed row has.
+To parse with every key looked at takes six times as long, so rows are first compared by a count, of many rows at a
+time: the places in their bytes where a key ends, against the keys that the parsed rows have.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from steps.preprocess.rows.raw_row import CHUNK_BYTES, RawRow
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 
 NESTED = frozenset((dict, list))
 QUOTE, COLON, BACKSLASH, SPACE = b'":\\ '
 
 
-def with_key_counts(rows: Iterable[RawRow]) -> Iterator[RawRow]:
-    """The rows, each with how many keys its bytes seem to have."""
-    waiting: list[RawRow] = []
-    size = 0
-    for row in rows:
-        waiting.append(row)
-        size += len(row.data)
-        if size >= CHUNK_BYTES:
-            yield from _counted(waiting)
-            waiting, size = [], 0
-    yield from _counted(waiting)
-
-
-def _counted(rows: list[RawRow]) -> Iterator[RawRow]:
-    ends = np.cumsum([len(row.data) for row in rows])
-    found = np.searchsorted(_key_ends(b"".join(row.data for row in rows)), ends)
-    before = 0
-    for row, until in zip(rows, found.tolist(), strict=True):
-        yield RawRow(row.file, row.line, row.data, row.problem, until - before)
-        before = until
-
-
-def _key_ends(data: bytes) -> np.ndarray:
-    """Where in a row's bytes a key seems to end, with a quotation mark before a colon: int64, shape (places,).
+def count_key_ends(data: bytes) -> int:
+    """How many keys the bytes of rows seem to have: places with a quotation mark before a colon.
 
     A quotation mark behind one backslash is part of a text. Behind several it may be either, and is taken for an end:
-    one too many makes the row be looked at closely, where one too few might hide a key that stands twice.
+    one too many makes the rows be looked at closely, where one too few might hide a key that stands twice.
     """
     values = np.frombuffer(data, np.uint8)
     colons = np.flatnonzero(values == COLON)
     ends = colons - 1 - (values[colons - 1] <= SPACE)  # some write a space between them
     ends = ends[values[ends] == QUOTE]
-    return ends[(values[ends - 1] != BACKSLASH) | (values[ends - 2] == BACKSLASH)]
+    return int(np.count_nonzero((values[ends - 1] != BACKSLASH) | (values[ends - 2] == BACKSLASH)))
 
 
-def refuse_duplicate_keys(raw: RawRow, row: dict[str, Any]) -> None:
+def count_keys(row: dict[str, Any]) -> int:
+    """How many keys all objects of a row have together."""
+    count = len(row)
+    for value in row.values():
+        if type(value) is list:
+            for entry in value:
+                if type(entry) is dict:  # a turn, as most are
+                    count += len(entry)
+                    if not NESTED.isdisjoint(map(type, entry.values())):
+                        count += _keys_inside(entry.values())
+                elif type(entry) is list:
+                    count += _keys_inside(entry)
+        elif type(value) is dict:
+            count += _keys_inside([value])
+    return count
+
+
+def _keys_inside(values: Iterable[Any]) -> int:
+    count = 0
+    pending = list(values)
+    while pending:
+        value = pending.pop()
+        if type(value) is dict:
+            count += len(value)
+            pending += value.values()
+        elif type(value) is list:
+            pending += value
+    return count
+
+
+def refuse_duplicate_keys(data: bytes, row: dict[str, Any]) -> None:
     """
     Args:
-        row: what the bytes of `raw` say.
+        row: what the bytes say.
 
     Raises:
         InvalidRow: duplicate_keys, with the key.
+        RecursionError: it is nested deeper than Python's parser goes.
     """
-    seeming = len(_key_ends(raw.data)) if raw.keys is None else raw.keys
-    if seeming != _count_keys(row):
-        json.loads(raw.data, object_pairs_hook=_refuse_twice)
-
-
-def _count_keys(row: dict[str, Any]) -> int:
-    """How many keys all objects of a row have together."""
-    count = 0
-    pending: list[Any] = [row]
-    for value in pending:  # which grows meanwhile
-        if type(value) is dict:
-            count += len(value)
-            value = value.values()
-        if not NESTED.isdisjoint(map(type, value)):
-            pending += [inner for inner in value if type(inner) in NESTED]
-    return count
+    if count_key_ends(data) != count_keys(row):
+        json.loads(data, object_pairs_hook=_refuse_twice, parse_int=str, parse_float=str)
 
 
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:

@@ -15,12 +15,10 @@ SPACE = b" \t\r\n"  # what JSON takes for white space
 class RawRow(NamedTuple):
     """A row's bytes and where it begins: its line, from 1, or its number in a Parquet file.
 
-    `problem` is set where it cannot be a row at all; `keys` is how many keys the bytes seem to have, where that is
-    known (json_keys.py says it for many rows at a time).
+    `problem` is set where it cannot be a row at all.
     """
 
     file: str
     line: int
     data: bytes
     problem: InvalidRow | None = None
-    keys: int | None = None

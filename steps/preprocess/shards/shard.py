@@ -11,7 +11,7 @@ import numpy as np
 
 from steps.preprocess.duplicates.ids import ID
 from steps.preprocess.rows.raw_row import RawRow
-from steps.preprocess.shards.convert import ConvertedRow
+from steps.preprocess.shards.record import ConvertedRow
 from steps.preprocess.shards.tally import Tally
 
 Side = Literal["train", "validation"]

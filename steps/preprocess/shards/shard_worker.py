@@ -20,12 +20,14 @@ import pyarrow as pa
 from steps.preprocess.duplicates.near import signature
 from steps.preprocess.duplicates.settle import CONTRADICTORY, DUPLICATE, KEEP, NEAR_DUPLICATE
 from steps.preprocess.layouts.formats import by_name
-from steps.preprocess.rows.json_keys import with_key_counts
+from steps.preprocess.rows.pairs import Row
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.rows.rules import Rules
 from steps.preprocess.rows.tools import ToolReader
-from steps.preprocess.shards.convert import ConvertedRow, CountTokens, Layout, convert_all, validation_limit
+from steps.preprocess.shards.convert import Layout, convert_all
+from steps.preprocess.shards.parse import parsed
+from steps.preprocess.shards.record import ConvertedRow, CountTokens, Recorder, validation_limit
 from steps.preprocess.shards.shard import (
     IN_VALIDATION,
     SIDES,
@@ -106,23 +108,24 @@ class ShardWorker:
     ) -> Iterator[ConvertedRow]:
         """The sound rows, each once; all rows are counted, and the others quarantined."""
         seen: set[bytes] = set()
-        for raw, layout in _rows(shard, self._rules, tally):
-            converted = convert_all(raw, layout, self._rules, self._tools.declare, count_tokens)
+        recorder = Recorder(self._rules, self._tools.declare, count_tokens)
+        for raw, row, layout in _rows(shard, self._rules, tally):
+            converted = convert_all(raw, row, layout, recorder)
             if converted.ties is not None:
                 tally.count_list(raw.file, converted)
-            for row in converted.rows:
-                if not isinstance(row, InvalidRow) and row.prompt_key in held_out:
-                    row = InvalidRow(Reason.LEAKED, "its prompt also stands in the validation set")
-                if isinstance(row, InvalidRow):
-                    quarantine.add(tally.count_quarantined(raw, row))
+            for found in converted.rows:
+                if not isinstance(found, InvalidRow) and found.prompt_key in held_out:
+                    found = InvalidRow(Reason.LEAKED, "its prompt also stands in the validation set")
+                if isinstance(found, InvalidRow):
+                    quarantine.add(tally.count_quarantined(raw, found))
                     continue
-                tally.count_converted(row)
-                if row.identity in seen:
+                tally.count_converted(found)
+                if found.identity in seen:
                     tally.duplicate += 1
                     continue
-                seen.add(row.identity)
+                seen.add(found.identity)
                 tally.kept += 1
-                yield row
+                yield found
 
     def write(self, judged: Verdicts) -> Tally:
         """Write the shard's part of both sides, for the first time or again, without some of its rows.
@@ -156,13 +159,13 @@ class ShardWorker:
         return tally
 
 
-def _rows(shard: Shard[RowSource], rules: Rules, tally: Tally) -> Iterator[tuple[RawRow, Layout]]:
+def _rows(shard: Shard[RowSource], rules: Rules, tally: Tally) -> Iterator[tuple[RawRow, Row | InvalidRow, Layout]]:
     for source, name in shard.sources:
         layout = Layout(by_name(name) if name else None, strict=rules.format is not None)
         read = 0
-        for raw in with_key_counts(source.rows()):
+        for raw, row in parsed(source.rows()):
             read += 1
-            yield raw, layout
+            yield raw, row, layout
         tally.count_read(source.label, read)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from steps.preprocess.read.sources import RawRow
 from steps.preprocess.rows.reasons import InvalidRow, Reason
-from steps.preprocess.shards.convert import Converted, ConvertedRow
+from steps.preprocess.shards.convert import Converted
+from steps.preprocess.shards.record import ConvertedRow
 from steps.preprocess.shards.unread import UnreadPlaces, cut
 from steps.shared.records import Record, decode
 

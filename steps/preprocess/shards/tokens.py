@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steps.preprocess.rows.reasons import InvalidRow, Reason
-from steps.preprocess.shards.convert import CountTokens, Lengths
+from steps.preprocess.shards.record import CountTokens, Lengths
 from steps.shared.contract import StepError, first_line
 from steps.shared.records import Messages, Tools
 from steps.shared.templates.chat_template import ChatTemplate

@@ -14,12 +14,14 @@ from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
 from steps.preprocess.rows.rules import Pairing, Rules
 from steps.preprocess.shards.convert import Converted, Layout, convert_all
+from steps.preprocess.shards.record import Recorder
 from steps.shared.records import decode
 from tests.steps.preprocess.turns import assistant, user
 
 
 def converted(row: dict[str, Any], *pairing: Any) -> Converted:
-    return convert_all(RawRow("file", 1, orjson.dumps(row)), Layout(None), Rules(pairing=Pairing(*pairing)))
+    recorder = Recorder(Rules(pairing=Pairing(*pairing)))
+    return convert_all(RawRow("file", 1, orjson.dumps(row)), row, Layout(None), recorder)
 
 
 def texts(row: dict[str, Any], *pairing: Any) -> list[tuple[str, str]]:

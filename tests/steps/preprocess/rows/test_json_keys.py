@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.preprocess.rows.json_keys import refuse_duplicate_keys, with_key_counts
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
+from steps.preprocess.shards.parse import parsed
 from tests.steps.preprocess.converting import record_of, refused
 
 TEXTS = st.text(st.sampled_from('":\\ a{}[],\n\u00e9'), max_size=6)
@@ -39,12 +39,13 @@ def test_a_key_that_is_in_two_objects_or_in_a_text_is_no_duplicate() -> None:
     assert record_of(row).prompt[0]["content"] == '{"a":1,"a":2}'
 
 
-@given(st.lists(st.dictionaries(TEXTS, VALUES, max_size=4), max_size=5), st.booleans())
-def test_rows_without_duplicates_pass_and_with_one_do_not(rows: list[dict], spaced: bool) -> None:
+@given(st.lists(st.dictionaries(TEXTS, VALUES, max_size=4), max_size=5), st.booleans(), st.integers(0, 5))
+def test_rows_without_duplicates_pass_together_and_one_with_is_found_among_them(
+    rows: list[dict], spaced: bool, place: int
+) -> None:
     separators = (", ", " : ") if spaced else (",", ":")
     raws = [RawRow("f", n, json.dumps(row, separators=separators).encode()) for n, row in enumerate(rows)]
-    for raw, row in zip(with_key_counts(raws), rows, strict=True):
-        refuse_duplicate_keys(raw, row)
-        twice = raw._replace(data=b'{"k":1,"k":' + raw.data + b"}", keys=None)
-        with pytest.raises(InvalidRow, match="the key 'k' twice"):
-            refuse_duplicate_keys(twice, {"k": row})
+    assert [row for _, row in parsed(raws)] == rows
+    raws.insert(place, RawRow("f", 9, b'{"k":1,"k":{}}'))
+    found = [raw.line for raw, row in parsed(raws) if isinstance(row, InvalidRow) and "the key 'k' twice" in str(row)]
+    assert found == [9]

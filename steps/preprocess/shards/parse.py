@@ -1,0 +1,83 @@
+"""Raw rows to objects, some at a time; a row that is none gets the reason why not.
+
+Of many rows together it takes little to tell that none has a key twice (steps/preprocess/rows/json_keys.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import orjson
+
+from steps.preprocess.rows.json_keys import count_key_ends, count_keys, refuse_duplicate_keys
+from steps.preprocess.rows.json_values import kind
+from steps.preprocess.rows.pairs import Row
+from steps.preprocess.rows.raw_row import CHUNK_BYTES, RawRow
+from steps.preprocess.rows.reasons import InvalidRow, Reason
+
+TOO_DEEP = "nested too deep to be a preference pair"
+
+
+def parse(raw: RawRow) -> Row:
+    """The object that a row is.
+
+    Raises:
+        InvalidRow: it is none, or has a key twice.
+    """
+    (found,) = _parsed([raw])
+    if isinstance(found, InvalidRow):
+        raise found
+    return found
+
+
+def parsed(raws: Iterable[RawRow]) -> Iterator[tuple[RawRow, Row | InvalidRow]]:
+    """Each row with the object that it is, or with the reason why it is none."""
+    batch: list[RawRow] = []
+    size = 0
+    for raw in raws:
+        batch.append(raw)
+        size += len(raw.data)
+        if size >= CHUNK_BYTES:
+            yield from zip(batch, _parsed(batch), strict=True)
+            batch, size = [], 0
+    yield from zip(batch, _parsed(batch), strict=True)
+
+
+def _parsed(batch: list[RawRow]) -> list[Row | InvalidRow]:
+    found = [_object(raw) for raw in batch]
+    objects = [(raw.data, row) for raw, row in zip(batch, found, strict=True) if type(row) is dict]
+    if count_key_ends(b"".join([data for data, _ in objects])) == sum([count_keys(row) for _, row in objects]):
+        return found
+    return [_looked_at(raw, row) for raw, row in zip(batch, found, strict=True)]
+
+
+def _object(raw: RawRow) -> Row | InvalidRow:
+    if raw.problem:
+        return raw.problem
+    try:
+        row = orjson.loads(raw.data)
+    except orjson.JSONDecodeError as error:
+        return _diagnose(raw.data, error)
+    return row if type(row) is dict else InvalidRow(Reason.WRONG_TYPE, f"the row is {kind(row)}; must be an object")
+
+
+def _looked_at(raw: RawRow, row: Row | InvalidRow) -> Row | InvalidRow:
+    if isinstance(row, InvalidRow):
+        return row
+    try:
+        refuse_duplicate_keys(raw.data, row)
+    except InvalidRow as reason:
+        return reason
+    except RecursionError:
+        return InvalidRow(Reason.TOO_DEEP, TOO_DEEP)
+    return row
+
+
+def _diagnose(data: bytes, error: orjson.JSONDecodeError) -> InvalidRow:
+    if b"\0" in data:
+        return InvalidRow(Reason.NUL_BYTE, f"a NUL byte at byte {data.index(0)} of the row")
+    try:
+        data.decode()
+    except UnicodeDecodeError as fault:
+        return InvalidRow(Reason.INVALID_UTF8, f"not UTF-8 at byte {fault.start} of the row")
+    return InvalidRow(Reason.NOT_JSON, f"{error} (byte {len(error.doc[: error.pos].encode())} of the row)")

@@ -1,0 +1,232 @@
+"""One pair of a row into one record, or into the reason why not. A pure function: no files, no counters, no order.
+
+Applies every rule that a pair can be judged by alone. What needs the other rows (duplicates, contradictions) is not
+here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import orjson
+
+from steps.preprocess.layouts import beside
+from steps.preprocess.layouts.format import Format
+from steps.preprocess.layouts.formats import beside_of, preference_scores
+from steps.preprocess.rows.json_values import refuse_lost_digits, refuse_nul
+from steps.preprocess.rows.notes import Done, Notes, new_notes
+from steps.preprocess.rows.pairs import Pair, Row
+from steps.preprocess.rows.raw_row import RawRow
+from steps.preprocess.rows.reasons import InvalidRow, Reason
+from steps.preprocess.rows.rules import Rules
+from steps.preprocess.rows.tool_calls import call_fault
+from steps.preprocess.rows.tools import Declared, declare
+from steps.preprocess.rows.turn_order import check_answer, check_prompt
+from steps.preprocess.texts.tidy import tidied
+from steps.shared.records import EncodedRecord, Messages, Tools, canonical, canonical_messages, content, pair_id
+
+LOWER_CASE = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"abcdefghijklmnopqrstuvwxyz")
+ASCII_SPACE = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"  # what str.split() takes for white space, in ASCII
+
+Lengths = tuple[int, int, int]  # of prompt (with its tools), chosen and rejected
+CountTokens = Callable[[Messages, Messages, Messages, Tools], Lengths]
+DeclareTools = Callable[[Any], Declared]  # the tools of a row, from what the row has for them
+
+
+class ConvertedRow(NamedTuple):
+    """A record ready to be written, and what the counts of a run need to know about it.
+
+    Attributes:
+        identity: 16 bytes; see steps.shared.records.pair_id.
+        prompt_key: 16 bytes; equal for prompts that count as the same one.
+        called: names of the tools that `chosen` calls.
+        chosen_faults: faulty calls of prompt and chosen (undeclared, arguments, malformed); kept by policy alone.
+        rejected_faults: the same of rejected, where they are legitimate negatives.
+        scores: of chosen and rejected, where the row has some.
+        done: what was done to the row's texts, or was seen in them; see Done.
+        unread: what nothing reads, by its place in the row.
+    """
+
+    record: EncodedRecord
+    identity: bytes
+    prompt_key: bytes
+    prompt: Messages
+    characters: Lengths
+    tokens: Lengths | None
+    has_tools: bool
+    called: list[str]
+    rejected_calls: bool
+    chosen_faults: list[str]
+    rejected_faults: list[str]
+    scores: tuple[float, float] | None
+    done: list[Done]
+    unread: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """Makes records by the rules.
+
+    Attributes:
+        declare_tools: reads a row's tools; a ToolReader's own for many rows, since it remembers those before.
+        count_tokens: counts a pair's tokens; None where nobody asks for them.
+    """
+
+    rules: Rules
+    declare_tools: DeclareTools = declare
+    count_tokens: CountTokens | None = None
+
+    def record(self, raw: RawRow, row: Row, fields: tuple[str, ...], layout: Format, name: str) -> ConvertedRow:
+        """One pair.
+
+        Args:
+            row: the pair's row as `layout` reads it, of which the file has only `fields`.
+            name: of the layout, in the record.
+
+        Raises:
+            InvalidRow: with the code and the sentence that go into quarantine.
+        """
+        rules = self.rules
+        notes = new_notes(keep_faulty_calls=rules.tool_calls == "keep")
+        others = beside_of(layout.name, fields)
+        pair = layout.read(row, notes)
+        declared = self._declared(row, layout, others, notes)
+        pair = tidied(pair, declared.text is not None, notes, rules)
+        if notes.large or declared.large:
+            refuse_lost_digits(raw.data, *notes.large[:1] or ["a tool's schema"])
+        prompt, system = pair.prompt, layout.system(row)
+        if others.meaning:
+            prompt = beside.complete(prompt, row, system, others.meaning, rules.chat_template_kwargs, notes)
+        elif system:
+            prompt = beside.with_system(prompt, system)
+        scores = preference_scores(row)
+        for field in others.unread if scores or not others.scores else (*others.unread, *others.scores):
+            if row[field] is not None:
+                notes.unread[field] = row[field]
+        called, rejected_calls = _check(prompt, pair, declared, notes)
+        conversations = (prompt, pair.chosen, pair.rejected)
+        texts = prompt_text, chosen_text, rejected_text = tuple(map(orjson.dumps, conversations))
+        if b"\\u0000" in b"".join(texts):
+            refuse_nul(conversations)
+        asked, chosen, rejected = map(canonical_messages, conversations, texts)
+        if chosen == rejected:
+            raise InvalidRow(Reason.SAME_RESPONSE, "chosen and rejected are the same")
+        identity = pair_id(asked, chosen, rejected, declared.digest)
+        characters, tokens = self._lengths(conversations, declared)
+        return ConvertedRow(
+            EncodedRecord(
+                identity.hex(), prompt_text, chosen_text, rejected_text, declared.text, name, raw.file, raw.line
+            ),
+            identity,
+            prompt_key(prompt),
+            prompt,
+            characters,
+            tokens,
+            declared.text is not None,
+            called,
+            rejected_calls,
+            notes.chosen.faults or [],
+            notes.rejected.faults or [],
+            scores,
+            notes.done,
+            notes.unread,
+        )
+
+    def _declared(self, row: Row, layout: Format, others: beside.Beside, notes: Notes) -> Declared:
+        """The tools of the row; what nothing reads in there is notes."""
+        given = layout.tools(row)
+        if others.meaning:
+            given = beside.declared_tools(row, given, others.meaning, self._are_same_tools)
+        declared = self.declare_tools(given)
+        if declared.unread:
+            notes.unread.update(declared.unread)
+        return declared
+
+    def _are_same_tools(self, one: Any, other: Any) -> bool:
+        return self.declare_tools(one).digest == self.declare_tools(other).digest
+
+    def _lengths(
+        self, conversations: tuple[Messages, Messages, Messages], declared: Declared
+    ) -> tuple[Lengths, Lengths | None]:
+        """In characters, and in tokens where they are counted; raises InvalidRow, too_long."""
+        prompt, chosen, rejected = map(_characters, conversations)
+        characters = (prompt + len(declared.text or b""), chosen, rejected)
+        if self.rules.max_characters is not None:
+            _check_length(characters, self.rules.max_characters, "characters")
+        if self.count_tokens is None:
+            return characters, None
+        tokens = self.count_tokens(*conversations, orjson.loads(declared.text) if declared.text else None)
+        if self.rules.max_tokens is not None:
+            _check_length(tokens, self.rules.max_tokens, "tokens")
+        return characters, tokens
+
+
+def _check(prompt: Messages, pair: Pair, declared: Declared, notes: Notes) -> tuple[list[str], bool]:
+    """Check the messages by the rules; returns the names that chosen calls, and whether rejected calls any."""
+    check_answer(pair.chosen, "chosen")
+    check_answer(pair.rejected, "rejected")
+    check_prompt(prompt)
+    called = []
+    for call in _calls(pair.chosen):
+        called.append(call["function"]["name"])
+        fault = call_fault(call, declared)
+        if fault:
+            notes.chosen.note_fault(fault[0], f"chosen {fault[1]}")
+    calls = _calls(pair.rejected)
+    for call in calls:
+        if fault := call_fault(call, declared):
+            notes.rejected.note_fault(fault[0], f"rejected {fault[1]}")
+    return called, bool(calls)
+
+
+def _calls(messages: Messages) -> list[dict[str, Any]]:
+    if len(messages) == 1:
+        return messages[0].get("tool_calls", [])
+    return [call for message in messages if "tool_calls" in message for call in message["tool_calls"]]
+
+
+def _characters(messages: Messages) -> int:
+    """Characters that a reader of the conversation sees: contents, and calls as JSON."""
+    count = 0
+    for message in messages:
+        count += len(message["content"])
+        if "tool_calls" in message:
+            count += sum(len(orjson.dumps(call["function"])) for call in message["tool_calls"])
+    return count
+
+
+def _check_length(lengths: Lengths, limit: int, unit: str) -> None:
+    prompt, chosen, rejected = lengths
+    if prompt + max(chosen, rejected) > limit:
+        said = f"prompt {prompt}, chosen {chosen}, rejected {rejected}"
+        raise InvalidRow(Reason.TOO_LONG, f"prompt and longer answer exceed {limit} {unit} ({said})")
+
+
+def prompt_key(prompt: Messages) -> bytes:
+    """What makes two prompts the same one: their texts and calls, without the tools, as 16 bytes.
+
+    Case, Unicode form (NFKC) and white space do not count, so that a prompt typed twice does not leak.
+    """
+    parts: list[str] = []
+    for message in prompt:
+        parts += (message["role"], "\1", message["content"], "\2")
+        if "tool_calls" in message:
+            parts.append(canonical(content([message])[0]["tool_calls"]).decode())
+    text = "".join(parts)
+    if text.isascii():
+        folded = text.encode().translate(LOWER_CASE, ASCII_SPACE)
+    else:
+        folded = "".join(unicodedata.normalize("NFKC", text).casefold().split()).encode()
+    return hashlib.sha256(folded).digest()[:16]
+
+
+def validation_limit(fraction: float) -> bytes:
+    """The prompts whose key is below this are held out: a pure function of the prompt, at a share of `fraction`.
+
+    A larger fraction moves rows from train to validation and none back.
+    """
+    return min(int(fraction * 2**64), 2**64 - 1).to_bytes(8, "big")

@@ -7,7 +7,6 @@ time: the places in their bytes where a key ends, against the keys that the pars
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -34,30 +33,14 @@ def count_key_ends(data: bytes) -> int:
 def count_keys(row: dict[str, Any]) -> int:
     """How many keys all objects of a row have together."""
     count = len(row)
-    for value in row.values():
-        if type(value) is list:
-            for entry in value:
-                if type(entry) is dict:  # a turn, as most are
-                    count += len(entry)
-                    if not NESTED.isdisjoint(map(type, entry.values())):
-                        count += _keys_inside(entry.values())
-                elif type(entry) is list:
-                    count += _keys_inside(entry)
-        elif type(value) is dict:
-            count += _keys_inside([value])
-    return count
-
-
-def _keys_inside(values: Iterable[Any]) -> int:
-    count = 0
-    pending = list(values)
-    while pending:
-        value = pending.pop()
+    pending = [value for value in row.values() if type(value) in NESTED]
+    for value in pending:  # which grows meanwhile
         if type(value) is dict:
             count += len(value)
-            pending += value.values()
-        elif type(value) is list:
-            pending += value
+            if NESTED.isdisjoint(map(type, value.values())):
+                continue  # a turn, as most are
+            value = value.values()
+        pending += [inner for inner in value if type(inner) in NESTED]
     return count
 
 

@@ -5,6 +5,7 @@ Of many rows together it takes little to tell that none has a key twice (steps/p
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 import orjson
@@ -15,6 +16,7 @@ from steps.preprocess.rows.pairs import Row
 from steps.preprocess.rows.raw_row import CHUNK_BYTES, RawRow
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 
+Parsed = tuple[RawRow, Row | InvalidRow]
 TOO_DEEP = "nested too deep to be a preference pair"
 
 
@@ -30,17 +32,22 @@ def parse(raw: RawRow) -> Row:
     return found
 
 
-def parsed(raws: Iterable[RawRow]) -> Iterator[tuple[RawRow, Row | InvalidRow]]:
+def parsed(raws: Iterable[RawRow]) -> Iterator[Parsed]:
     """Each row with the object that it is, or with the reason why it is none."""
+    return itertools.chain.from_iterable(zip(batch, _parsed(batch), strict=True) for batch in _batches(raws))
+
+
+def _batches(raws: Iterable[RawRow]) -> Iterator[list[RawRow]]:
+    """Rows as they come, in lists of as many as fit the cache."""
     batch: list[RawRow] = []
     size = 0
     for raw in raws:
         batch.append(raw)
         size += len(raw.data)
         if size >= CHUNK_BYTES:
-            yield from zip(batch, _parsed(batch), strict=True)
+            yield batch
             batch, size = [], 0
-    yield from zip(batch, _parsed(batch), strict=True)
+    yield batch
 
 
 def _parsed(batch: list[RawRow]) -> list[Row | InvalidRow]:

@@ -135,7 +135,7 @@ class _RankMemory:
 
     def base(self, *, whole: bool = False) -> list[Item]:
         share = math.ceil if whole else self.share
-        kind = "NF4" if self.arguments.load_in_4bit else "bfloat16" if self.arguments.bf16 else "float32"
+        kind = "NF4" if self.arguments.load_in_4bit else self.arguments.compute_kind
         return [
             Item(f"base: blocks in {kind}", share(self.blocks), steady=True),
             Item("base: quantisation constants", math.ceil(self.constants), steady=True),

@@ -17,7 +17,19 @@ from tests.structure import imports, sources
 
 # Modules, and rooms with all that is in them, whose code does not decide the result of a training, and why.
 DO_NOT_DECIDE = {
-    "steps.shared": "reads and writes files; what it read enters by value",
+    "steps.shared.contract": "reads and writes files, and words errors; what it read enters by value",
+    "steps.shared.experts": "counts weights for the log and the report",
+    "steps.shared.hub": "tells a hub's name from a folder; which model it is enters by value",
+    "steps.shared.lora_settings": "refuses an adapter, or does nothing",
+    "steps.shared.model_folder": "refuses a folder, and names the files that are copied when the training is over",
+    "steps.shared.pages": "draws pages when the training is over",
+    "steps.shared.records": "the rows' tokens enter by value",
+    "steps.shared.safetensors_file": "reads headers for checks; the weights enter by value",
+    "steps.shared.secrets": "fetches keys of services",
+    "steps.shared.serving": "says what serves the model when the training is over",
+    "steps.shared.templates": "makes the rows' tokens, which enter by value",
+    "steps.shared.typed_yaml": "the arguments enter by value",
+    "steps.shared.whole_names": "words a refusal",
     "steps.train.arguments": "enters by value",
     "steps.train.evaluation.champion": "compares when the training is over; the adapter to continue enters by value",
     "steps.train.evaluation.paired": "compares when the training is over",
@@ -30,6 +42,7 @@ DO_NOT_DECIDE = {
     "steps.train.metrics": "counts, measures and prints",
     "steps.train.model.identity": "enters by value",
     "steps.train.model.coverage": "counts weights for the log and the report",
+    "steps.train.model.processors_template": "refuses a run, or warns",
     "steps.train.model.shape": "serves checks and estimates",
     "steps.train.model.whole": "refuses a run, or does nothing",
     "steps.train.preflight": "refuses a run, or does nothing",

@@ -106,7 +106,7 @@ def test_the_share_that_is_counted_is_the_share_that_bitsandbytes_quantises(
 
     arguments = TrainArguments(model_id=str(save_family(family, tmp_path / "base", tiny_model)))
     found = fit_adapter(arguments)
-    loaded = load_base(arguments, found.unquantised)
+    loaded = load_base(arguments, found.attention, found.unquantised)
     real = [module for module in loaded.modules() if isinstance(module, Linear4bit)]
     assert sum(module.in_features * module.out_features for module in real) == found.coverage.quantised
     assert found.coverage.weights > found.coverage.adapted >= found.coverage.quantised

@@ -126,6 +126,10 @@ def test_the_shares_of_a_mixture_are_told(tiny_model: Path, tmp_path: Path, capl
         "load_in_4bit: 25% of the weights beside embeddings and LM head become 4-bit: experts that are one tensor, and "
         "other layers that are no plain linear ones, stay in bfloat16",
     ]
+    caplog.clear()
+    with caplog.at_level(logging.INFO):  # the other processes of a run
+        fit_adapter(TrainArguments(model_id=str(tmp_path / "qwen3_moe")), first=False)
+    assert caplog.messages == []
     assert told["granitemoe"][1] == "its experts are 28% of the weights; none of them gets an adapter"
 
 

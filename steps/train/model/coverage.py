@@ -59,7 +59,7 @@ def measure(
         unquantised: what the quantisation is told to leave out; none: its own default.
     """
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
-    quantised = set(_quantised(model, unquantised)) if arguments.load_in_4bit else set()
+    quantised = set(quantised_names(model, unquantised)) if arguments.load_in_4bit else set()
     of_experts = {name for name in sizes if _of_experts(model, name)}
     reached = set(_reached(adapted))
 
@@ -77,7 +77,7 @@ def measure(
     )
 
 
-def _quantised(model: PreTrainedModel, left_out: Sequence[str]) -> Iterator[str]:
+def quantised_names(model: PreTrainedModel, left_out: Sequence[str]) -> Iterator[str]:
     """Names of the weights that transformers hands to bitsandbytes (transformers' integrations/bitsandbytes.py)."""
     import torch
     from transformers.pytorch_utils import Conv1D

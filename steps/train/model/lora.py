@@ -62,6 +62,15 @@ class FittedAdapter:
     coverage: Coverage
 
 
+@dataclass(frozen=True)
+class Trial:
+    """The skeleton of a model, and a copy with the adapter on."""
+
+    fitted: FittedAdapter
+    model: PreTrainedModel
+    adapted: PeftModel
+
+
 def fit_adapter(arguments: TrainArguments, *, first: bool = True) -> FittedAdapter:
     """What the recipe's adapter and quantisation come to on its base; the first of several processes logs it.
 
@@ -95,6 +104,15 @@ def fit_on(arguments: TrainArguments, config: PreTrainedConfig) -> FittedAdapter
     Raises:
         StepError: peft cannot put that adapter on this model, or transformers cannot make it.
     """
+    return try_on(arguments, config).fitted
+
+
+def try_on(arguments: TrainArguments, config: PreTrainedConfig) -> Trial:
+    """The same with the skeletons on which it was tried.
+
+    Raises:
+        StepError: peft cannot put that adapter on this model, or transformers cannot make it.
+    """
     from transformers.quantizers.base import get_keys_to_not_convert
 
     attention, model = fitting_attention(arguments, config, attention_implementation(arguments))
@@ -103,7 +121,8 @@ def fit_on(arguments: TrainArguments, config: PreTrainedConfig) -> FittedAdapter
     kept = [*direct, *get_keys_to_not_convert(model)] if direct else []
     places = _places(arguments, model, unfit)
     adapted = _try(arguments, model, unfit, places)
-    return FittedAdapter(attention, places, kept, measure(arguments, model, adapted, kept))
+    fitted = FittedAdapter(attention, places, kept, measure(arguments, model, adapted, kept))
+    return Trial(fitted, model, adapted)
 
 
 def _places(arguments: TrainArguments, model: PreTrainedModel, unfit: Sequence[str]) -> Places:

@@ -14,8 +14,8 @@ from steps.shared.contract import StepError
 from steps.shared.experts import of_experts
 from steps.shared.safetensors_file import read_header
 from steps.train.arguments import TrainArguments
-from steps.train.preflight.activations import FP32
 from steps.train.preflight.memory import NF4_BLOCK
+from steps.train.preflight.passes import FP32
 
 # In the names of what stays as it is under load_in_4bit although it is a matrix: embeddings, the LM head.
 ENDS = ("embed", "wte", "wpe", "lm_head", "output.weight", "backbone.embeddings")

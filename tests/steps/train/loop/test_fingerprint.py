@@ -34,6 +34,7 @@ DO_NOT_DECIDE = {
     "steps.train.evaluation.champion": "compares when the training is over; the adapter to continue enters by value",
     "steps.train.evaluation.paired": "compares when the training is over",
     "steps.train.evaluation.scorer": "has types alone",
+    "steps.train.footprint": "serves estimates",
     "steps.train.loop.fingerprint": "is what the fingerprint is made from",
     "steps.train.loop.first_step": "stops a run, or does nothing",
     "steps.train.loop.metric_lines": "prints",

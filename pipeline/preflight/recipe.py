@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline.files import ROOT
 from pipeline.parameters.declared import training_arguments
+from pipeline.preflight.measured import Measured, measure
 from pipeline.settings.assets import Asset
 from pipeline.settings.workflow import Workflow
 from steps.shared import typed_yaml
@@ -70,9 +71,29 @@ def _judge(
     recipe: TrainArguments, machine: Machine, model_config: Path | None, rows: int | None, made_by: str | None = None
 ) -> Preflight:
     shape, unknown = shape_at_hand(recipe.model_id, model_config, made_by)
-    base = None if shape else base_at_hand(recipe.model_id, model_config)
-    result = preflight(recipe, machine, shape, unknown=unknown, rows=rows, base=base)
-    return replace(result, problems=[*result.problems, *conflicts.serving_problems(recipe, shape)])
+    found, base, at = Measured(), None, config_at_hand(recipe.model_id, model_config)
+    if shape is None and at:
+        found = measure(recipe, at)
+        base = None if found.footprint else base_at_hand(recipe.model_id, model_config)
+        unknown = f"{unknown}; {found.unknown}" if found.unknown else unknown
+    result = preflight(recipe, machine, shape, unknown=unknown, rows=rows, base=base, measured=found.footprint)
+    refused = [_refusal(found.refused)] if found.refused else []
+    problems = [*refused, *result.problems, *conflicts.serving_problems(recipe, shape)]
+    return replace(result, problems=problems, notes=[*result.notes, *found.shares])
+
+
+def _refusal(text: str) -> Problem:
+    """What training would refuse; most begin with the recipe's key."""
+    key, _, rest = text.partition(": ")
+    return Problem(key, rest) if key in TrainArguments.model_fields else Problem("model_id", text)
+
+
+def config_at_hand(model_id: str, model_config: Path | None = None) -> Path | None:
+    """The config.json that is named, or that of a local model; None where it is not here."""
+    if model_config is not None:
+        return model_config
+    files = (folder / "config.json" for folder in (Path(model_id), ROOT / model_id))
+    return next((file for file in files if file.is_file()), None)
 
 
 def base_at_hand(model_id: str, model_config: Path | None = None) -> BaseAlone | None:
@@ -114,11 +135,8 @@ def shape_at_hand(
         StepError: the named config.json is missing or not JSON.
     """
     try:
-        if model_config is not None:
-            return model_shape.read(model_config), None
-        for folder in (Path(model_id), ROOT / model_id):
-            if (folder / "config.json").is_file():
-                return model_shape.read(folder), None
+        if at := config_at_hand(model_id, model_config):
+            return model_shape.read(at), None
     except UnknownModel as error:
         return None, str(error)
     if made_by:

@@ -25,6 +25,7 @@ from steps.merge.fit.adapter import Adapter
 from steps.merge.fit.base import Base
 from steps.shared import contract
 from steps.shared.contract import StepError
+from steps.shared.model_class import CODE_ERRORS
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.shared.templates.pair import prompt_ids
 from steps.shared.templates.refused import RowRefused
@@ -62,22 +63,29 @@ def check(base: Base, adapter: Adapter, merged: Path, when: When) -> dict[str, A
     try:
         _check_memory(base)
         found = _compare(base, adapter, merged)
+        said = _compare_weights(base, adapter, merged, found) if found["experts"] else _said_of_logits(merged, found)
     except _CannotRun as reason:
         if when == "always":
             raise StepError(f"--check-logits always: {reason}; or give --check-logits auto") from None
         print(f"logits not checked: {reason}", flush=True)
         return {"skipped": str(reason)}
-    if found["experts"]:
-        said = _compare_weights(base, adapter, merged, found)
-    else:
-        said = (
-            f"logits of the merged model differ from base + adapter by {found['difference']:.2g} "
-            f"(tolerance {found['tolerance']:g}; the adapter changes them by {found['adapter_effect']:.2g})"
-        )
-        if not found["difference"] <= found["tolerance"]:  # NaN is no agreement
-            raise _not_the_trained_model(merged, said)
     print(said, flush=True)
     return found
+
+
+def _said_of_logits(merged: Path, found: dict[str, Any]) -> str:
+    """What the check of other models found.
+
+    Raises:
+        StepError: the logits differ by more than the tolerance.
+    """
+    said = (
+        f"logits of the merged model differ from base + adapter by {found['difference']:.2g} "
+        f"(tolerance {found['tolerance']:g}; the adapter changes them by {found['adapter_effect']:.2g})"
+    )
+    if not found["difference"] <= found["tolerance"]:  # NaN is no agreement
+        raise _not_the_trained_model(merged, said)
+    return said
 
 
 def _compare_weights(base: Base, adapter: Adapter, merged: Path, found: dict[str, Any]) -> str:
@@ -85,9 +93,13 @@ def _compare_weights(base: Base, adapter: Adapter, merged: Path, found: dict[str
 
     Raises:
         StepError: a weight is not that of peft's merge.
+        _CannotRun: peft's merge fails.
     """
-    with _quietly():
-        wrong, found["weights"] = weights.others(base.folder, adapter.folder, merged)
+    try:
+        with _quietly():
+            wrong, found["weights"] = weights.others(base.folder, adapter.folder, merged)
+    except weights.OfPeft as reason:
+        raise _CannotRun(str(reason)) from None
     if wrong:
         raise _not_the_trained_model(
             merged, f"{len(wrong)} of {found['weights']} weights are not those of peft's merge, first {wrong[0]}"
@@ -163,10 +175,13 @@ def _of_adapter(base: Base, adapter: Adapter, prompts: list[list[int]]) -> tuple
 
     try:
         model = weights.load(base.folder, torch.float32)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except CODE_ERRORS as error:
         raise _CannotRun(f"transformers cannot load {base.name}: {contract.first_line(error)}") from None
-    plain, experts = _logits(model, prompts), weights.has_experts(model)
-    adapted = _logits(PeftModel.from_pretrained(model, str(adapter.folder)), prompts)
+    try:
+        plain, experts = _logits(model, prompts), weights.has_experts(model)
+        adapted = _logits(PeftModel.from_pretrained(model, str(adapter.folder)), prompts)
+    except CODE_ERRORS as error:
+        raise _CannotRun(f"{base.name} with the adapter cannot be computed: {contract.first_line(error)}") from None
     del model
     gc.collect()
     return plain, adapted, experts

@@ -19,11 +19,12 @@ from steps.merge.fit.tensor_changes import Change
 from steps.merge.fit.whole import require_embedded, require_whole
 from steps.merge.write import journal, output_folder
 from steps.merge.write.arithmetic import Arithmetic
-from steps.merge.write.config_and_tokenizer import config_and_tokenizer
+from steps.merge.write.config_and_tokenizer import config_and_tokenizer, other_template
 from steps.merge.write.journal import Journal
 from steps.merge.write.progress import Progress
 from steps.merge.write.shards import ShardWriter
 from steps.shared import contract
+from steps.shared.model_folder import not_the_tokenizers
 from steps.shared.safetensors_file import TensorFile
 from steps.shared.templates.trained_with import trained_with
 
@@ -39,6 +40,8 @@ def merge(base: Base, adapter: Adapter, folder: Path, check_logits: logits.When)
     changes = find_changes(base, adapter)
     others = config_and_tokenizer(base, adapter)
     require_embedded(base, others)
+    if (own := other_template(others)) is not None:
+        print(f"note: {not_the_tokenizers(own)}", flush=True)
     sizes = {shard.path.name: shard.path.stat().st_size for shard in base.shards}
     begin = time.monotonic()
     record = Journal(output_folder.reopen(folder), journal.identity(base, adapter))

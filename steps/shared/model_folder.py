@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from steps.shared import contract
 from steps.shared.contract import StepError
@@ -14,6 +17,8 @@ TOKENIZER_FILES = (
     "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tekken.json",
 )  # fmt: skip
 PROCESSOR_FILES = ("*processor_config.json",)  # of images, videos and sound: what a multimodal model is given with text
+# Those that may have a template of the processor alone, the one that transformers prefers first.
+PROCESSOR_TEMPLATES = ("processor_config.json", "chat_template.json")
 TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja")
 
 NO_TEMPLATE = (
@@ -32,18 +37,43 @@ def refuse_pointer(path: Path) -> None:
             raise StepError(f"{path}: is a pointer of Git LFS, not the weights; run git lfs pull in that folder")
 
 
-def refuse_processors_template(folder: Path) -> None:
-    """Where a recipe has settings for the template, which it then has as defaults when it is served.
+@dataclass(frozen=True)
+class ProcessorsTemplate:
+    """A chat template that a multimodal model's processor has of its own: vLLM prefers it to the tokenizer's for
+    requests without tools."""
+
+    file: Path
+    text: Any  # several templates are no text
+
+
+def own_template(files: Iterable[Path]) -> ProcessorsTemplate | None:
+    """The processor's own template, of those of `PROCESSOR_TEMPLATES` that are there, in their order.
 
     Raises:
-        StepError: a multimodal model's processor has a template of its own, which a server prefers.
+        StepError: a file is not JSON.
     """
-    for file in (folder / "processor_config.json", folder / "chat_template.json"):
-        if file.is_file() and "chat_template" in contract.read_json(file, "the processor's configuration"):
-            raise StepError(
-                f"chat_template_kwargs: {file} has a chat template of its own, which a server would take, without "
-                "these settings; move its text to chat_template.jinja"
-            )
+    for file in files:
+        config = contract.read_json(file, "the processor's configuration")
+        if isinstance(config, dict) and config.get("chat_template") is not None:
+            return ProcessorsTemplate(file, config["chat_template"])
+    return None
+
+
+def not_with_settings(own: ProcessorsTemplate) -> str:
+    """Why a recipe cannot have settings for the template, which are its defaults where it is served."""
+    return (
+        f"chat_template_kwargs: {own.file} has a chat template of its own, which a server would take, without these "
+        "settings; move its text to chat_template.jinja, of a hub model in a folder of your own"
+    )
+
+
+def not_the_tokenizers(own: ProcessorsTemplate) -> str:
+    """What differs where the two templates do."""
+    return (
+        f"{own.file} has a chat template of its own, other than the tokenizer's, which is trained with: vLLM takes the "
+        "processor's for requests without tools; put the one that you want into chat_template.jinja and take the other "
+        "away"
+    )
 
 
 def check_folder(folder: Path) -> None:

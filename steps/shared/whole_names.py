@@ -13,6 +13,7 @@ PREFIXES = {
     "base_model.model.": "peft: this is an adapted model",
 }
 UNWRAP = "save the model inside the wrapper with save_pretrained"
+FEWER_LAYERS = "correct num_hidden_layers, or take the config.json that belongs to the weights"
 LAYER = re.compile(r"\.(?:layers|h|blocks)\.(\d+)\.")
 
 
@@ -35,6 +36,11 @@ def several_stacks(names: Iterable[str]) -> bool:
 def deepest(names: Iterable[str]) -> int:
     """The number of layers up to the highest that is named."""
     return max(layers(names), default=-1) + 1
+
+
+def too_many_layers(wanted: int, found: int) -> str:
+    """Files with more layers than the configuration knows."""
+    return f"config.json says {wanted} layers, the files have {found}"
 
 
 def too_many_tokens(tokens: int, rows: int, which: str) -> str:

@@ -248,6 +248,11 @@ class TrainArguments(BaseModel):
     # Pipeline
     merge_weights: bool = Field(False, description="Merge the adapter into the base before registration.")
 
+    @property
+    def compute_kind(self) -> str:
+        """What weights that are not in 4 bits are stored in, in words."""
+        return "bfloat16" if self.bf16 else "float32"
+
     @model_validator(mode="after")
     def _consistent(self) -> TrainArguments:
         if self.loss_weights is not None and len(self.loss_weights) != len(self.loss_type):

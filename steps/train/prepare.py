@@ -20,6 +20,7 @@ from steps.train.loop.moment import run_moment
 from steps.train.model import fsdp_cpu, initial_adapter
 from steps.train.model.load import load_base, load_template
 from steps.train.model.lora import FittedAdapter, fit_adapter, lora_config
+from steps.train.model.processors_template import warn_of_other_template
 from steps.train.preflight.this_job import report_base, run_preflight
 from steps.train.preflight.vocabulary import require_embedded
 from steps.train.results.origin import Origin, read_data_report
@@ -51,6 +52,8 @@ def prepare(arguments: TrainArguments) -> Run:
     template = load_template(arguments)
     checkpoints_at = _checkpoint_folder(arguments, output)
     config = trainer_config(arguments, checkpoints_at)
+    if config.process_index == 0:
+        warn_of_other_template(arguments, template.tokenizer)
     moment = run_moment(template, records, arguments, checkpoints_at, first=config.process_index == 0)
     train, validation = splits.prepare(records, template.at(moment), arguments, config, output)
     require_embedded(arguments, template.tokenizer, [*train.pairs, *validation.pairs])
@@ -58,7 +61,7 @@ def prepare(arguments: TrainArguments) -> Run:
     run_preflight(arguments, ranks=config.world_size, rank=config.process_index, rows=len(train.pairs), longest=longest)
     rows_hash = fingerprint.hash_rows(train.pairs, validation.pairs)
     checkpoint, marker = _continue(config, checkpoints_at, fingerprint.of_run(arguments, rows_hash, initial))
-    fitted = fit_adapter(arguments)
+    fitted = fit_adapter(arguments, first=config.process_index == 0)
     report_base(arguments, fitted.coverage, config.world_size)
     trainer = _load_trainer(arguments, template.tokenizer, train.pairs, config, marker, fitted)
     lines, held_out = _add_callbacks(trainer, train.pairs, validation.pairs, initial)
@@ -124,7 +127,7 @@ def _load_trainer(
         fsdp_cpu.apply(arguments.fsdp)
     from steps.train.loop.trainer import PairTrainer
 
-    base = load_base(arguments, fitted.unquantised)
+    base = load_base(arguments, fitted.attention, fitted.unquantised)
     peft_config = lora_config(arguments, fitted.places)
     return PairTrainer(arguments, base, tokenizer, pairs, config, marker, peft_config)
 

@@ -12,7 +12,7 @@ from steps.merge.fit.adapter import Adapter
 from steps.merge.fit.base import Base, Shard
 from steps.shared import contract
 from steps.shared.contract import StepError
-from steps.shared.model_class import auto_class
+from steps.shared.model_class import CODE_ERRORS, auto_class
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def _as_loaded(base: Base) -> Named:
         config = AutoConfig.from_pretrained(base.folder, local_files_only=True, trust_remote_code=False)
         with torch.device("meta"):
             model = auto_class(config).from_config(config)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except CODE_ERRORS as error:
         reason = contract.first_line(error)
         raise StepError(
             f"{base.folder}: its tensors have other names than the adapter's, and transformers cannot tell how it "

@@ -12,7 +12,16 @@ from steps.merge.fit.base import AGAIN, Base
 from steps.merge.fit.find_changes import EMBEDDINGS
 from steps.shared import contract
 from steps.shared.contract import StepError
-from steps.shared.whole_names import UNWRAP, deepest, layers, several_stacks, too_many_tokens, wrapper
+from steps.shared.whole_names import (
+    FEWER_LAYERS,
+    UNWRAP,
+    deepest,
+    layers,
+    several_stacks,
+    too_many_layers,
+    too_many_tokens,
+    wrapper,
+)
 
 MULTIMODAL = frozenset({"text_config", "vision_config", "audio_config"})
 ENDS = ("eos_token", "pad_token", "bos_token")
@@ -47,10 +56,7 @@ def _require_layers(base: Base) -> None:
         )
     predicting = base.config.get("num_nextn_predict_layers") or 1  # layers behind the last one
     if deepest(base.tensors) > wanted + predicting:
-        raise StepError(
-            f"{base.folder}: config.json says {wanted} layers, the files have {deepest(base.tensors)}; correct "
-            "num_hidden_layers, or take the config.json that belongs to the weights"
-        )
+        raise StepError(f"{base.folder}: {too_many_layers(wanted, deepest(base.tensors))}; {FEWER_LAYERS}")
 
 
 def require_embedded(base: Base, files: dict[str, Path]) -> None:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from steps.merge.fit import base as base_model
 from steps.merge.fit.adapter import Adapter
 from steps.merge.fit.base import Base
+from steps.shared import contract
 from steps.shared.contract import StepError
-from steps.shared.model_folder import PROCESSOR_FILES, TEMPLATE_FILES, TOKENIZER_FILES
+from steps.shared.model_folder import (
+    PROCESSOR_FILES,
+    PROCESSOR_TEMPLATES,
+    TEMPLATE_FILES,
+    TOKENIZER_FILES,
+    ProcessorsTemplate,
+    own_template,
+)
 
 VOCABULARIES = (
     "tokenizer.json",
@@ -47,6 +56,24 @@ def config_and_tokenizer(base: Base, adapter: Adapter) -> dict[str, Path]:
     sharded = base.shards[0].path.name != base_model.SINGLE
     index = {base_model.INDEX: base.folder / base_model.INDEX} if sharded else {}
     return configs | index | tokenizer | templates
+
+
+def other_template(files: dict[str, Path]) -> ProcessorsTemplate | None:
+    """The processor's template among a merged model's files, where it is not the tokenizer's.
+
+    Raises:
+        StepError: a configuration is not JSON.
+    """
+    own = own_template(files[name] for name in PROCESSOR_TEMPLATES if name in files)
+    return own if own and own.text != _tokenizers_template(files) else None
+
+
+def _tokenizers_template(files: dict[str, Path]) -> Any:
+    if "chat_template.jinja" in files:
+        return files["chat_template.jinja"].read_text(encoding="utf-8")
+    config = files.get("tokenizer_config.json")
+    content = contract.read_json(config, "the tokenizer's configuration") if config else None
+    return content.get("chat_template") if isinstance(content, dict) else None
 
 
 def _matching(folder: Path, patterns: tuple[str, ...]) -> dict[str, Path]:

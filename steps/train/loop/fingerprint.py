@@ -28,6 +28,7 @@ LEFT_OUT = {
 # weights that a run begins with are hashed themselves, so the code that reads or checks them is not. A test fails for
 # a module of a training that is neither here nor in its list of those that do not decide the result.
 DECIDES = (
+    "steps.shared.model_class",
     "steps.train.prepare",
     "steps.train.rows.tokenise",
     "steps.train.model.adapter",

@@ -6,19 +6,16 @@ A skeleton, the model on the meta device, tells what a class takes without a lis
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, get_args
 
 from steps.shared import contract
 from steps.shared.contract import StepError
-from steps.shared.model_class import auto_class
+from steps.shared.model_class import CODE_ERRORS, auto_class
 from steps.train.arguments import Attention, TrainArguments
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
-
-log = logging.getLogger(__name__)
 
 RANDOM = ("dropout", "pdrop", "layerdrop", "jitter")  # in the names of settings that make a forward pass random
 
@@ -67,6 +64,7 @@ def skeleton(config: PreTrainedConfig, attention: str, trust_remote_code: bool) 
 
     Raises:
         ValueError, ImportError: its class has no such attention.
+        CODE_ERRORS: its code fails.
     """
     import torch
 
@@ -77,26 +75,28 @@ def skeleton(config: PreTrainedConfig, attention: str, trust_remote_code: bool) 
         return auto_class(own).from_config(own, attn_implementation=attention, trust_remote_code=trust_remote_code)
 
 
-def fitting_attention(arguments: TrainArguments, config: PreTrainedConfig, wanted: Attention) -> Attention:
-    """`wanted`, or under `auto` the next one that the model's class has, as transformers itself falls back.
+def fitting_attention(
+    arguments: TrainArguments, config: PreTrainedConfig, wanted: Attention
+) -> tuple[Attention, PreTrainedModel]:
+    """`wanted`, or under `auto` the next one that the model's class has, as transformers itself falls back; and the
+    skeleton with it.
 
     Raises:
-        StepError: the recipe names an attention that the class has not, or the class is one that TRL cannot train.
+        StepError: the recipe names an attention that the class has not, the class is one that TRL cannot train, or the
+            model's code fails.
     """
     order = get_args(Attention)
     for one in order[order.index(wanted) :] if arguments.attn_implementation == "auto" else (wanted,):
         try:
             made = skeleton(config, one, arguments.trust_remote_code)
-        except (ValueError, ImportError) as error:
-            if one == "eager":
+        except CODE_ERRORS as error:
+            if one == "eager" or not isinstance(error, ValueError | ImportError):
                 raise StepError(
                     f"{arguments.model_id}: the model cannot be made: {contract.first_line(error)}"
                 ) from None
             continue
         _require_backbone(arguments, made)
-        if one != wanted:
-            log.warning("attention: a %s model has no %s here; %s is used", config.model_type, wanted, one)
-        return one
+        return one, made
     raise StepError(
         f"attn_implementation: {wanted}: a {config.model_type} model has no such attention here; write auto, which "
         "takes the fastest that it has"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from steps.shared import experts
 from steps.train.arguments import TrainArguments
 from steps.train.model.adapter import base_of
 
@@ -35,7 +36,7 @@ class Coverage:
 
     def sentences(self, arguments: TrainArguments) -> list[str]:
         """The shares in words, for the log and the page of the run."""
-        kind = _kind(arguments)
+        kind = arguments.compute_kind
         four_bits = f"{self.share(self.quantised)} in NF4, the others in {kind}"
         stored = four_bits if arguments.load_in_4bit else f"all in {kind}"
         large = self.weights >= 10**9
@@ -58,8 +59,8 @@ def measure(
         unquantised: what the quantisation is told to leave out; none: its own default.
     """
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
-    quantised = set(_quantised(model, unquantised)) if arguments.load_in_4bit else set()
-    experts = {name for name in sizes if _of_experts(model, name)}
+    quantised = set(quantised_names(model, unquantised)) if arguments.load_in_4bit else set()
+    of_experts = {name for name in sizes if _of_experts(model, name)}
     reached = set(_reached(adapted))
 
     def count(names: set[str]) -> int:
@@ -70,13 +71,13 @@ def measure(
         embeddings=count(set(_embeddings(model))),
         quantised=count(quantised),
         adapted=count(reached),
-        experts=count(experts),
-        adapted_experts=count(experts & reached),
+        experts=count(of_experts),
+        adapted_experts=count(of_experts & reached),
         adapter=sum(one.numel() for name, one in adapted.named_parameters() if ".lora_" in name),
     )
 
 
-def _quantised(model: PreTrainedModel, left_out: Sequence[str]) -> Iterator[str]:
+def quantised_names(model: PreTrainedModel, left_out: Sequence[str]) -> Iterator[str]:
     """Names of the weights that transformers hands to bitsandbytes (transformers' integrations/bitsandbytes.py)."""
     import torch
     from transformers.pytorch_utils import Conv1D
@@ -100,9 +101,9 @@ def _embeddings(model: PreTrainedModel) -> Iterator[str]:
 
 def _of_experts(model: torch.nn.Module, parameter: str) -> bool:
     """Whether a parameter belongs to experts, by the name or the class of a module that holds it."""
-    parts = parameter.split(".")[:-1]
-    owners = (model.get_submodule(".".join(parts[:end])) for end in range(1, len(parts) + 1))
-    return "experts" in parts or any("experts" in type(owner).__name__.lower() for owner in owners)
+    return any(
+        experts.is_experts(name, type(model.get_submodule(name)).__name__) for name in experts.holders(parameter)
+    )
 
 
 def _reached(adapted: PeftModel) -> Iterator[str]:
@@ -125,9 +126,5 @@ def log_shares(arguments: TrainArguments, found: Coverage) -> None:
         log.warning(
             "load_in_4bit: %.0f%% of the weights beside embeddings and LM head become 4-bit: experts that are one "
             "tensor, and other layers that are no plain linear ones, stay in %s",
-            100 * found.quantised / inside, _kind(arguments),
+            100 * found.quantised / inside, arguments.compute_kind,
         )  # fmt: skip
-
-
-def _kind(arguments: TrainArguments) -> str:
-    return "bfloat16" if arguments.bf16 else "float32"

@@ -17,10 +17,11 @@ from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
 from steps.shared.model_class import auto_class
-from steps.shared.model_folder import NO_TEMPLATE, check_folder, refuse_processors_template
+from steps.shared.model_folder import NO_TEMPLATE, check_folder
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.train.arguments import Attention, TrainArguments
-from steps.train.model.base_config import fitting_attention, read_config, without_randomness
+from steps.train.model.base_config import read_config, without_randomness
+from steps.train.model.processors_template import refuse_with_settings
 from steps.train.model.router import router_loss_weight
 from steps.train.model.whole import require_whole
 
@@ -35,14 +36,13 @@ def load_tokenizer(arguments: TrainArguments) -> PreTrainedTokenizerBase:
     """The tokenizer with its chat template and a pad token.
 
     Raises:
-        StepError: the folder is not a model, or has no tokenizer or chat template.
+        StepError: the folder is not a model, has no tokenizer or chat template, or one of its processor that the
+            recipe's settings for the template do not go with.
     """
     if not is_hub_name(arguments.model_id):
         if not Path(arguments.model_id).is_dir():
             raise StepError(f"model_id: {arguments.model_id}: there is no such folder; name one, or a hub model")
         check_folder(Path(arguments.model_id))
-        if arguments.chat_template_kwargs:
-            refuse_processors_template(Path(arguments.model_id))
     from transformers import AutoTokenizer
 
     try:
@@ -53,6 +53,7 @@ def load_tokenizer(arguments: TrainArguments) -> PreTrainedTokenizerBase:
         raise StepError(f"{arguments.model_id}: the tokenizer cannot be loaded: {contract.first_line(error)}") from None
     if not tokenizer.chat_template:
         raise StepError(f"{arguments.model_id}: {NO_TEMPLATE}")
+    refuse_with_settings(arguments)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -114,10 +115,11 @@ def _flash_capable(arguments: TrainArguments) -> bool:
     return torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0) and arguments.bf16
 
 
-def load_base(arguments: TrainArguments, unquantised: Sequence[str] = ()) -> PreTrainedModel:
+def load_base(arguments: TrainArguments, attention: Attention, unquantised: Sequence[str] = ()) -> PreTrainedModel:
     """The frozen base, in NF4 with `load_in_4bit`, without dropout (the adapter's own stays).
 
     Args:
+        attention: the implementation, one that the model's class has.
         unquantised: names of modules that NF4 leaves out, the LM head's among them; none: the LM head alone.
 
     Raises:
@@ -139,7 +141,6 @@ def load_base(arguments: TrainArguments, unquantised: Sequence[str] = ()) -> Pre
             llm_int8_skip_modules=list(unquantised) or None,
         )
     config = _trained_config(arguments)
-    attention = fitting_attention(arguments, config, attention_implementation(arguments))
     log.info("attention: %s; base: %s", attention, arguments.model_id)
     device = {"": torch.cuda.current_device()} if torch.cuda.is_available() else {"": "cpu"}
     try:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from steps.shared import contract
 from steps.shared.contract import StepError
-from steps.train.arguments import TrainArguments
-from steps.train.model.base_config import read_config, skeleton, without_randomness
+from steps.train.arguments import Attention, TrainArguments
+from steps.train.model.base_config import fitting_attention, read_config, without_randomness
 from steps.train.model.coverage import Coverage, log_shares, measure
 from steps.train.model.language_part import language_linears, outside_language, require_inside
+from steps.train.model.load import attention_implementation
 from steps.train.model.shape import ALL_LINEAR
 from steps.train.model.unfit_layers import not_linear, read_directly
 
@@ -50,31 +51,51 @@ class Places:
 class FittedAdapter:
     """
     Attributes:
+        attention: the one that the model's class has and this machine runs.
         unquantised: what the quantisation is told to leave out, where it must leave out more than by default: layers
             whose weight the model's code reads by itself, for which a weight in NF4 has another shape.
     """
 
+    attention: Attention
     places: Places
     unquantised: list[str]
     coverage: Coverage
 
 
-def fit_adapter(arguments: TrainArguments) -> FittedAdapter:
-    """What the recipe's adapter and quantisation come to on its base; logged.
+@dataclass(frozen=True)
+class Trial:
+    """The skeleton of a model, and a copy with the adapter on."""
+
+    fitted: FittedAdapter
+    model: PreTrainedModel
+    adapted: PeftModel
+
+
+def fit_adapter(arguments: TrainArguments, *, first: bool = True) -> FittedAdapter:
+    """What the recipe's adapter and quantisation come to on its base; the first of several processes logs it.
 
     Raises:
-        StepError: the configuration cannot be read, or peft cannot put that adapter on this model.
+        StepError: the configuration cannot be read, the model has no such attention, or peft cannot put that adapter
+            on it.
     """
     config = read_config(arguments)
     without_randomness(config)
     fitted = fit_on(arguments, config)
+    if first:
+        _log(arguments, config, fitted)
+    return fitted
+
+
+def _log(arguments: TrainArguments, config: PreTrainedConfig, fitted: FittedAdapter) -> None:
+    wanted = attention_implementation(arguments)
+    if fitted.attention != wanted:
+        log.warning("attention: a %s model has no %s here; %s is used", config.model_type, wanted, fitted.attention)
     if fitted.places.left_out:
         log.info(
             "no adapter on %s: the model's code reads these weights itself, or they return more than a layer does",
             _short(fitted.places.left_out),
         )
     log_shares(arguments, fitted.coverage)
-    return fitted
 
 
 def fit_on(arguments: TrainArguments, config: PreTrainedConfig) -> FittedAdapter:
@@ -83,18 +104,25 @@ def fit_on(arguments: TrainArguments, config: PreTrainedConfig) -> FittedAdapter
     Raises:
         StepError: peft cannot put that adapter on this model, or transformers cannot make it.
     """
+    return try_on(arguments, config).fitted
+
+
+def try_on(arguments: TrainArguments, config: PreTrainedConfig) -> Trial:
+    """The same with the skeletons on which it was tried.
+
+    Raises:
+        StepError: peft cannot put that adapter on this model, or transformers cannot make it.
+    """
     from transformers.quantizers.base import get_keys_to_not_convert
 
-    try:
-        model = skeleton(config, "eager", arguments.trust_remote_code)
-    except (ValueError, ImportError) as error:
-        raise StepError(f"{arguments.model_id}: the model cannot be made: {contract.first_line(error)}") from None
+    attention, model = fitting_attention(arguments, config, attention_implementation(arguments))
     direct = sorted(read_directly(model))
     unfit = sorted({*direct, *not_linear(model)})
     kept = [*direct, *get_keys_to_not_convert(model)] if direct else []
     places = _places(arguments, model, unfit)
     adapted = _try(arguments, model, unfit, places)
-    return FittedAdapter(places, kept, measure(arguments, model, adapted, kept))
+    fitted = FittedAdapter(attention, places, kept, measure(arguments, model, adapted, kept))
+    return Trial(fitted, model, adapted)
 
 
 def _places(arguments: TrainArguments, model: PreTrainedModel, unfit: Sequence[str]) -> Places:

@@ -7,6 +7,7 @@ that see images have other shapes and are named as unknown.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,6 +100,24 @@ class ModelShape:
         return 2 * self.hidden + biases + (2 * self.head_dim if self.qk_norm else 0)
 
     @property
+    def linear(self) -> int:
+        """Weights of all blocks' linear layers."""
+        return self.layers * self.block_linear
+
+    @property
+    def other(self) -> int:
+        """What NF4 leaves alone."""
+        return self.outside_blocks + self.layers * self.block_other
+
+    @property
+    def other_named(self) -> str:
+        return "embeddings, LM head, norms"
+
+    @property
+    def largest_linear(self) -> int:
+        return max(linear.weights for linear in self.linears)
+
+    @property
     def embedding(self) -> int:
         """The input embeddings; an LM head of its own has as many."""
         return self.vocab * self.hidden
@@ -110,7 +129,7 @@ class ModelShape:
 
     @property
     def parameters(self) -> int:
-        return self.layers * (self.block_linear + self.block_other) + self.outside_blocks
+        return self.linear + self.other
 
     def modules(self) -> dict[str, Linear]:
         """Every module that an adapter can sit on, by its full name."""
@@ -134,6 +153,10 @@ class ModelShape:
     def lora_parameters(self, rank: int, targets: Sequence[str]) -> int:
         """A is [rank, inputs] and B [outputs, rank] (Hu et al. 2021, arXiv 2106.09685, section 4.1)."""
         return sum(rank * (module.inputs + module.outputs) for module in self.adapted(targets))
+
+    def block_lora_parameters(self, rank: int, targets: Sequence[str]) -> int:
+        """Those of one block, where they are alike."""
+        return math.ceil(self.lora_parameters(rank, targets) / self.layers)
 
     def unmatched(self, targets: Sequence[str]) -> list[str]:
         """Targets that name no module; peft passes over them in silence as long as another one matches."""

@@ -46,10 +46,7 @@ def _cause(missing: list[str], unexpected: list[str], layers: int | None) -> tup
     if by := whole_names.wrapper(unexpected):
         return f" (written by {by})", whole_names.UNWRAP
     if layers is not None and deepest(unexpected) > layers:
-        return (
-            f" (config.json says {layers} layers, the files have {deepest(unexpected)})",
-            "correct num_hidden_layers, or take the config.json that belongs to the weights",
-        )
+        return f" ({whole_names.too_many_layers(layers, deepest(unexpected))})", whole_names.FEWER_LAYERS
     lacking = whole_names.layers(missing)
     if layers is not None and lacking and not unexpected:
         return f" (of {len(lacking)} of {layers} layers)", AGAIN

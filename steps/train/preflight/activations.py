@@ -17,35 +17,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from steps.train.arguments import Attention, TrainArguments
 from steps.train.model.shape import Linear, ModelShape
-
-FP32 = 4
+from steps.train.preflight.passes import FP32, Passes
 
 
 @dataclass(frozen=True)
-class Activations:
-    """The activations of a recipe on a model, with every sequence `length` tokens long."""
+class Activations(Passes):
+    """The activations of a dense model of a family that `ModelShape` knows."""
 
-    arguments: TrainArguments
     shape: ModelShape
-    attention: Attention
-    length: int
-
-    @cached_property
-    def c(self) -> int:
-        return 2 if self.arguments.bf16 else FP32
-
-    @cached_property
-    def tokens(self) -> int:
-        """Tokens of a training pass at most. A packed batch is never more than the padded one that is taken for it."""
-        pairs, budget = self.arguments.per_device_train_batch_size, self.arguments.max_tokens_per_batch
-        if budget is None:
-            return self.tokens_of(pairs)
-        return min(budget, self.tokens_of(pairs * self.arguments.gradient_accumulation_steps))
-
-    def tokens_of(self, pairs: int) -> int:
-        return 2 * pairs * self.length
 
     @cached_property
     def adapted(self) -> Sequence[Linear]:
@@ -53,11 +33,6 @@ class Activations:
 
     def has_adapter(self, *names: str) -> bool:
         return any(module.name.endswith(names) for module in self.adapted)
-
-    @property
-    def hidden(self) -> int:
-        """One vector of width h for every token: what a checkpoint keeps."""
-        return self.c * self.shape.hidden * self.tokens
 
     @property
     def queries(self) -> int:
@@ -88,13 +63,15 @@ class Activations:
             token += (c + 1) * sum(module.inputs for module in adapted) / shape.layers
         return math.ceil(token * self.tokens) + self._scores(self.tokens, kept=FP32 + c)
 
+    def blocks(self) -> int:
+        return self.shape.layers * self.block()
+
     def block_backward(self) -> int:
         """What one block's backward pass needs beside what was kept: where it is most, at the MLP's down projection,
         the gradient of its output and two of its input (of the base and of the adapter), or one and the weight that
         bitsandbytes dequantises for it; with eager attention, at the scores, when the MLP's share is free again."""
         mlp = self.c * self.shape.intermediate * self.tokens
-        largest = max(linear.weights for linear in self.shape.linears)
-        dequantised = self.c * largest if self.arguments.load_in_4bit else 0
+        dequantised = self.c * self.shape.largest_linear if self.arguments.load_in_4bit else 0
         at_mlp = mlp + max(mlp if self.has_adapter("down_proj") else 2 * mlp, dequantised)
         at_scores = self._scores(self.tokens, kept=2 * FP32, masked=0) - self.kept_by_mlp() * self.tokens
         return self.hidden + max(at_mlp, at_scores)
@@ -115,8 +92,3 @@ class Activations:
             return kept * self.shape.heads * tokens * self.length
         width = self.c if masked is None else masked
         return width * tokens * self.length if self.attention == "sdpa" else 0
-
-    def mask(self, tokens: int) -> int:
-        """The mask of a padded batch, [sequences, 1, s, s], made once a pass: a byte each for SDPA, c for eager."""
-        width = {"flash_attention_2": 0, "sdpa": 1, "eager": self.c}[self.attention]
-        return width * tokens * self.length

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steps.shared.contract import StepError
+from steps.shared.experts import of_experts
 from steps.shared.safetensors_file import read_header
 from steps.train.arguments import TrainArguments
-from steps.train.preflight.activations import FP32
 from steps.train.preflight.memory import NF4_BLOCK
+from steps.train.preflight.passes import FP32
 
 # In the names of what stays as it is under load_in_4bit although it is a matrix: embeddings, the LM head.
 ENDS = ("embed", "wte", "wpe", "lm_head", "output.weight", "backbone.embeddings")
@@ -43,12 +44,12 @@ class BaseAlone:
 
     def told(self, arguments: TrainArguments) -> str:
         """The shares, as a sentence."""
-        kind = "bfloat16" if arguments.bf16 else "float32"
         text = f"the base has {self.weights / 1e9:.3g} billion weights"
         if self.experts:
             text += f", {self.experts / self.weights:.0%} of them experts"
         if arguments.load_in_4bit:
-            text += f"; at most {self.quantised / self.weights:.0%} become 4-bit, the others stay in {kind}"
+            share = f"{self.quantised / self.weights:.0%}"
+            text += f"; at most {share} become 4-bit, the others stay in {arguments.compute_kind}"
         return text
 
 
@@ -67,7 +68,7 @@ def _count(tensors: Iterable[tuple[str, tuple[int, ...]]]) -> BaseAlone:
     for name, shape in tensors:
         size = math.prod(shape)
         weights += size
-        if "experts." in name.replace("shared_experts.", "") and len(shape) > 1:
+        if of_experts(name) and len(shape) > 1:
             experts += size
         elif len(shape) == 2 and not any(end in name for end in ENDS):
             quantised += size

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from steps.train.arguments import Attention, TrainArguments
+from steps.train.footprint.sizes import Footprint
 from steps.train.model.shape import ModelShape
-from steps.train.preflight.activations import FP32, Activations
+from steps.train.preflight.activations import Activations
+from steps.train.preflight.measured import MeasuredActivations
+from steps.train.preflight.passes import FP32, Passes
 
 MIB, GIB = 2**20, 2**30
 
@@ -67,7 +70,7 @@ class Estimate:
 
 def estimate(
     arguments: TrainArguments,
-    shape: ModelShape,
+    shape: ModelShape | Footprint,
     *,
     ranks: int = 1,
     attention: Attention = "sdpa",
@@ -79,7 +82,12 @@ def estimate(
         attention: the implementation that runs.
         length: tokens of the longest row, where known; `max_length` otherwise.
     """
-    activations = Activations(arguments, shape, attention, length or arguments.max_length)
+    longest = length or arguments.max_length
+    activations: Passes
+    if isinstance(shape, ModelShape):
+        activations = Activations(arguments, shape, attention, longest)
+    else:
+        activations = MeasuredActivations(arguments, shape, attention, longest)
     rank = _RankMemory(arguments, shape, ranks, activations)
     return Estimate(tuple(rank.finished(phase) for phase in rank.phases()))
 
@@ -89,9 +97,9 @@ class _RankMemory:
     """What one rank has in memory. Sizes are bytes; `adapter` and `block_adapter` count weights."""
 
     arguments: TrainArguments
-    shape: ModelShape
+    shape: ModelShape | Footprint
     ranks: int
-    activations: Activations
+    activations: Passes
 
     @property
     def c(self) -> int:
@@ -111,14 +119,19 @@ class _RankMemory:
 
     @property
     def block_adapter(self) -> int:
-        return math.ceil(self.adapter / self.shape.layers)
+        return self.shape.block_lora_parameters(self.arguments.lora_r, self.arguments.target_modules)
 
     # In memory all the time
 
     @property
+    def element(self) -> float:
+        """Bytes of a linear weight."""
+        return 0.5 if self.arguments.load_in_4bit else self.c
+
+    @property
     def blocks(self) -> float:
         """Bytes of the blocks' linear weights. NF4's are stored in the compute dtype, so that FSDP2 shards them."""
-        return self.shape.layers * self.shape.block_linear * (0.5 if self.arguments.load_in_4bit else self.c)
+        return self.shape.linear * self.element
 
     @property
     def constants(self) -> float:
@@ -126,20 +139,20 @@ class _RankMemory:
         if not self.arguments.load_in_4bit:
             return 0
         each = 1 + FP32 / CONSTANT_BLOCK if self.arguments.bnb_4bit_use_double_quant else FP32
-        return self.shape.layers * self.shape.block_linear / NF4_BLOCK * each
+        return self.shape.linear / NF4_BLOCK * each
 
     @property
     def rest(self) -> int:
-        """What NF4 leaves alone: embeddings, LM head, norms, biases."""
-        return self.c * (self.shape.outside_blocks + self.shape.layers * self.shape.block_other)
+        """What NF4 leaves alone: embeddings, LM head, norms, biases; of a mixture the experts that are one tensor."""
+        return self.c * self.shape.other
 
     def base(self, *, whole: bool = False) -> list[Item]:
         share = math.ceil if whole else self.share
-        kind = "NF4" if self.arguments.load_in_4bit else "bfloat16" if self.arguments.bf16 else "float32"
+        kind = "NF4" if self.arguments.load_in_4bit else self.arguments.compute_kind
         return [
             Item(f"base: blocks in {kind}", share(self.blocks), steady=True),
             Item("base: quantisation constants", math.ceil(self.constants), steady=True),
-            Item("base: embeddings, LM head, norms", share(self.rest), steady=True),
+            Item(f"base: {self.shape.other_named}", share(self.rest), steady=True),
         ]
 
     def held(self) -> list[Item]:
@@ -167,7 +180,7 @@ class _RankMemory:
         (torch/distributed/fsdp/_fully_shard/_fsdp_param_group.py). Without reshard_after_forward all blocks."""
         if not self.sharded:
             return []
-        block = self.blocks / self.shape.layers + self.c * (self.shape.block_other + self.block_adapter)
+        block = self.shape.block_linear * self.element + self.c * (self.shape.block_other + self.block_adapter)
         if not self.arguments.fsdp_config.reshard_after_forward:
             blocks += self.shape.layers - 1
         return [Item("FSDP: blocks gathered", math.ceil(blocks * block))]
@@ -192,7 +205,7 @@ class _RankMemory:
         mask = Item("attention mask", self.activations.mask(self.activations.tokens))
         if self.arguments.gradient_checkpointing:
             return [mask, Item("activations: a checkpoint a block", self.shape.layers * self.activations.hidden)]
-        return [mask, Item("activations: all blocks", self.shape.layers * self.activations.block())]
+        return [mask, Item("activations: all blocks", self.activations.blocks())]
 
     def wide(self, vectors: int, tokens: int) -> int:
         """Bytes of `vectors` bytes for each of the hidden elements of so many tokens."""
@@ -241,8 +254,7 @@ class _RankMemory:
             shards = self.share(self.blocks + self.rest + adapters)
             items.append(Item("FSDP: this rank's shards, beside the whole", shards))
         elif self.arguments.load_in_4bit:
-            largest = max(linear.weights for linear in self.shape.linears)
-            items.append(Item("the weight that is being quantised", self.c * largest))
+            items.append(Item("the weight that is being quantised", self.c * self.shape.largest_linear))
         return Phase("loading", tuple(items))
 
     def evaluation(self) -> list[Item]:

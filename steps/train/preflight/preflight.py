@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from steps.train.arguments import Attention, TrainArguments
+from steps.train.footprint.sizes import Footprint
 from steps.train.model.shape import ModelShape
 from steps.train.preflight import conflicts, instances, memory
 from steps.train.preflight.base_alone import BaseAlone
@@ -92,12 +93,14 @@ def preflight(
     rows: int | None = None,
     length: int | None = None,
     base: BaseAlone | None = None,
+    measured: Footprint | None = None,
 ) -> Preflight:
     """Judge a recipe.
 
     Args:
         unknown: why there is no `shape`.
-        base: what is known of the base where its shape is not.
+        base: what is known of the base where neither its shape nor its footprint is.
+        measured: the model's footprint, where its shape is not known.
         attention: the implementation that runs, where known; `auto` is taken for SDPA, which needs a little more.
         rows, length: training rows and the tokens of the longest, where known.
     """
@@ -107,18 +110,19 @@ def preflight(
     remarks = notes(arguments, figures)
     if machine.note:
         remarks.append(machine.note)
-    if shape is None:
+    sizes = shape or measured
+    if sizes is None:
         if base:
             remarks.append(f"{base.told(arguments)}; it takes {gib(base.bytes_a_rank(arguments, machine.ranks))} a GPU")
             found += _base_too_large(arguments, machine, base)
         return Preflight(machine, figures, found, remarks, None, unknown, [], None)
-    estimate = memory.estimate(arguments, shape, ranks=machine.ranks, attention=runs, length=length)
-    smallest = smallest_instance(arguments, shape, runs, length)
+    estimate = memory.estimate(arguments, sizes, ranks=machine.ranks, attention=runs, length=length)
+    smallest = smallest_instance(arguments, sizes, runs, length)
     changes: list[str] = []
     if machine.gpu:
         share = estimate.peak.bytes / machine.gpu.usable
         if share > 1:
-            changes = _changes(arguments, shape, machine.ranks, machine.gpu, runs, length)
+            changes = _changes(arguments, sizes, machine.ranks, machine.gpu, runs, length)
             found.append(_too_large(estimate, machine.gpu, changes, smallest))
         elif share > 1 - TIGHT:
             remarks.append(f"only {1 - share:.0%} of the GPU's memory is left: the estimate is not that exact")
@@ -145,7 +149,7 @@ def on_instances(name: str | None, count: int = 1, processes_per_node: int | Non
 
 
 def smallest_instance(
-    arguments: TrainArguments, shape: ModelShape, attention: Attention, length: int | None = None
+    arguments: TrainArguments, shape: ModelShape | Footprint, attention: Attention, length: int | None = None
 ) -> str | None:
     """The smallest instance type, one of it, on which the recipe fits as it is."""
     for one, gpu in instances.by_size():
@@ -182,7 +186,12 @@ def _base_too_large(arguments: TrainArguments, machine: Machine, base: BaseAlone
 
 
 def _changes(
-    arguments: TrainArguments, shape: ModelShape, own: int, gpu: Gpu, attention: Attention, length: int | None
+    arguments: TrainArguments,
+    shape: ModelShape | Footprint,
+    own: int,
+    gpu: Gpu,
+    attention: Attention,
+    length: int | None,
 ) -> list[str]:
     """Changes after which the run on its `own` number of ranks would fit with a little to spare."""
 

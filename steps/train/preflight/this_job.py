@@ -13,11 +13,11 @@ from steps.train.arguments import TrainArguments
 from steps.train.model.coverage import Coverage
 from steps.train.model.load import attention_implementation
 from steps.train.model.shape import known_shape
-from steps.train.preflight.activations import FP32
 from steps.train.preflight.base_alone import BaseAlone
 from steps.train.preflight.fixes import gib
 from steps.train.preflight.instances import Gpu
 from steps.train.preflight.memory import GIB, MIB
+from steps.train.preflight.passes import FP32
 from steps.train.preflight.preflight import MEMORY, Machine, Preflight, preflight
 
 log = logging.getLogger(__name__)

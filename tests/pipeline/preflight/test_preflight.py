@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from pipeline.preflight import measured
 from pipeline.preflight import recipe as preflight
 from pipeline.settings import workflow as settings
 from pipeline.settings.assets import Asset
+from steps.train.arguments import TrainArguments
 from steps.train.model import shape as model_shape
 from tests.steps.train import models
 
@@ -72,7 +75,9 @@ def test_a_recipe_that_fits_is_drawn_as_a_table(forked, tmp_path: Path) -> None:
     assert unpadded(done.stdout) == TABLE
 
 
-def test_a_base_of_another_family_is_counted_from_its_files(forked, tmp_path: Path) -> None:
+def test_a_base_of_another_family_is_counted_from_its_files_where_there_is_no_torch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = config(tmp_path / "base", {"model_type": "mixtral"})
     shapes = {
         "model.embed_tokens.weight": (1000, 200),
@@ -82,17 +87,59 @@ def test_a_base_of_another_family_is_counted_from_its_files(forked, tmp_path: Pa
         "model.norm.weight": (200,),
     }
     save_file({name: np.zeros(shape, np.float16) for name, shape in shapes.items()}, folder / "model.safetensors")
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(f"model_id: {folder}\n")
-    done = forked("pipeline.py", "check", "--recipe", recipe)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert f"Memory not estimated: {folder}/config.json: model_type mixtral: the shape is known for" in done.stdout
-    said = (
-        "Note: the base has 0.00054 billion weights, 52% of them experts; at most 11% become 4-bit, the others stay in "
+    monkeypatch.setattr(measured, "find_spec", lambda name: None if name == "torch" else name)
+    result = preflight.of_recipe(TrainArguments(model_id=str(folder)), None, 1, None, None)
+    assert result.memory is None and result.problems == []
+    assert result.unknown == (
+        f"{folder}/config.json: model_type mixtral: the shape is known for llama, mistral, qwen2, qwen3 only; "
+        "measuring it needs torch, not installed here: pip install '.[local]'"
+    )
+    assert result.notes[-1] == (
+        "the base has 0.00054 billion weights, 52% of them experts; at most 11% become 4-bit, the others stay in "
         "bfloat16; it takes 0.0 GiB a GPU"
     )
-    assert said in " ".join(done.stdout.split())
-    assert done.stdout.endswith(f"{recipe}: no problems in what was checked; memory was not estimated\n")
+
+
+def tiny_mixture(folder: Path) -> Path:
+    sizes = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+             "num_key_value_heads": 2, "head_dim": 16, "vocab_size": 500, "num_experts": 4, "num_experts_per_tok": 2,
+             "moe_intermediate_size": 512}  # fmt: skip
+    return config(folder, {"model_type": "qwen3_moe", "architectures": ["Qwen3MoeForCausalLM"]} | sizes)
+
+
+def test_another_family_is_measured_on_its_code(forked, tmp_path: Path) -> None:
+    folder, recipe = tiny_mixture(tmp_path / "base"), tmp_path / "recipe.yaml"
+    recipe.write_text(f"model_id: {folder}\n")
+    done = forked("pipeline.py", "check", "--recipe", recipe, "--instance-type", "ml.g5.xlarge")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "base: all other weights" in done.stdout and "Fits: " in done.stdout
+    notes = [line for line in done.stdout.splitlines() if line.startswith("Note: ")]
+    assert notes[-1] == "Note: its experts are 90% of the weights; adapters on 100% of them"
+    assert done.stdout.endswith(f"{recipe}: no problems\n")
+
+
+def test_what_peft_cannot_put_on_another_family_is_a_problem_with_its_line(forked, tmp_path: Path) -> None:
+    folder, recipe = tiny_mixture(tmp_path / "base"), tmp_path / "recipe.yaml"
+    recipe.write_text(f"model_id: {folder}\nlora_dropout: 0.1\n")
+    done = forked("pipeline.py", "check", "--recipe", recipe)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[1].startswith("  line 2  lora_dropout: 0.1: peft has no dropout for the experts")
+
+
+def test_why_a_model_was_not_measured_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tiny_mixture(tmp_path / "base")
+    recipe = TrainArguments(model_id=str(folder))
+    remote = measured.measure(recipe.model_copy(update={"trust_remote_code": True}), folder)
+    assert remote.unknown == "trust_remote_code: true: the code that comes with a model is not run here"
+
+    monkeypatch.setattr(sys, "executable", "false")
+    assert measured.measure(recipe, folder).unknown == "measuring it ended with exit code 1: no message"
+    patient = tmp_path / "patient"
+    patient.write_text("#!/bin/sh\nexec sleep 60\n")
+    patient.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(patient))
+    monkeypatch.setattr(measured, "LIMIT", 0.5)
+    assert measured.measure(recipe, folder).unknown == "measuring it did not end within 0.5 s"
 
 
 def test_problems_name_their_line_and_the_next_command(forked, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -91,10 +92,53 @@ def test_a_weight_in_another_dtype_or_shape_is_another() -> None:
     assert weights.same(one, rounded) and not weights.same(one, one.float()) and not weights.same(one, one[:-1])
     rounded[:40] += 0.01
     assert not weights.same(one, rounded)
+    assert weights.same(torch.arange(3), torch.arange(3)) and not weights.same(torch.arange(3), torch.zeros(3).long())
     exact = torch.linspace(-1, 1, 4000) / 3
     assert weights.same(exact, exact * (1 + 1e-6)) and not weights.same(exact, exact * (1 + 1e-4))
     # In the model float32, in the file bfloat16, as the routers of ERNIE: peft's sum is not rounded.
     assert weights.same(one.float(), one.float() * (1 + 1e-3)) and not weights.same(one.float(), one.float() * 1.01)
+
+
+@pytest.mark.parametrize(("dtype", "eps"), [(torch.bfloat16, 2**-7), (torch.float16, 2**-10)])
+@pytest.mark.parametrize(
+    ("before", "steps", "close"),
+    [(1.0, 1, True), (1.0, 2, True), (1.0, 3, False), (-1.0, -3, False), (1.0, -200, False), (1.0, math.nan, False)],
+)
+def test_the_few_elements_that_differ_do_so_by_two_steps_of_the_dtype_at_most(
+    dtype: torch.dtype, eps: float, before: float, steps: float, close: bool
+) -> None:
+    one = torch.full((4000,), before, dtype=dtype)
+    other = one.clone()
+    other[7] = before + steps * eps
+    assert weights.same(one, other) is weights.same(other, one) is close
+
+
+def test_a_step_of_the_usual_size_is_allowed_where_base_and_product_cancel() -> None:
+    one = torch.ones(4000, dtype=torch.bfloat16)
+    one[7] = 0
+    for value, close in ((2**-7, True), (2**-5, False)):
+        other = one.clone()
+        other[7] = value
+        assert weights.same(one, other) is close
+
+
+@pytest.mark.parametrize("error", [AttributeError, TypeError, RuntimeError])
+def test_what_the_code_of_a_model_or_of_peft_raises_is_one_line(
+    mixture, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: type[Exception]
+) -> None:
+    from peft import PeftModel
+
+    def fail(*_: object, **__: object) -> None:
+        raise error("no such thing\nand more")
+
+    monkeypatch.setattr(PeftModel, "merge_and_unload", fail, raising=False)
+    with pytest.raises(StepError) as refused:
+        check(*mixture, "always")
+    reason = "peft's own merge of the two fails: no such thing"
+    assert str(refused.value) == f"--check-logits always: {reason}; or give --check-logits auto"
+    assert check(*mixture, "auto") == {"skipped": reason}
+    monkeypatch.setattr(PeftModel, "from_pretrained", fail)
+    assert check(*mixture, "auto")["skipped"].endswith("with the adapter cannot be computed: no such thing")
 
 
 def test_the_prompts_are_written_as_in_training(merged, save_tokenizer, monkeypatch) -> None:

@@ -81,6 +81,21 @@ def test_a_template_of_the_base_never_covers_the_adapters(
     assert AutoTokenizer.from_pretrained(tmp_path / "out").chat_template == "trained with"
 
 
+def test_a_template_of_the_processor_alone_is_told_where_it_is_another_one(
+    make_base, make_adapter, save_tokenizer, tmp_path, capsys
+) -> None:
+    base = make_base()
+    adapter = make_adapter(base)
+    save_tokenizer(adapter, "trained with")
+    words = ["--base", str(base), "--adapter", str(adapter), "--check-logits", "never", "--output"]
+    file = base / "processor_config.json"
+    for text, told in (("trained with", False), ("another", True)):
+        file.write_text(json.dumps({"chat_template": text}))
+        main([*words, str(tmp_path / text)])
+        said = f"note: {file} has a chat template of its own, other than the tokenizer's, which is trained with: vLLM"
+        assert (said in capsys.readouterr().out) is told
+
+
 def test_a_hub_model_is_recorded_with_its_commit(make_base, make_adapter, merge, tmp_path) -> None:
     base, commit = make_base(), "a" * 40
     cached = tmp_path / "hf" / "hub" / "models--org--tiny"

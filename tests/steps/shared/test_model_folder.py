@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from steps.shared.contract import StepError
-from steps.shared.model_folder import check_folder, refuse_processors_template
+from steps.shared.model_folder import (
+    ProcessorsTemplate,
+    check_folder,
+    not_the_tokenizers,
+    not_with_settings,
+    own_template,
+)
 
 
 def test_a_processors_template_is_none_of_the_tokenizers(tmp_path: Path) -> None:
@@ -22,9 +28,13 @@ def test_a_processors_template_is_none_of_the_tokenizers(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["processor_config.json", "chat_template.json"])
-def test_settings_of_the_template_do_not_go_with_a_processors_own(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text(json.dumps({"size": 56}))
-    refuse_processors_template(tmp_path)
-    (tmp_path / name).write_text(json.dumps({"chat_template": "{{ messages }}"}))
-    with pytest.raises(StepError, match=f"chat_template_kwargs: .*{name} has a chat template of its own"):
-        refuse_processors_template(tmp_path)
+def test_a_template_of_the_processor_is_found_where_there_is_one(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    for nothing in ({"size": 56}, {"chat_template": None}, ["chat_template"]):
+        file.write_text(json.dumps(nothing))
+        assert own_template([file]) is None
+    file.write_text(json.dumps({"chat_template": "{{ messages }}"}))
+    own = own_template([file])
+    assert own == ProcessorsTemplate(file, "{{ messages }}")
+    assert not_with_settings(own).startswith(f"chat_template_kwargs: {file} has a chat template of its own, which a ")
+    assert not_the_tokenizers(own).startswith(f"{file} has a chat template of its own, other than the tokenizer's")

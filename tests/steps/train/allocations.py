@@ -8,83 +8,22 @@ what a flash kernel keeps), and trl's two Triton kernels, which write in place.
 from __future__ import annotations
 
 import contextlib
-import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
-from torch.utils._pytree import tree_iter
+
+from steps.train.footprint.allocations import Allocations, Flash
 
 ATTENTION = "counted"
-
-
-class Allocations(TorchDispatchMode):
-    """Counts the bytes of the tensors that are alive, and their peak."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self._sizes: dict[int, int] = {}
-
-    def add(self, tensor: torch.Tensor) -> None:
-        if is_traceable_wrapper_subclass(tensor):  # a DTensor: what it wraps is counted
-            return
-        storage = tensor.untyped_storage()
-        key = storage._cdata
-        if key not in self._sizes:
-            self._sizes[key] = storage.nbytes()
-            self._grow(storage.nbytes())
-            weakref.finalize(storage, self._free, key)
-
-    def resized(self, tensor: torch.Tensor) -> None:
-        """FSDP2 frees and brings back a tensor's memory by resizing its storage."""
-        storage = tensor.untyped_storage()
-        if storage._cdata in self._sizes:
-            before, self._sizes[storage._cdata] = self._sizes[storage._cdata], storage.nbytes()
-            self._grow(storage.nbytes() - before)
-
-    def lap(self) -> int:
-        """The peak since the last lap."""
-        peak, self.peak = self.peak, self.now
-        return peak
-
-    def _grow(self, size: int) -> None:
-        self.now += size
-        self.peak = max(self.peak, self.now)
-
-    def _free(self, key: int) -> None:
-        self.now -= self._sizes.pop(key)
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for value in tree_iter(result):
-            if isinstance(value, torch.Tensor):
-                self.add(value)
-        return result
-
-
-class _Flash(torch.autograd.Function):
-    """Keeps queries, keys, values, the output and a statistic a row, as flash and memory-efficient kernels do."""
-
-    @staticmethod
-    def forward(ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        batch, heads, length, width = query.shape
-        output = query.new_empty(batch, length, heads, width)
-        statistic = query.new_empty(batch, heads, length, dtype=torch.float32)
-        ctx.save_for_backward(query, key, value, output, statistic)
-        return output
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return tuple(torch.empty_like(tensor) for tensor in ctx.saved_tensors[:3])
 
 
 def _attention(module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *_: Any, **__: Any) -> Any:
     from transformers.integrations.sdpa_attention import repeat_kv
 
     groups = module.num_key_value_groups  # masked SDPA repeats keys and values (sdpa_attention_forward)
-    return _Flash.apply(query, repeat_kv(key, groups), repeat_kv(value, groups)), None
+    output = Flash.apply(query, repeat_kv(key, groups), repeat_kv(value, groups), None)
+    return output.transpose(1, 2), None
 
 
 @contextlib.contextmanager

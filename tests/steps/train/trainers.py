@@ -34,9 +34,10 @@ def trainer_here(model: Path, pairs: Path, checkpoints_at: Path, rows: int = ROW
     torch.manual_seed(0)
     marker = checkpoints.Marker("test", checkpoints.World(1, arguments.gradient_accumulation_steps))
     fitted = fit_adapter(arguments)
+    base = load_base(arguments, fitted.attention, fitted.unquantised)
     trainer = PairTrainer(
-        arguments, load_base(arguments, fitted.unquantised), tokenizer, made, trainer_config(arguments, checkpoints_at),
-        marker, peft_config=lora_config(arguments, fitted.places),
+        arguments, base, tokenizer, made, trainer_config(arguments, checkpoints_at), marker,
+        peft_config=lora_config(arguments, fitted.places),
     )  # fmt: skip
     trainer.pairs_here = made
     return trainer

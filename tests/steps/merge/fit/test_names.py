@@ -99,3 +99,18 @@ def test_a_base_that_transformers_does_not_know_is_refused(make, tmp_path: Path)
     said = str(refused.value)
     assert said.startswith(f"{base}: its tensors have other names than the adapter's, and transformers cannot tell")
     assert "\n" not in said and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("error", [AttributeError, TypeError, RuntimeError])
+def test_what_a_models_code_raises_is_one_line(
+    make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    base, adapter = make(GPT2, ["c_attn"])
+    edit(base, as_on_the_hub)
+
+    def fail(*_: object, **__: object) -> None:
+        raise error("no such thing\nand more")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_config", fail)
+    with pytest.raises(StepError, match=r"transformers cannot tell how it renames them: no such thing; merge with an "):
+        main(words(base, adapter, tmp_path))

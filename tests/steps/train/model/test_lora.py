@@ -106,7 +106,7 @@ def test_the_share_that_is_counted_is_the_share_that_bitsandbytes_quantises(
 
     arguments = TrainArguments(model_id=str(save_family(family, tmp_path / "base", tiny_model)))
     found = fit_adapter(arguments)
-    loaded = load_base(arguments, found.unquantised)
+    loaded = load_base(arguments, found.attention, found.unquantised)
     real = [module for module in loaded.modules() if isinstance(module, Linear4bit)]
     assert sum(module.in_features * module.out_features for module in real) == found.coverage.quantised
     assert found.coverage.weights > found.coverage.adapted >= found.coverage.quantised
@@ -126,6 +126,10 @@ def test_the_shares_of_a_mixture_are_told(tiny_model: Path, tmp_path: Path, capl
         "load_in_4bit: 25% of the weights beside embeddings and LM head become 4-bit: experts that are one tensor, and "
         "other layers that are no plain linear ones, stay in bfloat16",
     ]
+    caplog.clear()
+    with caplog.at_level(logging.INFO):  # the other processes of a run
+        fit_adapter(TrainArguments(model_id=str(tmp_path / "qwen3_moe")), first=False)
+    assert caplog.messages == []
     assert told["granitemoe"][1] == "its experts are 28% of the weights; none of them gets an adapter"
 
 

@@ -27,7 +27,7 @@ def base(tiny_model: Path, tmp_path: Path) -> Path:
 
 def refusal(base: Path) -> str:
     with pytest.raises(StepError) as caught:
-        load_base(TrainArguments(model_id=str(base), load_in_4bit=False, bf16=False))
+        load_base(TrainArguments(model_id=str(base), load_in_4bit=False, bf16=False), "sdpa")
     return str(caught.value)
 
 
@@ -41,7 +41,7 @@ def configure(base: Path, **values: object) -> None:
 
 
 def test_a_whole_base_is_loaded(base: Path) -> None:
-    assert load_base(TrainArguments(model_id=str(base), load_in_4bit=False)).config.model_type == "llama"
+    assert load_base(TrainArguments(model_id=str(base), load_in_4bit=False), "sdpa").config.model_type == "llama"
 
 
 @pytest.mark.parametrize(("prefix", "wrapper"), [("_orig_mod.", "torch.compile"), ("_fsdp_wrapped_module.", "FSDP")])

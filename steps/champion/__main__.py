@@ -5,7 +5,7 @@ Inputs:   the model registry: SageMaker's, or a local run's where LOCAL_REGISTRY
           objects under the data's URIs, in a local run below the folder LOCAL_STORE.
 Outputs:  OUTPUT/champion.json with fixed keys, all of them texts, `none` where there is nothing to say: what Train
           takes as its channel, what the gate says where there is no comparison, what was registered last, and the
-          data's state, with which a cached Preprocess notices new files.
+          data's state, with which a cached Preprocess notices new files. A long reason is cut: it becomes an argument.
 Limits:   does not read the adapter; an approved version whose registration did not say where it lies, or whose adapter
           has been deleted, is no champion, and `reason` says so.
 """
@@ -23,6 +23,7 @@ from steps.champion import objects
 from steps.shared import contract
 
 NONE = "none"
+REASON_LIMIT = 256  # characters of a container's argument, by which the gate is told; the service refuses a longer one
 
 
 def main(argv: list[str]) -> None:
@@ -33,8 +34,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder for champion.json")
     options = parser.parse_args(argv)
     found = look_up(options.group, options.placeholder) | {"data_state": objects.state(options.data)}
-    contract.write_json(options.output / "champion.json", found)
     print(found["reason"])
+    contract.write_json(options.output / "champion.json", found | {"reason": shortened(found["reason"])})
 
 
 def look_up(group: str, placeholder: str) -> dict[str, str]:
@@ -54,6 +55,12 @@ def look_up(group: str, placeholder: str) -> dict[str, str]:
         "last_registered_version": str(newest.get("ModelPackageVersion", NONE)),
         "last_registered_data_hash": _facts(newest).get("data_hash", NONE),
     }
+
+
+def shortened(reason: str) -> str:
+    """A reason that fits into an argument, with its end left out where it does not; this job's log has it whole."""
+    mark = " [cut; whole in the log of Champion]"
+    return reason if len(reason) <= REASON_LIMIT else reason[: REASON_LIMIT - len(mark)] + mark
 
 
 def _champion(group: str, package: Mapping[str, Any], placeholder: str) -> dict[str, str]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from pipeline.checks.api_model import check_definition
+from pipeline.checks.api_requests import RequestCheck
+from pipeline.checks.service_model import OPERATIONS
 from pipeline.definition.render import render
 from pipeline.local.plan import spark
 from pipeline.local.plan.order import build_plan
@@ -177,6 +180,25 @@ def test_the_champion_is_asked_for_anew_and_reaches_training_by_where_its_adapte
     assert steps["Preprocess"]["Arguments"]["Environment"] == {"DATA_STATE": fact("data_state")}
     gate = inner["Gate"]["AppSpecification"]["ContainerArguments"]
     assert gate[gate.index("--champion-lookup") + 1] == fact("reason")
+
+
+def test_every_fact_that_a_run_finds_and_that_lands_in_a_short_place_is_bounded_where_it_is_written() -> None:
+    """What a property file says is not known at `check`, and too long a text fails a job that comes after the training.
+
+    A new one belongs here once the step that writes it keeps it short: `reason` is cut (test_champion_lookup.py), what
+    gate.json says is tried out (test_gate.py), and the others are hashes.
+    """
+    definition = read(json.loads(render(settings.load(settings.DEFAULT_SETTINGS))))
+    places = [
+        place
+        for step in definition.all_steps
+        if step.type in OPERATIONS
+        for place in RequestCheck.of(definition, step).places
+        if "JsonGet" in json.dumps(place.expression) and place.shape.metadata.get("max", 0) <= 256
+    ]
+    assert {re.search(r'"Path": "(\w+)"', json.dumps(place.expression))[1] for place in places} == {
+        "reason", "data_state", "data_hash", "summary", "champion", "champion_reward_accuracy", "reward_accuracy",
+    }  # fmt: skip
 
 
 def test_a_recipes_own_name_for_the_base_stays() -> None:

@@ -201,6 +201,25 @@ def test_every_fact_that_a_run_finds_and_that_lands_in_a_short_place_is_bounded_
     }  # fmt: skip
 
 
+def test_a_fault_of_the_service_is_repeated_however_long_the_job_has_run_by_then() -> None:
+    """ExpireAfterMin counts from the step's start; a fault at hour 30 of a training would come too late for it."""
+    definition = read(json.loads(render(settings.load(settings.DEFAULT_SETTINGS))))
+    policies = {step.name: step.raw["RetryPolicies"] for step in definition.all_steps if step.type in OPERATIONS}
+    assert "Train" in policies and "RegisterMerged" in policies
+    for step, found in policies.items():
+        assert all("ExpireAfterMin" not in policy and policy["MaxAttempts"] >= 1 for policy in found), step
+    kinds = [policy["ExceptionType"] for policy in policies["Train"]]
+    assert kinds[1:] == [
+        ["SageMaker.JOB_INTERNAL_ERROR"], ["SageMaker.RESOURCE_LIMIT", "SageMaker.CAPACITY_ERROR"],
+    ]  # fmt: skip
+    broken, capacity = policies["Train"][1:]
+    assert broken["MaxAttempts"] == 3  # each is paid
+    pauses = [
+        capacity["IntervalSeconds"] * capacity["BackoffRate"] ** number for number in range(capacity["MaxAttempts"])
+    ]
+    assert 20 < sum(pauses) / 3600 < 24 and max(pauses) <= 43200  # IntervalSeconds' largest
+
+
 def test_a_recipes_own_name_for_the_base_stays() -> None:
     workflow = settings.load(ROOT / "configs" / "quickstart.yaml")
     assert training(workflow)["HyperParameters"]["base_model_name"] == {"Get": "Parameters.ModelUri"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,7 @@ def test_a_local_registry_gives_the_same_facts(forked, local: Path) -> None:
     done = forked("-m", "steps.champion", *words, **variables)
     assert (done.returncode, done.stdout) == (0, f"version 1 is the newest approved one of {GROUP}\n"), done.stderr
     found = json.loads((local / "out" / "champion.json").read_text())
-    assert len(found.pop("data_state")) == 64
+    assert len(found.pop("data_state")) == len(found.pop("origins_hash")) == 64
     assert found == {
         "found": "true", "version": "1", "arn": first["ModelPackageArn"], **facts(1),
         "reason": f"version 1 is the newest approved one of {GROUP}",
@@ -179,6 +180,24 @@ def test_a_reason_that_is_longer_than_an_argument_may_be_is_cut_in_the_file_and_
     assert told.endswith(" [cut; whole in the log of Champion]")
     assert value_problem(service().shape_for("ContainerArgument"), told) == ""
     assert adapter in capsys.readouterr().out
+
+
+def test_what_training_starts_from_is_one_word_that_nothing_else_shares(
+    local: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = local_objects(local, monkeypatch)
+    put("data/a.jsonl", "{}")
+
+    def word(*origins: str) -> str:
+        words = [word for origin in origins for word in ("--origin", origin)]
+        common = ["--group", GROUP, "--placeholder", PLACEHOLDER, "--data", "s3://bucket/data/"]
+        main([*common, *words, "--output", str(local / "out")])
+        return json.loads((local / "out" / "champion.json").read_text())["origins_hash"]
+
+    first = word("s3://bucket/models/base/", "s3://bucket/adapter/")
+    assert first == word("s3://bucket/models/base/", "s3://bucket/adapter/") and re.fullmatch("[0-9a-f]{64}", first)
+    others = [word("s3://bucket/models/base/"), word("a", "bc"), word("ab", "c"), word("c", "ab"), word()]
+    assert len({first, *others}) == 6
 
 
 def test_an_approved_version_that_does_not_say_where_its_adapter_lies_is_no_champion(local: Path) -> None:

@@ -5,6 +5,7 @@ Limits: the CLI, in its own configuration (DOCKER_HOST, contexts); builds use no
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,9 @@ from pipeline.errors import UserError
 
 PROGRAM = "docker"
 ENGINE_SECONDS = 30
+# A record of the build beside the image would make what is pushed an index of images, which SageMaker refuses. As a
+# variable, for a docker without BuildKit knows no --provenance and needs none.
+ONE_IMAGE = {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
 
 
 def require_engine(command: str) -> None:
@@ -50,7 +54,8 @@ def run(words: Sequence[str], command: str, stdin: str | None = None) -> None:
     Raises:
         UserError: it failed.
     """
-    done = subprocess.run([PROGRAM, *words], input=stdin, stdout=sys.stderr, text=True, check=False)
+    environment = os.environ | ONE_IMAGE
+    done = subprocess.run([PROGRAM, *words], input=stdin, stdout=sys.stderr, text=True, check=False, env=environment)
     if done.returncode != 0:
         raise UserError(
             f"docker {words[0]} failed with exit code {done.returncode}; its output is above; fix it, then: {command}"

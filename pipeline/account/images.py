@@ -27,6 +27,10 @@ from pipeline.files import ROOT, write_text
 
 NAMES = ("training", "processing", "spark")
 ARCHITECTURE = "amd64"
+INDEXES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
 ECR = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?")
 _DEFAULT_BASE = re.compile(r"^ARG BASE_IMAGE=(\S+)$", re.MULTILINE)
 
@@ -82,15 +86,16 @@ def build(image: Image, build_args: Mapping[str, str], client: Client, command: 
     log_in(image.base(build_args), client, command)
     given = {**build_args, "CODE_VERSION": image.code_version}
     arguments = [word for key, value in given.items() for word in ("--build-arg", f"{key}={value}")]
-    words = ["build", "--file", str(image.dockerfile), "--tag", image.reference, *arguments, str(ROOT)]
-    docker_command.run(words, command)
+    where = ["--file", str(image.dockerfile), "--tag", image.reference, "--platform", f"linux/{ARCHITECTURE}"]
+    docker_command.run(["build", *where, *arguments, str(ROOT)], command)
 
 
 def push(image: Image, client: Client, command: str) -> str:
     """Push the image of this code; returns its URI by digest.
 
     Raises:
-        UserError: it is not built, or not for SageMaker's machines; its repository is not there, or docker failed.
+        UserError: it is not built, or not for SageMaker's machines; its repository is not there, or docker failed;
+            what arrived in ECR is not one image.
     """
     registry, _, name = image.repository.partition("/")
     found = ECR.fullmatch(registry)
@@ -107,7 +112,7 @@ def push(image: Image, client: Client, command: str) -> str:
     if architecture != ARCHITECTURE:
         raise UserError(
             f"images.{image.name}: is built for {architecture}, and SageMaker's instances are {ARCHITECTURE}; build it "
-            f"again: DOCKER_DEFAULT_PLATFORM=linux/{ARCHITECTURE} {command.replace('images push', 'images build')}"
+            f"again: {command.replace('images push', 'images build')}"
         )
     ecr = client("ecr", found["region"])
     where = {"registryId": found["account"], "repositoryNames": [name]}
@@ -122,10 +127,29 @@ def push(image: Image, client: Client, command: str) -> str:
     digests = json.loads(docker_command.inspect(image.reference, "{{json .RepoDigests}}") or "[]")
     for digest in digests:
         if repository(digest) == image.repository:
+            _require_one_image(ecr, image, str(digest), command)
             return str(digest)
     raise UserError(
         f"images.{image.name}: docker knows no digest of {image.reference} after pushing it; then: {command}"
     )
+
+
+def _require_one_image(ecr: Any, image: Image, uri: str, command: str) -> None:
+    """
+    Raises:
+        UserError: what ECR has under this digest is an index of images, not one image.
+    """
+    registry, _, name = image.repository.partition("/")
+    digest = uri.partition("@")[2]
+    where = {"registryId": registry.partition(".")[0], "repositoryName": name}
+    found = ecr.describe_images(**where, imageIds=[{"imageDigest": digest}])["imageDetails"][0]
+    kind = found.get("imageManifestMediaType", "")
+    if kind in INDEXES:
+        remove = f"aws ecr batch-delete-image --repository-name {name} --image-ids imageTag={image.code_version}"
+        raise UserError(
+            f"images.{image.name}: what was pushed is an index of images ({kind}), which SageMaker refuses; remove it: "
+            f"{remove}; then build it again: {command.replace('images push', 'images build')}"
+        )
 
 
 def log_in(reference: str, client: Client, command: str) -> None:

@@ -111,10 +111,17 @@ def _cron_times(fields: list[str], where: ZoneInfo, now: datetime) -> Iterator[d
         if day.month in months and day.year in years and _on_day(fields[2], fields[4], day):
             for hour in sorted(hours):
                 for minute in sorted(minutes):
-                    moment = datetime.combine(day, time(hour, minute), where).astimezone(UTC)
-                    if moment > now:
+                    moment = _moment(datetime.combine(day, time(hour, minute)), where)
+                    if moment and moment > now:
                         yield moment
         day += timedelta(days=1)
+
+
+def _moment(clock: datetime, where: ZoneInfo) -> datetime | None:
+    """When a zone's clocks show this; None where they jump over it in spring, since Scheduler then starts nothing. What
+    they show twice in autumn is the first time, as Scheduler starts it once."""
+    moment = clock.replace(tzinfo=where).astimezone(UTC)
+    return moment if moment.astimezone(where).replace(tzinfo=None) == clock else None
 
 
 def _on_day(of_month: str, of_week: str, day: date) -> bool:

@@ -46,6 +46,8 @@ def render(workflow: Workflow) -> str:
     pipeline = Pipeline(
         name=settings.pipeline_name,
         parameters=declared,
+        # The SDK's own would make an Experiment before the first step, which the jobs' role may not, and nothing reads.
+        pipeline_experiment_config=None,
         steps=[
             champion,
             preprocess,

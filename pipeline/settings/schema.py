@@ -184,7 +184,10 @@ class Train(Section):
     spot: bool = Field(False, description="Managed spot training; an interrupted job continues from its checkpoint.")
     spot_max_wait_hours: Hours = Field(48, description="Longest wait and run together; used with spot only.")
     keep_alive_minutes: int | None = Field(
-        None, ge=1, le=60, description="Keep the instances warm, and paid, for the next run; not with spot."
+        None,
+        ge=1,
+        le=60,
+        description="Keep the instances warm, and paid, for the next run; not with spot. Its quota is 0 until you ask.",
     )
 
     @field_validator("keep_alive_minutes")

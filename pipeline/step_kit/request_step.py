@@ -69,7 +69,10 @@ class RequestStep(ConfigurableRetryStep):
 def retry_policies(step_type: StepTypeEnum) -> list[StepRetryPolicy | SageMakerJobStepRetryPolicy]:
     """Retries of what is the service's fault; a script's own error is never retried.
 
-    Capacity is waited for up to a day with growing pauses: a GPU instance that is short now is often there in an hour.
+    All end by a number of attempts: minutes would count from the step's start (ExpireAfterMin), so that a fault at
+    hour 30 of a training would not be repeated. Capacity is waited for with growing pauses, 22 hours together: a GPU
+    instance that is short now is often there in an hour. A job that the service broke costs each time it runs again,
+    so that it gets few attempts.
     """
     faults = StepRetryPolicy(
         exception_types=[StepExceptionTypeEnum.SERVICE_FAULT, StepExceptionTypeEnum.THROTTLING],
@@ -79,14 +82,17 @@ def retry_policies(step_type: StepTypeEnum) -> list[StepRetryPolicy | SageMakerJ
     )
     if step_type == StepTypeEnum.REGISTER_MODEL:
         return [faults]
+    broken = SageMakerJobStepRetryPolicy(
+        failure_reason_types=[SageMakerJobExceptionTypeEnum.INTERNAL_ERROR],
+        interval_seconds=60,
+        backoff_rate=2.0,
+        max_attempts=3,
+    )
     capacity = SageMakerJobStepRetryPolicy(
         exception_types=[SageMakerJobExceptionTypeEnum.RESOURCE_LIMIT],
-        failure_reason_types=[
-            SageMakerJobExceptionTypeEnum.INTERNAL_ERROR,
-            SageMakerJobExceptionTypeEnum.CAPACITY_ERROR,
-        ],
+        failure_reason_types=[SageMakerJobExceptionTypeEnum.CAPACITY_ERROR],
         interval_seconds=60,
         backoff_rate=1.5,
-        expire_after_mins=24 * 60,
+        max_attempts=16,
     )
-    return [faults, capacity]
+    return [faults, broken, capacity]

@@ -16,7 +16,7 @@ the API; it has not run against AWS.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.aws.errors import described
@@ -136,8 +136,10 @@ def undeploy(sagemaker: Any, name: str) -> list[str]:
         require_ours(sagemaker, found)
     # Not those of an endpoint that is called like a version of this one.
     own_models, own_configs = (re.compile(rf"{re.escape(name)}-v\d+{rest}") for rest in ("", r"-(?!v\d+-)[a-z0-9-]+"))
-    configs = _ours(sagemaker, "list_endpoint_configs", "EndpointConfigs", "EndpointConfig", own_configs)
-    models = _ours(sagemaker, "list_models", "Models", "Model", own_models)
+    config_pages = sagemaker.get_paginator("list_endpoint_configs").paginate()
+    model_pages = sagemaker.get_paginator("list_models").paginate()
+    configs = _ours(sagemaker, config_pages, "EndpointConfig", own_configs)
+    models = _ours(sagemaker, model_pages, "Model", own_models)
     if not (found or configs or models):
         there = [entry["EndpointName"] for page in sagemaker.get_paginator("list_endpoints").paginate()
                  for entry in page["Endpoints"]]  # fmt: skip
@@ -241,8 +243,8 @@ def _ensure_config(
     sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], Tags=tags, **key)
 
 
-def _ours(sagemaker: Any, operation: str, key: str, kind: str, pattern: re.Pattern[str]) -> list[str]:
-    """The names of what a list operation gives, where they match and carry the tag that `deploy` sets."""
-    entries = [entry for page in sagemaker.get_paginator(operation).paginate() for entry in page[key]]
+def _ours(sagemaker: Any, pages: Iterable[Mapping[str, Any]], kind: str, pattern: re.Pattern[str]) -> list[str]:
+    """The names in a list operation's pages, where they match and carry the tag that `deploy` sets."""
+    entries = [entry for page in pages for entry in page[f"{kind}s"]]
     matching = [entry for entry in entries if pattern.fullmatch(entry[f"{kind}Name"])]
     return sorted(entry[f"{kind}Name"] for entry in matching if is_ours(sagemaker, entry[f"{kind}Arn"]))

@@ -1,11 +1,13 @@
 """Look up the champion: the newest approved version of the model package group, and where its adapter lies.
 
-Command:  python3 -m steps.champion --group NAME --placeholder S3URI --data S3URI [--data S3URI …] --output DIR
+Command:  python3 -m steps.champion --group NAME --placeholder S3URI --data S3URI [--data S3URI …]
+          [--origin TEXT …] --output DIR
 Inputs:   the model registry: SageMaker's, or a local run's where LOCAL_REGISTRY names its folder; the names of the
           objects under the data's URIs, in a local run below the folder LOCAL_STORE.
 Outputs:  OUTPUT/champion.json with fixed keys, all of them texts, `none` where there is nothing to say: what Train
           takes as its channel, what the gate says where there is no comparison, what was registered last, and the
-          data's state, with which a cached Preprocess notices new files.
+          data's state, with which a cached Preprocess notices new files. A long reason is cut: it becomes an argument.
+          `origins_hash` is one word for what training starts from (--origin), which names the place of checkpoints.
 Limits:   does not read the adapter; an approved version whose registration did not say where it lies, or whose adapter
           has been deleted, is no champion, and `reason` says so.
 """
@@ -13,6 +15,8 @@ Limits:   does not read the adapter; an approved version whose registration did 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +27,7 @@ from steps.champion import objects
 from steps.shared import contract
 
 NONE = "none"
+REASON_LIMIT = 256  # characters of a container's argument, by which the gate is told; the service refuses a longer one
 
 
 def main(argv: list[str]) -> None:
@@ -30,11 +35,15 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--group", required=True, help="model package group")
     parser.add_argument("--placeholder", required=True, help="S3 prefix that stands for an adapter where there is none")
     parser.add_argument("--data", action="append", required=True, help="S3 URI of preference data")
+    parser.add_argument("--origin", action="append", default=[], help="what training starts from: base, adapter, way")
     parser.add_argument("--output", type=Path, required=True, help="folder for champion.json")
     options = parser.parse_args(argv)
-    found = look_up(options.group, options.placeholder) | {"data_state": objects.state(options.data)}
-    contract.write_json(options.output / "champion.json", found)
+    found = look_up(options.group, options.placeholder) | {
+        "data_state": objects.state(options.data),
+        "origins_hash": hashlib.sha256(json.dumps(options.origin).encode()).hexdigest(),
+    }
     print(found["reason"])
+    contract.write_json(options.output / "champion.json", found | {"reason": shortened(found["reason"])})
 
 
 def look_up(group: str, placeholder: str) -> dict[str, str]:
@@ -54,6 +63,12 @@ def look_up(group: str, placeholder: str) -> dict[str, str]:
         "last_registered_version": str(newest.get("ModelPackageVersion", NONE)),
         "last_registered_data_hash": _facts(newest).get("data_hash", NONE),
     }
+
+
+def shortened(reason: str) -> str:
+    """A reason that fits into an argument, with its end left out where it does not; this job's log has it whole."""
+    mark = " [cut; whole in the log of Champion]"
+    return reason if len(reason) <= REASON_LIMIT else reason[: REASON_LIMIT - len(mark)] + mark
 
 
 def _champion(group: str, package: Mapping[str, Any], placeholder: str) -> dict[str, str]:

@@ -3,7 +3,8 @@ new files of the data."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from sagemaker.core.workflow.functions import JsonGet
 
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
 
 OUTPUT = "/opt/ml/processing/output/champion"
 DATA = ("InputDataUri", "ValidationDataUri")
+ORIGINS = ("ModelId", "ModelRevision", "ModelUri", "InitialAdapterUri", "ContinueFromChampion")
 
 
 def build(scope: Scope) -> RequestStep:
     """Reads the model registry and lists the data's objects; outputs `champion` (property file `champion`).
 
     Without a champion the recipe's prefix stands for its adapter: it has an object, and its name is its content's hash,
-    so that Train still finds its cached result.
+    so that Train still finds its cached result. It also makes one word of what training starts from, since a definition
+    itself can only join texts, and a URI within a URI is no place for checkpoints.
     """
     workflow = scope.workflow
     job = ProcessingJob(
@@ -29,7 +32,8 @@ def build(scope: Scope) -> RequestStep:
         arguments=[
             "--group", workflow.settings.register_model.package_group,
             "--placeholder", workflow.recipe_uri,
-            *(word for name in DATA if name in scope.parameter for word in ("--data", scope.parameter[name])),
+            *_given(scope, "--data", DATA),
+            *_given(scope, "--origin", ORIGINS),
             "--output", OUTPUT,
         ],
         outputs={"champion": OUTPUT},
@@ -39,6 +43,11 @@ def build(scope: Scope) -> RequestStep:
     )  # fmt: skip
     description = "Find the newest approved version, to compare with, and what data there is."
     return job.step(scope, "Champion", description, cached=False)
+
+
+def _given(scope: Scope, option: str, names: Sequence[str]) -> list[Any]:
+    """The option with each of these parameters that the workflow has."""
+    return [word for name in names if name in scope.parameter for word in (option, scope.parameter[name])]
 
 
 def fact(champion: RequestStep, key: str) -> JsonGet:

@@ -49,7 +49,7 @@ def build(scope: Scope, preprocess: RequestStep, champion: RequestStep) -> Reque
             "CompressionType": "NONE",
             **network_and_keys.output(workflow.account.security),
         },
-        "CheckpointConfig": {"S3Uri": checkpoint_uri(scope, preprocess), "LocalPath": "/opt/ml/checkpoints"},
+        "CheckpointConfig": {"S3Uri": checkpoint_uri(scope, preprocess, champion), "LocalPath": "/opt/ml/checkpoints"},
         "ResourceConfig": {
             "InstanceType": parameter["TrainInstanceType"],
             "InstanceCount": parameter["TrainInstanceCount"],
@@ -89,7 +89,7 @@ def hyperparameters(scope: Scope) -> dict[str, Any]:
     return found | {"model_id": scope.parameter["ModelId"], "model_revision": scope.parameter["ModelRevision"]}
 
 
-def checkpoint_uri(scope: Scope, preprocess: RequestStep) -> Join:
+def checkpoint_uri(scope: Scope, preprocess: RequestStep, champion: RequestStep) -> Join:
     """A prefix that only a run on the same data, recipe, parameters, base and initial adapter shares; the champion
     changes nothing in it (a run that continued from another one is passed over by its fingerprint).
 
@@ -97,14 +97,13 @@ def checkpoint_uri(scope: Scope, preprocess: RequestStep) -> Join:
     """
     data_hash = JsonGet(step_name=preprocess.name, property_file="report", json_path="data_hash")
     knobs = [scope.parameter[name].to_string() for name in TRAINING]
-    origins = ("ModelId", "ModelRevision", *ORIGINS.values(), "ContinueFromChampion")
     return Join(
         on="/",
         values=[
             f"{scope.workflow.base_uri}/checkpoints",
             scope.workflow.recipe_key,
             data_hash,
-            *(scope.parameter[name] for name in origins if name in scope.parameter),
+            champion_step.fact(champion, "origins_hash"),
             Join(on="_", values=knobs),
             "",
         ],

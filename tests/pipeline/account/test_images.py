@@ -27,6 +27,7 @@ import json, os, pathlib, sys
 home = pathlib.Path(os.environ["STAND_IN"]); words = sys.argv[1:]
 stdin = sys.stdin.read() if "--password-stdin" in words else ""
 with open(home / "calls", "a") as calls: calls.write(json.dumps([words, stdin]) + "\\n")
+if words[0] == "build": (home / "attestations").write_text(os.environ.get("BUILDX_NO_DEFAULT_ATTESTATIONS", "default"))
 built, pushed = home / "built", home / "pushed"
 if (home / "no-engine").exists(): sys.exit("Cannot connect to the Docker daemon. Is the docker daemon running?")
 if words[0] == "build": built.open("a").write(words[words.index("--tag") + 1] + "\\n")
@@ -76,12 +77,16 @@ def calls(folder: Path) -> list[tuple[list[str], str]]:
     return [tuple(json.loads(line)) for line in (folder / "calls").read_text().splitlines()]
 
 
-def made_repositories(endpoint: str, *names: str) -> None:
+def made_repositories(endpoint: str, *names: str, kind: str = "application/vnd.oci.image.manifest.v1+json") -> None:
+    """New repositories, each with what the stand-in for docker only claims to push: a manifest of this media type."""
     ecr = boto3.client(
         "ecr", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="t", aws_secret_access_key="t"
     )
-    for name in {*names} - {found["repositoryName"] for found in ecr.describe_repositories()["repositories"]}:
+    for name in names:
+        if name in {found["repositoryName"] for found in ecr.describe_repositories()["repositories"]}:
+            ecr.delete_repository(repositoryName=name, force=True)
         ecr.create_repository(repositoryName=name)
+        ecr.put_image(repositoryName=name, imageManifest=json.dumps({"mediaType": kind}), imageDigest=DIGEST)
 
 
 def test_build_logs_in_to_the_base_and_tags_with_the_code(call, configs: Path, tmp_path: Path, root: Path) -> None:
@@ -95,6 +100,9 @@ def test_build_logs_in_to_the_base_and_tags_with_the_code(call, configs: Path, t
     assert training[-1] == str(root) and f"{REGISTRY}/dpo-training:{version}" in training
     assert processing[2] == str(root / "containers/processing/Dockerfile")
     assert f"CODE_VERSION={version}" in processing
+    # One image for SageMaker's machines, without the record beside it that would make an index of it.
+    assert all(words[words.index("--platform") + 1] == "linux/amd64" for words in (training, processing))
+    assert (tmp_path / "attestations").read_text() == "1"
     assert done.stdout.startswith("push them: python pipeline.py images push --settings ")
 
 
@@ -144,7 +152,20 @@ def test_an_image_for_other_machines_is_not_pushed(call) -> None:
     assert call("build", "spark", "--build-arg", "BASE_IMAGE=local/base:1").returncode == 0
     done = call("push", "spark", ARCHITECTURE="arm64")
     assert done.returncode == 1
-    assert "is built for arm64, and SageMaker's instances are amd64; build it again: DOCKER_DEFAULT_PL" in done.stderr
+    assert "is built for arm64, and SageMaker's instances are amd64; build it again: python pipeline.py" in done.stderr
+
+
+@pytest.mark.parametrize("kind", images.INDEXES)
+def test_an_index_of_images_is_not_pinned(call, endpoint: str, configs: Path, kind: str) -> None:
+    made_repositories(endpoint, "dpo-processing", kind=kind)
+    before = (configs / "account.yaml").read_text()
+    assert call("build", "processing").returncode == 0
+    done = call("push", "processing")
+    assert done.returncode == 1 and (configs / "account.yaml").read_text() == before
+    assert (
+        f"what was pushed is an index of images ({kind}), which SageMaker refuses; remove it: aws ecr " in done.stderr
+    )
+    assert "then build it again: python pipeline.py images build processing" in done.stderr
 
 
 def test_a_repository_that_is_not_there_says_how_to_make_it(call) -> None:

@@ -27,11 +27,14 @@ POLICY_LIMITS = {"AWS::IAM::ManagedPolicy": 6144, "AWS::IAM::Role": 10240}  # ch
 WITHOUT_RESOURCE = {
     "cloudwatch:GetMetricData", "cloudwatch:PutMetricData", "ec2:DescribeDhcpOptions", "ec2:DescribeNetworkInterfaces",
     "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs", "ecr:GetAuthorizationToken",
-    "events:ListRules", "logs:DescribeLogGroups", "sagemaker:ListEndpoints", "scheduler:ListSchedules",
+    "events:ListRules", "logs:DescribeLogGroups", "sagemaker:ListEndpointConfigs", "sagemaker:ListEndpoints",
+    "sagemaker:ListModels", "scheduler:ListSchedules",
 }  # fmt: skip
-# A parameter or another resource in the name, or a name that AWS gives; interfaces and subnets have none before.
+# A parameter or another resource in the name, or a name that AWS gives; interfaces, subnets and MLflow Apps have none
+# before.
 SCOPED = re.compile(
-    r"\$\{\w+(\.\w+)?\}|GetAtt|repository/djl-inference|log-group:/aws/sagemaker/|-job/pipelines-\*|(network-interface|subnet)/\*"
+    r"\$\{\w+(\.\w+)?\}|GetAtt|repository/djl-inference|log-group:/aws/sagemaker/|-job/pipelines-\*"
+    r"|(network-interface|subnet|mlflow-app)/\*"
 )
 # boto3's calls whose IAM action has another name; None: needs no permission.
 ACTIONS = {
@@ -210,7 +213,8 @@ def calls(path: Path) -> list[set[str]]:
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
             continue
         name = node.func.attr
-        if name == "get_paginator" and isinstance(node.args[0], ast.Constant):
+        if name == "get_paginator":
+            assert isinstance(node.args[0], ast.Constant), f"{path} line {node.lineno}: name the operation right here"
             name = str(node.args[0].value)
         elif node.args and name not in BY_POSITION:
             continue
@@ -261,6 +265,42 @@ def test_a_job_may_do_what_the_steps_call(resources: dict[str, Any]) -> None:
         for name in re.findall(r"client\.(\w+)\(", tracker.read_text())
     }
     assert mlflow - {"sagemaker-mlflow:SetTerminated"} <= allows  # which sends UpdateRun
+
+
+def granted(resources: dict[str, Any], owner: str, action: str) -> str:
+    """What an owner's policies allow an action on, with its conditions, as one text."""
+    statements = [
+        statement
+        for name, document in policies(resources)
+        if name == owner
+        for statement in document["Statement"]
+        if action in listed(statement["Action"])
+    ]
+    return json.dumps([[statement.get("Resource"), statement.get("Condition")] for statement in statements])
+
+
+def test_a_job_may_track_with_an_mlflow_app_as_with_a_server(resources: dict[str, Any]) -> None:
+    """An App asks for an action of its own; without it every call is refused, whatever sagemaker-mlflow allows."""
+    for kind, actions in {
+        "mlflow-app/*": ["sagemaker:CallMlflowAppApi", "sagemaker-mlflow:LogBatch"],
+        "mlflow-tracking-server/${Name}-*": ["sagemaker-mlflow:LogBatch"],
+    }.items():
+        for action in actions:
+            assert f":{kind}" in granted(resources, "ExecutionRole", action), (kind, action)
+
+
+def test_an_operator_may_make_a_model_of_a_version_and_the_endpoint_may_report(resources: dict[str, Any]) -> None:
+    models = granted(resources, "OperatorPolicy", "sagemaker:CreateModel")
+    assert ":model/${Name}-*" in models and ":model-package/${Name}-*" in models
+    assert '"/aws/sagemaker/Endpoints"' in granted(resources, "ExecutionRole", "cloudwatch:PutMetricData")
+
+
+def test_the_rules_may_call_the_function_by_their_arn_alone(resources: dict[str, Any]) -> None:
+    """EventBridge sends no source account: a permission that asks for one lets no event through, and says nothing."""
+    permission = resources["DebounceByRules"]["Properties"]
+    assert permission["Principal"] == "events.amazonaws.com"
+    assert "SourceAccount" not in permission
+    assert "${AWS::AccountId}:rule/${Name}-*" in permission["SourceArn"]["Fn::Sub"]
 
 
 # --- the function that waits until uploads have ended ---

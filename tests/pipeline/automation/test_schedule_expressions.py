@@ -78,12 +78,31 @@ def test_an_unknown_time_zone_is_refused() -> None:
         ("0 6 1W AUG ? *", "UTC", "2026-08-03T06:00"),  # a Saturday, and the weekday before is another month's
         ("0 6 LW FEB ? *", "UTC", "2026-02-27T06:00"),
         ("0 6 ? JUL MON-FRI 2027", "UTC", "2027-07-01T06:00"),
-        ("30 2 29 MAR ? 2026", "Europe/Berlin", "2026-03-29T01:30"),  # skipped by summer time: an hour later
     ],
 )  # fmt: skip
 def test_the_next_run_is_told_from_the_expression(text: str, zone: str, expected: str) -> None:
     found = expressions.next_run(expressions.cron(text), zone, NOW)
     assert found.astimezone(UTC) == datetime.fromisoformat(expected).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "now", "expected"),
+    [
+        # Clocks jump from 02:00 to 03:00 on 29 March 2026: Scheduler leaves the day out.
+        ("30 2 * * ? *", "2026-03-28T12:00", "2026-03-30T00:30"),
+        ("30 2 29 3 ? 2026", "2026-03-28T12:00", None),
+        ("30 1,2,3 * * ? *", "2026-03-29T00:30", "2026-03-29T01:30"),  # 01:30 is over, 02:30 is none, 03:30 is next
+        # They go back from 03:00 to 02:00 on 25 October 2026: it starts once, the first time.
+        ("30 2 * * ? *", "2026-10-24T12:00", "2026-10-25T00:30"),
+        ("30 2 * * ? *", "2026-10-25T00:30", "2026-10-26T01:30"),
+    ],
+)
+def test_a_time_that_the_clocks_skip_is_left_out_and_one_that_they_repeat_counts_once(
+    text: str, now: str, expected: str | None
+) -> None:
+    """As the user guide of EventBridge Scheduler has it under daylight saving time."""
+    found = expressions.next_run(expressions.cron(text), "Europe/Berlin", datetime.fromisoformat(f"{now}+00:00"))
+    assert found == (expected and datetime.fromisoformat(f"{expected}+00:00"))
 
 
 def test_what_has_no_known_next_run_has_none() -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import itertools
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from pipeline.checks.api_model import check_definition
+from pipeline.checks.api_requests import RequestCheck, parameters_in
+from pipeline.checks.known_values import evaluate
+from pipeline.checks.service_model import OPERATIONS
 from pipeline.definition.render import render
 from pipeline.local.plan import spark
 from pipeline.local.plan.order import build_plan
@@ -155,10 +160,33 @@ def test_an_initial_adapter_is_a_channel_an_argument_and_a_place_of_its_own_for_
     ]
     path = continued["HyperParameters"]["initial_adapter"]
     assert (path, "initial_adapter" in plain["HyperParameters"]) == ("/opt/ml/input/data/initial_adapter", False)
-    places = [request["CheckpointConfig"]["S3Uri"]["Std:Join"]["Values"] for request in (plain, continued)]
-    assert [value for value in places[1] if value not in places[0]] == [uri]
-    assert [value for value in places[0] if value not in places[1]] == [{"Get": "Parameters.ContinueFromChampion"}]
-    assert {"Get": "Parameters.ModelUri"} in places[0]
+    model, way = {"Get": "Parameters.ModelUri"}, {"Get": "Parameters.ContinueFromChampion"}
+    assert (origins(without), origins(given)) == ([model, way], [model, uri])
+
+
+def origins(workflow: settings.Workflow) -> list:
+    """What the place of checkpoints is made of, beside data and numbers: the champion's job gets it and hashes it."""
+    words = request(workflow, "Champion")["AppSpecification"]["ContainerArguments"]
+    return [word for option, word in itertools.pairwise(words) if option == "--origin"]
+
+
+def test_no_uri_stands_inside_of_the_place_of_checkpoints() -> None:
+    """`s3://bucket/checkpoints/…/s3://other/base//…` is no prefix, and two long URIs exceed its 1,024 characters."""
+    definition = read(json.loads(render(settings.load(settings.DEFAULT_SETTINGS))))
+    (place,) = (
+        place.expression
+        for place in RequestCheck.of(definition, definition.by_name["Train"]).places
+        if "CheckpointConfig" in place.where
+    )
+    assert not parameters_in(definition, place) & {"ModelUri", "ModelId", "InitialAdapterUri"}
+    scheme, _, rest = evaluate(definition, place).value.partition("://")
+    assert scheme == "s3" and "//" not in rest and rest.endswith("/")
+
+
+def test_no_experiment_is_made_for_an_execution() -> None:
+    """It would need sagemaker:CreateExperiment and more, which the role of the jobs has not."""
+    definition = json.loads(render(settings.load(settings.DEFAULT_SETTINGS)))
+    assert definition["PipelineExperimentConfig"] is None
 
 
 def test_the_champion_is_asked_for_anew_and_reaches_training_by_where_its_adapter_lies() -> None:
@@ -177,10 +205,48 @@ def test_the_champion_is_asked_for_anew_and_reaches_training_by_where_its_adapte
     uris = {one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"] for one in train["InputDataConfig"]}
     assert uris["champion"] == fact("adapter_uri")
     assert train["HyperParameters"]["champion_version"] == fact("version")
-    assert "Steps.Champion" not in json.dumps(train["CheckpointConfig"])
+    assert train["CheckpointConfig"]["S3Uri"]["Std:Join"]["Values"][3] == fact("origins_hash")
     assert steps["Preprocess"]["Arguments"]["Environment"] == {"DATA_STATE": fact("data_state")}
     gate = inner["Gate"]["AppSpecification"]["ContainerArguments"]
     assert gate[gate.index("--champion-lookup") + 1] == fact("reason")
+
+
+def test_every_fact_that_a_run_finds_and_that_lands_in_a_short_place_is_bounded_where_it_is_written() -> None:
+    """What a property file says is not known at `check`, and too long a text fails a job that comes after the training.
+
+    A new one belongs here once the step that writes it keeps it short: `reason` is cut (test_champion_lookup.py), what
+    gate.json says is tried out (test_gate.py), and the others are hashes.
+    """
+    definition = read(json.loads(render(settings.load(settings.DEFAULT_SETTINGS))))
+    places = [
+        place
+        for step in definition.all_steps
+        if step.type in OPERATIONS
+        for place in RequestCheck.of(definition, step).places
+        if "JsonGet" in json.dumps(place.expression) and place.shape.metadata.get("max", 0) <= 256
+    ]
+    assert {re.search(r'"Path": "(\w+)"', json.dumps(place.expression))[1] for place in places} == {
+        "reason", "data_state", "data_hash", "summary", "champion", "champion_reward_accuracy", "reward_accuracy",
+    }  # fmt: skip
+
+
+def test_a_fault_of_the_service_is_repeated_however_long_the_job_has_run_by_then() -> None:
+    """ExpireAfterMin counts from the step's start; a fault at hour 30 of a training would come too late for it."""
+    definition = read(json.loads(render(settings.load(settings.DEFAULT_SETTINGS))))
+    policies = {step.name: step.raw["RetryPolicies"] for step in definition.all_steps if step.type in OPERATIONS}
+    assert "Train" in policies and "RegisterMerged" in policies
+    for step, found in policies.items():
+        assert all("ExpireAfterMin" not in policy and policy["MaxAttempts"] >= 1 for policy in found), step
+    kinds = [policy["ExceptionType"] for policy in policies["Train"]]
+    assert kinds[1:] == [
+        ["SageMaker.JOB_INTERNAL_ERROR"], ["SageMaker.RESOURCE_LIMIT", "SageMaker.CAPACITY_ERROR"],
+    ]  # fmt: skip
+    broken, capacity = policies["Train"][1:]
+    assert broken["MaxAttempts"] == 3  # each is paid
+    pauses = [
+        capacity["IntervalSeconds"] * capacity["BackoffRate"] ** number for number in range(capacity["MaxAttempts"])
+    ]
+    assert 20 < sum(pauses) / 3600 < 24 and max(pauses) <= 43200  # IntervalSeconds' largest
 
 
 def test_a_recipes_own_name_for_the_base_stays() -> None:

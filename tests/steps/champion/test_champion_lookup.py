@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from moto import mock_aws
 
+from pipeline.checks.service_model import service, value_problem
 from pipeline.local.state import model_packages as local_registry
 from steps.champion import approved, objects
-from steps.champion.__main__ import look_up
+from steps.champion.__main__ import look_up, main
 from steps.shared.contract import StepError
 from tests.pipeline import moto_server
 from tests.pipeline.registered import register
@@ -144,7 +146,7 @@ def test_a_local_registry_gives_the_same_facts(forked, local: Path) -> None:
     done = forked("-m", "steps.champion", *words, **variables)
     assert (done.returncode, done.stdout) == (0, f"version 1 is the newest approved one of {GROUP}\n"), done.stderr
     found = json.loads((local / "out" / "champion.json").read_text())
-    assert len(found.pop("data_state")) == 64
+    assert len(found.pop("data_state")) == len(found.pop("origins_hash")) == 64
     assert found == {
         "found": "true", "version": "1", "arn": first["ModelPackageArn"], **facts(1),
         "reason": f"version 1 is the newest approved one of {GROUP}",
@@ -159,6 +161,43 @@ def test_an_approved_version_whose_adapter_was_deleted_is_no_champion(local: Pat
     assert (found["found"], found["version"], found["adapter_uri"]) == ("false", "1", PLACEHOLDER)
     gone = f"version 1 of {GROUP} is approved, and its adapter is not there any more ({ADAPTER.format(2)})"
     assert found["reason"] == gone
+
+
+def test_a_reason_that_is_longer_than_an_argument_may_be_is_cut_in_the_file_and_whole_in_the_log(
+    local: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gate gets it as an argument, which CreateProcessingJob would refuse after the training is paid."""
+    group = "dpo-" + "g" * 59  # the longest name of a group
+    adapter = "s3://bucket/" + "a" * 240 + "end/"  # a package's metadata take 256 characters
+    version = register(local, {"a": 1.0}, group=group, adapter_uri=adapter)
+    local_registry.decide(local, version["ModelPackageArn"], "Approved", "")
+    put = local_objects(local, monkeypatch)
+    put("data/a.jsonl", "{}")
+    output = local / "champion"
+    main(["--group", group, "--placeholder", PLACEHOLDER, "--data", "s3://bucket/data/", "--output", str(output)])
+    told = json.loads((output / "champion.json").read_text())["reason"]
+    assert told.startswith(f"version 1 of {group} is approved, and its adapter is not there any more (s3://bucket/aa")
+    assert told.endswith(" [cut; whole in the log of Champion]")
+    assert value_problem(service().shape_for("ContainerArgument"), told) == ""
+    assert adapter in capsys.readouterr().out
+
+
+def test_what_training_starts_from_is_one_word_that_nothing_else_shares(
+    local: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = local_objects(local, monkeypatch)
+    put("data/a.jsonl", "{}")
+
+    def word(*origins: str) -> str:
+        words = [word for origin in origins for word in ("--origin", origin)]
+        common = ["--group", GROUP, "--placeholder", PLACEHOLDER, "--data", "s3://bucket/data/"]
+        main([*common, *words, "--output", str(local / "out")])
+        return json.loads((local / "out" / "champion.json").read_text())["origins_hash"]
+
+    first = word("s3://bucket/models/base/", "s3://bucket/adapter/")
+    assert first == word("s3://bucket/models/base/", "s3://bucket/adapter/") and re.fullmatch("[0-9a-f]{64}", first)
+    others = [word("s3://bucket/models/base/"), word("a", "bc"), word("ab", "c"), word("c", "ab"), word()]
+    assert len({first, *others}) == 6
 
 
 def test_an_approved_version_that_does_not_say_where_its_adapter_lies_is_no_champion(local: Path) -> None:

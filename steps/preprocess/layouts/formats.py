@@ -10,7 +10,17 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from steps.preprocess.layouts import beside, chats, conversations, converse, json_columns, labelled, ranked, transcripts
+from steps.preprocess.layouts import (
+    beside,
+    chats,
+    conversations,
+    converse,
+    json_columns,
+    labelled,
+    ranked,
+    transcripts,
+    two_answers,
+)
 from steps.preprocess.layouts.beside import Beside
 from steps.preprocess.layouts.format import Format
 from steps.preprocess.rows.notes import Notes
@@ -192,6 +202,14 @@ FORMATS = (
         labelled.reader("prompt", "answer_0", "answer_1", labelled.scores("score_0", "score_1")),
     ),
     Format(
+        "two-answers",
+        "prompt, two answers such as response_a and response_b, the better one's name as preference, label, choice, …",
+        {"prompt": ASKED},
+        two_answers.read,
+        reads=(*two_answers.ANSWERS, *two_answers.LABELS),
+        may_be=two_answers.is_there,
+    ),
+    Format(
         "ultrafeedback-raw",
         "instruction, completions (response, overall_score, fine-grained_score or ratings)",
         {"instruction": (str,), "completions": (list,)},
@@ -205,6 +223,7 @@ FORMATS = (
         {"prompt": (str,), "answers": (list,)},
         ranked.read_nectar,
         listed=ranked.nectar,
+        may_be=ranked.may_be_nectar,
     ),
     Format(
         "nemo-rl",
@@ -223,8 +242,17 @@ FORMATS = (
         listed=ranked.vertex,
     ),
     Format(
+        "scored-answers",
+        "prompt, a list of objects with an answer and a score, rating, reward or rank each (the lowest is best)",
+        {"prompt": ASKED},
+        ranked.read("prompt"),
+        reads=ranked.ANSWER_LISTS,
+        listed=ranked.scored_answers,
+        may_be=ranked.has_scored_answers,
+    ),
+    Format(
         "scored-lists",
-        "prompt, a list of answers (responses, generations, completions), a list of scores (scores, ratings, rewards)",
+        "prompt, a list of answers (responses, generations, …), a list of as many scores (scores, ratings, rewards)",
         {"prompt": ASKED},
         ranked.read("prompt"),
         reads=(*ranked.ANSWER_LISTS, *ranked.SCORE_LISTS),

@@ -19,8 +19,10 @@ from steps.preprocess.rows.pairs import Pair, Row
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.rows.rules import Pairing
 
-ANSWER_LISTS = ("responses", "generations", "completions", "candidates")
+ANSWER_LISTS = ("responses", "generations", "completions", "candidates", "answers")
 SCORE_LISTS = ("scores", "ratings", "rewards")
+SAID = ("response", "answer", "completion", "text", "content", "output", "generation")
+SCORED = {"score": 1, "rating": 1, "reward": 1, "rank": -1}  # the lowest rank is best
 OVERALL = ("overall_score", "fine-grained_score")  # UltraFeedback's, of which all answers have the same
 
 
@@ -173,6 +175,33 @@ def _content(turn: Any, where: str) -> dict[str, Any]:
         if not isinstance(part, dict) or not isinstance(part.get("text"), str):
             raise InvalidRow(Reason.WRONG_TYPE, f"{where}.parts[{index}] is no text; only texts can be trained on here")
     return {**{name: value for name, value in turn.items() if name != "parts"}, "content": parts}
+
+
+def has_scored_answers(row: Row) -> bool:
+    """Whether a row has one list of objects that each have one answer and one score."""
+    return _keys(row) is not None
+
+
+def _keys(row: Row) -> tuple[str, str, str] | None:
+    """The list's name, and the keys of answer and score in its first object."""
+    found = [name for name in ANSWER_LISTS if isinstance(row.get(name), list)]
+    first = row[found[0]][0] if len(found) == 1 and row[found[0]] else None
+    if not isinstance(first, dict):
+        return None
+    said, scored = [name for name in SAID if name in first], [name for name in SCORED if name in first]
+    return (found[0], said[0], scored[0]) if len(said) == len(scored) == 1 else None
+
+
+def may_be_nectar(row: Row) -> bool:
+    """Whether the answers of a row are not scored in another way than by `answer` and `rank`."""
+    return _keys(row) in (None, ("answers", "answer", "rank"))
+
+
+def scored_answers(row: Row, unread: dict[str, Any]) -> list[Answer]:
+    keys = _keys(row)
+    if keys is None:
+        raise InvalidRow(Reason.MISSING_FIELD, "no list of answers with a score or a rank each")
+    return _listed(*keys, SCORED[keys[2]])(row, unread)
 
 
 def has_lists(row: Row) -> bool:

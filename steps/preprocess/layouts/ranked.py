@@ -184,8 +184,9 @@ def has_scored_answers(row: Row) -> bool:
 
 def _keys(row: Row) -> tuple[str, str, str] | None:
     """The list's name, and the keys of answer and score in its first object."""
-    found = [name for name in ANSWER_LISTS if isinstance(row.get(name), list)]
-    first = row[found[0]][0] if len(found) == 1 and row[found[0]] else None
+    found = [name for name in ANSWER_LISTS if row.get(name) is not None]
+    answers = row[found[0]] if len(found) == 1 else None
+    first = answers[0] if isinstance(answers, list) and answers else None
     if not isinstance(first, dict):
         return None
     said, scored = [name for name in SAID if name in first], [name for name in SCORED if name in first]
@@ -210,11 +211,12 @@ def has_lists(row: Row) -> bool:
 
 
 def _lists(row: Row) -> tuple[str, str] | None:
-    answers = [name for name in ANSWER_LISTS if isinstance(row.get(name), list)]
-    scores = [name for name in SCORE_LISTS if isinstance(row.get(name), list)]
-    if len(answers) != 1 or len(scores) != 1 or len(row[answers[0]]) != len(row[scores[0]]):
+    answers, scores = ([name for name in names if row.get(name) is not None] for names in (ANSWER_LISTS, SCORE_LISTS))
+    if len(answers) != 1 or len(scores) != 1:
         return None
-    return answers[0], scores[0]
+    both = row[answers[0]], row[scores[0]]
+    is_pair = all(isinstance(value, list) for value in both) and len(both[0]) == len(both[1])
+    return (answers[0], scores[0]) if is_pair else None
 
 
 def lists(row: Row, unread: dict[str, Any]) -> list[Answer]:

@@ -31,8 +31,10 @@ def is_there(row: Row) -> bool:
 def _names(row: Row) -> tuple[str, str, str] | None:
     found = {name for name in ANSWERS if row.get(name) is not None}
     pair = next((pair for pair in PAIRS if found == set(pair)), None)
-    labels = [name for name in LABELS if isinstance(row.get(name), str | int | float)]
-    return (*pair, labels[0]) if pair and len(labels) == 1 else None
+    labels = [name for name in LABELS if row.get(name) is not None]
+    if pair is None or len(labels) != 1 or not isinstance(row[labels[0]], str | int | float):
+        return None
+    return (*pair, labels[0])
 
 
 def read(row: Row, notes: Notes) -> Pair:

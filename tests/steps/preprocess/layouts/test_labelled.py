@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from steps.preprocess.layouts.formats import by_name
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
 from steps.preprocess.rows.rules import Rules
@@ -138,6 +139,9 @@ def test_a_row_with_chosen_and_rejected_keeps_the_plain_reading():
     others = {"response_0": "a", "response_1": "b", "better_response_id": 1, "completions": [], "labels": 1}
     found = converted({**pair, **others})
     assert (decode(found.record).format, found.unread) == ("plain", others)
+    row = {**ROWS["pku-saferlhf"], **pair, "better_response_id": 1}
+    in_a_file_of_such = convert(RawRow("file", 1, orjson.dumps(row)), Layout(by_name("pku-saferlhf")), Rules())
+    assert in_a_file_of_such.record.format == "plain"
 
 
 @pytest.mark.parametrize(

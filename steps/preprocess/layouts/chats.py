@@ -83,7 +83,7 @@ def read_openai(row: Row, notes: Notes) -> Pair:
     notes.unread.update(
         (f"input.{name}", value)
         for name, value in asked.items()
-        if name not in ("messages", "tools") and value is not None
+        if name not in ("messages", "tools", "functions") and value is not None
     )
     if "messages" not in asked:
         has = ", ".join(asked) or "nothing"
@@ -98,10 +98,12 @@ def read_openai(row: Row, notes: Notes) -> Pair:
 
 
 def openai_tools(row: Row) -> Any:
-    inside, beside = row["input"].get("tools"), row.get("tools")
-    if inside and beside and inside != beside:
-        raise InvalidRow(Reason.TOOLS_INVALID, "input.tools and tools declare different tools")
-    return inside or beside
+    given = {f"input.{name}": row["input"].get(name) for name in ("tools", "functions")} | {"tools": row.get("tools")}
+    found = [(name, value) for name, value in given.items() if value]
+    for name, value in found[1:]:
+        if value != found[0][1]:
+            raise InvalidRow(Reason.TOOLS_INVALID, f"{found[0][0]} and {name} declare different tools")
+    return found[0][1] if found else None
 
 
 def read_implicit_prompt(row: Row, notes: Notes) -> Pair:

@@ -10,7 +10,17 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from steps.preprocess.layouts import beside, chats, conversations, converse, json_columns, labelled, ranked, transcripts
+from steps.preprocess.layouts import (
+    beside,
+    chats,
+    conversations,
+    converse,
+    json_columns,
+    labelled,
+    ranked,
+    transcripts,
+    two_answers,
+)
 from steps.preprocess.layouts.beside import Beside
 from steps.preprocess.layouts.format import Format
 from steps.preprocess.rows.notes import Notes
@@ -22,6 +32,8 @@ ANSWER = (list, dict, str)
 ASKED = (str, list)  # a text or chat messages
 TEXTS = (str, list)  # a text, or one for each turn
 LABEL = labelled.LABEL
+FLAGS = dict.fromkeys(labelled.WINNER_FLAGS, LABEL)
+ALONE = {"chosen": (ABSENT,), "rejected": (ABSENT,)}  # of a row that has both, nothing else is asked
 SCORES = (  # fields in which data sets keep the scores of chosen and rejected
     ("score_chosen", "score_rejected"),
     ("chosen_score", "rejected_score"),
@@ -138,43 +150,49 @@ FORMATS = (
     Format(
         "pku-saferlhf",
         "prompt, response_0, response_1, better_response_id (0 or 1)",
-        {"prompt": (str,), "response_0": (str,), "response_1": (str,), "better_response_id": LABEL},
+        {**ALONE, "prompt": (str,), "response_0": (str,), "response_1": (str,), "better_response_id": LABEL},
         labelled.reader("prompt", "response_0", "response_1", labelled.among("better_response_id", {0: -1, 1: 1})),
     ),
     Format(
         "helpsteer3",
         "context (chat messages), response1, response2, overall_preference (-3 to 3; below 0 the first is better)",
-        {"context": ASKED, "response1": ANSWER, "response2": ANSWER, "overall_preference": LABEL},
+        {**ALONE, "context": ASKED, "response1": ANSWER, "response2": ANSWER, "overall_preference": LABEL},
         labelled.reader("context", "response1", "response2", labelled.strength("overall_preference")),
     ),
     Format(
         "helpsteer2",
         "prompt, response_1, response_2, preference_strength (-3 to 3; below 0 the first is better)",
-        {"prompt": ASKED, "response_1": ANSWER, "response_2": ANSWER, "preference_strength": LABEL},
+        {**ALONE, "prompt": ASKED, "response_1": ANSWER, "response_2": ANSWER, "preference_strength": LABEL},
         labelled.reader("prompt", "response_1", "response_2", labelled.strength("preference_strength")),
     ),
     Format(
         "chatbot-arena",
         "conversation_a, conversation_b (whole conversations), winner (model_a, model_b or a tie)",
-        {"conversation_a": (list,), "conversation_b": (list,), "winner": (str,)},
+        {**ALONE, "conversation_a": (list,), "conversation_b": (list,), "winner": (str,)},
         labelled.read_arena,
     ),
     Format(
         "arena-texts",
         "prompt, response_a, response_b (texts, or lists of a turn each), winner (model_a, model_b or a tie)",
-        {"prompt": TEXTS, "response_a": TEXTS, "response_b": TEXTS, "winner": (str,)},
+        {**ALONE, "prompt": TEXTS, "response_a": TEXTS, "response_b": TEXTS, "winner": (str,)},
         labelled.read_arena_texts(labelled.named("winner")),
     ),
     Format(
         "arena-flags",
         "the same with winner_model_a, winner_model_b and winner_tie, of which one is 1",
-        {"prompt": TEXTS, "response_a": TEXTS, "response_b": TEXTS, **dict.fromkeys(labelled.WINNER_FLAGS, LABEL)},
+        {
+            **ALONE,
+            "prompt": TEXTS,
+            "response_a": TEXTS,
+            "response_b": TEXTS,
+            **dict.fromkeys(labelled.WINNER_FLAGS, LABEL),
+        },
         labelled.read_arena_texts(labelled.flagged),
     ),
     Format(
         "alpaca-farm",
         "instruction, input, output_1, output_2, preference (1 or 2)",
-        {"instruction": (str,), "output_1": (str,), "output_2": (str,), "preference": LABEL},
+        {**ALONE, "instruction": (str,), "output_1": (str,), "output_2": (str,), "preference": LABEL},
         labelled.reader(
             "instruction", "output_1", "output_2", labelled.among("preference", {1: -1, 2: 1, 1.5: 0, 0: 0})
         ),
@@ -182,19 +200,27 @@ FORMATS = (
     Format(
         "shp",
         "history (the post), human_ref_A, human_ref_B, labels (1 where A is better, 0 where B is)",
-        {"history": (str,), "human_ref_A": (str,), "human_ref_B": (str,), "labels": LABEL},
+        {**ALONE, "history": (str,), "human_ref_A": (str,), "human_ref_B": (str,), "labels": LABEL},
         labelled.reader("history", "human_ref_A", "human_ref_B", labelled.among("labels", {1: -1, 0: 1})),
     ),
     Format(
         "two-scores",
         "prompt, answer_0, answer_1, score_0, score_1; the higher score is better",
-        {"prompt": ASKED, "answer_0": ANSWER, "answer_1": ANSWER, "score_0": LABEL, "score_1": LABEL},
+        {**ALONE, "prompt": ASKED, "answer_0": ANSWER, "answer_1": ANSWER, "score_0": LABEL, "score_1": LABEL},
         labelled.reader("prompt", "answer_0", "answer_1", labelled.scores("score_0", "score_1")),
+    ),
+    Format(
+        "two-answers",
+        "prompt, two answers such as response_a and response_b, the better one's name as preference, label, choice, …",
+        {**ALONE, "prompt": ASKED},
+        two_answers.read,
+        reads=(*two_answers.ANSWERS, *two_answers.LABELS),
+        may_be=two_answers.is_there,
     ),
     Format(
         "ultrafeedback-raw",
         "instruction, completions (response, overall_score, fine-grained_score or ratings)",
-        {"instruction": (str,), "completions": (list,)},
+        {**ALONE, "instruction": (str,), "completions": (list,)},
         ranked.read("instruction"),
         listed=ranked.ultrafeedback,
         may_be=ranked.has_responses,
@@ -202,30 +228,40 @@ FORMATS = (
     Format(
         "nectar",
         "prompt (a text or a transcript), answers (answer, rank; 1 is best)",
-        {"prompt": (str,), "answers": (list,)},
+        {**ALONE, "prompt": (str,), "answers": (list,)},
         ranked.read_nectar,
         listed=ranked.nectar,
+        may_be=ranked.may_be_nectar,
     ),
     Format(
         "nemo-rl",
         "context (chat messages), completions (completion, rank; 0 is best)",
-        {"context": ASKED, "completions": (list,)},
+        {**ALONE, "context": ASKED, "completions": (list,)},
         ranked.read("context"),
         listed=ranked.nemo_rl,
     ),
     Format(
         "vertex",
         "contents and systemInstruction with parts, completions (completion, score)",
-        {"contents": (list,), "completions": (list,)},
+        {**ALONE, "contents": (list,), "completions": (list,)},
         ranked.read_vertex,
         system=ranked.vertex_system,
         reads=("systemInstruction",),
         listed=ranked.vertex,
     ),
     Format(
+        "scored-answers",
+        "prompt, a list of objects with an answer and a score, rating, reward or rank each (the lowest is best)",
+        {**ALONE, "prompt": ASKED},
+        ranked.read("prompt"),
+        reads=ranked.ANSWER_LISTS,
+        listed=ranked.scored_answers,
+        may_be=ranked.has_scored_answers,
+    ),
+    Format(
         "scored-lists",
-        "prompt, a list of answers (responses, generations, completions), a list of scores (scores, ratings, rewards)",
-        {"prompt": ASKED},
+        "prompt, a list of answers (responses, generations, …), a list of as many scores (scores, ratings, rewards)",
+        {**ALONE, "prompt": ASKED},
         ranked.read("prompt"),
         reads=(*ranked.ANSWER_LISTS, *ranked.SCORE_LISTS),
         listed=ranked.lists,

@@ -19,8 +19,10 @@ from steps.preprocess.rows.pairs import Pair, Row
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.rows.rules import Pairing
 
-ANSWER_LISTS = ("responses", "generations", "completions", "candidates")
+ANSWER_LISTS = ("responses", "generations", "completions", "candidates", "answers")
 SCORE_LISTS = ("scores", "ratings", "rewards")
+SAID = ("response", "answer", "completion", "text", "content", "output", "generation")
+SCORED = {"score": 1, "rating": 1, "reward": 1, "rank": -1}  # the lowest rank is best
 OVERALL = ("overall_score", "fine-grained_score")  # UltraFeedback's, of which all answers have the same
 
 
@@ -175,17 +177,46 @@ def _content(turn: Any, where: str) -> dict[str, Any]:
     return {**{name: value for name, value in turn.items() if name != "parts"}, "content": parts}
 
 
+def has_scored_answers(row: Row) -> bool:
+    """Whether a row has one list of objects that each have one answer and one score."""
+    return _keys(row) is not None
+
+
+def _keys(row: Row) -> tuple[str, str, str] | None:
+    """The list's name, and the keys of answer and score in its first object."""
+    found = [name for name in ANSWER_LISTS if row.get(name) is not None]
+    answers = row[found[0]] if len(found) == 1 else None
+    first = answers[0] if isinstance(answers, list) and answers else None
+    if not isinstance(first, dict):
+        return None
+    said, scored = [name for name in SAID if name in first], [name for name in SCORED if name in first]
+    return (found[0], said[0], scored[0]) if len(said) == len(scored) == 1 else None
+
+
+def may_be_nectar(row: Row) -> bool:
+    """Whether the answers of a row are not scored in another way than by `answer` and `rank`."""
+    return _keys(row) in (None, ("answers", "answer", "rank"))
+
+
+def scored_answers(row: Row, unread: dict[str, Any]) -> list[Answer]:
+    keys = _keys(row)
+    if keys is None:
+        raise InvalidRow(Reason.MISSING_FIELD, "no list of answers with a score or a rank each")
+    return _listed(*keys, SCORED[keys[2]])(row, unread)
+
+
 def has_lists(row: Row) -> bool:
     """Whether a row has one list of answers and one of as many scores."""
     return _lists(row) is not None
 
 
 def _lists(row: Row) -> tuple[str, str] | None:
-    answers = [name for name in ANSWER_LISTS if isinstance(row.get(name), list)]
-    scores = [name for name in SCORE_LISTS if isinstance(row.get(name), list)]
-    if len(answers) != 1 or len(scores) != 1 or len(row[answers[0]]) != len(row[scores[0]]):
+    answers, scores = ([name for name in names if row.get(name) is not None] for names in (ANSWER_LISTS, SCORE_LISTS))
+    if len(answers) != 1 or len(scores) != 1:
         return None
-    return answers[0], scores[0]
+    both = row[answers[0]], row[scores[0]]
+    is_pair = all(isinstance(value, list) for value in both) and len(both[0]) == len(both[1])
+    return (answers[0], scores[0]) if is_pair else None
 
 
 def lists(row: Row, unread: dict[str, Any]) -> list[Answer]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from steps.preprocess.layouts import ranked, transcripts
+from steps.preprocess.layouts import ranked, transcripts, two_answers
+from steps.preprocess.layouts.formats import detect
 from steps.preprocess.rows.messages import ROLES
 from steps.preprocess.rows.pairs import Row
 
@@ -47,10 +48,8 @@ KNOWN = frozenset((*PROMPTS, *TURNS, "input", *(name for pair in ANSWERS for nam
 
 def read(row: Row) -> Row:
     """The row with its synonyms under the names that the layouts know; the same row where there are none."""
-    if row.get("messages") is not None or not _may_have(tuple(row)):
-        return row
-    if all(name in row for name in OPENAI):
-        return row
+    if row.get("messages") is not None or not _may_have(tuple(row)) or all(name in row for name in OPENAI):
+        return row  # layouts with turns of their own have such names for their answers
     names = dict(_renamed({name: value for name, value in row.items() if value is not None}))
     if not names:
         return row
@@ -68,12 +67,12 @@ def _renamed(given: Row) -> Iterator[tuple[str, str]]:
     better, worse = "chosen", "rejected"
     if "chosen" not in given:
         pairs = [pair for pair in ANSWERS if pair[0] in given and pair[1] in given]
-        if "messages" in given or any(set(pairs[0]).isdisjoint(other) for other in pairs):
-            return  # layouts with messages have such names for their answers
+        if any(set(pairs[0]).isdisjoint(other) for other in pairs):
+            return
         if pairs:
             better, worse = pairs[0]
             yield from ((name, own) for name, own in ((better, "chosen"), (worse, "rejected")) if name != own)
-    if (worse not in given and not ranked.has_lists(given)) or any(name in given for name in OWN_PROMPTS):
+    if any(name in given for name in OWN_PROMPTS) or (worse not in given and not _has_other_answers(given)):
         return
     asked = [name for name in PROMPTS if name in given]
     if not asked and isinstance(given.get("input"), str):
@@ -83,6 +82,12 @@ def _renamed(given: Row) -> Iterator[tuple[str, str]]:
         yield talks[0], "messages"
     elif len(asked) == 1 and not talks and not _is_whole(given.get(better), given.get(worse)):
         yield asked[0], "prompt"
+
+
+def _has_other_answers(given: Row) -> bool:
+    """Whether a row has answers with a label or with scores, of no layout that knows its prompt by this name."""
+    has_answers = two_answers.is_there(given) or ranked.has_lists(given) or ranked.has_scored_answers(given)
+    return has_answers and detect(given) is None
 
 
 def _is_whole(chosen: object, rejected: object) -> bool:

@@ -141,10 +141,13 @@ class Report:
         if tally.lists:
             lists, rule = tally.lists, self.asked["pairs"]
             ties = f", {lists['ties']:,} tied" if lists["ties"] else ""
-            lines.append(f"  {lists['rows']:,} lists of answers became {lists['pairs']:,} pairs ({rule}){ties}")
+            became = f"{_plural(lists['rows'], 'list')} of answers became {_plural(lists['pairs'], 'pair')}"
+            lines.append(f"  {became} ({rule}){ties}")
         if tally.scores["tied"] or tally.scores["inverted"]:
             tied, inverted = tally.scores["tied"], tally.scores["inverted"]
-            lines.append(f"  scores: {tied:,} rows have the same for both answers, {inverted:,} the lower for chosen")
+            lines.append(
+                f"  scores: the same for both answers in {_plural(tied, 'row')}, lower for chosen in {inverted:,}"
+            )
         lines += self._unread()
         if self.ignored_files:
             lines.append(f"  files left alone: {len(self.ignored_files)} (see ignored_files in report.json)")
@@ -158,10 +161,14 @@ class Report:
         for places in self.tally.unread.values():
             found.merge(places)
         told = [
-            f"{place} ({value['rows']:,} rows, e.g. {cut(value['example'], SHOWN_EXAMPLE)})"
+            f"{place} ({_plural(value['rows'], 'row')}, e.g. {cut(value['example'], SHOWN_EXAMPLE)})"
             for place, value in found.as_json().items()
         ]
         if not told:
             return []
         more = f" and {len(told) - SHOWN_UNREAD:,} more (unread in report.json)" if len(told) > SHOWN_UNREAD else ""
         return [f"  fields that nothing reads: {', '.join(told[:SHOWN_UNREAD])}{more}"]
+
+
+def _plural(count: int, name: str) -> str:
+    return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"

@@ -19,26 +19,30 @@ class UnreadPlaces:
     """Mergeable counts of one file. Rows may be named by any number of different keys: a limit holds.
 
     Attributes:
-        places: how many rows have a value there, and one of the values as JSON, cut.
+        places: how many rows have a value there, and one of the values as JSON, cut: `[rows, example]`.
         more: whether there were more places than are kept.
     """
 
-    places: dict[str, tuple[int, str]] = field(default_factory=dict)
+    places: dict[str, list[Any]] = field(default_factory=dict)
     more: bool = False
 
     def count(self, values: Mapping[str, Any]) -> None:
         """Count one row's values by their place."""
+        places, new = self.places, False
         for place, value in values.items():
-            place = cut(place, PLACE_CHARACTERS)
-            rows, example = self.places.get(place) or (0, _example(value))
-            self.places[place] = (rows + 1, example)
-        self._shorten()
+            found = places.get(place)
+            if found is None:
+                found = places.setdefault(cut(place, PLACE_CHARACTERS), [0, _example(value)])
+                new = True
+            found[0] += 1
+        if new:
+            self._shorten()
 
     def merge(self, later: UnreadPlaces) -> None:
         """Add the counts of rows that come later in the data."""
         for place, (rows, example) in later.places.items():
-            before, first = self.places.get(place) or (0, example)
-            self.places[place] = (before + rows, first)
+            found = self.places.setdefault(place, [0, example])
+            found[0] += rows
         self.more |= later.more
         self._shorten()
 

@@ -34,7 +34,7 @@ def counts(report: dict) -> tuple[int, ...]:
 
 def test_a_folder_of_all_layouts(run_step):
     report, records, quarantine = run_step(SAMPLES)
-    assert counts(report) == (57, 57, 0, 0)
+    assert counts(report) == (61, 61, 0, 0)
     assert report["formats"] == {file.stem: report["files"][file.name] for file in SAMPLES.iterdir()}
     assert report["formats"].keys() == {layout.name for layout in FORMATS} == {record.format for record in records}
     assert report["rejected_calls"] == {"undeclared": 1}

@@ -121,7 +121,7 @@ def test_scores_that_tie_or_speak_for_the_rejected_answer_are_told(write_lines, 
     rows = [{**plain(f"p{n}"), "chosen_rating": 5, "rejected_rating": 5 if n < 9 else 7} for n in range(12)]
     done = preprocess(Options(write_lines(rows), tmp_path / "out"))
     assert done.as_json()["scores"] == {"rows": 12, "tied": 9, "inverted": 3}
-    said = "  scores: 9 rows have the same for both answers, 3 the lower for chosen"
+    said = "  scores: the same for both answers in 9 rows, lower for chosen in 3"
     assert said in done.summary().splitlines()
 
 

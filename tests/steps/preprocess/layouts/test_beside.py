@@ -131,6 +131,8 @@ def test_functions_and_tools_that_differ_refuse_the_row():
     asked = {"messages": [user("q")], "tools": [TOOL]}
     row = {"input": asked, "preferred_output": "a", "non_preferred_output": "b", "tools": [OTHER_TOOL]}
     assert refused(row) == ("tools_invalid", "input.tools and tools declare different tools")
+    older = {**row, "input": {"messages": [user("q")], "functions": [TOOL]}, "tools": None}
+    assert record(older).tools == [{"type": "function", "function": TOOL}]
 
 
 def test_tools_of_one_side_must_be_those_of_both():

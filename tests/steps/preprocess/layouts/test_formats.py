@@ -216,3 +216,22 @@ def test_a_row_that_is_hurt_is_read_or_refused_in_words(named_row, data):
                 assert str(error)
             else:
                 assert record.prompt and record.chosen and record.rejected and record.chosen != record.rejected
+
+
+@pytest.mark.parametrize(("name", "row"), ROWS)
+def test_a_field_that_a_layout_does_not_know_is_counted_in_every_one_of_them(name, row):
+    found = convert(RawRow("file", 1, orjson.dumps({**row, "a field of mine": 1})), Layout(None), Rules())
+    assert (found.record.format, found.unread["a field of mine"]) == (name, 1)
+    assert found.unread.keys() <= {*row, "a field of mine"} | {key for key in found.unread if "." in key}
+
+
+LISTS = [(name, row) for name, row in ROWS if by_name(name).listed]
+
+
+@pytest.mark.parametrize(("name", "row"), LISTS)
+def test_what_stands_inside_a_list_of_answers_is_counted_too(name, row):
+    lists = [field for field, value in row.items() if isinstance(value, list) and isinstance(value[0], dict)]
+    for field in set(lists) - {"prompt", "context", "contents"}:
+        changed = {**row, field: [{**entry, "of mine": 1} for entry in row[field]]}
+        found = convert(RawRow("file", 1, orjson.dumps(changed)), Layout(None), Rules())
+        assert found.unread[f"{field}[].of mine"] == 1

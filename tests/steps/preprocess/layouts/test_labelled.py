@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+from steps.preprocess.layouts.formats import by_name
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
 from steps.preprocess.rows.rules import Rules
@@ -138,3 +139,46 @@ def test_a_row_with_chosen_and_rejected_keeps_the_plain_reading():
     others = {"response_0": "a", "response_1": "b", "better_response_id": 1, "completions": [], "labels": 1}
     found = converted({**pair, **others})
     assert (decode(found.record).format, found.unread) == ("plain", others)
+    row = {**ROWS["pku-saferlhf"], **pair, "better_response_id": 1}
+    in_a_file_of_such = convert(RawRow("file", 1, orjson.dumps(row)), Layout(by_name("pku-saferlhf")), Rules())
+    assert in_a_file_of_such.record.format == "plain"
+
+
+@pytest.mark.parametrize(
+    ("answers", "label", "better"),
+    [
+        (("response_a", "response_b"), {"preference": "A"}, "one"),
+        (("response_a", "response_b"), {"choice": "response_b"}, "two"),
+        (("response_A", "response_B"), {"winner": "model_b"}, "two"),
+        (("answer_1", "answer_2"), {"label": 2}, "two"),
+        (("output1", "output2"), {"preferred": "Output 1"}, "one"),
+        (("completion_0", "completion_1"), {"label": 0}, "one"),
+        (("response_1", "response_2"), {"better_response": "1"}, "one"),
+    ],
+)
+@pytest.mark.parametrize("asked", ["prompt", "question", "instruction"])
+def test_any_two_answers_whose_better_one_is_named(asked, answers, label, better):
+    row = {asked: "q", answers[0]: "one", answers[1]: "two", **label}
+    found = converted(row)
+    assert decode(found.record).chosen == [assistant(better)]
+    assert (decode(found.record).prompt, found.unread) == ([user("q")], {})
+
+
+@pytest.mark.parametrize(
+    ("label", "code", "said"),
+    [
+        ({"label": 0}, "wrong_type", "label is 0; must name response_1 or response_2, or be a tie"),
+        ({"label": True}, "wrong_type", "label is True; must name response_1 or response_2, or be a tie"),
+        ({"label": "good"}, "wrong_type", "label is 'good'; must name response_1 or response_2, or be a tie"),
+        ({"label": "tie"}, "tied", "neither of response_1 and response_2 is judged to be better"),
+        ({"label": 1, "choice": 2}, "missing_field", "preference_strength is missing (helpsteer2 layout)"),
+        (
+            {"label": 1, "response_3": "x", "output_1": "y"},
+            "missing_field",
+            "preference_strength is missing (helpsteer2 layout)",
+        ),
+    ],
+)
+def test_a_label_that_may_mean_either_is_refused(label, code, said):
+    found, message = refused({"prompt": "q", "response_1": "one", "response_2": "two", **label})
+    assert found == code and message.startswith(said)

@@ -200,3 +200,16 @@ def test_a_pair_that_is_wrong_inside_is_named_by_its_answers():
 )  # fmt: skip
 def test_lists_that_give_no_pair_have_one_reason(entries, code, said):
     assert refused({"prompt": "q", "answers": entries}) == (code, said)
+
+
+@pytest.mark.parametrize("asked", ["prompt", "question"])
+@pytest.mark.parametrize(
+    ("name", "entries"),
+    [
+        ("responses", [{"text": "9", "score": 0.1}, {"text": "7", "score": 0.9}]),
+        ("answers", [{"content": "9", "rating": 1}, {"content": "7", "rating": 5}]),
+        ("candidates", [{"response": "7", "rank": 1}, {"response": "9", "rank": 2}]),
+    ],
+)
+def test_answers_that_each_have_their_score(asked, name, entries):
+    assert texts({asked: "Name a prime.", name: entries}) == [("7", "9")]

@@ -32,7 +32,7 @@ def test_long_names_and_examples_are_cut_and_deep_ones_told_in_words():
         deep = [deep]
     places = counted([{"n" * 500: "x" * 10_000, "deep": deep, "many": list(range(9999))}])
     assert all(len(place) <= 100 and len(example) <= 60 for place, (_, example) in places.places.items())
-    assert places.places["deep"] == (1, "a list")
+    assert places.places["deep"] == [1, "a list"]
     while deep:  # taken apart by hand: freeing a nest this deep at once takes a stack as deep
         deep = deep.pop()
 

@@ -19,6 +19,7 @@ from steps.preprocess.rows.pairs import Pair, Row
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.shared.records import Messages
 
+LABEL = "preferenceLabel"
 LABELS = ("preferred", "non-preferred")
 SILENT = ("cachePoint",)
 Block = tuple[str, Any, str]  # what kind of block it is, what it holds, and where it stands
@@ -48,11 +49,12 @@ def read(row: Row, notes: Notes) -> Pair:
         if isinstance(turn, dict) and turn.get("candidates"):
             raise InvalidRow(Reason.TURN_ORDER, f"{where} has candidates; only the last turn may")
         prompt += _turn(turn, where, notes.chosen)
-    preferred, other = _candidates(last, f"messages[{len(earlier)}]")
-    return Pair(prompt, _turn(*preferred, notes.chosen), _turn(*other, notes.rejected))
+    preferred, other = _candidates(last, f"messages[{len(earlier)}]", notes.chosen)
+    better, worse = _turn(*preferred, notes.chosen, LABEL), _turn(*other, notes.rejected, LABEL)
+    return Pair(prompt, better, worse)
 
 
-def _candidates(turn: Any, where: str) -> list[tuple[Row, str]]:
+def _candidates(turn: Any, where: str, side: Side) -> list[tuple[Row, str]]:
     """The preferred candidate and the other one as turns, each with where it stands."""
     role = _role(turn, where)
     given = turn.get("candidates")
@@ -60,6 +62,7 @@ def _candidates(turn: Any, where: str) -> list[tuple[Row, str]]:
         raise InvalidRow(Reason.MISSING_FIELD, f"{where}, the last turn, has no candidates; it has: {', '.join(turn)}")
     if not isinstance(given, list):
         raise InvalidRow(Reason.WRONG_TYPE, f"{where}.candidates is {kind(given)}; must be a list")
+    _note_others(turn, ("role", "candidates"), where, side)
     labelled: dict[str, list[tuple[Row, str]]] = {label: [] for label in LABELS}
     for index, candidate in enumerate(given):
         at = f"{where}.candidates[{index}]"
@@ -73,6 +76,7 @@ def _candidates(turn: Any, where: str) -> list[tuple[Row, str]]:
             raise InvalidRow(
                 Reason.WRONG_TYPE, f"{at}.preferenceLabel is {said}; must be 'preferred' or 'non-preferred'"
             )
+        side.note_unread(f"{at}.role", candidate.get("role"))
         labelled[label].append(({**candidate, "role": role}, at))
     for label, found in labelled.items():
         if not found:
@@ -85,15 +89,19 @@ def _candidates(turn: Any, where: str) -> list[tuple[Row, str]]:
     return [found[0] for found in labelled.values()]
 
 
-def _turn(turn: Any, where: str, side: Side) -> Messages:
-    """The messages of one turn: the results of tools each in one of their own, then what the speaker says."""
+def _turn(turn: Any, where: str, side: Side, *read: str) -> Messages:
+    """The messages of one turn: the results of tools each in one of their own, then what the speaker says.
+
+    Args:
+        read: the turn's fields that are read already.
+    """
     role = _role(turn, where)
     messages: Messages = []
     texts: list[str] = []
     said: dict[str, Any] = {"role": role}
     if "content" not in turn:
         raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no content; it has: {', '.join(turn)}")
-    _note_others(turn, ("role", "content", "candidates", "preferenceLabel"), where, side)
+    _note_others(turn, ("role", "content", *read), where, side)
     for block, value, at in _blocks(turn["content"], f"{where}.content", side):
         if block == "text":
             texts.append(_text(value, at))

@@ -8,7 +8,6 @@ from typing import Any
 
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 
-DIGITS_ALIKE = bytes.maketrans(b"123456789", b"000000000")
 FITS = 2**63  # whole numbers below fit into 64 bits, whatever their sign; what does not, orjson reads as a float
 
 
@@ -46,11 +45,6 @@ def may_have_lost_digits(value: Any) -> bool:
         elif type(entry) is list:
             pending += entry
     return False
-
-
-def may_show_exponent(text: bytes) -> bool:
-    """Whether JSON that orjson wrote may hold a float with an exponent, as all are that may have lost digits; quick."""
-    return b"0e+" in text.translate(DIGITS_ALIKE)
 
 
 def refuse_lost_digits(data: bytes, place: str) -> None:

@@ -106,11 +106,13 @@ def _turn(turn: Any, where: str, side: Side) -> Messages:
     _add_reasoning(message, turn, said.thought, where, side)
     if calls:
         if role != "assistant":
-            raise InvalidRow(Reason.NOT_ASSISTANT, f"{where} calls tools as {turn['role']!r}; only the assistant may")
+            raise InvalidRow(Reason.NOT_ASSISTANT, f"{where} calls tools as {spoken!r}; only the assistant may")
         _add_calls(message, calls, where, side)
     if role == "tool" and said.results and not text:
         return [{**message, **result} for result in said.results]
     if said.results and not text:
+        for key in message.keys() - {"role", "content"}:
+            side.note_unread(f"{where}.{key}", message[key])
         return list(said.results)
     return [*said.results, message]
 

@@ -55,13 +55,14 @@ def _call(value: Any, where: str, side: Side) -> dict[str, Any]:
     if not UNFLOATING.issuperset(map(type, arguments.values())) and may_have_lost_digits(arguments):
         side.large.append(f"{where}: a call of {name}")
     place = f"{where}.tool_calls[]"
+    identified = ("id",) if isinstance(value.get("id"), str) else ()
     if function is not value:
-        _note_rest(value, ("function",), name, place, side)
+        _note_rest(value, ("function", *identified), name, place, side)
         _note_rest(function, ("name", *ARGUMENTS), name, f"{place}.function", side)
     elif len(function) != 2 or "arguments" not in function:
-        _note_rest(function, ("name", *ARGUMENTS), name, place, side)
+        _note_rest(function, ("name", *ARGUMENTS, *identified), name, place, side)
     call = {"type": "function", "function": {"name": name, "arguments": arguments}}
-    return {"id": value["id"], **call} if isinstance(value.get("id"), str) else call
+    return {"id": value["id"], **call} if identified else call
 
 
 def _arguments(function: dict[str, Any], name: str) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def _object(arguments: Any, name: str) -> dict[str, Any]:
 def _note_rest(given: dict[str, Any], read: tuple[str, ...], name: str, place: str, side: Side) -> None:
     """Note what else a call says, of which only SILENT is known to be nothing for a model."""
     for key, value in given.items():
-        if value is None or key in read or (key == "type" and value in TYPES) or (key == "id" and type(value) is str):
+        if value is None or key in read or (key == "type" and value in TYPES):
             continue
         if key not in SILENT:
             raise CallFault(f"the call of {name} has {key}, which nothing reads; a call has a name and arguments")

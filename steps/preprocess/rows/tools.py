@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from steps.preprocess.rows.json_values import kind, may_have_lost_digits, may_show_exponent, refuse_nul
+from steps.preprocess.rows.json_values import kind, may_have_lost_digits, refuse_nul
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.rows.tool_schema import normal_tool, unread_of
 from steps.shared.records import tool_digest, tools_digest
 
+EXPONENT = b"e+"  # of a large number, as orjson writes a float
 TOOLS_KEPT = 512
 DECLARATIONS_KEPT = 64  # rows share their tools with those near them; to keep more made no difference on real data
 
@@ -128,5 +129,5 @@ def _normalised(tool: Any, where: str) -> _Tool:
         refuse_nul(value)
     function = value["function"]
     required = function["parameters"].get("required", [])
-    large = may_show_exponent(text) and may_have_lost_digits(value)
+    large = EXPONENT in text and may_have_lost_digits(value)
     return _Tool(function["name"], text, tool_digest(text), required, unread_of(tool), large)

@@ -19,14 +19,16 @@ Found = tuple[str, list[dict[str, Any]]]  # the text outside of the calls, and t
 
 def may_hold_calls(text: str) -> bool:
     """Whether a text may write calls; a quick test."""
-    if text.startswith(BEGINNINGS) or "Action Input" in text:
-        return True
-    return "<" in text and any(opening in text for opening, _ in MARKS)
+    return text.startswith(BEGINNINGS) or "Action Input" in text or ("<" in text and holds_mark(text))
+
+
+def holds_mark(text: str) -> bool:
+    return any(opening in text for opening, _ in MARKS)
 
 
 def writes_calls(text: str) -> bool:
     """Whether a text has the shape of calls, well-formed or not."""
-    if any(opening in text for opening, _ in MARKS) or text.lstrip().startswith(HEADS):
+    if holds_mark(text) or text.lstrip().startswith(HEADS):
         return True
     return REACT.search(text) is not None or _whole(text) is not None
 

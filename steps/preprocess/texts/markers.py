@@ -56,14 +56,8 @@ LAST_CHARACTERS = (
 )  # of transcripts and ENDS
 
 
-def may_be_prompt(text: str) -> bool:
-    """Whether a prompt's text has an end or a beginning for which the other functions here look; a quick test."""
-    return text.startswith(FIRST_CHARACTERS) or text.endswith(LAST_CHARACTERS)
-
-
-def may_be_answer(text: str) -> bool:
-    """The same of an answer's."""
-    return text.startswith((*FIRST_CHARACTERS, "ASSISTANT:", "###")) or text.endswith((">", " ", "\n", "\r"))
+ANSWER_BEGINNINGS = (*FIRST_CHARACTERS, "ASSISTANT:", "###")
+ANSWER_ENDS = (">", " ", "\n", "\r")
 
 
 def starts_rendered(text: str) -> bool:

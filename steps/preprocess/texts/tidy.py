@@ -12,12 +12,21 @@ from steps.preprocess.rows.messages import REASONING
 from steps.preprocess.rows.notes import Done, Notes, Side
 from steps.preprocess.rows.pairs import Pair
 from steps.preprocess.rows.rules import Rules
-from steps.preprocess.texts.calls import may_hold_calls, read_calls, writes_calls
-from steps.preprocess.texts.markers import end_marker, may_be_answer, may_be_prompt, starts_rendered
+from steps.preprocess.texts.calls import BEGINNINGS as CALL_BEGINNINGS
+from steps.preprocess.texts.calls import holds_mark, may_hold_calls, read_calls, writes_calls
+from steps.preprocess.texts.markers import (
+    ANSWER_BEGINNINGS,
+    ANSWER_ENDS,
+    FIRST_CHARACTERS,
+    LAST_CHARACTERS,
+    end_marker,
+    starts_rendered,
+)
 from steps.preprocess.texts.rendered import refused, strip_end, unwrap_answer, unwrap_prompt
 from steps.shared.records import Messages
 
 FIELDS = ("chosen", "rejected")
+BEGINNINGS = (*ANSWER_BEGINNINGS, *CALL_BEGINNINGS)
 
 
 def tidied(pair: Pair, has_tools: bool, notes: Notes, rules: Rules) -> Pair:
@@ -41,12 +50,19 @@ def _may_need_it(pair: Pair) -> bool:
     asked = ""
     for message in pair.prompt:
         asked = message["content"]
-        if may_be_prompt(asked) or (message["role"] == "assistant" and asked and may_hold_calls(asked)):
+        if asked.startswith(FIRST_CHARACTERS) or asked.endswith(LAST_CHARACTERS):
             return True
-    for message in (*pair.chosen, *pair.rejected):
-        text = message["content"]
-        if text and ((asked and text.startswith(asked)) or may_be_answer(text) or may_hold_calls(text)):
+        if message["role"] == "assistant" and may_hold_calls(asked):
             return True
+    for answer in pair[1:]:
+        for message in answer:
+            text = message["content"]
+            if not text:
+                continue
+            if text.startswith(BEGINNINGS) or text.endswith(ANSWER_ENDS) or "Action Input" in text:
+                return True
+            if ("<" in text and holds_mark(text)) or (asked and text.startswith(asked)):
+                return True
     return False
 
 

@@ -150,6 +150,24 @@ def test_faulty_calls_of_chosen_are_quarantined_or_kept_and_counted(write_lines,
     assert report["tools"]["balance"]["chosen_call_rejected_text"] == 10
 
 
+def test_turns_are_joined_and_repeated_prompts_removed_on_request_and_the_report_says_so(write_lines, run_step):
+    said = [{"role": "user", "content": "Hi"}, {"role": "user", "content": "Name a prime."}]
+    answers = {"chosen": [{"role": "assistant", "content": "7"}], "rejected": [{"role": "assistant", "content": "9"}]}
+    twice = {"prompt": said, **answers}
+    others = [plain(f"Say {n}.", f"{n}", "no") for n in range(20)]
+    path = write_lines([twice, plain("Name a prime, please.", "Name a prime, please. 7", "9"), *others])
+    report, _, _ = run_step(path)
+    assert report["reasons"] == {"turn_order": 1}
+    assert report["texts"]["prompt repeated in an answer"] == 1 and "merge_turns" not in report
+    options = parse(["--input", "a", "--output", "b", "--merge-turns", "--strip-prompt"])
+    report, records, _ = run_step(path, merge_turns=options.merge_turns, strip_prompt=options.strip_prompt)
+    assert [record.chosen[0]["content"] for record in records[:2]] == ["7", "7"]
+    assert {done: count for done, count in report["texts"].items() if count} == {
+        "turns merged": 1, "repeated prompt removed from an answer": 1
+    }  # fmt: skip
+    assert (report["merge_turns"], report["strip_prompt"]) == (True, True)
+
+
 def test_rows_over_a_length_in_characters(write_lines, run_step):
     rows = [plain("q" * 40 + str(n), "a" * 30, "b") for n in range(5)]
     report, _, quarantine = run_step(write_lines([*rows, plain("q" * 41, "a", "b" * 60)]), max_characters=100)

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from steps.preprocess.layouts.formats import by_name, detect
+from steps.preprocess.rows.notes import new_notes
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
 from steps.preprocess.rows.rules import Rules
@@ -263,3 +264,28 @@ def test_what_is_wrong_with_a_record_is_named(messages, code, message):
 )
 def test_what_is_wrong_with_its_tools_is_named(config, message):
     assert refused(asked(), answers(), toolConfig=config) == ("tools_invalid", message)
+
+
+def test_what_nothing_reads_is_noted():
+    notes = new_notes(keep_faulty_calls=False)
+    thought = {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "s"}}}
+    messages = [
+        {**asked(), "weight": 1},
+        {"role": "assistant", "content": [thought, use(type="server_tool_use"), {"cachePoint": {"type": "default"}}]},
+        asked(result({"text": "1"}, status="success")),
+        {**answers({**BETTER, "score": 2}, WORSE), "stop": "x"},
+    ]
+    tools = [{"toolSpec": SPEC, "cost": 1}, {"cachePoint": {"type": "default"}}]
+    CONVERSE.read({"messages": messages, "toolConfig": {"tools": tools, "toolChoice": {"auto": {}}}}, notes)
+    assert notes.unread == {
+        "toolConfig.toolChoice": {"auto": {}},
+        "toolConfig.tools[].cost": 1,
+        "toolConfig.tools[].cachePoint": {"type": "default"},
+        "messages[].weight": 1,
+        "messages[].content[].reasoningContent.reasoningText.signature": "s",
+        "messages[].content[].cachePoint": {"type": "default"},
+        "messages[].tool_calls[].type": "server_tool_use",
+        "messages[].content[].toolResult.status": "success",
+        "messages[].stop": "x",
+        "messages[].candidates[].score": 2,
+    }

@@ -99,3 +99,13 @@ def test_a_value_planted_anywhere_is_read_noted_or_refused(data: st.DataObject, 
 def test_what_a_turn_says_and_nothing_reads_is_named(turn: dict, unread: dict) -> None:
     row = {"prompt": [{"role": "user", "content": "q"}], "chosen": [turn], "rejected": "b", "tools": None}
     assert unread_of(row) == unread
+
+
+def test_what_stands_beside_a_result_or_inside_a_function_is_named() -> None:
+    row = copy.deepcopy(ROW)
+    row["prompt"][3]["name"] = "ann"
+    row["chosen"][0]["tool_calls"][0]["function"]["id"] = "inner"
+    del row["chosen"][0]["annotations"]
+    assert unread_of(row) == {
+        "prompt[].name": "ann", "chosen[].tool_calls[].index": 0, "chosen[].tool_calls[].function.id": "inner"
+    }  # fmt: skip

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from transformers import AutoTokenizer
 
 from steps.preprocess.rows.reasons import InvalidRow
 from steps.preprocess.shards.tokens import token_counter
@@ -27,3 +28,16 @@ def test_rows_that_training_would_leave_out_are_told_with_the_recipes_template_s
     with pytest.raises(InvalidRow) as caught:
         token_counter(folder)([ASK], [REFUSE], [REFUSE], None)
     assert str(caught.value).startswith("same_render: the template writes both answers alike")
+
+
+def test_a_text_with_a_special_token_of_the_tokenizer_is_refused(tiny_model: Path) -> None:
+    count, token = token_counter(tiny_model), AutoTokenizer.from_pretrained(tiny_model).eos_token
+    assert token
+    for row in (
+        ([{"role": "user", "content": f"What is {token}?"}], [said("An end.")], [REFUSE], None),
+        ([ASK], [said(f"The Fram.{token}")], [REFUSE], None),
+        ([ASK], [{**said("The Fram."), "reasoning_content": token}], [REFUSE], None),
+    ):
+        with pytest.raises(InvalidRow, match="is a special token of the tokenizer") as caught:
+            count(*row)
+        assert caught.value.code == "rendered_text" and f"holds {token}," in str(caught.value)

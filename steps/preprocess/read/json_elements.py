@@ -2,51 +2,58 @@
 
 An element is cut out here and read elsewhere, so that damage stays with the row that has it: strings end with their
 line, and after a row whose brackets do not close, reading goes on where a later one begins as the first one did. Every
-byte that is not white space or punctuation between rows ends up in some row. What is in memory is a chunk of the text,
-or one row where that is longer.
+byte that is not white space or punctuation between rows ends up in some row. An array ends with its bracket, and the
+file with the array: where one of them is missing, or more comes, rows are lost, and the step ends. What is in memory is
+a chunk of the text, or one row where that is longer.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import orjson
 
+from steps.preprocess.read.shapes import BRACKET
 from steps.preprocess.rows import raw_row
 from steps.preprocess.rows.raw_row import SPACE, RawRow
-from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.shared.contract import StepError
 
 BETWEEN = re.compile(rb"[ \t\r\n,]*")
-BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\\r\n]++|\\.)*+"?)*+([{}\[\]])')  # everything up to the next bracket
 SCALAR = re.compile(rb'(?:"(?:[^"\\\r\n]++|\\.)*+"?|[^",\[\]{}\r\n])*+')
 HEAD = re.compile(rb'\{\s*"(?:[^"\\\r\n]|\\.)*"')
 FOLLOWED = re.compile(rb"(\}[ \t\r\n,]*)" + HEAD.pattern)
 REACH_BYTES = 2**16  # how far the likely end of a row is looked for, beside four times the longest row so far
+TAIL_BYTES = 2**20  # most that may stand behind the array in the object that holds it
+GOES_ON = b',}]":'  # what comes behind a bracket that a damaged row has left, and never behind an array
+SHOWN_BYTES = 40  # of text that should not be there
 MISSES = 8  # that many more than hits, and likely ends are not looked for any more
 
 
-def cut_elements(label: str, line: int, chunks: Iterator[bytes], in_array: bool) -> Iterator[RawRow]:
-    """The elements of a text that comes in chunks, cut anywhere, and begins on `line` with its first bracket.
+def cut_elements(
+    label: str, path: Path, line: int, chunks: Iterator[bytes], array_at: int | None, wrapped: bool = False
+) -> Iterator[RawRow]:
+    """The elements of a text that comes in chunks, cut anywhere, and begins on `line`.
 
     Args:
-        in_array: the first bracket opens the array, and is no row's own.
+        array_at: where in the first chunk the array's bracket is; None where the first bracket is a row's own.
+        wrapped: the array is a value of an object, which ends after it.
 
     Raises:
-        StepError: a row does not end within the limit.
+        StepError: a row does not end within the limit; the array does not end, or not the text with it.
     """
-    cutter = _Cutter(label, line, chunks)
-    if in_array:
-        cutter.skip_bracket()
-    return cutter.rows(closed=not in_array)
+    cutter = _Cutter(label, path, line, chunks)
+    if array_at is None:
+        return cutter.rows()
+    return cutter.rows_of_array(array_at, wrapped)
 
 
 class _Cutter:
     """The text around the place where the next element is looked for, and what is known of the elements before it."""
 
-    def __init__(self, label: str, line: int, chunks: Iterator[bytes]) -> None:
-        self._label = label
+    def __init__(self, label: str, path: Path, line: int, chunks: Iterator[bytes]) -> None:
+        self._label, self._path = label, path
         self._chunks = chunks
         self._buffer = next(chunks)
         self._at = 0  # where the next element is looked for
@@ -56,25 +63,100 @@ class _Cutter:
         self._followed = b""  # the last bracket of a row, and what stands behind it
         self._longest = self._hits = self._misses = 0
 
-    def skip_bracket(self) -> None:
-        self._at += 1
-
-    def rows(self, closed: bool) -> Iterator[RawRow]:
-        """The elements. `closed` says that no bracket is open, so that the end of the file needs none."""
+    def rows(self) -> Iterator[RawRow]:
+        """The elements, up to the end of the text. Brackets that close nothing are passed over."""
         while self._seek():
             if self._buffer[self._at] == ord("]"):
-                closed, self._at = True, self._at + 1
+                self._at += 1
+            else:
+                yield self._element()
+
+    def rows_of_array(self, at: int, wrapped: bool) -> Iterator[RawRow]:
+        """The elements of the array whose bracket is at a place of the first chunk."""
+        before = self._buffer[:at]
+        self._at = at + 1
+        closed = False
+        while self._seek():
+            if self._buffer[self._at] == ord("]"):
+                self._at += 1
+                if self._is_end(before if wrapped else None):
+                    return
                 continue
-            element = self._likely_element()
-            if element is None:
-                end = self._end()  # which may move the buffer on
-                element = self._buffer[self._at : end]
-            yield RawRow(self._label, self._line_of(self._at), element.strip(SPACE))
-            self._longest = max(self._longest, len(element))
-            self._at += len(element)
+            row = self._element()
+            yield row
+            # The brackets of a damaged row may take the array's with them.
+            closed = row.data[:1] == b"{" and row.data[-1:] == b"]" and _closing(row.data, 0, len(row.data)) is not None
         if not closed:
-            problem = InvalidRow(Reason.NOT_JSON, "the array has no closing ]: the file looks cut off")
-            yield RawRow(self._label, self._line_of(len(self._buffer)), b"", problem)
+            raise self._error(
+                len(self._buffer),
+                "the array has no closing ] where the file ends: the file was cut off, or its last row is damaged; "
+                "copy the file again, or fix its end",
+            )
+
+    def _is_end(self, before: bytes | None) -> bool:
+        """Whether the array ends with the bracket that was just passed, and is all that there is.
+
+        Args:
+            before: what the array's object begins with, where it is in one.
+        """
+        while not (rest := self._buffer[self._at :].lstrip(SPACE)) and self._more():
+            pass
+        if not rest:
+            if before is not None:
+                raise self._error(self._at, "the object that holds the array is not closed: the file was cut off")
+            return True
+        if before is not None and self._is_tail(before):
+            return True
+        if rest[:1] in GOES_ON and not (rest[:1] == b"," and self._comes_array()):
+            return False
+        place = self._buffer.index(rest[:1], self._at) if rest[:1] != b"," else self._at
+        rest = self._buffer[place : place + SHOWN_BYTES]
+        raise self._error(
+            place,
+            f"text behind the end of the array: {rest.decode('utf-8', 'backslashreplace')!r}; "
+            "put all rows into one array, or write a row a line",
+        )
+
+    def _comes_array(self) -> bool:
+        """Whether another array is the next, behind commas. What is passed over is between rows in any case."""
+        return self._seek() and self._buffer[self._at] == ord("[")
+
+    def _is_tail(self, before: bytes) -> bool:
+        """Whether the rest of the text is the rest of the object that holds the array, without rows of its own.
+
+        Raises:
+            StepError: another list of objects stands in the object.
+        """
+        while len(self._buffer) - self._at <= TAIL_BYTES and self._more():
+            pass
+        if not self._ended:
+            return False
+        try:
+            value = orjson.loads(before + b"null" + self._buffer[self._at :])
+        except orjson.JSONDecodeError:
+            return False
+        for name, entry in value.items():
+            if isinstance(entry, list) and any(isinstance(inner, dict) for inner in entry):
+                raise self._error(
+                    self._at,
+                    f"the file's object holds a second list of objects, {name!r}; one file must have one list of rows: "
+                    "write each into a file of its own",
+                )
+        return True
+
+    def _element(self) -> RawRow:
+        """The element that begins here; goes on behind it."""
+        element = self._likely_element()
+        if element is None:
+            end = self._end()  # which may move the buffer on
+            element = self._buffer[self._at : end]
+        row = RawRow(self._label, self._line_of(self._at), element.strip(SPACE))
+        self._longest = max(self._longest, len(element))
+        self._at += len(element)
+        return row
+
+    def _error(self, place: int, said: str) -> StepError:
+        return StepError(f"{self._path}:{self._line_of(place)}: {said}")
 
     def _seek(self) -> bool:
         """Go to the next byte that is not between elements; False at the end of the file."""
@@ -155,10 +237,8 @@ class _Cutter:
             return other
         if not self._ended:
             most = f"{raw_row.MAX_ROW_BYTES // 2**20} MiB"
-            where = f"{self._label}:{self._line_of(self._at)}"
-            raise StepError(
-                f"{where}: the row that begins here does not end within {most}; is a bracket or quote missing?"
-            )
+            said = f"the row that begins here does not end within {most}; is a bracket or quote missing?"
+            raise self._error(self._at, said)
         return len(self._buffer)
 
     def _another(self) -> int | None:
@@ -189,19 +269,24 @@ class _Cutter:
         """Where the brackets of the element are closed again, if that is before the limit; the end of what has none."""
         if self._buffer[self._at] not in b"{[":
             return self._scalar_end()
-        depth, place = 0, self._at
-        while found := BRACKET.match(self._buffer, place, limit):
-            depth += 1 if found[1] in b"{[" else -1
-            place = found.end()
-            if depth == 0:
-                return place
-        return None
+        return _closing(self._buffer, self._at, limit)
 
     def _scalar_end(self) -> int | None:
         """The end of a number, a string, or rubbish; of one byte at least, so that a stray bracket is a row too."""
         scalar = SCALAR.match(self._buffer, self._at)
         end = scalar.end() if scalar else self._at
         return None if end == len(self._buffer) and not self._ended else max(end, self._at + 1)
+
+
+def _closing(text: bytes, place: int, limit: int) -> int | None:
+    """Where the brackets are closed again of which the first one is at a place."""
+    depth = 0
+    while found := BRACKET.match(text, place, limit):
+        depth += 1 if found[1] in b"{[" else -1
+        place = found.end()
+        if depth == 0:
+            return place
+    return None
 
 
 def _parses(element: bytes) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from steps.preprocess.layouts.formats import Format, Pair, Row, by_name, detect, nearest, preference_scores
+from steps.preprocess.read import literals
 from steps.preprocess.read.sources import RawRow
 from steps.preprocess.rows.json_values import kind, refuse_nul
 from steps.preprocess.rows.messages import check_answer, check_prompt
@@ -173,7 +174,7 @@ def _parse(raw: RawRow, columns: dict[str, str]) -> Row:
     if raw.problem:
         raise raw.problem
     try:
-        row = orjson.loads(raw.data)
+        row = literals.loads(raw.data)
     except orjson.JSONDecodeError as error:
         raise _diagnose(raw.data, error) from None
     if type(row) is not dict:

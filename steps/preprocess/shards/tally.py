@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from steps.preprocess.read.sources import RawRow
-from steps.preprocess.rows.reasons import InvalidRow
+from steps.preprocess.rows.reasons import SOUND_IN_FILE, InvalidRow
 from steps.preprocess.shards.convert import ConvertedRow
 from steps.shared.records import Record, decode
 
@@ -30,6 +30,8 @@ class Tally:
     duplicate: int = 0
     files: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    broken: Counter[str] = field(default_factory=Counter)  # rows by file that are not valid in themselves
+    first_broken: dict[str, str] = field(default_factory=dict)  # of these, each file's first: its line and why
     examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     formats: Counter[str] = field(default_factory=Counter)
     samples: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -70,6 +72,9 @@ class Tally:
     def count_quarantined(self, raw: RawRow, reason: InvalidRow) -> dict[str, Any]:
         """Count a row, and return its line in quarantine."""
         self.reasons[str(reason.code)] += 1
+        if reason.code not in SOUND_IN_FILE:
+            self.broken[raw.file] += 1
+            self.first_broken.setdefault(raw.file, f"line {raw.line}: {reason}")
         text = raw.data.decode("utf-8", "backslashreplace")
         entry = {"file": raw.file, "line": raw.line, "code": str(reason.code), "message": str(reason), "raw": text}
         examples = self.examples.setdefault(str(reason.code), [])
@@ -83,7 +88,18 @@ class Tally:
         self.read += later.read
         self.kept += later.kept
         self.duplicate += later.duplicate
-        for name in ("files", "reasons", "formats", "chosen_calls", "rejected_calls", "called", "scores", "reasoning"):
+        self.first_broken = {**later.first_broken, **self.first_broken}
+        for name in (
+            "files",
+            "reasons",
+            "broken",
+            "formats",
+            "chosen_calls",
+            "rejected_calls",
+            "called",
+            "scores",
+            "reasoning",
+        ):
             getattr(self, name).update(getattr(later, name))
         for code, examples in later.examples.items():
             self.examples[code] = [*self.examples.get(code, []), *examples][:EXAMPLES]

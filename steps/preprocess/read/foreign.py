@@ -21,7 +21,7 @@ _MAGIC = (
     (rb"# xet version", "is a Xet pointer, not the data; fetch the data with git xet, or with hf download"),
     (rb"(?:\.\./)*\.git/annex/objects/|/annex/objects/",
      "is a git-annex pointer, not the data; fetch the data with git annex get"),
-    (rb"PK\x03\x04(?s:.){26,}?(?:\[Content_Types\]\.xml|xl/|_rels/)",
+    (rb"PK\x03\x04(?s:.){26,}?(?:\[Content_Types\]\.xml|xl/|_rels/|docProps/)",
      "is an Excel workbook (.xlsx); save the sheet as CSV, UTF-8"),
     (rb"PK(?:\x03\x04|\x05\x06|\x07\x08)", f"is a zip archive{_UNPACK}"),
     (rb"(?s:.){257}ustar", f"is a tar archive{_UNPACK}"),

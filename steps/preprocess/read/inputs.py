@@ -15,7 +15,7 @@ STATE, SPLITS = (
     "state.json",
     "dataset_dict.json",
 )  # what save_to_disk of datasets leaves: in a folder of rows, above them
-INFO = "dataset_info.json"  # beside either, and beside the Parquet files of the Hub
+INFO = ("dataset_info.json", "dataset_infos.json")  # beside either, and beside the files of the Hub
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def find_inputs(path: Path) -> Inputs:
 def _is_data(name: str, names: Sequence[str], listed: Sequence[str] | None) -> bool:
     if listed is not None:
         return name in listed
-    about = name == SPLITS or (name == INFO and len(names) > 1)
+    about = name == SPLITS or (name in INFO and len(names) > 1)
     return name.lower().endswith(SUFFIXES) and not about
 
 
@@ -92,9 +92,11 @@ def _listed(folder: Path, names: Sequence[str]) -> list[str] | None:
 
     Others lie there too, such as those that `map` keeps its results in.
     """
-    if STATE not in names or INFO not in names:
+    if STATE not in names or INFO[0] not in names:
         return None
     state = read_json(folder / STATE, "the list of the data set's files")
+    if state.get("_indices_data_files"):
+        raise StepError(f"{folder}: this data set is a selection of its files' rows; save it with flatten_indices()")
     listed = [file["filename"] for file in state.get("_data_files", [])]
     gone = [name for name in listed if name not in names]
     if gone:

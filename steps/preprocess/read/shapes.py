@@ -31,9 +31,12 @@ WRAPPER = re.compile(rb'"(?:' + "|".join(WRAPPERS).encode() + rb')"\s*:\s*\[\Z')
 FIELDS = ("prompt", "chosen", "rejected", "messages", "conversations", "conversation", "input")  # of a row, not a file
 REPR = re.compile(rb"\[?\s*\{\s*'")
 COLUMNS = re.compile(rb'\{\s*"(?:[^"\\]|\\.)*"\s*:\s*\{\s*"0"\s*:|\{\s*"0"\s*:\s*\{')
+SPLIT = re.compile(rb'\{\s*"columns"\s*:\s*\[\s*"')
 NAME = re.compile(rb"[A-Za-z_][\w .-]{0,60}")
 SEPARATORS = b",\t;|"
 AS_ROWS = 'write it by rows: to_json(path, orient="records", lines=True)'
+BY_COLUMNS = f"holds a table by columns, as DataFrame.to_json writes it by default; {AS_ROWS}"
+NAMES_APART = f'holds a table with its names apart, as orient="split" writes it; {AS_ROWS}'
 
 
 class Shape(Enum):
@@ -203,18 +206,20 @@ def _refuse_columns(path: Path, text: bytes, whole: bool) -> None:
     """Refuse a table whose columns, or whose names and rows apart, are the values of one object."""
     if not whole:
         if COLUMNS.match(text):
-            _refuse(path, f"holds a table by columns, as DataFrame.to_json writes it by default; {AS_ROWS}")
+            _refuse(path, BY_COLUMNS)
+        if SPLIT.match(text):
+            _refuse(path, NAMES_APART)
         return
     value = _parsed(text)
     if not isinstance(value, dict) or not value:
         return
     if {"columns", "data"} <= value.keys() and isinstance(value["columns"], list):
-        _refuse(path, f'holds a table with its names apart, as orient="split" writes it; {AS_ROWS}')
+        _refuse(path, NAMES_APART)
     values = list(value.values())
     if all(isinstance(column, dict) and column for column in values) and ("0" in values[0] or "0" in value):
-        _refuse(path, f"holds a table by columns, as DataFrame.to_json writes it by default; {AS_ROWS}")
+        _refuse(path, BY_COLUMNS)
     if len(values) > 1 and all(
-        isinstance(column, list) and len(column) == len(values[0]) and all(type(cell) is str for cell in column)
+        isinstance(column, list) and len(column) == len(values[0]) and all(type(cell) in (str, list) for cell in column)
         for column in values
     ):
         _refuse(path, f"holds a table by columns, a list each; {AS_ROWS}")

@@ -69,6 +69,16 @@ def test_a_saved_data_set_without_one_of_its_files_is_an_error(tmp_path):
     assert str(error.value) == f"{tmp_path}: {said}"
 
 
+def test_a_saved_selection_of_rows_is_refused(tmp_path):
+    saved(tmp_path, "dataset.arrow", listed=["dataset.arrow"])
+    state = {"_data_files": [{"filename": "dataset.arrow"}], "_indices_data_files": [{"filename": "indices.arrow"}]}
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    with pytest.raises(StepError) as error:
+        find_inputs(tmp_path)
+    said = "this data set is a selection of its files' rows; save it with flatten_indices()"
+    assert str(error.value) == f"{tmp_path}: {said}"
+
+
 def test_all_splits_of_a_saved_data_set_are_read_and_named(tmp_path):
     for split in ("train", "test"):
         saved(tmp_path / split, "data-00000-of-00001.arrow", listed=["data-00000-of-00001.arrow"])
@@ -80,6 +90,6 @@ def test_all_splits_of_a_saved_data_set_are_read_and_named(tmp_path):
 
 
 def test_what_the_hub_says_about_files_is_no_data_beside_them(tmp_path):
-    for name in ("dataset_info.json", "a.parquet"):
+    for name in ("dataset_info.json", "dataset_infos.json", "a.parquet"):
         (tmp_path / name).touch()
     assert [label for label, _ in find_inputs(tmp_path).files] == ["a.parquet"]

@@ -64,6 +64,11 @@ def test_the_first_object_tells(text, expected, size):
             json.dumps({"columns": list(ROW), "index": [0], "data": [["p", "a", "b"]]}),
             f'holds a table with its names apart, as orient="split" writes it; {AS_ROWS}',
         ),
+        (
+            json.dumps({"columns": list(ROW), "index": [0], "data": [["p", "a", "b"]] * 9000}),
+            f'holds a table with its names apart, as orient="split" writes it; {AS_ROWS}',
+        ),
+        (json.dumps({name: [[{"a": 1}], []] for name in ROW}), f"holds a table by columns, a list each; {AS_ROWS}"),
         (json.dumps({name: ["x", "y"] for name in ROW}), f"holds a table by columns, a list each; {AS_ROWS}"),
         (f"{ROW}\n{ROW}\n", "holds rows as Python prints them, {'prompt': …}, not JSON; write each with json.dumps"),
         (f"{[ROW, ROW]}", "holds rows as Python prints them, {'prompt': …}, not JSON; write each with json.dumps"),

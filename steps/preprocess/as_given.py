@@ -1,12 +1,15 @@
 """Errors in the words of the command that was run: inside a pipeline, its settings and URIs, not this step's own.
 
 A job of a pipeline is handed folders of its container and options that its definition wrote. Who started the pipeline
-knows neither: he set `MaxInvalidFraction`, and gave an S3 URI. SageMaker tells a job its URIs in its configuration.
+knows neither: he set `MaxInvalidFraction`, and gave an S3 URI. SageMaker tells a job its URIs in its configuration; a
+local run, whose URIs nobody has seen, also tells from which files of the user's their content came.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +17,7 @@ from pathlib import Path
 from steps.shared import contract
 from steps.shared.contract import StepError
 
+VARIABLE = "INPUT_ORIGINS"  # JSON: URI -> the file or folder that it was copied from; of a local run
 PARAMETERS = {"input": "InputDataUri", "validation-data": "ValidationDataUri",
               "validation-fraction": "ValidationFraction", "max-invalid-fraction": "MaxInvalidFraction"}  # fmt: skip
 SETTINGS = "format|tool-calls|near-duplicates|tokenizer|max-tokens|max-characters|baseline"  # below preprocess:
@@ -37,8 +41,11 @@ def in_words_of_command(text: str) -> str:
     config = contract.root() / "config" / "processingjobconfig.json"
     if not config.is_file():
         return text
+    origins = json.loads(os.environ.get(VARIABLE, "{}"))
     inputs = {
-        contract.resolve(entry["S3Input"]["LocalPath"]): entry["S3Input"]["S3Uri"]
+        contract.resolve(entry["S3Input"]["LocalPath"]): origins.get(
+            entry["S3Input"]["S3Uri"], entry["S3Input"]["S3Uri"]
+        )
         for entry in contract.read_json(config, "the job's configuration").get("ProcessingInputs", [])
         if "S3Input" in entry
     }

@@ -45,6 +45,12 @@ def test_folders_of_the_job_are_the_uris_that_were_given(job, path, told):
     assert in_words_of_command(f"in {job}/processing/input/{path}") == f"in {told}"
 
 
+def test_a_local_run_tells_the_files_that_its_uris_were_made_of(job, monkeypatch):
+    monkeypatch.setenv("INPUT_ORIGINS", json.dumps({"s3://bucket/pairs/": "/home/me/my pairs/"}))
+    assert in_words_of_command(f"{job}/processing/input/data/a.csv: x") == "/home/me/my pairs/a.csv: x"
+    assert in_words_of_command(f"{job}/processing/input/data: x") == "/home/me/my pairs/: x"
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

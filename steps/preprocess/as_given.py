@@ -58,9 +58,14 @@ def _with_uris(text: str, inputs: Mapping[str, str]) -> str:
     for folder, uri in inputs.items():
         name = uri.rstrip("/").rpartition("/")[2]
         if not uri.endswith("/"):  # it may name one object, which lies in the folder
-            text = re.sub(rf"{re.escape(f'{folder}/{name}')}(?![\w.-])", lambda _, uri=uri: uri, text)
-        text = re.sub(rf"{re.escape(folder)}(?=/|\b)/?", lambda _, uri=uri: f"{uri.rstrip('/')}/", text)
+            text = re.sub(rf"{re.escape(f'{folder}/{name}')}(?![\w.-])", _literally(uri), text)
+        text = re.sub(rf"{re.escape(folder)}(?!\w)/?", _literally(f"{uri.rstrip('/')}/"), text)
     return text
+
+
+def _literally(text: str) -> str:
+    """A text as the replacement of a regular expression."""
+    return text.replace("\\", r"\\")
 
 
 def _with_settings(text: str) -> str:

@@ -1,7 +1,7 @@
 """Errors in the words of the command that was run: inside a pipeline, its settings and URIs, not this step's own.
 
 A job of a pipeline is handed folders of its container and options that its definition wrote. Who started the pipeline
-knows neither: he set `MaxInvalidFraction`, and gave an S3 URI. SageMaker tells a job its URIs in its configuration; a
+knows neither, but set `MaxInvalidFraction`, and gave an S3 URI. SageMaker tells a job its URIs in its configuration; a
 local run, whose URIs nobody has seen, also tells from which files of the user's their content came.
 """
 

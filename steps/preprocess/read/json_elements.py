@@ -1,10 +1,9 @@
-"""Arrays, and objects printed over several lines, to raw rows, one for each element.
+"""Objects one after the other, on one line or printed over several, to raw rows; arrays are json_arrays.py's.
 
 An element is cut out here and read elsewhere, so that damage stays with the row that has it: strings end with their
 line, and after a row whose brackets do not close, reading goes on where a later one begins as the first one did. Every
-byte that is not white space or punctuation between rows ends up in some row. An array ends with its bracket, and the
-file with the array: where one of them is missing, or more comes, rows are lost, and the step ends. What is in memory is
-a chunk of the text, or one row where that is longer.
+byte that is not white space or punctuation between rows ends up in some row. What is in memory is a chunk of the text,
+or one row where that is longer.
 """
 
 from __future__ import annotations
@@ -25,32 +24,17 @@ SCALAR = re.compile(rb'(?:"(?:[^"\\\r\n]++|\\.)*+"?|[^",\[\]{}\r\n])*+')
 HEAD = re.compile(rb'\{\s*"(?:[^"\\\r\n]|\\.)*"')
 FOLLOWED = re.compile(rb"(\}[ \t\r\n,]*)" + HEAD.pattern)
 REACH_BYTES = 2**16  # how far the likely end of a row is looked for, beside four times the longest row so far
-TAIL_BYTES = 2**20  # most that may stand behind the array in the object that holds it
-GOES_ON = b',}]":'  # what comes behind a bracket that a damaged row has left, and never behind an array
-SHOWN_BYTES = 40  # of text that should not be there
 MISSES = 8  # that many more than hits, and likely ends are not looked for any more
 
 
-def cut_elements(
-    label: str, path: Path, line: int, chunks: Iterator[bytes], array_at: int | None, wrapped: bool = False
-) -> Iterator[RawRow]:
-    """The elements of a text that comes in chunks, cut anywhere, and begins on `line`.
+class ElementCutter:
+    """The text around the place where the next element is looked for, and what is known of the elements before it.
 
     Args:
-        array_at: where in the first chunk the array's bracket is; None where the first bracket is a row's own.
-        wrapped: the array is a value of an object, which ends after it.
-
-    Raises:
-        StepError: a row does not end within the limit; the array does not end, or not the text with it.
+        label: the file's name in reports.
+        line: the number of the line that the chunks begin on.
+        chunks: the text, cut anywhere, from its first bracket on.
     """
-    cutter = _Cutter(label, path, line, chunks)
-    if array_at is None:
-        return cutter.rows()
-    return cutter.rows_of_array(array_at, wrapped)
-
-
-class _Cutter:
-    """The text around the place where the next element is looked for, and what is known of the elements before it."""
 
     def __init__(self, label: str, path: Path, line: int, chunks: Iterator[bytes]) -> None:
         self._label, self._path = label, path
@@ -64,85 +48,16 @@ class _Cutter:
         self._longest = self._hits = self._misses = 0
 
     def rows(self) -> Iterator[RawRow]:
-        """The elements, up to the end of the text. Brackets that close nothing are passed over."""
+        """The elements, up to the end of the text. Brackets that close nothing are passed over.
+
+        Raises:
+            StepError: a row does not end within the limit.
+        """
         while self._seek():
             if self._buffer[self._at] == ord("]"):
                 self._at += 1
             else:
                 yield self._element()
-
-    def rows_of_array(self, at: int, wrapped: bool) -> Iterator[RawRow]:
-        """The elements of the array whose bracket is at a place of the first chunk."""
-        before = self._buffer[:at]
-        self._at = at + 1
-        closed = False
-        while self._seek():
-            if self._buffer[self._at] == ord("]"):
-                self._at += 1
-                if self._is_end(before if wrapped else None):
-                    return
-                continue
-            row = self._element()
-            yield row
-            # The brackets of a damaged row may take the array's with them.
-            closed = row.data[:1] == b"{" and row.data[-1:] == b"]" and _closing(row.data, 0, len(row.data)) is not None
-        if not closed:
-            raise self._error(
-                len(self._buffer),
-                "the array has no closing ] where the file ends: the file was cut off, or its last row is damaged; "
-                "copy the file again, or fix its end",
-            )
-
-    def _is_end(self, before: bytes | None) -> bool:
-        """Whether the array ends with the bracket that was just passed, and is all that there is.
-
-        Args:
-            before: what the array's object begins with, where it is in one.
-        """
-        while not (rest := self._buffer[self._at :].lstrip(SPACE)) and self._more():
-            pass
-        if not rest:
-            if before is not None:
-                raise self._error(self._at, "the object that holds the array is not closed: the file was cut off")
-            return True
-        if before is not None and self._is_tail(before):
-            return True
-        if rest[:1] in GOES_ON and not (rest[:1] == b"," and self._comes_array()):
-            return False
-        place = self._buffer.index(rest[:1], self._at) if rest[:1] != b"," else self._at
-        rest = self._buffer[place : place + SHOWN_BYTES]
-        raise self._error(
-            place,
-            f"text behind the end of the array: {rest.decode('utf-8', 'backslashreplace')!r}; "
-            "put all rows into one array, or write a row a line",
-        )
-
-    def _comes_array(self) -> bool:
-        """Whether another array is the next, behind commas. What is passed over is between rows in any case."""
-        return self._seek() and self._buffer[self._at] == ord("[")
-
-    def _is_tail(self, before: bytes) -> bool:
-        """Whether the rest of the text is the rest of the object that holds the array, without rows of its own.
-
-        Raises:
-            StepError: another list of objects stands in the object.
-        """
-        while len(self._buffer) - self._at <= TAIL_BYTES and self._more():
-            pass
-        if not self._ended:
-            return False
-        try:
-            value = orjson.loads(before + b"null" + self._buffer[self._at :])
-        except orjson.JSONDecodeError:
-            return False
-        for name, entry in value.items():
-            if isinstance(entry, list) and any(isinstance(inner, dict) for inner in entry):
-                raise self._error(
-                    self._at,
-                    f"the file's object holds a second list of objects, {name!r}; one file must have one list of rows: "
-                    "write each into a file of its own",
-                )
-        return True
 
     def _element(self) -> RawRow:
         """The element that begins here; goes on behind it."""
@@ -269,7 +184,7 @@ class _Cutter:
         """Where the brackets of the element are closed again, if that is before the limit; the end of what has none."""
         if self._buffer[self._at] not in b"{[":
             return self._scalar_end()
-        return _closing(self._buffer, self._at, limit)
+        return closing(self._buffer, self._at, limit)
 
     def _scalar_end(self) -> int | None:
         """The end of a number, a string, or rubbish; of one byte at least, so that a stray bracket is a row too."""
@@ -278,7 +193,7 @@ class _Cutter:
         return None if end == len(self._buffer) and not self._ended else max(end, self._at + 1)
 
 
-def _closing(text: bytes, place: int, limit: int) -> int | None:
+def closing(text: bytes, place: int, limit: int) -> int | None:
     """Where the brackets are closed again of which the first one is at a place."""
     depth = 0
     while found := BRACKET.match(text, place, limit):

@@ -17,7 +17,8 @@ import numpy as np
 
 from steps.preprocess.read.arrow import rows_of_arrow
 from steps.preprocess.read.compression import BOM, Container, container_of, readable, text_chunks
-from steps.preprocess.read.json_elements import cut_elements
+from steps.preprocess.read.json_arrays import ArrayCutter
+from steps.preprocess.read.json_elements import ElementCutter
 from steps.preprocess.read.json_lines import cut_lines
 from steps.preprocess.read.parquet import groups_of, rows_of_groups
 from steps.preprocess.read.shapes import SNIFF_BYTES, Shape, look_at
@@ -216,5 +217,7 @@ def _rows_of_text(label: str, path: Path) -> Iterator[RawRow]:
         return cut_lines(label, text.line, text.chunks)
     if text.shape is Shape.TABLE:
         return rows_of_table(label, path, text.line, text.chunks)
-    array_at = None if text.shape is Shape.OBJECTS else text.first_row
-    return cut_elements(label, path, text.line, text.chunks, array_at, wrapped=text.shape is Shape.WRAPPED)
+    if text.shape is Shape.OBJECTS:
+        return ElementCutter(label, path, text.line, text.chunks).rows()
+    cutter = ArrayCutter(label, path, text.line, text.chunks)
+    return cutter.rows_of_array(text.first_row, wrapped=text.shape is Shape.WRAPPED)

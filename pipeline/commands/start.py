@@ -132,6 +132,8 @@ def _start_local(
     root = _root_in_use(local_root)
     store = Store(root)
     inputs.provide(assets, store.exists, store.upload)
+    for asset in assets:
+        store.note_origin(asset.uri, asset.path)
     execution = create_execution(root, workflow.settings.pipeline_name, definition, values, name, engine)
     if not wait:
         run.start_detached(root, execution.id)

@@ -166,7 +166,7 @@ class _Executor:
     def _change(self, record: StepRecord, status: records.StepStatus) -> None:
         record.status = status
         self._report()
-        if status == "Failed" and record.log and (lines := last_lines(Path(record.log), TAIL_LINES)):
+        if status == "Failed" and record.log and (lines := lines_before(record.failure_reason or "", Path(record.log))):
             self.tell(LastLines(record.name, record.log, lines))
 
     def _due(self, step: Step) -> bool:
@@ -288,3 +288,10 @@ def engine(name: EngineName) -> Engine:
     from pipeline.local.jobs.process_engine import ProcessEngine
 
     return ProcessEngine()
+
+
+def lines_before(reason: str, log: Path) -> list[str]:
+    """The last lines of a failed step's log, without the error of its own that is its reason, and told as that."""
+    lines = last_lines(log, TAIL_LINES)
+    own = f"error: {reason}".splitlines()
+    return lines[: -len(own)] if lines[-len(own) :] == own else lines

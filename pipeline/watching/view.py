@@ -143,7 +143,10 @@ class _Lines:
         execution = event.execution
         if self._execution_status != execution.status:
             self._execution_status = execution.status
-            reason = (execution.failure_reason or "").partition("\n")[0]  # the failed step has told the rest
+            reason = (execution.failure_reason or "").partition("\n")[0]
+            for step in event.steps:  # a failed step has told its reason
+                first = (step.failure_reason or "").partition("\n")[0]
+                reason = reason.removesuffix(f": {first}") if step.status == "Failed" and first else reason
             _print(self._console, f"execution {execution.id}: {execution.status}{reason and f': {reason}'}")
 
     def _step(self, step: StepSummary) -> None:

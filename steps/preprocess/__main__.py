@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 
+from steps.preprocess.as_given import as_given
 from steps.preprocess.options import parse
 from steps.preprocess.preprocess import preprocess
 from steps.preprocess.shards.shard_worker import return_freed_memory
@@ -17,8 +18,9 @@ from steps.shared import contract
 
 def main() -> None:
     return_freed_memory()
-    options = parse()
-    print(preprocess(options).summary())
+    with as_given():
+        options = parse()
+        print(preprocess(options).summary())
     print(f"  report: {options.output / 'report' / 'report.html'}", flush=True)
 
 

@@ -24,6 +24,7 @@ if __name__ == "__main__":
 from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
 
+from steps.preprocess.as_given import as_given
 from steps.preprocess.options import Options, parse
 from steps.preprocess.shards.shard_worker import return_freed_memory
 from steps.preprocess.spark.run import preprocess
@@ -43,6 +44,11 @@ MEBIBYTES = {"k": 2**-10, "m": 1, "": 1, "g": 2**10, "t": 2**20}
 
 
 def main() -> None:
+    with as_given():
+        _run()
+
+
+def _run() -> None:
     return_freed_memory()
     options = _absolute(parse(prog="spark-submit steps/preprocess/on_spark.py"))
     options.check()

@@ -5,6 +5,7 @@ A Spark job is one node too, whatever number of instances it asks for: its clust
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipeline.local.plan import spark
 from pipeline.local.plan.support import ML_ROOT
 from pipeline.texts import now
 from steps.champion import approved, objects
+from steps.preprocess import as_given
 
 
 def run_processing(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,6 +44,9 @@ def run_processing(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
     shared = {f"{ML_ROOT}/registry": job.registry, f"{ML_ROOT}/store": job.store.folder}
     names = (approved.VARIABLE, objects.VARIABLE)
     platform = {name: str(local_path(path, job.engine.root(ml))) for name, path in zip(names, shared, strict=True)}
+    given = [entry["S3Input"]["S3Uri"] for entry in arguments.get("ProcessingInputs", [])]
+    origins = {uri: origin for uri in given if (origin := job.store.origin(uri)) is not None}
+    platform[as_given.VARIABLE] = json.dumps(origins)
     request = Request(
         image=application.get("ImageUri", ""),
         entrypoint=application["ContainerEntrypoint"],

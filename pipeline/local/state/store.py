@@ -8,12 +8,14 @@ definition that suffers from that on AWS must suffer from it here. Limits: an ob
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import uuid
 from pathlib import Path
 
 from pipeline.errors import UserError
+from pipeline.files import write_text
 from pipeline.settings.content import input_files, relative_files, split_uri
 
 _NO_COPY_RANGE = (  # from one file system to another, or one that cannot
@@ -31,6 +33,19 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.folder = root.resolve() / "s3"
         self._staging = root.resolve() / "staging"
+        self._origins = root.resolve() / "origins"
+
+    def note_origin(self, uri: str, path: Path) -> None:
+        """Remember from which file or folder of the user's a URI's content came last, for messages."""
+        write_text(self._origin(uri), f"{path.resolve()}{'/' * path.is_dir()}")
+
+    def origin(self, uri: str) -> str | None:
+        """What `note_origin` was told; a folder ends in "/"."""
+        file = self._origin(uri)
+        return file.read_text(encoding="utf-8") if file.is_file() else None
+
+    def _origin(self, uri: str) -> Path:
+        return self._origins / hashlib.sha256(uri.encode()).hexdigest()
 
     def path(self, uri: str) -> Path:
         """Where an object, or the folder of a prefix, lies on disk.

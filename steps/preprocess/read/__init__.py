@@ -1,1 +1,1 @@
-"""Raw files to raw rows: compression, JSON arrays, JSON Lines, Parquet."""
+"""Raw files to raw rows: compression, JSON arrays, JSON Lines, CSV, Parquet, Arrow."""

@@ -17,11 +17,11 @@ from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
+from steps.preprocess.read.foreign import BOM, SNIFFED, foreign
 from steps.shared.contract import StepError
 
-BOM = b"\xef\xbb\xbf"
-HEAD_BYTES = 4
-PACKED = (".gz", ".zst", ".parquet")
+PACKED = (".gz", ".zst", ".parquet", ".arrow", ".feather")
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # in no text
 
 
 class Container(Enum):
@@ -29,25 +29,45 @@ class Container(Enum):
     GZIP = auto()
     ZSTD = auto()
     PARQUET = auto()
+    ARROW = auto()
 
 
 MAGIC = {
     Container.GZIP: re.compile(rb"\x1f\x8b"),
     Container.ZSTD: re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"),  # a frame, or one to skip
     Container.PARQUET: re.compile(rb"PAR[1E]"),  # E: its footer is encrypted
+    Container.ARROW: re.compile(rb"ARROW1|\xff\xff\xff\xff(?s:.){3}\x00"),  # a file, or a stream's first message
 }
 
 
 def container_of(path: Path) -> Container:
     """
     Raises:
-        StepError: the file cannot be read, or is empty where its name says that it is compressed.
+        StepError: the file cannot be read, is no data but something that has a name, or is not what it is called.
     """
     with readable(path), open(path, "rb") as file:
-        head = file.read(HEAD_BYTES)
-    if not head and path.name.lower().endswith(PACKED):
+        head = file.read(SNIFFED)
+    container = _container(head)
+    if container is Container.PLAIN:
+        _check_plain(path, head)
+    return container
+
+
+def _check_plain(path: Path, head: bytes) -> None:
+    said = foreign(head)
+    if said:
+        raise StepError(f"{path}: {said}")
+    suffix = path.suffix.lower()
+    if suffix not in PACKED:
+        return
+    if not head:
         raise StepError(f"{path}: is empty, which no compressed file is; copy the file again")
-    return _container(head)
+    unpacked_table = path.stem.lower().endswith((".csv", ".tsv")) and not CONTROL.search(head)
+    if unpacked_table or head.removeprefix(BOM).lstrip().startswith((b"{", b"[")):
+        return  # somebody unpacked it on the way, and kept the name
+    if suffix == ".parquet":
+        raise StepError(f"{path}: this Parquet file is damaged: it does not begin as one does; copy the file again")
+    raise StepError(f"{path}: does not begin as a {suffix} file does; it is damaged, or another file: copy it again")
 
 
 def _container(head: bytes) -> Container:
@@ -66,19 +86,22 @@ def readable(path: Path) -> Iterator[None]:
 def text_chunks(path: Path, size: int) -> Iterator[bytes]:
     """The text of a plain, gzip or zstd file from its start, without a byte order mark, `size` bytes at a time.
 
+    The first bytes, by which the file is told, come by themselves.
+
     Raises:
-        StepError: the file cannot be read or decompressed to its end, or holds another compressed file.
+        StepError: the file cannot be read or decompressed to its end, or holds another compressed file, or what is no
+            data.
     """
     container = container_of(path)
     with readable(path), contextlib.ExitStack() as stack:
         stream = _unpacked(stack.enter_context(open(path, "rb")), container, stack)
-        chunk = stream.read(max(size, HEAD_BYTES))
-        if container is not Container.PLAIN and _container(chunk) is not Container.PLAIN:
-            raise StepError(f"{path}: what is compressed in it is compressed itself, or Parquet; unpack it once")
-        chunk = chunk.removeprefix(BOM) or stream.read(size)
-        while chunk:
+        head = _first_bytes(stream)
+        if container is not Container.PLAIN:
+            _check_unpacked(path, head)
+        head = head.removeprefix(BOM)
+        yield from (head[at : at + size] for at in range(0, len(head), size))
+        while chunk := stream.read(size):
             yield chunk
-            chunk = stream.read(size)
 
 
 class _Stream(Protocol):
@@ -86,6 +109,21 @@ class _Stream(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """The next bytes, `size` of them or fewer; none at the end."""
+
+
+def _first_bytes(stream: _Stream) -> bytes:
+    head = b""
+    while len(head) < SNIFFED and (more := stream.read(SNIFFED - len(head))):
+        head += more
+    return head
+
+
+def _check_unpacked(path: Path, head: bytes) -> None:
+    if _container(head) is not Container.PLAIN:
+        raise StepError(f"{path}: what is compressed in it is compressed itself, or Parquet or Arrow; unpack it once")
+    said = foreign(head)
+    if said:
+        raise StepError(f"{path}: what is compressed in it {said}")
 
 
 def _unpacked(file: BinaryIO, container: Container, stack: contextlib.ExitStack) -> _Stream:

@@ -1,15 +1,21 @@
-"""The data files below a path. Chooses by name alone, and opens none."""
+"""The data files below a path. Chooses by name; opens none but the list of files that `save_to_disk` leaves."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from steps.shared.contract import StepError
+from steps.shared.contract import StepError, read_json
 
-TEXTS = (".json", ".jsonl", ".ndjson")
-SUFFIXES = (*TEXTS, *(text + packed for text in TEXTS for packed in (".gz", ".zst")), ".parquet")
+TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
+SUFFIXES = (*TEXTS, *(text + packed for text in TEXTS for packed in (".gz", ".zst")), ".parquet", ".arrow", ".feather")
+STATE, SPLITS = (
+    "state.json",
+    "dataset_dict.json",
+)  # what save_to_disk of datasets leaves: in a folder of rows, above them
+INFO = ("dataset_info.json", "dataset_infos.json")  # beside either, and beside the files of the Hub
 
 
 @dataclass(frozen=True)
@@ -18,6 +24,7 @@ class Inputs:
 
     files: list[tuple[str, Path]]
     ignored: list[str]
+    splits: tuple[str, ...] = ()  # of a DatasetDict, all of which are read
 
 
 @dataclass(frozen=True)
@@ -27,22 +34,24 @@ class Data:
     files: list[tuple[str, Path]]
     validation: list[tuple[str, Path]]
     ignored: list[str]
+    splits: tuple[str, ...] = ()
 
 
 def find_data(path: Path, validation_data: Path | None) -> Data:
     """The files of both; raises as `find_inputs` does."""
     inputs = find_inputs(path)
     held_out = find_inputs(validation_data).files if validation_data else []
-    return Data(inputs.files, [(f"validation:{label}", file) for label, file in held_out], inputs.ignored)
+    validation = [(f"validation:{label}", file) for label, file in held_out]
+    return Data(inputs.files, validation, inputs.ignored, inputs.splits)
 
 
 def find_inputs(path: Path) -> Inputs:
     """The data files of a folder and the folders in it, in the order of their names; or the one file.
 
-    Hidden files are left alone and not named.
+    Hidden files are left alone and not named. Of a folder that `save_to_disk` wrote, the files that it lists are read.
 
     Raises:
-        StepError: there is no such path, or no data file in it.
+        StepError: there is no such path, no data file in it, or a file is gone that the folder lists.
     """
     if path.is_file():
         return Inputs([(_label(path.name), path)], [])
@@ -50,21 +59,51 @@ def find_inputs(path: Path) -> Inputs:
         raise StepError(f"{path}: no such file or folder; --input must name a data file or a folder of them")
     found: list[tuple[str, Path]] = []
     ignored: list[str] = []
+    splits: list[str] = []
     for folder, folders, names in os.walk(path):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        listed = _listed(Path(folder), names)
+        if SPLITS in names:
+            splits += [str(name) for name in read_json(Path(folder, SPLITS), "the list of splits").get("splits", [])]
         for name in names:
             file = Path(folder, name)
             label = _label(file.relative_to(path).as_posix())
             if name.startswith("."):
                 continue
-            if name.lower().endswith(SUFFIXES):
+            if _is_data(name, names, listed):
                 found.append((label, file))
             else:
                 ignored.append(label)
     if not found:
         others = f" (it holds {', '.join(sorted(ignored)[:5])})" if ignored else ""
         raise StepError(f"{path}: no data file in this folder{others}; readable are {', '.join(SUFFIXES)}")
-    return Inputs(sorted(found), sorted(ignored))
+    return Inputs(sorted(found), sorted(ignored), tuple(splits))
+
+
+def _is_data(name: str, names: Sequence[str], listed: Sequence[str] | None) -> bool:
+    if listed is not None:
+        return name in listed
+    about = name == SPLITS or (name in INFO and len(names) > 1)
+    return name.lower().endswith(SUFFIXES) and not about
+
+
+def _listed(folder: Path, names: Sequence[str]) -> list[str] | None:
+    """The files that are the data set of a folder which `save_to_disk` wrote; None for any other folder.
+
+    Others lie there too, such as those that `map` keeps its results in.
+    """
+    if STATE not in names or INFO[0] not in names:
+        return None
+    state = read_json(folder / STATE, "the list of the data set's files")
+    if state.get("_indices_data_files"):
+        raise StepError(f"{folder}: this data set is a selection of its files' rows; save it with flatten_indices()")
+    listed = [file["filename"] for file in state.get("_data_files", [])]
+    gone = [name for name in listed if name not in names]
+    if gone:
+        raise StepError(
+            f"{folder}: {', '.join(gone[:5])} of {len(listed)} files of this data set are missing; copy it again"
+        )
+    return listed
 
 
 def _label(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Arrays, and objects printed over several lines, to raw rows, one for each element.
+"""Objects one after the other, on one line or printed over several, to raw rows; arrays are json_arrays.py's.
 
 An element is cut out here and read elsewhere, so that damage stays with the row that has it: strings end with their
 line, and after a row whose brackets do not close, reading goes on where a later one begins as the first one did. Every
@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import orjson
 
+from steps.preprocess.read.shapes import BRACKET
 from steps.preprocess.rows import raw_row
 from steps.preprocess.rows.raw_row import SPACE, RawRow
-from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.shared.contract import StepError
 
 BETWEEN = re.compile(rb"[ \t\r\n,]*")
-BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\\r\n]++|\\.)*+"?)*+([{}\[\]])')  # everything up to the next bracket
 SCALAR = re.compile(rb'(?:"(?:[^"\\\r\n]++|\\.)*+"?|[^",\[\]{}\r\n])*+')
 HEAD = re.compile(rb'\{\s*"(?:[^"\\\r\n]|\\.)*"')
 FOLLOWED = re.compile(rb"(\}[ \t\r\n,]*)" + HEAD.pattern)
@@ -27,26 +27,17 @@ REACH_BYTES = 2**16  # how far the likely end of a row is looked for, beside fou
 MISSES = 8  # that many more than hits, and likely ends are not looked for any more
 
 
-def cut_elements(label: str, line: int, chunks: Iterator[bytes], in_array: bool) -> Iterator[RawRow]:
-    """The elements of a text that comes in chunks, cut anywhere, and begins on `line` with its first bracket.
+class ElementCutter:
+    """The text around the place where the next element is looked for, and what is known of the elements before it.
 
     Args:
-        in_array: the first bracket opens the array, and is no row's own.
-
-    Raises:
-        StepError: a row does not end within the limit.
+        label: the file's name in reports.
+        line: the number of the line that the chunks begin on.
+        chunks: the text, cut anywhere, from its first bracket on.
     """
-    cutter = _Cutter(label, line, chunks)
-    if in_array:
-        cutter.skip_bracket()
-    return cutter.rows(closed=not in_array)
 
-
-class _Cutter:
-    """The text around the place where the next element is looked for, and what is known of the elements before it."""
-
-    def __init__(self, label: str, line: int, chunks: Iterator[bytes]) -> None:
-        self._label = label
+    def __init__(self, label: str, path: Path, line: int, chunks: Iterator[bytes]) -> None:
+        self._label, self._path = label, path
         self._chunks = chunks
         self._buffer = next(chunks)
         self._at = 0  # where the next element is looked for
@@ -56,25 +47,31 @@ class _Cutter:
         self._followed = b""  # the last bracket of a row, and what stands behind it
         self._longest = self._hits = self._misses = 0
 
-    def skip_bracket(self) -> None:
-        self._at += 1
+    def rows(self) -> Iterator[RawRow]:
+        """The elements, up to the end of the text. Brackets that close nothing are passed over.
 
-    def rows(self, closed: bool) -> Iterator[RawRow]:
-        """The elements. `closed` says that no bracket is open, so that the end of the file needs none."""
+        Raises:
+            StepError: a row does not end within the limit.
+        """
         while self._seek():
             if self._buffer[self._at] == ord("]"):
-                closed, self._at = True, self._at + 1
-                continue
-            element = self._likely_element()
-            if element is None:
-                end = self._end()  # which may move the buffer on
-                element = self._buffer[self._at : end]
-            yield RawRow(self._label, self._line_of(self._at), element.strip(SPACE))
-            self._longest = max(self._longest, len(element))
-            self._at += len(element)
-        if not closed:
-            problem = InvalidRow(Reason.NOT_JSON, "the array has no closing ]: the file looks cut off")
-            yield RawRow(self._label, self._line_of(len(self._buffer)), b"", problem)
+                self._at += 1
+            else:
+                yield self._element()
+
+    def _element(self) -> RawRow:
+        """The element that begins here; goes on behind it."""
+        element = self._likely_element()
+        if element is None:
+            end = self._end()  # which may move the buffer on
+            element = self._buffer[self._at : end]
+        row = RawRow(self._label, self._line_of(self._at), element.strip(SPACE))
+        self._longest = max(self._longest, len(element))
+        self._at += len(element)
+        return row
+
+    def _error(self, place: int, said: str) -> StepError:
+        return StepError(f"{self._path}:{self._line_of(place)}: {said}")
 
     def _seek(self) -> bool:
         """Go to the next byte that is not between elements; False at the end of the file."""
@@ -155,10 +152,8 @@ class _Cutter:
             return other
         if not self._ended:
             most = f"{raw_row.MAX_ROW_BYTES // 2**20} MiB"
-            where = f"{self._label}:{self._line_of(self._at)}"
-            raise StepError(
-                f"{where}: the row that begins here does not end within {most}; is a bracket or quote missing?"
-            )
+            said = f"the row that begins here does not end within {most}; is a bracket or quote missing?"
+            raise self._error(self._at, said)
         return len(self._buffer)
 
     def _another(self) -> int | None:
@@ -189,19 +184,24 @@ class _Cutter:
         """Where the brackets of the element are closed again, if that is before the limit; the end of what has none."""
         if self._buffer[self._at] not in b"{[":
             return self._scalar_end()
-        depth, place = 0, self._at
-        while found := BRACKET.match(self._buffer, place, limit):
-            depth += 1 if found[1] in b"{[" else -1
-            place = found.end()
-            if depth == 0:
-                return place
-        return None
+        return closing(self._buffer, self._at, limit)
 
     def _scalar_end(self) -> int | None:
         """The end of a number, a string, or rubbish; of one byte at least, so that a stray bracket is a row too."""
         scalar = SCALAR.match(self._buffer, self._at)
         end = scalar.end() if scalar else self._at
         return None if end == len(self._buffer) and not self._ended else max(end, self._at + 1)
+
+
+def closing(text: bytes, place: int, limit: int) -> int | None:
+    """Where the brackets are closed again of which the first one is at a place."""
+    depth = 0
+    while found := BRACKET.match(text, place, limit):
+        depth += 1 if found[1] in b"{[" else -1
+        place = found.end()
+        if depth == 0:
+            return place
+    return None
 
 
 def _parses(element: bytes) -> bool:

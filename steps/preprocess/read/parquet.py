@@ -1,33 +1,22 @@
-"""Parquet row groups to raw rows, as the JSON that the rows would have been; a batch in memory at a time.
-
-Arrow gives every struct of a column the keys of all of them, filled with null. Inside structs such keys are left out
-again, since nobody wrote them (a null that somebody did write cannot be told from them); columns, and the values of
-lists and maps, keep their nulls. What JSON has no type for becomes text; NaN, by which pandas says null, becomes null.
-"""
+"""Parquet row groups to raw rows, a batch in memory at a time."""
 
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
-import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import types
 
+from steps.preprocess.read.arrow_values import check_schema, rows_of_batch
 from steps.preprocess.read.compression import readable
 from steps.preprocess.rows import raw_row
 from steps.preprocess.rows.raw_row import RawRow
-from steps.preprocess.rows.reasons import InvalidRow, Reason
-from steps.shared.contract import StepError
+from steps.shared.contract import StepError, first_line
 
 BATCH_ROWS = 256
-TEXTS = (types.is_string, types.is_large_string, types.is_string_view)
-BYTES = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_fixed_size_binary)
 
 
 class Group(NamedTuple):
@@ -59,7 +48,7 @@ def rows_of_groups(label: str, path: Path, groups: Iterable[int], number: int) -
             batch_rows = min(max(raw_row.CHUNK_BYTES * rows // max(size, 1), 1), BATCH_ROWS)
             end = number + rows
             for batch in file.iter_batches(batch_rows, row_groups=[group], use_threads=False):
-                yield from _rows_of_batch(label, number, batch)
+                yield from rows_of_batch(label, number, batch)
                 number += batch.num_rows
             if number != end:
                 raise StepError(
@@ -70,116 +59,15 @@ def rows_of_groups(label: str, path: Path, groups: Iterable[int], number: int) -
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     options = {"buffer_size": raw_row.CHUNK_BYTES, "page_checksum_verification": True}
-    with readable(path), open(path, "rb") as source, pq.ParquetFile(source, **options) as file:
-        _check_names(path, list(file.schema_arrow))
+    with readable(path), open(path, "rb") as source, _parquet_file(path, source, options) as file:
+        check_schema(path, file.schema_arrow)
         yield file
 
 
-def _check_names(path: Path, fields: Sequence[pa.Field]) -> None:
-    if not fields:
-        raise StepError(f"{path}: this Parquet file has no columns")
-    name, count = Counter(field.name for field in fields).most_common(1)[0]
-    if count > 1:
-        raise StepError(f"{path}: {count} columns or keys are called {name!r}; a row can have one; rename them")
-    for field in fields:
-        if field.type.num_fields:
-            _check_names(path, [field.type.field(number) for number in range(field.type.num_fields)])
-
-
-def _rows_of_batch(label: str, number: int, batch: pa.RecordBatch) -> Iterator[RawRow]:
+def _parquet_file(path: Path, source: BinaryIO, options: Mapping[str, Any]) -> pq.ParquetFile:
     try:
-        rows = [RawRow(label, line, text) for line, text in enumerate(_json(batch), number)]
-    except UnicodeDecodeError:
-        rows = [_row_by_itself(label, number + place, batch.slice(place, 1)) for place in range(batch.num_rows)]
-    return iter(rows)
-
-
-def _row_by_itself(label: str, line: int, row: pa.RecordBatch) -> RawRow:
-    try:
-        return RawRow(label, line, _json(row)[0])
-    except UnicodeDecodeError as error:
-        problem = InvalidRow(Reason.INVALID_UTF8, f"a value holds bytes that are not UTF-8 text: {error}")
-        return RawRow(label, line, _json(row, "backslashreplace")[0], problem)
-
-
-def _json(batch: pa.RecordBatch, errors: str = "strict") -> list[bytes]:
-    names = batch.schema.names
-    columns = [_values(column, errors) for column in batch.columns]
-    return [orjson.dumps(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
-
-
-def _values(array: pa.Array, errors: str) -> list[Any]:
-    """The values of an array as what orjson can write. By their types: Python's values do not tell a struct from a map.
-
-    Args:
-        errors: what to do about bytes that are not UTF-8, as `bytes.decode` takes it.
-    """
-    kind = array.type
-    if isinstance(kind, pa.UuidType):
-        return [value and str(value) for value in array.to_pylist()]
-    if isinstance(kind, pa.BaseExtensionType):
-        return _values(array.storage, errors)
-    if types.is_dictionary(kind):
-        return _values(array.dictionary_decode(), errors)
-    if types.is_struct(kind):
-        return _with_nulls(array, _objects(array, errors))
-    if types.is_nested(kind):
-        return _with_nulls(array, _lists(array, errors))
-    if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_null(kind):
-        return array.to_pylist()
-    return _texts(array, errors)
-
-
-def _with_nulls(array: pa.Array, values: list[Any]) -> list[Any]:
-    if array.null_count == 0:
-        return values
-    return [value if there else None for value, there in zip(values, array.is_valid().to_pylist(), strict=True)]
-
-
-def _objects(array: pa.StructArray, errors: str) -> list[dict[str, Any]]:
-    numbers = range(array.type.num_fields)
-    names = [array.type.field(number).name for number in numbers]
-    columns = [_values(array.field(number), errors) for number in numbers]
-    return [
-        {name: value for name, value in zip(names, row, strict=True) if value is not None}
-        for row in zip(*columns, strict=True)
-    ]
-
-
-def _lists(array: pa.Array, errors: str) -> list[list[Any]] | list[dict[str, Any]]:
-    """Lists of any kind; and maps, which are lists of entries."""
-    starts, ends = _bounds(array)
-    first, last = (int(starts.min()), int(ends.max())) if len(array) else (0, 0)
-    places = list(zip((starts - first).tolist(), (ends - first).tolist(), strict=True))
-    if types.is_map(array.type):
-        keys = _values(array.keys[first:last], errors)
-        texts = (key if isinstance(key, str) else orjson.dumps(key).decode() for key in keys)
-        entries = list(zip(texts, _values(array.items[first:last], errors), strict=True))
-        return [dict(entries[start:end]) for start, end in places]
-    values = _values(array.values[first:last], errors)
-    return [values[start:end] for start, end in places]
-
-
-def _bounds(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Where each list begins and ends among the values of all."""
-    if types.is_fixed_size_list(array.type):
-        starts = (array.offset + np.arange(len(array))) * array.type.list_size
-        return starts, starts + array.type.list_size
-    offsets = array.offsets.to_numpy()
-    if types.is_list_view(array.type) or types.is_large_list_view(array.type):
-        return offsets, offsets + array.sizes.to_numpy()
-    return offsets[:-1], offsets[1:]
-
-
-def _texts(array: pa.Array, errors: str) -> list[str | None]:
-    kind = array.type
-    if any(is_text(kind) for is_text in TEXTS):
-        if errors == "strict":
-            return array.to_pylist()
-        array = array.cast(pa.large_binary())
-    elif types.is_timestamp(kind) and kind.tz:
-        moments = array.cast(pa.timestamp(kind.unit)).cast(pa.string())
-        return [text and f"{text}Z" for text in moments.to_pylist()]
-    elif not any(is_bytes(kind) for is_bytes in BYTES):
-        return array.cast(pa.string()).to_pylist()
-    return [None if value is None else value.decode("utf-8", errors) for value in array.to_pylist()]
+        return pq.ParquetFile(source, **options)
+    except (pa.ArrowException, OSError) as error:
+        raise StepError(
+            f"{path}: this Parquet file is damaged or was cut off ({first_line(error)}); copy the file again"
+        ) from None

@@ -1,8 +1,8 @@
 """Files to sources: pieces that can be read apart from each other, by any process, and that give raw rows.
 
 Plain JSON Lines files are cut into ranges of bytes and Parquet files into row groups; what has to be read from its
-start (compressed text, arrays, objects printed over several lines) stays whole. Sources are plain data and travel by
-pickle. Together, in order, they give every row once; what a row's bytes say is not looked at here.
+start (compressed text, arrays, objects printed over several lines, CSV, Arrow) stays whole. Sources are plain data and
+travel by pickle. Together, in order, they give every row once; what a row's bytes say is not looked at here.
 """
 
 from __future__ import annotations
@@ -10,24 +10,26 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum, auto
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from steps.preprocess.read.arrow import rows_of_arrow
 from steps.preprocess.read.compression import BOM, Container, container_of, readable, text_chunks
-from steps.preprocess.read.json_elements import cut_elements
+from steps.preprocess.read.json_arrays import ArrayCutter
+from steps.preprocess.read.json_elements import ElementCutter
 from steps.preprocess.read.json_lines import cut_lines
 from steps.preprocess.read.parquet import groups_of, rows_of_groups
+from steps.preprocess.read.shapes import SNIFF_BYTES, Shape, look_at
+from steps.preprocess.read.tables import rows_of_table
 from steps.preprocess.rows import raw_row
-from steps.preprocess.rows.raw_row import SPACE, RawRow
+from steps.preprocess.rows.raw_row import RawRow
 from steps.shared.contract import StepError
 
 BLOCK_BYTES = 16 * 2**20
-SNIFF_BYTES = 2**16
 LINE_END = ord("\n")
-LINES = tuple(name + packed for name in (".jsonl", ".ndjson") for packed in ("", ".gz", ".zst"))
+SHOWN_FAULTS = 5  # of files that cannot be read at all
 
 
 @dataclass(frozen=True)
@@ -76,14 +78,14 @@ class Segment:
 
 @dataclass(frozen=True)
 class Stream:
-    """A file that can only be read from its start: compressed, an array, or objects printed over several lines."""
+    """A file that is read from its start: compressed, an array, objects printed over several lines, CSV, Arrow."""
 
     label: str
     path: Path
     size: int
 
     def rows(self) -> Iterator[RawRow]:
-        return _rows_of_text(self.label, self.path)
+        return read_rows(self.label, self.path)
 
 
 @dataclass(frozen=True)
@@ -113,10 +115,12 @@ def read_rows(label: str, path: Path) -> Iterator[RawRow]:
     Raises:
         StepError: the file cannot be read or decompressed to its end, or cannot be cut into rows.
     """
-    if container_of(path) is Container.PARQUET:
-        yield from rows_of_groups(label, path, range(len(groups_of(path))), 1)
-    else:
-        yield from _rows_of_text(label, path)
+    container = container_of(path)
+    if container is Container.PARQUET:
+        return rows_of_groups(label, path, range(len(groups_of(path))), 1)
+    if container is Container.ARROW:
+        return rows_of_arrow(label, path)
+    return _rows_of_text(label, path)
 
 
 def plan(files: Sequence[tuple[str, Path]], block_bytes: int = BLOCK_BYTES) -> list[Source]:
@@ -126,18 +130,29 @@ def plan(files: Sequence[tuple[str, Path]], block_bytes: int = BLOCK_BYTES) -> l
     Segments behind a file's first one do not know their line yet: see `needs_lines` and `numbered`.
 
     Raises:
-        StepError: a file cannot be opened, or is a damaged Parquet file.
+        StepError: files cannot be opened, are no data but something else, or are damaged Parquet files; of several of
+            them it names some.
     """
     sources: list[Source] = []
+    faults: list[str] = []
     for label, path in files:
-        container = container_of(path)
-        if container is Container.PARQUET:
-            sources += _row_groups(label, path, block_bytes)
-        elif container is Container.PLAIN and _first_line(label, text_chunks(path, SNIFF_BYTES))[0] is _Shape.LINES:
-            sources += _segments(label, path, max(block_bytes, len(BOM) + 1))
-        else:
-            sources.append(Stream(label, path, path.stat().st_size))
+        try:
+            sources += _sources_of(label, path, block_bytes)
+        except StepError as error:
+            faults.append(str(error))
+    if faults:
+        more = [f"and {len(faults) - SHOWN_FAULTS} more files"] if len(faults) > SHOWN_FAULTS else []
+        raise StepError("\n".join([*faults[:SHOWN_FAULTS], *more]))
     return sources
+
+
+def _sources_of(label: str, path: Path, block: int) -> Sequence[Source]:
+    container = container_of(path)
+    if container is Container.PARQUET:
+        return list(_row_groups(label, path, block))
+    if container is Container.PLAIN and look_at(label, path, text_chunks(path, SNIFF_BYTES)).shape is Shape.LINES:
+        return _segments(label, path, max(block, len(BOM) + 1))
+    return [Stream(label, path, path.stat().st_size)]
 
 
 def _segments(label: str, path: Path, block: int) -> list[Segment]:
@@ -196,39 +211,13 @@ def numbered(sources: Sequence[Source], counts: Iterable[int]) -> Iterator[Sourc
             line += next(counted)
 
 
-class _Shape(Enum):
-    LINES = auto()
-    OBJECTS = auto()  # printed over several lines, one after the other
-    ARRAY = auto()
-
-
 def _rows_of_text(label: str, path: Path) -> Iterator[RawRow]:
-    chunks = text_chunks(path, raw_row.CHUNK_BYTES)
-    shape, line, head = _first_line(label, chunks)
-    chunks = itertools.chain((head,), chunks)
-    if shape is _Shape.LINES:
-        return cut_lines(label, line, chunks)
-    return cut_elements(label, line, chunks, in_array=shape is _Shape.ARRAY)
-
-
-def _first_line(label: str, chunks: Iterator[bytes]) -> tuple[_Shape, int, bytes]:
-    """What the first line that is not blank shows a file to be, its number, and what was read from it on."""
-    head, line = b"", 1
-    for chunk in chunks:
-        head += chunk
-        text = head.lstrip(SPACE)
-        line += head.count(b"\n", 0, len(head) - len(text))
-        head = text
-        if b"\n" in head or head[1:].strip(SPACE) or len(head) > raw_row.MAX_ROW_BYTES:
-            break
-    first = head.partition(b"\n")[0].rstrip(SPACE)
-    if first == b"{":
-        return _Shape.OBJECTS, line, head
-    return (_Shape.ARRAY if _opens_array(label, first) else _Shape.LINES), line, head
-
-
-def _opens_array(label: str, text: bytes) -> bool:
-    """Whether the file is one array. Where its name says lines, a bracket alone may be the start of a damaged row."""
-    if not text.startswith(b"["):
-        return False
-    return not label.lower().endswith(LINES) or text[1:].lstrip(SPACE)[:1] in (b"", b"{")
+    text = look_at(label, path, text_chunks(path, raw_row.CHUNK_BYTES))
+    if text.shape is Shape.LINES:
+        return cut_lines(label, text.line, text.chunks)
+    if text.shape is Shape.TABLE:
+        return rows_of_table(label, path, text.line, text.chunks)
+    if text.shape is Shape.OBJECTS:
+        return ElementCutter(label, path, text.line, text.chunks).rows()
+    cutter = ArrayCutter(label, path, text.line, text.chunks)
+    return cutter.rows_of_array(text.first_row, wrapped=text.shape is Shape.WRAPPED)

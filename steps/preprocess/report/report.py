@@ -10,13 +10,14 @@ from steps.preprocess.options import Options
 from steps.preprocess.read.inputs import Data
 from steps.preprocess.report.figures import Figures
 from steps.preprocess.report.page import render
+from steps.preprocess.report.suggestion import suggested_columns
 from steps.preprocess.rows.notes import Done
-from steps.preprocess.rows.reasons import NOT_INVALID
+from steps.preprocess.rows.reasons import NOT_INVALID, Reason
 from steps.preprocess.shards.tally import Tally
 from steps.preprocess.shards.unread import UnreadPlaces, cut
 from steps.shared.contract import write_json
 
-SHOWN_REASONS = 3
+SHOWN_REASONS = SHOWN_FILES = 3
 SHOWN_UNREAD, SHOWN_EXAMPLE = 8, 30  # fields that nothing reads, and characters of an example
 SHOWN_CHARACTERS = 120  # of an example: an error has to fit into what SageMaker keeps of a failure
 
@@ -29,6 +30,7 @@ class Report:
         asked: what the command line asked for, as the report says it.
         units: what lengths were counted in.
         drift: the comparison with a baseline, where there is one.
+        splits: the splits of the data, where it is a DatasetDict; all of them were read.
     """
 
     tally: Tally
@@ -38,13 +40,14 @@ class Report:
     asked: dict[str, Any]
     units: tuple[str, ...]
     drift: dict[str, Any] | None = None
+    splits: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, tally: Tally, figures: Figures, data_hash: str, data: Data, options: Options) -> Report:
         """The account of a run's counts, which add up; a file without rows is in it too."""
         for label, _ in [*data.files, *data.validation]:
             tally.files[label] += 0
-        report = cls(tally, figures, data_hash, data.ignored, options.as_json(), options.units)
+        report = cls(tally, figures, data_hash, data.ignored, options.as_json(), options.units, splits=data.splits)
         report.check_sum()
         return report
 
@@ -100,11 +103,13 @@ class Report:
         read, quarantined = self.tally.read, self.tally.quarantined
         if read == 0:
             return "the data set is empty: no rows in " + ", ".join(self.tally.files)
-        if self.invalid > self.asked["max_invalid_fraction"] * read:
-            share = f"{self.invalid} of {read} rows ({self.invalid / read:.1%}) are invalid"
-            allowed = f"{self.asked['max_invalid_fraction']:.1%} are allowed"
+        most = self.asked["max_invalid_fraction"]
+        if self.invalid > most * read:
+            share = f"{self.invalid} of {read} rows ({self.invalid / read:.1%}) are invalid; {most:.1%} are allowed"
             fix = "Fix them, or raise --max-invalid-fraction."
-            return "\n".join([f"{share}; {allowed}", *self._top_reasons(), fix])
+            return "\n".join([share, *self._top_reasons(), *self._suggestion(), fix])
+        if most < 1 and (files := self._files_without_valid_row()):
+            return "\n".join([*files, *self._suggestion(), "Fix them, or take them out of the data."])
         for side, rows in (("train", self.figures.train), ("validation", self.figures.validation)):
             if rows == 0 and self.asked["validation_fraction"] is None:
                 return f"no row is left for {side} ({read} read, {quarantined} quarantined); add rows"
@@ -114,16 +119,34 @@ class Report:
                 return f"{have} ({read} read, {quarantined} quarantined); {change} it, or add rows"
         return None
 
+    def _files_without_valid_row(self) -> list[str]:
+        """One line for each of the first files of which nothing would be left, however small a share they are."""
+        tally = self.tally
+        labels = [label for label, rows in sorted(tally.files.items()) if rows and tally.broken[label] == rows]
+        lines = [
+            f"{label}: none of its {tally.files[label]} rows is valid, e.g. {_shortened(tally.first_broken[label])}"
+            for label in labels[:SHOWN_FILES]
+        ]
+        more = len(labels) - SHOWN_FILES
+        return [*lines, f"and {more} more files without a valid row"] if more > 0 else lines
+
+    def _suggestion(self) -> list[str]:
+        """The options that say which fields the layout's are, where the names in a row tell."""
+        examples = self.tally.examples.get(str(Reason.MISSING_FIELD), [])
+        columns = suggested_columns(examples[0]["raw"]) if examples else {}
+        if not columns:
+            return []
+        options = " ".join(f"--column {name}={given}" for name, given in columns.items())
+        return [f"If these are the fields that their names say: {options}"]
+
     def _top_reasons(self) -> list[str]:
         """The most frequent reasons with an example each, one line a reason."""
         lines = []
         reasons = [(code, count) for code, count in self.tally.reasons.items() if code not in NOT_INVALID]
         for code, count in sorted(reasons, key=lambda item: (-item[1], item[0]))[:SHOWN_REASONS]:
             example = self.tally.examples[code][0]
-            message = example["message"]
-            if len(message) > SHOWN_CHARACTERS:
-                message = message[: SHOWN_CHARACTERS - 1] + "…"
-            lines.append(f"  {count} {code}, e.g. {example['file']}:{example['line']}: {message}")
+            where = f"{example['file']}:{example['line']}"
+            lines.append(f"  {count} {code}, e.g. {where}: {_shortened(example['message'])}")
         return lines
 
     def summary(self) -> str:
@@ -151,6 +174,9 @@ class Report:
         lines += self._unread()
         if self.ignored_files:
             lines.append(f"  files left alone: {len(self.ignored_files)} (see ignored_files in report.json)")
+        if self.splits:
+            apart = f"--input …/{self.splits[0]} --validation-data …/{self.splits[-1]}"
+            lines.append(f"  all splits were read: {', '.join(self.splits)}; to keep them apart: {apart}")
         if self.drift:
             lines += [f"  drift: {warning}" for warning in self.drift["warnings"]]
         return "\n".join(lines)
@@ -172,3 +198,7 @@ class Report:
 
 def _plural(count: int, name: str) -> str:
     return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= SHOWN_CHARACTERS else message[: SHOWN_CHARACTERS - 1] + "…"

@@ -20,8 +20,9 @@ QUOTE, COLON, BACKSLASH, SPACE = b'":\\ '
 def count_key_ends(data: bytes) -> int:
     """How many keys the bytes of rows seem to have: places with a quotation mark before a colon.
 
-    None is in the first two bytes of a row. A quotation mark behind one backslash is part of a text. Behind several it may be either, and is taken for an end:
-    one too many makes the rows be looked at closely, where one too few might hide a key that stands twice.
+    None is in the first two bytes of a row. A quotation mark behind one backslash is part of a text. Behind several it
+    may be either, and is taken for an end: one too many makes the rows be looked at closely, where one too few might
+    hide a key that stands twice.
     """
     values = np.frombuffer(data, np.uint8)
     colon, backslash = values == COLON, values == BACKSLASH

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     NOT_JSON = "not_json", "the row, or the structure around it, is not JSON"
     INVALID_UTF8 = "invalid_utf8", "bytes that are not UTF-8"
     NUL_BYTE = "nul_byte", "a NUL, raw or as \\u0000 in a text"
+    TABLE_ROW = "table_row", "a row of a CSV or TSV file that does not fit the file's first line"
     TOO_LARGE = "too_large", "one row beyond the reader's limit of 64 MiB"
     TOO_DEEP = "too_deep", "nested beyond what can be written back as JSON"
     MISSING_FIELD = "missing_field", "a field that the layout needs is not there"
@@ -47,6 +48,8 @@ class Reason(StrEnum):
     NEAR_DUPLICATE = "near_duplicate", "the prompt is nearly one that came earlier"
 
 
+# Rows that were read, and that the others, or a limit, keep out: they say nothing about the file that they stand in.
+SOUND_IN_FILE = (Reason.TIED, Reason.LEAKED, Reason.NEAR_DUPLICATE, Reason.CONTRADICTORY, Reason.TOO_LONG)
 # Sound rows that are no pair, or are left out on request: no part of max_invalid_fraction.
 NOT_INVALID = (Reason.TIED, Reason.LEAKED, Reason.NEAR_DUPLICATE)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 
+from steps.preprocess.read import literals
 from steps.preprocess.rows.json_keys import count_key_ends, count_keys, refuse_duplicate_keys
 from steps.preprocess.rows.json_values import kind
 from steps.preprocess.rows.pairs import Row
@@ -62,7 +63,7 @@ def _object(raw: RawRow) -> Row | InvalidRow:
     if raw.problem:
         return raw.problem
     try:
-        row = orjson.loads(raw.data)
+        row = literals.loads(raw.data)
     except orjson.JSONDecodeError as error:
         return _diagnose(raw.data, error)
     return row if type(row) is dict else InvalidRow(Reason.WRONG_TYPE, f"the row is {kind(row)}; must be an object")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from steps.preprocess.read.sources import RawRow
-from steps.preprocess.rows.reasons import InvalidRow, Reason
+from steps.preprocess.rows.reasons import SOUND_IN_FILE, InvalidRow, Reason
 from steps.preprocess.shards.convert import Converted
 from steps.preprocess.shards.record import ConvertedRow
 from steps.preprocess.shards.unread import UnreadPlaces, cut
@@ -21,7 +21,18 @@ EXAMPLES = 3  # kept for each reason
 RAW_CHARACTERS = 600  # of an example
 HAS_REASONING = b'"reasoning_content":'  # a key: in what is said, a quotation mark has a backslash before it
 COUNTERS = (
-    *("files", "reasons", "formats", "chosen_calls", "rejected_calls", "called", "scores", "reasoning", "texts"),
+    *(
+        "files",
+        "reasons",
+        "broken",
+        "formats",
+        "chosen_calls",
+        "rejected_calls",
+        "called",
+        "scores",
+        "reasoning",
+        "texts",
+    ),
     "lists",
 )
 SAMPLE_CHARACTERS = 2000  # of a text in a sample row
@@ -36,6 +47,8 @@ class Tally:
     duplicate: int = 0
     files: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    broken: Counter[str] = field(default_factory=Counter)  # rows by file that are not valid in themselves
+    first_broken: dict[str, str] = field(default_factory=dict)  # of these, each file's first: its line and why
     examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     formats: Counter[str] = field(default_factory=Counter)
     samples: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -91,6 +104,9 @@ class Tally:
     def count_quarantined(self, raw: RawRow, reason: InvalidRow) -> dict[str, Any]:
         """Count a row, and return its line in quarantine."""
         self.reasons[str(reason.code)] += 1
+        if reason.code not in SOUND_IN_FILE:
+            self.broken[raw.file] += 1
+            self.first_broken.setdefault(raw.file, f"line {raw.line}: {reason}")
         text = raw.data.decode("utf-8", "backslashreplace")
         entry = {"file": raw.file, "line": raw.line, "code": str(reason.code), "message": str(reason), "raw": text}
         examples = self.examples.setdefault(str(reason.code), [])
@@ -104,6 +120,7 @@ class Tally:
         self.read += later.read
         self.kept += later.kept
         self.duplicate += later.duplicate
+        self.first_broken = {**later.first_broken, **self.first_broken}
         for name in COUNTERS:
             getattr(self, name).update(getattr(later, name))
         for file, unread in later.unread.items():

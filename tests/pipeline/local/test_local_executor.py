@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import UserError
-from pipeline.local.executor import create_execution, run_execution
+from pipeline.local.executor import create_execution, lines_before, run_execution
 from pipeline.local.state import model_packages, records
 from pipeline.local.state.store import Store
 from pipeline.watching.watch import Progress, State
@@ -96,6 +96,13 @@ def test_a_failing_job_tells_its_reason_and_keeps_its_log(build, start, states):
     assert (execution.status, execution.failure_reason) == ("Failed", "Step P failed: no rows")
     assert states(execution) == {"P": "Failed", "Q": "Pending"}
     assert Path(execution.step("P").log).read_text() == "some words\n"
+
+
+def test_the_last_lines_of_a_log_do_not_repeat_the_reason(tmp_path):
+    log = tmp_path / "log.txt"
+    log.write_text("reading\nerror: d.csv: 3 rows\n  fix them\n")
+    assert lines_before("d.csv: 3 rows\n  fix them", log) == ["reading"]
+    assert lines_before("exit code 1", log) == ["reading", "error: d.csv: 3 rows", "  fix them"]
 
 
 def test_without_a_reason_the_end_of_the_log_is_the_reason(build, start):

@@ -1,5 +1,6 @@
 """Watching an execution: what is told, in which order, and what it outlasts. Jobs' answers with botocore's Stubber."""
 
+import dataclasses
 import io
 import itertools
 from datetime import timedelta
@@ -281,6 +282,18 @@ def test_lines_leave_out_what_is_not_reached_and_are_sparing_with_metrics(capsys
         "The last lines of /state/log.txt:",
         "  Traceback",
         "  boom",
+    ]
+
+
+def test_lines_tell_the_reason_of_a_failure_once(capsys):
+    ended = StepSummary("Preprocess", "Processing", "Failed", NOON, NOON, "d.csv: 3 rows\nFix them")
+    failed = dataclasses.replace(execution("Failed"), failure_reason="Step Preprocess failed: d.csv: 3 rows\nFix them")
+    with shown(Console(stderr=True)) as tell:
+        tell(State(failed, [ended]))
+    assert capsys.readouterr().err.splitlines() == [
+        "Preprocess failed: d.csv: 3 rows",
+        "Fix them",
+        "execution abcdefghijkl: Failed: Step Preprocess failed",
     ]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv
 
 from pipeline.local.plan import spark as local_spark
 from steps.preprocess import preprocess as python_engine
@@ -64,6 +65,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(4):
         with gzip.open(folder / "a" / f"small{number}.json.gz", "wt") as file:
             file.write(text([pair(number), pair(1000 + number)]))
+    table = pa.Table.from_pylist([pair(n) for n in range(600, 690)])
+    csv.write_csv(table, folder / "5.csv")
+    with pa.ipc.new_stream(str(folder / "6.arrow"), table.schema) as writer:
+        writer.write_table(table.slice(50), max_chunksize=7)
+    (folder / "7.json").write_text(json.dumps({"data": [pair(n) for n in range(640, 720)]}))
+    (folder / "8.json").write_text("".join(json.dumps(pair(n)) for n in range(700, 760)))
     (folder / "README.md").write_text("not data")
     return folder
 

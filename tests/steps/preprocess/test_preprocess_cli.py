@@ -41,6 +41,21 @@ def test_a_failure_is_one_error_and_reaches_sagemaker(run_cli, tmp_path):
     assert (root / "output" / "message").read_text() == said
 
 
+def test_a_failure_inside_a_pipeline_names_what_its_user_gave(run_cli, tmp_path):
+    data = tmp_path / "processing" / "input" / "data"
+    data.mkdir(parents=True)
+    (data / "a.jsonl").write_text("{\n")
+    (tmp_path / "config").mkdir()
+    given = {"S3Input": {"S3Uri": "s3://mine/pairs/", "LocalPath": "/opt/ml/processing/input/data"}}
+    (tmp_path / "config" / "processingjobconfig.json").write_text(json.dumps({"ProcessingInputs": [given]}))
+    done = run_cli("--input", data, "--output", tmp_path / "out", opt_ml=tmp_path)
+    assert done.returncode == 1
+    first, *_, fix, _ = done.stderr.splitlines()
+    assert first == "error: s3://mine/pairs/: 1 of 1 rows (100.0%) are invalid; 10.0% are allowed"
+    assert fix == "Fix them, or raise --set MaxInvalidFraction=X."
+    assert (tmp_path / "output" / "message").read_text() == done.stderr.removeprefix("error: ").rstrip("\n")
+
+
 def test_a_bad_argument_is_one_error_too(run_cli, tmp_path):
     done = run_cli("--input", SAMPLES, "--output", tmp_path / "out", "--validation-fraction", "a tenth")
     said = "argument --validation-fraction: invalid float value: 'a tenth'"

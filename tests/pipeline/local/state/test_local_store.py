@@ -112,3 +112,13 @@ def test_taking_moves_a_jobs_files_and_leaves_what_its_links_point_to(store, tmp
     assert not (model / "a.bin").exists()
     assert store.path("s3://bucket/model/linked/b.bin").read_text() == "cached"
     assert (elsewhere / "b.bin").read_text() == "cached"
+
+
+def test_where_content_came_from_is_remembered(tmp_path):
+    store = Store(tmp_path / "root")
+    (tmp_path / "rows.jsonl").write_text("{}")
+    store.note_origin("s3://b/one/rows.jsonl", tmp_path / "rows.jsonl")
+    store.note_origin("s3://b/two/", tmp_path)
+    assert store.origin("s3://b/one/rows.jsonl") == f"{tmp_path}/rows.jsonl"
+    assert store.origin("s3://b/two/") == f"{tmp_path}/"
+    assert store.origin("s3://b/three/") is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import itertools
 import json
 import tracemalloc
 from pathlib import Path
@@ -97,16 +99,100 @@ def test_an_element_whose_bracket_is_missing_costs_only_itself(tmp_path, indent)
 
 
 def test_things_between_elements_are_rows_too(tmp_path):
-    data = b'[{"a": 1}}, null, "x, {y}", 3 {"a": 2}\n [4]] {"a": 5}'
+    data = b'[{"a": 1}}, null, "x, {y}", 3 {"a": 2}\n [4], {"a": 5}]'
     found = [row.data for row in read_rows("f", written(tmp_path, data))]
     assert found == [b'{"a": 1}', b"}", b"null", b'"x, {y}"', b"3", b'{"a": 2}', b"[4]", b'{"a": 5}']
 
 
 def test_an_array_that_is_cut_off_says_so(tmp_path):
-    whole = dumps(ROWS[:2], indent=1)
-    *_, last = read_rows("f", written(tmp_path, whole[:-1]))
-    assert (last.line, last.problem.code) == (12, "not_json")
-    assert str(last.problem) == "the array has no closing ]: the file looks cut off"
+    path = written(tmp_path, dumps(ROWS[:2], indent=1)[:-1])
+    with pytest.raises(StepError) as error:
+        list(read_rows("f", path))
+    assert str(error.value) == (
+        f"{path}:12: the array has no closing ] where the file ends: the file was cut off, or its last row is damaged; "
+        "copy the file again, or fix its end"
+    )
+
+
+@pytest.mark.parametrize("name", ["data.json", "data.jsonl", "data.json.gz"])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_array_that_is_cut_anywhere_is_no_array(tmp_path, name, indent):
+    rows = [{"messages": [{"role": "user", "content": "see [1], {2}"}], "n": n} for n in range(3)]
+    whole = dumps(rows, indent=indent)
+    for end in range(whole.index(b'"role"') + 1, len(whole)):
+        data = whole[:end]
+        with pytest.raises(StepError, match=r"the array has no closing \]"):
+            list(read_rows(name, written(tmp_path, gzip.compress(data) if name.endswith(".gz") else data, name)))
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize(
+    ("between", "behind"),
+    [
+        *itertools.product((b"", b"\n"), (dumps(ROWS), b'{"a": 1}\n{"a": 2}', b"<html>", b"x")),
+        (b" , ", dumps(ROWS)),
+    ],
+)
+def test_text_behind_the_end_of_an_array_is_named_with_its_line(tmp_path, indent, between, behind):
+    whole = dumps(ROWS, indent=indent)
+    path = written(tmp_path, whole + between + behind)
+    line = 1 + (whole + between).count(b"\n")
+    with pytest.raises(StepError) as error:
+        list(read_rows("data.json", path))
+    said = f"text behind the end of the array: {behind[:40].decode()!r}"
+    assert str(error.value) == f"{path}:{line}: {said}; put all rows into one array, or write a row a line"
+
+
+def test_a_damaged_last_row_may_take_the_arrays_bracket_with_it(tmp_path):
+    assert parsed(written(tmp_path, b'[{"a": 1}, {"b": 2]\n')) == ([{"a": 1}], 1)
+
+
+def test_a_damaged_row_that_leaves_a_bracket_is_no_end(tmp_path):
+    data = b'[\n{"a": [{"b": 1}]},\n{"a: [{"b": 2}]},\n{"a": [{"b": 3}]}\n]'
+    good, bad = parsed(written(tmp_path, data))
+    assert {"a": [{"b": 1}]} in good and {"a": [{"b": 3}]} in good
+    assert bad >= 1
+
+
+@pytest.mark.parametrize("chunk", [5, 2**18])
+def test_the_array_of_an_object_is_its_rows(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(raw_row, "CHUNK_BYTES", chunk)
+    for whole in (
+        {"data": ROWS},
+        {"version": "1.0", "info": {"data": [{"x": 1}]}, "data": ROWS, "count": 5, "tags": ["a"]},
+        {"rows": ROWS * 300, "next": None},
+    ):
+        path = written(tmp_path, dumps(whole, indent=2 if "info" in whole else None))
+        assert [row for _, row in rows_of(path)] == whole.get("data", whole.get("rows"))
+    assert rows_of(written(tmp_path, b'{"x": 1,\n"data":\n[{"a": 1},\n{"a": 2}]}'))[1] == (4, {"a": 2})
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b'{"data": [{"a": 1}]', "1: the object that holds the array is not closed: the file was cut off"),
+        (b'{"data": [{"a": 1}, {"a"', "1: the array has no closing ]"),
+        (b'{"train": [{"a": 1}],\n"test": [{"a": 2}]}', "1: the file's object holds a second list of objects, 'test'"),
+        (b'{"data": [{"a": 1}]}\n{"data": [{"a": 2}]}', "no"),
+    ],
+)
+def test_an_object_with_more_than_one_array_or_without_end_is_refused(tmp_path, data, said):
+    path = written(tmp_path, data)
+    if said == "no":  # two objects: they are rows, and none has a field of a layout
+        assert [row for _, row in rows_of(path)] == [{"data": [{"a": 1}]}, {"data": [{"a": 2}]}]
+        return
+    with pytest.raises(StepError) as error:
+        list(read_rows("data.json", path))
+    assert str(error.value).startswith(f"{path}:{said}")
+
+
+@pytest.mark.parametrize("between", [b"", b" ", b",\n", b", ", b"\n"])
+@pytest.mark.parametrize("name", ["data.json", "data.jsonl"])
+def test_objects_that_follow_each_other_in_any_way(tmp_path, between, name):
+    rows = [*ROWS, {"a": {"b": []}}]
+    assert [row for _, row in rows_of(written(tmp_path, between.join(map(dumps, rows)), name))] == rows
+    printed = between.join(dumps(row, indent=1).replace(b"{\n", b"{", 1) for row in rows)
+    assert [row for _, row in rows_of(written(tmp_path, printed, name))] == rows
 
 
 JSON = st.recursive(
@@ -137,11 +223,18 @@ def test_a_cut_array_is_the_array(tmp_path_factory, rows, indent, chunk):
 )
 def test_the_likely_way_and_the_careful_way_find_the_same_rows(tmp_path_factory, rows, indent, mutations):
     path = written(tmp_path_factory.mktemp("ways"), mutated(dumps(rows, indent=indent), mutations))
-    likely = list(read_rows("f", path))
+    likely = rows_or_error(path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_elements, "MISSES", -1)
-        careful = list(read_rows("f", path))
-    assert [row[:3] for row in likely] == [row[:3] for row in careful]
+        careful = rows_or_error(path)
+    assert likely == careful
+
+
+def rows_or_error(path: Path) -> list[tuple[object, ...]] | str:
+    try:
+        return [row[:3] for row in read_rows("f", path)]
+    except StepError as error:
+        return str(error)
 
 
 @settings(max_examples=150, deadline=None)
@@ -153,7 +246,11 @@ def test_the_likely_way_and_the_careful_way_find_the_same_rows(tmp_path_factory,
 def test_every_byte_of_a_mutated_array_is_in_some_row(tmp_path_factory, rows, indent, mutations):
     data = mutated(dumps(rows, indent=indent), mutations)
     path = written(tmp_path_factory.mktemp("mutated"), data)
-    read = b"".join(row.data for row in read_rows(path.name, path))
+    try:
+        read = b"".join(row.data for row in read_rows(path.name, path))
+    except StepError as error:
+        assert str(error).startswith(f"{path}")
+        return
     between = b" \t\r\n,[]"
     assert read.translate(None, between) == data.removeprefix(BOM).translate(None, between)
 

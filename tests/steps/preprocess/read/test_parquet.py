@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -72,7 +73,6 @@ def test_what_json_lacks_becomes_text(tmp_path):
         pa.array(["a", None, "é"], pa.large_string()),
         pa.array(["a", None, "é"], pa.string_view()),
         pa.array(["a", None, "a"]).dictionary_encode(),
-        pa.array(['{"a":1}', None], pa.json_()),
         pa.array([1, None, -(2**63)]),
         pa.array([2**64 - 1, 0], pa.uint64()),
         pa.array([1.5, None], pa.float16()),
@@ -104,29 +104,87 @@ def test_nan_is_null(tmp_path):
     assert column(tmp_path, [1.0, float("nan")]) == [1.0, None]
 
 
-def test_binary_that_is_not_utf8_costs_its_row_alone(tmp_path, monkeypatch):
+def test_columns_of_json_are_what_their_texts_say(tmp_path):
+    """As `datasets` writes tools whose schemas differ: Arrow's own JSON type."""
+    array = pa.array(['{"a":{"b":[1,null]}}', None, '"a text"', "null", "12345678901234567890123"], pa.json_())
+    assert column(tmp_path, array)[:4] == [{"a": {"b": [1, None]}}, None, "a text", None]
+    *_, last = read_rows("f", tmp_path / "data.parquet")
+    assert last.data == b'{"x":12345678901234567890123}'
+    inside = pa.StructArray.from_arrays([array, pa.array(range(5))], names=["schema", "n"])
+    assert column(tmp_path, inside)[:2] == [{"schema": {"a": {"b": [1, None]}}, "n": 0}, {"n": 1}]
+    lists = pa.ListArray.from_arrays([0, 2, 5], array)
+    assert column(tmp_path, lists)[0] == [{"a": {"b": [1, None]}}, None]
+
+
+class Matrix(pa.ExtensionType):
+    def __init__(self) -> None:
+        super().__init__(pa.list_(pa.int32()), "mine.matrix")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return b""
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage: pa.DataType, serialized: bytes) -> Matrix:
+        return cls()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_other_extension_types_are_refused_by_name(tmp_path, known):
+    matrix = pa.ExtensionArray.from_storage(Matrix(), pa.array([[1], [2]], pa.list_(pa.int32())))
+    path = written(tmp_path, {"x": matrix, "y": pa.array([1, 0], pa.bool8()), "z": ["a", "b"]})
+    if known:
+        pa.register_extension_type(Matrix())
+    try:
+        with pytest.raises(StepError) as error:
+            plan([("f", path)])
+    finally:
+        if known:
+            pa.unregister_extension_type("mine.matrix")
+    assert str(error.value) == (
+        f"{path}: holds what only its own library can read: column x is of the extension type mine.matrix; "
+        "column y is of the extension type arrow.bool8. Write plain columns, or leave these out"
+    )
+
+
+def test_bytes_that_are_no_text_are_their_number(tmp_path):
+    assert column(tmp_path, pa.array([b"\xff\xfe", b"ab", None, b""])) == [{"bytes": 2}, "ab", None, ""]
+    images = pa.array([[{"bytes": b"\x89PNG", "path": "a.png"}], []])
+    assert column(tmp_path, images) == [[{"bytes": {"bytes": 4}, "path": "a.png"}], []]
+
+
+def test_a_parquet_file_that_is_none_is_called_damaged(tmp_path):
+    path = tmp_path / "data.parquet"
+    path.write_bytes(b"\0" * 600)
+    with pytest.raises(StepError) as error:
+        plan([("f", path)])
+    said = "this Parquet file is damaged: it does not begin as one does; copy the file again"
+    assert str(error.value) == f"{path}: {said}"
+
+
+def invalid_texts(texts: list[bytes]) -> pa.Array:
+    """Texts that nobody checked."""
+    offsets = np.cumsum([0, *map(len, texts)]).astype(np.int32)
+    return pa.Array.from_buffers(
+        pa.string(), len(texts), [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(b"".join(texts))]
+    )
+
+
+def test_text_inside_a_list_that_is_not_utf8_costs_its_row_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet, "BATCH_ROWS", 3)
-    texts = [
-        [{"t": b"a"}],
-        [{"t": b"\xff\xfe"}, {"t": b"b"}],
-        [],
-        [{"t": "ü".encode()}],
-        None,
-        [{"t": b"c\x80"}],
-        [{"t": b"d"}],
-    ]
-    path = written(tmp_path, {"n": list(range(7)), "x": texts})
+    texts = invalid_texts([b"a", b"\xff\xfe", b"b", "\u00fc".encode(), b"c\x80", b"d"])
+    objects = pa.StructArray.from_arrays([texts], names=["t"])
+    lists = pa.ListArray.from_arrays([0, 1, 3, 3, 4, 4, 5, 6], objects)
+    path = written(tmp_path, {"n": list(range(7)), "x": lists})
     rows = list(read_rows("f", path))
     assert [row.line for row in rows if row.problem] == [2, 6]
     assert rows[1].problem.code == "invalid_utf8"
     assert orjson.loads(rows[1].data) == {"n": 1, "x": [{"t": "\\xff\\xfe"}, {"t": "b"}]}
     good = [orjson.loads(row.data)["x"] for row in rows if not row.problem]
-    assert good == [[{"t": "a"}], [], [{"t": "ü"}], None, [{"t": "d"}]]
+    assert good == [[{"t": "a"}], [], [{"t": "ü"}], [], [{"t": "d"}]]
 
 
 def test_text_that_is_not_utf8_costs_its_row_alone(tmp_path):
-    offsets, data = pa.py_buffer(bytes([0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0])), pa.py_buffer(b"a\xff")
-    path = written(tmp_path, {"x": pa.Array.from_buffers(pa.string(), 2, [None, offsets, data])})
+    path = written(tmp_path, {"x": invalid_texts([b"a", b"\xff"])})
     good, bad = read_rows("f", path)
     assert (good.data, good.problem) == (b'{"x":"a"}', None)
     assert (bad.data, bad.problem.code) == (b'{"x":"\\\\xff"}', "invalid_utf8")
@@ -150,9 +208,7 @@ def test_a_file_without_rows_has_none(tmp_path):
 
 def test_batches_are_small_where_rows_are_large(tmp_path, monkeypatch):
     sizes = []
-    monkeypatch.setattr(
-        parquet, "_rows_of_batch", lambda label, number, batch: sizes.append(batch.num_rows) or iter(())
-    )
+    monkeypatch.setattr(parquet, "rows_of_batch", lambda label, number, batch: sizes.append(batch.num_rows) or iter(()))
     path = written(tmp_path, {"x": [str(n) * 10_000 for n in range(100)]})
     list(read_rows("f", path))
     assert sum(sizes) == 100
@@ -164,7 +220,7 @@ def test_a_file_that_is_cut_off_stops_the_step(tmp_path, keep):
     path = written(tmp_path, {"x": ["text"] * 1000})
     path.write_bytes(path.read_bytes()[:keep])
     for read in (lambda: plan([("f", path)]), lambda: list(read_rows("f", path))):
-        with pytest.raises(StepError, match=r"data.parquet: cannot be read to its end \(.*\); copy the file again"):
+        with pytest.raises(StepError, match=r"data.parquet: this Parquet file is damaged or was cut off \(.*\); copy"):
             read()
 
 

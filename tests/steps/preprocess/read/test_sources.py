@@ -182,7 +182,10 @@ def test_a_file_that_is_compressed_twice_stops_the_step(tmp_path):
     path = written(tmp_path, gzip.compress(gzip.compress(b"{}")), "data.json.gz")
     with pytest.raises(StepError) as error:
         list(read_rows("x", path))
-    assert str(error.value) == f"{path}: what is compressed in it is compressed itself, or Parquet; unpack it once"
+    assert (
+        str(error.value)
+        == f"{path}: what is compressed in it is compressed itself, or Parquet or Arrow; unpack it once"
+    )
 
 
 def test_a_file_that_cannot_be_opened_stops_the_step(tmp_path):

@@ -124,7 +124,7 @@ class Report:
         tally = self.tally
         labels = [label for label, rows in sorted(tally.files.items()) if rows and tally.broken[label] == rows]
         lines = [
-            f"{label}: none of its {tally.files[label]} rows is valid, e.g. {_shortened(tally.first_broken[label])}"
+            f"{label}: none of its {tally.files[label]} rows is valid, e.g. {cut(tally.first_broken[label], SHOWN_CHARACTERS)}"
             for label in labels[:SHOWN_FILES]
         ]
         more = len(labels) - SHOWN_FILES
@@ -146,7 +146,7 @@ class Report:
         for code, count in sorted(reasons, key=lambda item: (-item[1], item[0]))[:SHOWN_REASONS]:
             example = self.tally.examples[code][0]
             where = f"{example['file']}:{example['line']}"
-            lines.append(f"  {count} {code}, e.g. {where}: {_shortened(example['message'])}")
+            lines.append(f"  {count} {code}, e.g. {where}: {cut(example['message'], SHOWN_CHARACTERS)}")
         return lines
 
     def summary(self) -> str:
@@ -198,7 +198,3 @@ class Report:
 
 def _plural(count: int, name: str) -> str:
     return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
-
-
-def _shortened(message: str) -> str:
-    return message if len(message) <= SHOWN_CHARACTERS else message[: SHOWN_CHARACTERS - 1] + "…"

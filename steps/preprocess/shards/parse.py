@@ -66,6 +66,8 @@ def _object(raw: RawRow) -> Row | InvalidRow:
         row = literals.loads(raw.data)
     except orjson.JSONDecodeError as error:
         return _diagnose(raw.data, error)
+    except InvalidRow as reason:
+        return reason
     return row if type(row) is dict else InvalidRow(Reason.WRONG_TYPE, f"the row is {kind(row)}; must be an object")
 
 

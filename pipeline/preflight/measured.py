@@ -1,7 +1,7 @@
 """Memory of a model of any family: asks the training code, which has torch, in a process of its own.
 
-Nothing is kept on disk: it takes about ten seconds each time. Limits: needs what a training needs where it runs, and
-runs none of the code that comes with a model.
+Nothing is kept on disk: it takes ten to twenty seconds of a core each time. Limits: needs what a training needs where
+it runs, and runs none of the code that comes with a model.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def test_real_tensors_take_what_was_measured_without(family: str) -> None:
     taken = real_passes(family, recipe, trial, length)
     for part, growth in enumerate((found.kept_block, found.forward, found.backward)):
         most = max(sizes[part] for sizes in taken.values())
-        assert 0.98 * most <= growth.bytes(SEQUENCES * length, length) <= 1.15 * most, (part, taken)
+        assert 0.98 * most <= growth.bytes(SEQUENCES * length, length) <= 1.3 * most, (part, taken)
 
 
 def real_passes(family: str, recipe: TrainArguments, trial: Trial, length: int) -> dict[str, Pass]:

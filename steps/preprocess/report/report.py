@@ -123,10 +123,8 @@ class Report:
         """One line for each of the first files of which nothing would be left, however small a share they are."""
         tally = self.tally
         labels = [label for label, rows in sorted(tally.files.items()) if rows and tally.broken[label] == rows]
-        lines = [
-            f"{label}: none of its {tally.files[label]} rows is valid, e.g. {cut(tally.first_broken[label], SHOWN_CHARACTERS)}"
-            for label in labels[:SHOWN_FILES]
-        ]
+        said = {label: cut(tally.first_broken[label], SHOWN_CHARACTERS) for label in labels[:SHOWN_FILES]}
+        lines = [f"{label}: none of its {tally.files[label]} rows is valid, e.g. {said[label]}" for label in said]
         more = len(labels) - SHOWN_FILES
         return [*lines, f"and {more} more files without a valid row"] if more > 0 else lines
 

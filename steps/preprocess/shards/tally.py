@@ -21,19 +21,8 @@ EXAMPLES = 3  # kept for each reason
 RAW_CHARACTERS = 600  # of an example
 HAS_REASONING = b'"reasoning_content":'  # a key: in what is said, a quotation mark has a backslash before it
 COUNTERS = (
-    *(
-        "files",
-        "reasons",
-        "broken",
-        "formats",
-        "chosen_calls",
-        "rejected_calls",
-        "called",
-        "scores",
-        "reasoning",
-        "texts",
-    ),
-    "lists",
+    *("files", "reasons", "broken", "formats", "chosen_calls", "rejected_calls", "called", "scores", "reasoning"),
+    *("texts", "lists"),
 )
 SAMPLE_CHARACTERS = 2000  # of a text in a sample row
 

@@ -62,11 +62,14 @@ def refuse_duplicate_keys(raw: RawRow, row: dict[str, Any]) -> None:
         row: what the bytes of `raw` say.
 
     Raises:
-        InvalidRow: duplicate_keys, with the key.
+        InvalidRow: duplicate_keys, with the key; too_deep where that cannot be found out.
     """
     seeming = int(np.count_nonzero(_key_ends(raw.data))) if raw.keys is None else raw.keys
     if seeming != _count_keys(row):
-        json.loads(raw.data, object_pairs_hook=_refuse_twice)
+        try:
+            json.loads(raw.data, object_pairs_hook=_refuse_twice)
+        except RecursionError:
+            raise InvalidRow(Reason.TOO_DEEP, "nested too deep to be a preference pair") from None
 
 
 def _count_keys(row: dict[str, Any]) -> int:

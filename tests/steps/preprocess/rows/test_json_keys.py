@@ -48,3 +48,9 @@ def test_rows_without_duplicates_pass_and_with_one_do_not(rows: list[dict], spac
         twice = raw._replace(data=b'{"k":1,"k":' + raw.data + b"}", keys=None)
         with pytest.raises(InvalidRow, match="the key 'k' twice"):
             refuse_duplicate_keys(twice, {"k": row})
+
+
+def test_a_row_too_deep_to_be_looked_at_closely_is_refused() -> None:
+    deep = "[" * 1000 + "]" * 1000
+    row = f'{{"prompt":"q","chosen":"a","rejected":"b","x":1,"x":{deep}}}'
+    assert refused(row) == ("too_deep", "nested too deep to be a preference pair")

@@ -21,6 +21,9 @@ UNREAD_SCHEMAS = (  # names that others give to a tool's parameters
     *("args", "arguments", "args_schema", "input", "inputs", "kwargs", "params", "parameter", "parameters_schema"),
     *("properties", "required", "schema", "json_schema"),
 )
+READ = frozenset(("name", "description", "type", *PARAMETERS, *TOOLBENCH))
+BESIDE = READ - {"name", "description", "type", PARAMETERS[0]}  # rarer names of parameters
+ORDINARY = (None, "function")  # types of tools
 NOTHING: tuple[Any, ...] = (None, {}, [], "")
 OF_RESULTS = ("output", "return", "respon", "result")  # how the name of a schema begins that is not of parameters
 
@@ -40,10 +43,9 @@ def normal_tool(tool: Any, where: str) -> dict[str, Any]:
     description = function.get("description")
     if description is not None and not isinstance(description, str):
         raise InvalidRow(Reason.TOOLS_INVALID, f"{where}.description is {kind(description)}; must be text")
-    read = ("name", "description", "type", *PARAMETERS, *TOOLBENCH)
-    rest = {key: function[key] for key in function if key not in read}
+    rest = {key: function[key] for key in function if key not in READ}
     parameters = _all_parameters(function, where)
-    if isinstance(rest.get("required"), list) and "required" not in parameters:
+    if rest and isinstance(rest.get("required"), list) and "required" not in parameters:
         parameters["required"] = rest.pop("required")  # beside the schema instead of in it
     return {
         "type": "function",
@@ -51,13 +53,13 @@ def normal_tool(tool: Any, where: str) -> dict[str, Any]:
     }
 
 
-def unread_of(tool: Any) -> dict[str, Any]:
+def unread_of(tool: dict[str, Any]) -> dict[str, Any]:
     """What stands beside a tool's function, and what type it says to be where that is another: nothing reads these."""
-    function = _function(tool)
-    beside = {} if function is tool else {key: entry for key, entry in tool.items() if key not in ("function", "type")}
-    unread = {key: entry for key, entry in beside.items() if entry is not None}
-    for given in (tool, function):
-        if given.get("type") not in (None, "function"):
+    if tool.get("function") is None:
+        return {} if tool.get("type") in ORDINARY else {"type": tool["type"]}
+    unread = {key: entry for key, entry in tool.items() if key not in ("function", "type") and entry is not None}
+    for given in (tool, tool["function"]):
+        if given.get("type") not in ORDINARY:
             unread["type"] = given["type"]
     return unread
 
@@ -68,6 +70,8 @@ def _function(tool: Any) -> Any:
 
 def _all_parameters(function: dict[str, Any], where: str) -> dict[str, Any]:
     """A function's parameters by whichever of their names it has; several must say the same."""
+    if function.get(PARAMETERS[0]) and BESIDE.isdisjoint(function):
+        return _parameters(function[PARAMETERS[0]], f"{where}.{PARAMETERS[0]}")  # as most have them
     given = {name: function[name] for name in PARAMETERS if function.get(name) not in NOTHING}
     found = [_parameters(_inner(value), f"{where}.{name}") for name, value in given.items()]
     lists = {name: function[name] for name in TOOLBENCH if function.get(name) not in NOTHING}

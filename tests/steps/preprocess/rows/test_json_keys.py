@@ -49,3 +49,9 @@ def test_rows_without_duplicates_pass_together_and_one_with_is_found_among_them(
     raws.insert(place, RawRow("f", 9, b'{"k":1,"k":{}}'))
     found = [raw.line for raw, row in parsed(raws) if isinstance(row, InvalidRow) and "the key 'k' twice" in str(row)]
     assert found == [9]
+
+
+def test_a_row_too_deep_to_be_looked_at_closely_is_refused() -> None:
+    deep = "[" * 1000 + "]" * 1000
+    row = f'{{"prompt":"q","chosen":"a","rejected":"b","x":1,"x":{deep}}}'
+    assert refused(row) == ("too_deep", "nested too deep to be a preference pair")

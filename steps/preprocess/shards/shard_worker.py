@@ -24,7 +24,8 @@ from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.rows.rules import Rules
 from steps.preprocess.rows.tools import ToolReader
-from steps.preprocess.shards.convert import ConvertedRow, CountTokens, Layout, convert_all, validation_limit
+from steps.preprocess.shards.convert import ConvertedRow, CountTokens, Layout, convert_all
+from steps.preprocess.shards.prompt_keys import validation_limit
 from steps.preprocess.shards.shard import (
     IN_VALIDATION,
     SIDES,

@@ -23,10 +23,10 @@ from steps.preprocess.layouts import (
 )
 from steps.preprocess.layouts.beside import Beside
 from steps.preprocess.layouts.format import Format
+from steps.preprocess.layouts.scores import SCORES
 from steps.preprocess.rows.notes import Notes
 from steps.preprocess.rows.pairs import TURNS, Pair, Row
 
-NUMBERS = (int, float)
 ABSENT = type(None)  # a field that is null is as good as absent
 ANSWER = (list, dict, str)
 ASKED = (str, list)  # a text or chat messages
@@ -34,13 +34,6 @@ TEXTS = (str, list)  # a text, or one for each turn
 LABEL = labelled.LABEL
 FLAGS = dict.fromkeys(labelled.WINNER_FLAGS, LABEL)
 ALONE = {"chosen": (ABSENT,), "rejected": (ABSENT,)}  # of a row that has both, nothing else is asked
-SCORES = (  # fields in which data sets keep the scores of chosen and rejected
-    ("score_chosen", "score_rejected"),
-    ("chosen_score", "rejected_score"),
-    ("chosen_rating", "rejected_rating"),
-    ("chosen-rating", "rejected-rating"),
-    ("chosen_reward", "rejected_reward"),
-)
 
 
 def open_json_columns(row: Row) -> tuple[Format, Row]:
@@ -311,16 +304,3 @@ def beside_of(name: str, fields: tuple[str, ...]) -> Beside:
     own = {*layout.fields, *layout.reads} if layout else set()
     scores = next((pair for pair in SCORES if own.isdisjoint(pair) and set(pair) <= set(fields)), ())
     return beside.sort_fields(fields, own, scores)
-
-
-SCORED = frozenset(better for better, _ in SCORES)
-
-
-def preference_scores(row: Row) -> tuple[float, float] | None:
-    """The scores of chosen and rejected, where the row has both as numbers."""
-    if SCORED.isdisjoint(row):
-        return None
-    for better, worse in SCORES:
-        if better in row and type(row[better]) in NUMBERS and type(row.get(worse)) in NUMBERS:
-            return float(row[better]), float(row[worse])
-    return None

@@ -6,8 +6,6 @@ here.
 
 from __future__ import annotations
 
-import hashlib
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,7 +14,8 @@ import orjson
 
 from steps.preprocess.layouts import beside
 from steps.preprocess.layouts.format import Format
-from steps.preprocess.layouts.formats import beside_of, preference_scores
+from steps.preprocess.layouts.formats import beside_of
+from steps.preprocess.layouts.scores import preference_scores
 from steps.preprocess.rows.json_values import refuse_lost_digits, refuse_nul
 from steps.preprocess.rows.notes import Done, Notes, new_notes
 from steps.preprocess.rows.pairs import Pair, Row
@@ -26,11 +25,9 @@ from steps.preprocess.rows.rules import Rules
 from steps.preprocess.rows.tool_calls import call_fault
 from steps.preprocess.rows.tools import Declared, declare
 from steps.preprocess.rows.turn_order import check_answer, check_prompt
+from steps.preprocess.shards.prompt_keys import prompt_key
 from steps.preprocess.texts.tidy import tidied
-from steps.shared.records import EncodedRecord, Messages, Tools, canonical, canonical_messages, content, pair_id
-
-LOWER_CASE = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"abcdefghijklmnopqrstuvwxyz")
-ASCII_SPACE = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"  # what str.split() takes for white space, in ASCII
+from steps.shared.records import EncodedRecord, Messages, Tools, canonical_messages, pair_id
 
 Lengths = tuple[int, int, int]  # of prompt (with its tools), chosen and rejected
 CountTokens = Callable[[Messages, Messages, Messages, Tools], Lengths]
@@ -204,29 +201,3 @@ def _check_length(lengths: Lengths, limit: int, unit: str) -> None:
     if prompt + max(chosen, rejected) > limit:
         said = f"prompt {prompt}, chosen {chosen}, rejected {rejected}"
         raise InvalidRow(Reason.TOO_LONG, f"prompt and longer answer exceed {limit} {unit} ({said})")
-
-
-def prompt_key(prompt: Messages) -> bytes:
-    """What makes two prompts the same one: their texts and calls, without the tools, as 16 bytes.
-
-    Case, Unicode form (NFKC) and white space do not count, so that a prompt typed twice does not leak.
-    """
-    parts: list[str] = []
-    for message in prompt:
-        parts += (message["role"], "\1", message["content"], "\2")
-        if "tool_calls" in message:
-            parts.append(canonical(content([message])[0]["tool_calls"]).decode())
-    text = "".join(parts)
-    if text.isascii():
-        folded = text.encode().translate(LOWER_CASE, ASCII_SPACE)
-    else:
-        folded = "".join(unicodedata.normalize("NFKC", text).casefold().split()).encode()
-    return hashlib.sha256(folded).digest()[:16]
-
-
-def validation_limit(fraction: float) -> bytes:
-    """The prompts whose key is below this are held out: a pure function of the prompt, at a share of `fraction`.
-
-    A larger fraction moves rows from train to validation and none back.
-    """
-    return min(int(fraction * 2**64), 2**64 - 1).to_bytes(8, "big")

@@ -27,7 +27,8 @@ from steps.preprocess.rows.rules import Rules
 from steps.preprocess.rows.tools import ToolReader
 from steps.preprocess.shards.convert import Layout, convert_all
 from steps.preprocess.shards.parse import parsed
-from steps.preprocess.shards.record import ConvertedRow, CountTokens, Recorder, validation_limit
+from steps.preprocess.shards.prompt_keys import validation_limit
+from steps.preprocess.shards.record import ConvertedRow, CountTokens, Recorder
 from steps.preprocess.shards.shard import (
     IN_VALIDATION,
     SIDES,

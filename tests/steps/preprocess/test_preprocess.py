@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from steps.preprocess.layouts.formats import FORMATS
 from steps.preprocess.preprocess import Options, preprocess
 from steps.preprocess.read.sources import BLOCK_BYTES, Segment, plan
-from steps.preprocess.shards.record import prompt_key, validation_limit
+from steps.preprocess.shards.prompt_keys import prompt_key, validation_limit
 from steps.shared.contract import StepError
 from steps.shared.records import read_records
 from tests.paths import SAMPLES, SHARED

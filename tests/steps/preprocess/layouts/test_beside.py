@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steps.preprocess.layouts.beside import OF_THE_PROMPT, UNSUPPORTED
-from steps.preprocess.layouts.formats import SCORES
+from steps.preprocess.layouts.scores import SCORES
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
 from steps.preprocess.rows.rules import Rules

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.preprocess.layouts.formats import FORMATS, Pair, by_name, detect, nearest, preference_scores
+from steps.preprocess.layouts.formats import FORMATS, Pair, by_name, detect, nearest
+from steps.preprocess.layouts.scores import preference_scores
 from steps.preprocess.rows.notes import new_notes
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow

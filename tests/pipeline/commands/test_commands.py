@@ -31,8 +31,8 @@ FLAGS = {
     "images": {"--build-arg", "--settings"},
     "upsert": {"--settings", "--yes", "--json"},
     "start": {
-        "--set", "--wait", "--name", "--token", "--max-cost", "--prices", "--local", "--local-root", "--engine",
-        "--settings", "--json",
+        "--set", "--wait", "--name", "--token", "--max-cost", "--prices", "--deployed", "--local", "--local-root",
+        "--engine", "--settings", "--json",
     },
     "status": {"--wait", "--local", "--local-root", "--settings", "--json"},
     "list": {"--local", "--local-root", "--settings", "--json"},

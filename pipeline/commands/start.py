@@ -15,6 +15,7 @@ import typer
 
 from pipeline.aws import executions as aws_executions
 from pipeline.aws.executions import ExecutionSummary
+from pipeline.commands.shared.before_start import require_deployed, require_inputs
 from pipeline.commands.shared.cost import MaxCost, PricesFile, prices_of, require_below, sentence
 from pipeline.commands.shared.on_aws import remote
 from pipeline.commands.shared.options import (
@@ -63,6 +64,11 @@ Token = Annotated[
 ]
 
 
+Deployed = Annotated[
+    bool, typer.Option("--deployed", help="On AWS: run what is deployed, also where the settings have changed since.")
+]
+
+
 class EngineChoice(StrEnum):
     """What runs a local execution's jobs."""
 
@@ -80,6 +86,7 @@ def start(
     token: Token = None,
     max_cost: MaxCost = None,
     prices: PricesFile = None,
+    deployed: Deployed = False,
     local: Local = False,
     local_root: LocalRoot = LOCAL_ROOT,
     engine: Engine = EngineChoice.processes,
@@ -96,11 +103,13 @@ def start(
     if local:
         if token is not None or max_cost is not None or prices is not None:
             raise UserError("--token, --max-cost and --prices are for AWS; a local run costs nothing, leave them out")
+        if deployed:
+            raise UserError("--deployed is for AWS; a local run takes the settings as they are, leave it out")
         code = _start_local(settings, overrides, name, local_root, engine.value, wait, as_json, options)
     elif engine is not EngineChoice.processes:
         raise UserError("--engine belongs to --local; add --local, or leave it out")
     else:
-        request = _Request(overrides, name, token, max_cost, prices, wait)
+        request = _Request(overrides, name, token, max_cost, prices, wait, deployed)
         code = _start_on_aws(settings, request, as_json, options)
     raise typer.Exit(code)
 
@@ -176,6 +185,7 @@ class _Request:
     max_cost: float | None
     prices: Path | None
     wait: bool
+    deployed: bool
 
     @property
     def words(self) -> str:
@@ -186,17 +196,20 @@ class _Request:
             *(("--name", self.name), ("--max-cost", limit), ("--prices", self.prices), ("--token", self.token)),
         ]
         words = "".join(f" {option} {shlex.quote(str(value))}" for option, value in given if value is not None)
-        return words + (" --wait" if self.wait else "")
+        return words + (" --wait" if self.wait else "") + (" --deployed" if self.deployed else "")
 
 
 def _start_on_aws(settings: Path, request: _Request, as_json: bool, options: str) -> int:
     # An error may hide that AWS did start: the command to run again carries the token, and starts no second execution.
     token = request.token or uuid.uuid4().hex
     with remote(f"start{replace(request, token=token).words}", settings, changes=True) as there:
-        # What is deployed is what will run, whatever the files beside this command say by now.
+        command = f"python pipeline.py start{request.words}{options}"
         deployed = json.loads(there.sagemaker.describe_pipeline(PipelineName=there.name)["PipelineDefinition"])
+        if not request.deployed:
+            require_deployed(there, deployed, command)
         overrides, assets = checked(there.workflow, deployed, request.overrides)
-        _require_affordable(there.workflow, deployed, request, f"python pipeline.py start{request.words}{options}")
+        _require_affordable(there.workflow, deployed, request, command)
+        require_inputs(there, deployed, overrides, assets)
         upload(there, assets)
         arn = aws_executions.start(there.sagemaker, there.name, overrides, request.name, token)
         execution_id = aws_executions.id_of(arn)

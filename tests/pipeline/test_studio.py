@@ -62,6 +62,7 @@ def settings(server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = write_settings(tmp_path_factory.mktemp("configs"))
     s3, sagemaker = client(endpoint, "s3"), client(endpoint, "sagemaker")
     s3.create_bucket(Bucket=BUCKET)
+    s3.put_object(Bucket=BUCKET, Key="models/tiny/config.json", Body=b"{}")
     sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
     versions = {"Approved": {"a": -0.5, "b": 0.5}, "PendingManualApproval": {"a": 0.4, "b": 0.6}}
     for status, margins in versions.items():

@@ -31,6 +31,7 @@ def endpoint() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory, endpoint: str) -> Path:
     client(endpoint, "s3").create_bucket(Bucket=BUCKET)
+    client(endpoint, "s3").put_object(Bucket=BUCKET, Key="models/tiny/config.json", Body=b"{}")
     return write_settings(tmp_path_factory.mktemp("configs"))
 
 
@@ -146,6 +147,8 @@ def on_a_terminal(words: list[str], variables: dict[str, str], answer: str) -> s
 def test_start_passes_the_parameters_on_and_uploads_local_data(deployed: str, aws, endpoint: str, tmp_path) -> None:
     data = tmp_path / "pairs.jsonl"
     data.write_text('{"prompt": "p", "chosen": "a", "rejected": "b"}\n')
+    assert "upsert first: python pipeline.py upsert --settings " in aws("start").stderr  # the tests above changed it
+    assert aws("upsert", "--yes").returncode == 0
     done = aws("start", "--set", "Beta=0.3", "--set", f"InputDataUri={data}")
     assert done.returncode == 0, done.stderr
     sagemaker = client(endpoint, "sagemaker")
@@ -162,6 +165,25 @@ def test_a_wrong_parameter_is_refused_against_the_deployed_definition(deployed: 
     done = aws("start", "--set", "Bta=0.3")
     assert done.returncode == 1
     assert "Bta: no such parameter; did you mean Beta?" in done.stderr
+
+
+def test_what_an_execution_reads_is_looked_at_before_it_starts(deployed: str, aws, endpoint: str) -> None:
+    """Preprocess would find it after two jobs that are paid, a model's absence after three."""
+    s3, sagemaker = client(endpoint, "s3"), client(endpoint, "sagemaker")
+    for key in ("tables/a.csv", "tables/.hidden.jsonl", "good/a.csv", "good/deep/B.JSONL.GZ"):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"x")
+    before = sagemaker.list_pipeline_executions(PipelineName=deployed)["PipelineExecutionSummaries"]
+    places = {"InputDataUri": f"s3://{BUCKET}/tables/", "ModelUri": "s3://there-is-no-such-bucket/model/"}
+    done = aws("start", *(word for name, uri in places.items() for word in ("--set", f"{name}={uri}")))
+    assert done.returncode == 1
+    assert f"InputDataUri: s3://{BUCKET}/tables/: there is no file that Preprocess reads (it holds " in done.stderr
+    assert "a.csv" in done.stderr and "readable are .json, .jsonl" in done.stderr
+    assert "ModelUri: s3://there-is-no-such-bucket/model/: there is no bucket there-is-no-such-bucket" in done.stderr
+    done = aws("start", "--set", f"InputDataUri=s3://{BUCKET}/nothing/")
+    assert f"InputDataUri: s3://{BUCKET}/nothing/: there is no object; upload it there" in done.stderr
+    assert sagemaker.list_pipeline_executions(PipelineName=deployed)["PipelineExecutionSummaries"] == before
+    done = aws("start", "--set", f"InputDataUri=s3://{BUCKET}/good/")
+    assert done.returncode == 0, done.stderr
 
 
 def test_executions_are_listed(deployed: str, aws) -> None:

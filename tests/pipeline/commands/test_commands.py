@@ -31,8 +31,8 @@ FLAGS = {
     "images": {"--build-arg", "--settings"},
     "upsert": {"--settings", "--yes", "--json"},
     "start": {
-        "--set", "--wait", "--name", "--token", "--max-cost", "--prices", "--local", "--local-root", "--engine",
-        "--settings", "--json",
+        "--set", "--wait", "--name", "--token", "--max-cost", "--prices", "--deployed", "--local", "--local-root",
+        "--engine", "--settings", "--json",
     },
     "status": {"--wait", "--local", "--local-root", "--settings", "--json"},
     "list": {"--local", "--local-root", "--settings", "--json"},
@@ -185,6 +185,7 @@ def test_check_tells_what_a_run_uses_and_with_prices_what_it_costs_at_most(forke
 def test_what_only_aws_knows_is_refused_for_a_local_start(forked, tmp_path: Path) -> None:
     words = ("start", "--local", "--local-root", tmp_path / "state")
     assert "--max-cost and --prices are for AWS" in forked("pipeline.py", *words, "--max-cost", "5").stderr
+    assert "--deployed is for AWS; a local run takes the settings" in forked("pipeline.py", *words, "--deployed").stderr
     assert "token: has 2 characters, must have 32 to 128" in forked("pipeline.py", "start", "--token", "t7").stderr
     assert "display name 'a b': must be" in forked("pipeline.py", *words, "--name", "a b").stderr
     assert not (tmp_path / "state").exists()

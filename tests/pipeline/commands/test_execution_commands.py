@@ -14,7 +14,8 @@ from botocore.stub import ANY, Stubber
 
 from pipeline import cli
 from pipeline.commands.shared import on_aws
-from tests.paths import GOLDEN
+from pipeline.definition.render import render
+from pipeline.settings import workflow as settings
 from tests.pipeline.answers import JOBS, NOON, STEPS, add_status
 
 PIPELINE = f"{JOBS}:pipeline/dpo-quickstart"
@@ -57,8 +58,8 @@ def run(capsys, root):
 
 @pytest.fixture(scope="module")
 def definition():
-    """What is deployed: the golden definition of the quickstart."""
-    return (GOLDEN / "quickstart.json").read_text()
+    """What is deployed: the quickstart, as its settings say."""
+    return render(settings.load(settings.DEFAULT_SETTINGS))
 
 
 def identify(stubs):
@@ -118,6 +119,7 @@ def add_start(stubs, parameters=(), **more):
 @pytest.fixture
 def nothing_to_upload(monkeypatch):
     monkeypatch.setattr("pipeline.commands.start.upload", lambda there, assets: None)
+    monkeypatch.setattr("pipeline.commands.start.require_inputs", lambda *what: None)  # S3: test_aws_commands.py
 
 
 @pytest.mark.usefixtures("nothing_to_upload")
@@ -226,6 +228,28 @@ def test_a_start_that_may_cost_too_much_is_refused_before_anything_is_sent(stubs
     assert code == 1
     assert err.startswith("error: this run may cost up to $14.00, more than --max-cost 10; most of it is Merge: ")
     assert f"python pipeline.py start --set TrainInstanceCount=4 --max-cost 10 --prices {prices}" in err
+
+
+@pytest.mark.usefixtures("nothing_to_upload")
+def test_a_start_after_a_change_that_is_not_deployed_names_it_and_runs_the_old_one_only_when_told(
+    stubs, run, definition
+):
+    older = json.loads(definition)
+    beta = next(entry for entry in older["Parameters"] if entry["Name"] == "Beta")
+    beta["DefaultValue"] += 1
+    identify(stubs)
+    add_pipeline(stubs, json.dumps(older))
+    code, out, err = run("start", "--set", "MaxSteps=7")
+    assert (code, out) == (1, "")
+    assert err == (
+        "error: pipeline dpo-quickstart: 1 change is not deployed (1 changed: parameter Beta); upsert first: "
+        "python pipeline.py upsert; or run what is deployed: python pipeline.py start --set MaxSteps=7 --deployed\n"
+    )
+    identify(stubs)
+    add_pipeline(stubs, json.dumps(older))
+    add_start(stubs)
+    code, _, err = run("start", "--deployed")
+    assert (code, err) == (0, "execution abcdefghijkl started\n")
 
 
 def test_status_with_wait_watches_on_and_shows_the_end(stubs, run):

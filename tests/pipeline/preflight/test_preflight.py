@@ -118,6 +118,7 @@ def test_another_family_is_measured_on_its_code(forked, tmp_path: Path) -> None:
     assert done.stdout.endswith(f"{recipe}: no problems\n")
 
 
+@pytest.mark.families
 def test_what_peft_cannot_put_on_another_family_is_a_problem_with_its_line(forked, tmp_path: Path) -> None:
     folder, recipe = tiny_mixture(tmp_path / "base"), tmp_path / "recipe.yaml"
     recipe.write_text(f"model_id: {folder}\nlora_dropout: 0.1\n")

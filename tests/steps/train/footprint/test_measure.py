@@ -31,7 +31,10 @@ from tests.steps.train import models
 
 RECIPE = TrainArguments(model_id="m", per_device_train_batch_size=1)
 # One of each kind that the formulas do not know: mixtures (the second with eager attention), multimodal, Mamba hybrid.
-OTHERS = ("qwen3_moe", "gpt_oss", "qwen3_5", "bamba")
+OTHERS = (
+    "qwen3_moe",
+    *(pytest.param(name, marks=pytest.mark.families) for name in ("gpt_oss", "qwen3_5", "bamba")),
+)
 SHORT = {"num_hidden_layers": 2}
 DENSE = {
     "llama": models.LLAMA_70B | SHORT,

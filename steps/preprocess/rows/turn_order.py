@@ -68,8 +68,9 @@ def _check_order(turns: Messages, before: str, where: str) -> str:
         turn = "call" if message.get("tool_calls") else message["role"]
         if turn not in FOLLOWS[before]:
             allowed = " or ".join(FOLLOWS[before])
+            fix = "; --merge-turns (merge_turns) joins the two" if turn == before else ""
             raise InvalidRow(
-                Reason.TURN_ORDER, f"turn {index + 1} of {where} is {turn}; after {before} must come {allowed}"
+                Reason.TURN_ORDER, f"turn {index + 1} of {where} is {turn}; after {before} must come {allowed}{fix}"
             )
         before = turn
     return before

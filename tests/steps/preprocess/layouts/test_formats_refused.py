@@ -76,7 +76,8 @@ CALLING = {"role": "assistant", "content": None, "tool_calls": [call("f")]}
         (
             {**CHAT, "prompt": [user("q"), user("r")]},
             "turn_order",
-            "turn 2 of the prompt is user; after user must come assistant or call",
+            "turn 2 of the prompt is user; after user must come assistant or call; "
+            "--merge-turns (merge_turns) joins the two",
         ),
         (
             {**CHAT, "prompt": [user("q"), assistant("r")]},

@@ -111,7 +111,8 @@ START = "\n\nHuman: q\n\nAssistant: a\n\nHuman: r\n\nAssistant:"
                 "rejected": "\n\nHuman: q\n\nHuman: r\n\nAssistant: y",
             },
             "turn_order",
-            "turn 2 of the prompt is user; after user must come assistant or call",
+            "turn 2 of the prompt is user; after user must come assistant or call; "
+            "--merge-turns (merge_turns) joins the two",
         ),
         (
             {"prompt": "\n\nHuman: q\n\nAssistant: I say", "chosen": "x", "rejected": "y"},

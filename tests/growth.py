@@ -11,7 +11,10 @@ LEAST_SECONDS = 0.01  # that are measured at a time: less is lost in what else t
 
 
 def is_linear(call: Callable[[int], object], size: int) -> bool:
-    """Whether an input four times as large takes less than ten times as long; quadratic growth would take sixteen."""
+    """Whether an input four times as large takes less than ten times as long; quadratic growth would take sixteen.
+
+    The larger input should fit the cache: beyond it time jumps for another reason.
+    """
     calls = 1
     while _seconds(call, size, calls) < LEAST_SECONDS:
         calls *= 2

@@ -157,4 +157,4 @@ def test_time_grows_with_the_text_and_no_faster(repeated):
     def call(size):
         assert not HH.recognises({"prompt": repeated * size + "x", "chosen": "a", "rejected": "b"})
 
-    assert growth.is_linear(call, 50_000)
+    assert growth.is_linear(call, 5_000)

@@ -37,8 +37,8 @@ def test_data_on_a_later_page_is_found(stub: Stubber) -> None:
 
 
 def test_files_that_preprocess_leaves_alone_are_no_data_and_five_are_named(stub: Stubber) -> None:
-    add(stub, "d/.hidden/a.jsonl", *(f"d/{number}.csv" for number in range(9)))
-    held = ".hidden/a.jsonl, 0.csv, 1.csv, 2.csv, 3.csv"
+    add(stub, "d/.hidden/a.jsonl", *(f"d/{number}.txt" for number in range(9)))
+    held = ".hidden/a.jsonl, 0.txt, 1.txt, 2.txt, 3.txt"
     expected = f"there is no file that Preprocess reads (it holds {held}); readable are {', '.join(SUFFIXES)}"
     problems, _ = looked(stub, "ValidationDataUri", "s3://bucket/d/")
     assert problems == [f"ValidationDataUri: s3://bucket/d/: {expected}"]

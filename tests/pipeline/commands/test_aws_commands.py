@@ -170,14 +170,14 @@ def test_a_wrong_parameter_is_refused_against_the_deployed_definition(deployed: 
 def test_what_an_execution_reads_is_looked_at_before_it_starts(deployed: str, aws, endpoint: str) -> None:
     """Preprocess would find it after two jobs that are paid, a model's absence after three."""
     s3, sagemaker = client(endpoint, "s3"), client(endpoint, "sagemaker")
-    for key in ("tables/a.csv", "tables/.hidden.jsonl", "good/a.csv", "good/deep/B.JSONL.GZ"):
+    for key in ("tables/a.txt", "tables/.hidden.jsonl", "good/a.txt", "good/deep/B.JSONL.GZ"):
         s3.put_object(Bucket=BUCKET, Key=key, Body=b"x")
     before = sagemaker.list_pipeline_executions(PipelineName=deployed)["PipelineExecutionSummaries"]
     places = {"InputDataUri": f"s3://{BUCKET}/tables/", "ModelUri": "s3://there-is-no-such-bucket/model/"}
     done = aws("start", *(word for name, uri in places.items() for word in ("--set", f"{name}={uri}")))
     assert done.returncode == 1
     assert f"InputDataUri: s3://{BUCKET}/tables/: there is no file that Preprocess reads (it holds " in done.stderr
-    assert "a.csv" in done.stderr and "readable are .json, .jsonl" in done.stderr
+    assert "a.txt" in done.stderr and "readable are .json, .jsonl" in done.stderr
     assert "ModelUri: s3://there-is-no-such-bucket/model/: there is no bucket there-is-no-such-bucket" in done.stderr
     done = aws("start", "--set", f"InputDataUri=s3://{BUCKET}/nothing/")
     assert f"InputDataUri: s3://{BUCKET}/nothing/: there is no object; upload it there" in done.stderr

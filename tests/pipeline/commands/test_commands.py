@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -76,19 +75,12 @@ def test_the_command_line_has_these_verbs_and_flags_and_no_others() -> None:
         assert flags == FLAGS[verb], verb
 
 
-@pytest.mark.parametrize(
-    ("model", "said"),
-    [
-        (QWEN3_0_6B, "no problems"),
-        ({"model_type": "bloom"}, "no problems in what was checked; memory was not estimated"),
-    ],
-)
-def test_check_says_that_a_sound_workflow_is_sound(forked, tmp_path: Path, model: dict[str, Any], said: str) -> None:
+def test_check_says_that_a_sound_workflow_is_sound(forked, tmp_path: Path) -> None:
     config = tmp_path / "config.json"
-    config.write_text(json.dumps(model))
+    config.write_text(json.dumps(QWEN3_0_6B))
     done = forked("pipeline.py", "check", "--model-config", config)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith(f"configs/quickstart.yaml: {said}\n")
+    assert done.stdout.endswith("configs/quickstart.yaml: no problems\n")
 
 
 def test_check_lists_all_problems_of_a_broken_file_and_fails(forked, root: Path, tmp_path: Path) -> None:

@@ -118,6 +118,14 @@ def test_another_family_is_measured_on_its_code(forked, tmp_path: Path) -> None:
     assert done.stdout.endswith(f"{recipe}: no problems\n")
 
 
+def test_where_memory_was_not_estimated_the_last_line_says_so(forked, tmp_path: Path) -> None:
+    folder, recipe = tiny_mixture(tmp_path / "base"), tmp_path / "recipe.yaml"
+    recipe.write_text(f"model_id: {folder}\ntrust_remote_code: true\n")
+    done = forked("pipeline.py", "check", "--recipe", recipe)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(f"{recipe}: no problems in what was checked; memory was not estimated\n")
+
+
 @pytest.mark.families
 def test_what_peft_cannot_put_on_another_family_is_a_problem_with_its_line(forked, tmp_path: Path) -> None:
     folder, recipe = tiny_mixture(tmp_path / "base"), tmp_path / "recipe.yaml"

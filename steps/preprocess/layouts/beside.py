@@ -7,6 +7,7 @@ means nothing (`ignore_fields`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from steps.shared.records import Messages
 SYSTEMS = ("system", "system_prompt", "system_message", "system_instruction")
 TOOLS = ("tools", "functions", "available_tools")
 TEXTS = ("prompt", "instruction")  # to which an input belongs
+QUOTED_WORDS = 4  # so many in a row are in a prompt by no chance
 _SOURCES = "write it into the prompt, where it is not"
 _MEDIA = "only text can be trained on; leave such rows out"
 _OF_ONE_SIDE = "both answers must have the same tools; write them as tools"
@@ -41,7 +43,7 @@ class Beside(NamedTuple):
     Attributes:
         meaning: fields that belong to the pair, or refuse it.
         unread: fields that nothing reads.
-        scores: the fields that hold the scores of chosen and rejected, if they are numbers.
+        scores: fields that may hold scores of chosen and rejected.
     """
 
     meaning: tuple[str, ...]
@@ -96,7 +98,7 @@ def complete(prompt: Messages, row: Row, system: Any, names: Iterable[str], aske
     if "input" in given:
         prompt = _with_input(prompt, row)
     for name in (name for name in UNSUPPORTED if name in given and not name.endswith("_tools")):
-        if not _is_said(given[name], prompt):
+        if UNSUPPORTED[name] is not _SOURCES or not _is_said(given[name], prompt):
             raise unsupported(name)
     if "history" in given:
         prompt = _with_history(prompt, given["history"], notes)
@@ -129,8 +131,17 @@ def unsupported(name: str, why: str | None = None) -> InvalidRow:
 
 
 def _is_said(value: Any, prompt: Messages) -> bool:
-    """Whether a text stands in the prompt already."""
-    return isinstance(value, str) and any(value.strip() in turn["content"] for turn in prompt)
+    """Whether a text stands in the prompt already.
+
+    A few words may stand there by chance: they count as lines of their own, or from a colon to the line's end.
+    """
+    if not isinstance(value, str):
+        return False
+    text = value.strip()
+    if len(text.split()) >= QUOTED_WORDS:
+        return any(text in turn["content"] for turn in prompt)
+    alone = re.compile(rf"(?:\A|\n|:[ \t]*){re.escape(text)}[ \t]*(?:\n|\Z)")
+    return any(alone.search(turn["content"]) for turn in prompt)
 
 
 def _with_input(prompt: Messages, row: Row) -> Messages:

@@ -23,7 +23,7 @@ from steps.preprocess.layouts import (
 )
 from steps.preprocess.layouts.beside import Beside
 from steps.preprocess.layouts.format import Format
-from steps.preprocess.layouts.scores import SCORES
+from steps.preprocess.layouts.scores import FIELDS as SCORE_FIELDS
 from steps.preprocess.rows.notes import Notes
 from steps.preprocess.rows.pairs import TURNS, Pair, Row
 
@@ -302,5 +302,5 @@ def beside_of(name: str, fields: tuple[str, ...]) -> Beside:
     """What stands beside the fields that a layout reads; most rows of a file have the same fields."""
     layout = by_name(name)
     own = {*layout.fields, *layout.reads} if layout else set()
-    scores = next((pair for pair in SCORES if own.isdisjoint(pair) and set(pair) <= set(fields)), ())
+    scores = tuple(name for name in fields if name in SCORE_FIELDS and name not in own)
     return beside.sort_fields(fields, own, scores)

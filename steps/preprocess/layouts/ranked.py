@@ -83,7 +83,8 @@ def read(field: str) -> Callable[[Row, Notes], Pair]:
 
 
 def read_nectar(row: Row, notes: Notes) -> Pair:
-    return (transcripts.read if transcripts.is_sure(row) else read("prompt"))(row, notes)
+    texts = all(isinstance(row[name], str) for name in ("prompt", "chosen", "rejected"))
+    return (transcripts.read if texts and transcripts.is_sure(row) else read("prompt"))(row, notes)
 
 
 def _entries(row: Row, field: str, known: Iterable[str], unread: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:

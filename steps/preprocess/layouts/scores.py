@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any, NamedTuple
+
 from steps.preprocess.rows.pairs import Row
 
-NUMBERS = (int, float)
 SCORES = (  # fields in which data sets keep the scores of chosen and rejected
     ("score_chosen", "score_rejected"),
     ("chosen_score", "rejected_score"),
+    ("chosen-score", "rejected-score"),
+    ("rating_chosen", "rating_rejected"),
     ("chosen_rating", "rejected_rating"),
     ("chosen-rating", "rejected-rating"),
+    ("reward_chosen", "reward_rejected"),
     ("chosen_reward", "rejected_reward"),
 )
-SCORED = frozenset(better for better, _ in SCORES)
+FIELDS = frozenset(name for pair in SCORES for name in pair)
 
 
-def preference_scores(row: Row) -> tuple[float, float] | None:
-    """The scores of chosen and rejected, where the row has both as numbers."""
-    if SCORED.isdisjoint(row):
-        return None
-    for better, worse in SCORES:
-        if better in row and type(row[better]) in NUMBERS and type(row.get(worse)) in NUMBERS:
-            return float(row[better]), float(row[worse])
+class Scores(NamedTuple):
+    """The scores of a row, and the fields that hold them."""
+
+    chosen: float
+    rejected: float
+    fields: tuple[str, str]
+
+
+def preference_scores(row: Row) -> Scores | None:
+    """The first pair of scores that a row has as numbers; a table may have them as texts."""
+    for fields in SCORES:
+        if fields[0] in row:
+            better, worse = (_number(row.get(name)) for name in fields)
+            if better is not None and worse is not None:
+                return Scores(better, worse, fields)
     return None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

@@ -100,9 +100,12 @@ class Recorder:
             prompt = beside.complete(prompt, row, system, others.meaning, rules.chat_template_kwargs, notes)
         elif system:
             prompt = beside.with_system(prompt, system)
-        scores = preference_scores(row)
-        for field in others.unread if scores or not others.scores else (*others.unread, *others.scores):
+        scores = preference_scores(row) if others.scores else None
+        for field in others.unread:
             if row[field] is not None:
+                notes.unread[field] = row[field]
+        for field in others.scores:
+            if row[field] is not None and (scores is None or field not in scores.fields):
                 notes.unread[field] = row[field]
         called, rejected_calls = _check(prompt, pair, declared, notes)
         conversations = (prompt, pair.chosen, pair.rejected)
@@ -128,7 +131,7 @@ class Recorder:
             rejected_calls,
             notes.chosen.faults or [],
             notes.rejected.faults or [],
-            scores,
+            scores[:2] if scores else None,
             notes.done,
             notes.unread,
         )

@@ -111,7 +111,11 @@ class ShardWorker:
         seen: set[bytes] = set()
         recorder = Recorder(self._rules, self._tools.declare, count_tokens)
         for raw, row, layout in _rows(shard, self._rules, tally):
-            converted = convert_all(raw, row, layout, recorder)
+            try:
+                converted = convert_all(raw, row, layout, recorder)
+            except Exception as error:  # a fault of this code: where to look for it
+                error.add_note(f"while {raw.file}:{raw.line} was read")
+                raise
             if converted.ties is not None:
                 tally.count_list(raw.file, converted)
             for found in converted.rows:

@@ -172,6 +172,14 @@ def test_a_context_that_the_prompt_quotes_is_read():
     assert record(row).prompt == [user(row["prompt"])]
 
 
+def test_a_word_that_is_in_the_prompt_by_chance_is_not_the_input_or_the_context():
+    row = {"instruction": "Count the vowels of the given word.", "input": "word", "chosen": "1", "rejected": "2"}
+    assert record(row).prompt == [user("Count the vowels of the given word.\nword")]
+    assert record({**row, "instruction": "Count its vowels:\nword"}).prompt == [user("Count its vowels:\nword")]
+    assert refused({**PLAIN, "prompt": "Which city, Oslo or Bergen?", "context": "Oslo"})[0] == "unsupported_field"
+    assert refused({**PLAIN, "prompt": "What colour is the car?", "images": "car"})[0] == "unsupported_field"
+
+
 @pytest.mark.parametrize("given", [{"enable_thinking": False}, '{"enable_thinking": false}'])
 def test_template_arguments_of_a_row_must_be_the_runs(given):
     row = {**CHAT, "chat_template_kwargs": given}
@@ -194,8 +202,12 @@ def test_all_other_fields_are_counted_and_nulls_are_not():
 
 
 def test_scores_that_are_no_numbers_are_counted_too():
-    found = converted({**PLAIN, "score_chosen": "8", "score_rejected": "3"})
-    assert (found.scores, found.unread) == (None, {"score_chosen": "8", "score_rejected": "3"})
+    found = converted({**PLAIN, "score_chosen": "high", "score_rejected": "3"})
+    assert (found.scores, found.unread) == (None, {"score_chosen": "high", "score_rejected": "3"})
+    found = converted(
+        {**PLAIN, "score_chosen": "high", "score_rejected": "3", "chosen_rating": 8, "rejected_rating": 3}
+    )
+    assert (found.scores, found.unread) == ((8, 3), {"score_chosen": "high", "score_rejected": "3"})
 
 
 def test_what_a_column_replaces_is_counted():

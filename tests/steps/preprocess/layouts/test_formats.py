@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steps.preprocess.layouts.formats import FORMATS, Pair, by_name, detect, nearest
-from steps.preprocess.layouts.scores import preference_scores
+from steps.preprocess.layouts.scores import SCORES, preference_scores
 from steps.preprocess.rows.notes import new_notes
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
@@ -156,11 +156,11 @@ def test_openai_answers_may_be_a_list_or_a_message_or_a_text(answer):
     assert read(row) == ([user("q")], [assistant("a")], [assistant("b")])
 
 
-@pytest.mark.parametrize("names", [("score_chosen", "score_rejected"), ("chosen-rating", "rejected-rating")])
+@pytest.mark.parametrize("names", SCORES)
 def test_scores_are_read_where_both_are_numbers(names):
     better, worse = names
-    assert preference_scores({better: 8, worse: 3.5}) == (8.0, 3.5)
-    for wrong in (None, "8", True, [8]):
+    assert preference_scores({better: 8, worse: "3.5"}) == (8.0, 3.5, names)
+    for wrong in (None, "high", "nan", True, [8]):
         assert preference_scores({better: wrong, worse: 3.5}) is None
         assert preference_scores({better: 8, worse: wrong}) is None
     assert preference_scores({better: 8}) is None

@@ -129,6 +129,9 @@ def test_nectars_rank_one_is_best():
     assert texts(row, "best_vs_rest", 2) == [("7", "9")]
     assert decode(converted(row).rows[0].record).prompt == [user("Name a prime.")]
     assert texts({**row, "prompt": "Name a prime."}) == [("7", "9")]
+    messages = [{"answer": [assistant(entry["answer"])], "rank": entry["rank"]} for entry in answers]
+    (reason,) = converted({"prompt": "", "answers": messages}).rows
+    assert isinstance(reason, InvalidRow) and reason.code == "empty_prompt"
 
 
 def test_nemos_rank_zero_is_best():

@@ -1,13 +1,15 @@
 """The canonical preference record and its Parquet files: what Preprocess writes, and Train reads.
 
 Messages and tools travel as JSON text, because Arrow unifies struct columns: a row would get the keys of the other
-rows' tool schemas and call arguments, filled with null, and the model would be trained on them. Knows nothing of the
-layouts that people's files have (steps/preprocess/layouts/formats.py does), and judges no content.
+rows' tool schemas and call arguments, filled with null, and the model would be trained on them. So do the template
+arguments of rows that have some of their own, in a column that only such files have. Knows nothing of the layouts that
+people's files have (steps/preprocess/layouts/formats.py does), and judges no content.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from steps.shared.contract import StepError
 
 Messages = list[dict[str, Any]]
 Tools = list[dict[str, Any]] | None
+TemplateArguments = dict[str, Any] | None
 
 SCHEMA = pa.schema(
     [
@@ -40,12 +43,12 @@ SCHEMA = pa.schema(
 ROWS_PER_GROUP = 1000  # what a reader holds in memory, and a fixed number so that the same rows give the same bytes
 BYTES_PER_GROUP = 64 * 2**20  # of huge rows there are fewer in a group
 REPEATING = ["tools", "format", "source_file"]  # columns whose values come again and again
-HELD = pa.schema(
-    [field.with_type(pa.dictionary(pa.int32(), pa.string())) if field.name in REPEATING else field for field in SCHEMA]
-)
+REPEATED = pa.dictionary(pa.int32(), pa.string())
+HELD = pa.schema([field.with_type(REPEATED) if field.name in REPEATING else field for field in SCHEMA])
+ARGUMENTS = "chat_template_kwargs"  # a column of files in which a row has some, and of no other
+HELD_WITH_ARGUMENTS = HELD.append(pa.field(ARGUMENTS, REPEATED))
 FORM = {
     "compression": "zstd",
-    "use_dictionary": REPEATING,
     "dictionary_pagesize_limit": BYTES_PER_GROUP,
     "write_statistics": False,  # nobody looks for a conversation by its alphabetical place
     "store_schema": False,  # readers are to see SCHEMA: that the columns come from dictionaries is nothing to them
@@ -59,7 +62,10 @@ def part_name(number: int) -> str:
 
 @dataclass(frozen=True)
 class Record:
-    """One preference pair. `id` comes from the content alone; `source_*` say where the row stood."""
+    """One preference pair. `id` comes from the content alone; `source_*` say where the row stood.
+
+    `chat_template_kwargs` are what this row's chat template is given besides, and instead of, the run's; never empty.
+    """
 
     id: str
     prompt: Messages
@@ -69,6 +75,7 @@ class Record:
     format: str
     source_file: str
     source_line: int
+    chat_template_kwargs: TemplateArguments = None
 
 
 def canonical(value: Any) -> bytes:
@@ -98,14 +105,18 @@ def tools_digest(digests: Iterable[bytes]) -> bytes:
     return hashlib.sha256(b"".join(digests)).digest()
 
 
-def pair_id(prompt: bytes, chosen: bytes, rejected: bytes, tools: bytes) -> bytes:
+def pair_id(prompt: bytes, chosen: bytes, rejected: bytes, tools: bytes, arguments: bytes = b"") -> bytes:
     """A stable hash of a row, 16 bytes, from the canonical JSON of its messages and the digest of its tools.
 
     A row and its reverse (the same pair with the preference turned round) differ in the last bit alone.
+
+    Args:
+        arguments: canonical JSON of the row's own template arguments; empty where it has none.
     """
     turned = chosen > rejected
     first, second = (rejected, chosen) if turned else (chosen, rejected)
-    digest = hashlib.sha256(b"\n".join((tools, prompt, first, second))).digest()  # no line breaks in such JSON
+    parts = (tools, prompt, first, second, *([arguments] if arguments else []))
+    digest = hashlib.sha256(b"\n".join(parts)).digest()  # no line breaks in such JSON
     return digest[:15] + bytes((digest[15] & 0xFE | turned,))
 
 
@@ -122,15 +133,17 @@ def canonical_messages(messages: Messages, text: bytes | None = None) -> bytes:
     return canonical(content(messages) if has_id or b'"id":' in text else messages)
 
 
-def content_id(prompt: Messages, chosen: Messages, rejected: Messages, tools: Tools) -> str:
-    """What a row says, as 32 hexadecimal digits."""
+def content_id(
+    prompt: Messages, chosen: Messages, rejected: Messages, tools: Tools, arguments: TemplateArguments = None
+) -> str:
+    """What a row says, as 32 hexadecimal digits; `arguments` are the row's own of its chat template."""
     digest = tools_digest(tool_digest(orjson.dumps(tool)) for tool in tools or ())
     asked, better, worse = map(canonical_messages, (prompt, chosen, rejected))
-    return pair_id(asked, better, worse, digest).hex()
+    return pair_id(asked, better, worse, digest, canonical(arguments) if arguments else b"").hex()
 
 
 class EncodedRecord(NamedTuple):
-    """A record as Parquet holds it, in the order of SCHEMA; messages and tools are JSON."""
+    """A record as Parquet holds it, in the order of its columns; messages, tools and template arguments are JSON."""
 
     id: str
     prompt: bytes
@@ -140,19 +153,22 @@ class EncodedRecord(NamedTuple):
     format: str
     source_file: str
     source_line: int
+    chat_template_kwargs: bytes | None = None
 
 
 def encode(record: Record) -> EncodedRecord:
     prompt, chosen, rejected = map(orjson.dumps, (record.prompt, record.chosen, record.rejected))
     tools = None if record.tools is None else orjson.dumps(record.tools)
+    arguments = orjson.dumps(record.chat_template_kwargs) if record.chat_template_kwargs else None
     where = record.source_file, record.source_line
-    return EncodedRecord(record.id, prompt, chosen, rejected, tools, record.format, *where)
+    return EncodedRecord(record.id, prompt, chosen, rejected, tools, record.format, *where, arguments)
 
 
 def decode(row: EncodedRecord) -> Record:
     prompt, chosen, rejected = map(orjson.loads, (row.prompt, row.chosen, row.rejected))
     tools = None if row.tools is None else orjson.loads(row.tools)
-    return Record(row.id, prompt, chosen, rejected, tools, row.format, row.source_file, row.source_line)
+    arguments = None if row.chat_template_kwargs is None else orjson.loads(row.chat_template_kwargs)
+    return Record(row.id, prompt, chosen, rejected, tools, row.format, row.source_file, row.source_line, arguments)
 
 
 class RecordGroups:
@@ -165,7 +181,7 @@ class RecordGroups:
 
     def add(self, row: EncodedRecord) -> None:
         self._rows.append(row)
-        self._bytes += len(row.prompt) + len(row.chosen) + len(row.rejected)
+        self._bytes += len(row.prompt) + len(row.chosen) + len(row.rejected) + len(row.chat_template_kwargs or b"")
         if len(self._rows) == ROWS_PER_GROUP or self._bytes > BYTES_PER_GROUP:
             self._close()
 
@@ -174,22 +190,26 @@ class RecordGroups:
         self._rows, self._bytes = [], 0
 
     def tables(self) -> list[pa.Table]:
-        """All rows added so far, with the columns of HELD; the next one begins a new group."""
+        """All rows added so far, with the columns of HELD, and the template arguments where a row has some; the next
+        row begins a new group."""
         if self._rows:
             self._close()
-        return self._tables
+        if any(table[ARGUMENTS].null_count < len(table) for table in self._tables):
+            return self._tables
+        return [table.drop_columns([ARGUMENTS]) for table in self._tables]
 
 
 def _table(rows: list[EncodedRecord]) -> pa.Table:
     """Rows as Arrow, by way of buffers: building arrays from Python objects is slower, and imports pandas."""
-    ids, prompts, chosen, rejected, tools, formats, files, lines = zip(*rows, strict=True)
+    ids, prompts, chosen, rejected, tools, formats, files, lines, arguments = zip(*rows, strict=True)
     arrays = [
         _texts([text.encode() for text in ids]),
         *(_texts(texts) for texts in (prompts, chosen, rejected)),
         *(_repeating(values) for values in (tools, formats, files)),
         pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(np.array(lines, np.int64))]),
+        _repeating(arguments),
     ]
-    return pa.table(arrays, schema=HELD)
+    return pa.table(arrays, schema=HELD_WITH_ARGUMENTS)
 
 
 def _texts(texts: Sequence[bytes]) -> pa.Array:
@@ -217,17 +237,18 @@ def write_part(path: Path, tables: Iterable[pa.Table], keep: np.ndarray) -> list
     """Write tables as a Parquet file, without the rows for which the mask says False; returns these.
 
     The file appears when it is whole, and may be the one that the tables are read from. Where no row is kept there is
-    no file.
+    no file. Tables with template arguments are all in memory at a time, since one row decides on the file's columns.
 
     Args:
-        tables: with the columns of HELD.
+        tables: with the columns of HELD, and all or none of them with the template arguments.
         keep: bool, shape (rows,), one for each row of all tables.
     """
     out: list[Record] = []
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.tmp")
     try:
-        with pq.ParquetWriter(beside, HELD, **FORM) as file:
+        schema, tables = _columns_for(iter(tables), keep)
+        with pq.ParquetWriter(beside, schema, use_dictionary=_repeating_names(schema), **FORM) as file:
             start = 0
             for table in tables:
                 mask = keep[start : start + len(table)]
@@ -238,7 +259,7 @@ def write_part(path: Path, tables: Iterable[pa.Table], keep: np.ndarray) -> list
                     out += [decode(EncodedRecord(**row)) for row in gone.to_pylist()]
                     table = _compact(table.filter(stays))
                 if len(table):
-                    file.write_table(table)
+                    file.write_table(table.select(schema.names))
         if keep.any():
             os.replace(beside, path)
         else:
@@ -248,19 +269,36 @@ def write_part(path: Path, tables: Iterable[pa.Table], keep: np.ndarray) -> list
     return out
 
 
+def _columns_for(tables: Iterator[pa.Table], keep: np.ndarray) -> tuple[pa.Schema, Iterable[pa.Table]]:
+    """The columns of a file for the rows that are kept, and the tables: template arguments only where one has some."""
+    first = next(tables, None)
+    if first is None or ARGUMENTS not in first.column_names:
+        return HELD, itertools.chain([] if first is None else [first], tables)
+    whole = [first, *tables]
+    has = np.concatenate([table[ARGUMENTS].is_valid().to_numpy() for table in whole])
+    return HELD_WITH_ARGUMENTS if (has & keep).any() else HELD, whole
+
+
+def _repeating_names(schema: pa.Schema) -> list[str]:
+    return [field.name for field in schema if field.type == REPEATED]
+
+
 def _compact(table: pa.Table) -> pa.Table:
     """The table without the repeating texts that only rows had which have left it."""
-    for name in REPEATING:
+    for name in _repeating_names(table.schema):
         texts = table[name].cast(pa.string()).dictionary_encode()
-        table = table.set_column(table.schema.get_field_index(name), HELD.field(name), texts)
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, table.schema.field(at), texts)
     return table
 
 
 def read_groups(path: Path) -> Iterator[pa.Table]:
-    """The rows of a file that `write_part` wrote, a group at a time, with the columns of HELD."""
-    with pq.ParquetFile(path, read_dictionary=REPEATING) as file:
+    """The rows of a file that `write_part` wrote, a group at a time, with the columns of HELD and, where the file has
+    them, the template arguments."""
+    schema = HELD_WITH_ARGUMENTS if ARGUMENTS in pq.read_schema(path).names else HELD
+    with pq.ParquetFile(path, read_dictionary=_repeating_names(schema)) as file:
         for number in range(file.num_row_groups):
-            yield file.read_row_group(number).cast(HELD)
+            yield file.read_row_group(number).cast(schema)
 
 
 def iter_records(folder: Path) -> Iterator[Record]:
@@ -278,7 +316,8 @@ def iter_records(folder: Path) -> Iterator[Record]:
                 missing = [name for name in SCHEMA.names if name not in file.schema_arrow.names]
                 if missing:
                     raise StepError(f"{path}: not a data set that Preprocess wrote: no column {', '.join(missing)}")
-                for batch in file.iter_batches(ROWS_PER_GROUP, columns=SCHEMA.names):
+                names = [name for name in (*SCHEMA.names, ARGUMENTS) if name in file.schema_arrow.names]
+                for batch in file.iter_batches(ROWS_PER_GROUP, columns=names):
                     yield from (decode(EncodedRecord(**row)) for row in batch.to_pylist())
         except (pa.ArrowException, orjson.JSONDecodeError) as error:
             raise StepError(f"{path}: this data set is damaged ({error}); run Preprocess again") from None

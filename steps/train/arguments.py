@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, m
 
 from steps.shared import typed_yaml
 from steps.shared.contract import StepError
-from steps.shared.templates.defaults import is_variable
+from steps.shared.templates import arguments as template_arguments
 
 LossType = Literal[
     "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired",
@@ -50,15 +50,6 @@ SUCCESSORS = {
     "eval_strategy": "write eval_steps",
     "report_to": "write mlflow_uri or wandb_project",
 }
-
-
-# What rendering itself gives to a chat template, or to the function that renders.
-RENDERS = {
-    "add_generation_prompt", "bos_token", "chat_template", "cls_token", "continue_final_message", "conversation",
-    "documents", "eos_token", "mask_token", "max_length", "messages", "pad_token", "padding",
-    "return_assistant_tokens_mask", "return_dict", "return_tensors", "sanitize_control_tokens", "sep_token", "tokenize",
-    "tokenizer_kwargs", "tools", "truncation", "unk_token",
-}  # fmt: skip
 
 
 def _split(value: object) -> object:
@@ -263,12 +254,8 @@ class TrainArguments(BaseModel):
             raise ValueError("label_smoothing: exo_pair needs a value above 0; its paper recommends 1e-3")
         if self.continue_from_champion and self.initial_adapter:
             raise ValueError("continue_from_champion: initial_adapter names another adapter to start from; take one")
-        taken = sorted(RENDERS & self.chat_template_kwargs.keys())
-        if taken:
-            raise ValueError(f"chat_template_kwargs: {', '.join(taken)}: is set by the training itself; leave it out")
-        unreadable = next((name for name in self.chat_template_kwargs if not is_variable(name)), None)
-        if unreadable is not None:
-            raise ValueError(f"chat_template_kwargs: {unreadable}: no template can read it: it is no variable's name")
+        if why := template_arguments.fault(self.chat_template_kwargs):
+            raise ValueError(f"chat_template_kwargs: {why}")
         if not _is_json(self.chat_template_kwargs):
             raise ValueError("chat_template_kwargs: NaN and infinity are no values that a template can be given")
         if "lm_head" in self.target_modules:

@@ -18,7 +18,7 @@ from steps.preprocess.rows.messages import conversation
 from steps.preprocess.rows.notes import Notes
 from steps.preprocess.rows.pairs import Row
 from steps.preprocess.rows.reasons import InvalidRow, Reason
-from steps.shared.records import Messages
+from steps.shared.records import ARGUMENTS, Messages
 
 SYSTEMS = ("system", "system_prompt", "system_message", "system_instruction")
 TOOLS = ("tools", "functions", "available_tools")
@@ -34,7 +34,7 @@ UNSUPPORTED = {
     **dict.fromkeys(("chosen_tools", "rejected_tools"), _OF_ONE_SIDE),
     "initial_reason_steps": "both answers go on from it; write them whole",
 }
-OF_THE_PROMPT = frozenset((*SYSTEMS[1:], *TOOLS[1:], "input", "history", "chat_template_kwargs"))
+OF_THE_PROMPT = frozenset((*SYSTEMS[1:], *TOOLS[1:], "input", "history", ARGUMENTS))
 
 
 class Beside(NamedTuple):
@@ -83,13 +83,12 @@ def declared_tools(row: Row, own: Any, names: Iterable[str], same: Callable[[Any
     return own
 
 
-def complete(prompt: Messages, row: Row, system: Any, names: Iterable[str], asked: str, notes: Notes) -> Messages:
+def complete(prompt: Messages, row: Row, system: Any, names: Iterable[str], notes: Notes) -> Messages:
     """The prompt with what belongs to it.
 
     Args:
         system: what the layout found as the system's text.
         names: the row's fields that carry meaning.
-        asked: the run's own `chat_template_kwargs`, JSON.
 
     Raises:
         InvalidRow: a field holds what it cannot, says something else than another one, or cannot be trained on.
@@ -106,8 +105,6 @@ def complete(prompt: Messages, row: Row, system: Any, names: Iterable[str], aske
     for name in SYSTEMS[1:]:
         if name in given:
             prompt = with_system(prompt, given[name], name)
-    if "chat_template_kwargs" in given:
-        _check_arguments(given["chat_template_kwargs"], asked)
     return prompt
 
 
@@ -178,19 +175,3 @@ def _round(pair: Any, where: str) -> Messages:
     if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
         raise InvalidRow(Reason.WRONG_TYPE, f"{where} must be two texts, what the user and the assistant said")
     return [{"role": role, "content": text} for role, text in zip(("user", "assistant"), pair, strict=True)]
-
-
-def _check_arguments(value: Any, asked: str) -> None:
-    """A row's template arguments must be the run's, since one model is trained and served with one set of them."""
-    try:
-        given = orjson.loads(value) if isinstance(value, str) else value
-    except orjson.JSONDecodeError as error:
-        raise InvalidRow(Reason.NOT_JSON, f"chat_template_kwargs is a text that is not JSON: {error}") from None
-    if not isinstance(given, dict):
-        raise InvalidRow(Reason.WRONG_TYPE, f"chat_template_kwargs is {kind(value)}; must be an object")
-    own = orjson.loads(asked)
-    wanted = {name: argument for name, argument in given.items() if argument is not None}
-    if any(name not in own or own[name] != argument for name, argument in wanted.items()):
-        found, run = (orjson.dumps(arguments).decode() for arguments in (wanted, own))
-        why = f"{found}, where the run has {run}; set the recipe's (--chat-template-kwargs)"
-        raise unsupported("chat_template_kwargs", why)

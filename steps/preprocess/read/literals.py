@@ -1,6 +1,6 @@
 """NaN and Infinity, which Python's json.dumps writes and JSON does not have: null, as in Parquet.
 
-Inside a tool or a call of one they are refused: they would change what is called.
+Inside a tool, a call of one or a row's template arguments they are refused: they would change what is called, or given.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import orjson
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 
 LITERAL = re.compile(rb'"(?:[^"\\]++|\\.)*+"|(-?\bInfinity\b|\bNaN\b)')  # or a text, which may say it too
-CALLING = re.compile(rb'"(?:tools|tool_calls|functions?|function_call|arguments|args|parameters|toolConfig)"')
+CALLING = re.compile(
+    rb'"(?:tools|tool_calls|functions?|function_call|arguments|args|parameters|toolConfig|chat_template_kwargs)"'
+)
 CALLING_KEYS = frozenset(("tools", "tool_calls", "function", "functions", "function_call", "arguments", "args",
-                          "parameters", "toolConfig"))  # fmt: skip
+                          "parameters", "toolConfig", "chat_template_kwargs"))  # fmt: skip
 MARK = "\ue000not a number\ue000"  # stands for a literal, in a place that is looked for
 
 
@@ -24,7 +26,7 @@ def loads(data: bytes) -> Any:
 
     Raises:
         orjson.JSONDecodeError: it is not JSON for another reason.
-        InvalidRow: not_json where such a literal stands in a tool or a call.
+        InvalidRow: not_json where such a literal stands in a tool, a call or template arguments.
     """
     try:
         return orjson.loads(data)

@@ -82,6 +82,7 @@ class Report:
             "chosen_calls": dict(tally.chosen_calls),
             "rejected_calls": dict(tally.rejected_calls),
             "reasoning": {side: tally.reasoning[side] for side in ("chosen", "rejected")},
+            "rows_with_template_arguments": tally.with_arguments,
             "texts": {str(done): tally.texts[done] for done in Done},
             "lists": {name: tally.lists[name] for name in ("rows", "pairs", "ties")},
             "scores": {name: tally.scores[name] for name in ("rows", "tied", "inverted")},
@@ -159,6 +160,8 @@ class Report:
                 counts = ", ".join(f"{count:,} {name}" for name, count in sorted(faults.items()))
                 lines.append(f"  kept, with a faulty tool call in {part}: {counts}")
         lines += [f"  {done}: {count:,} rows" for done, count in sorted(tally.texts.items())]
+        if tally.with_arguments:
+            lines.append(f"  rendered with chat_template_kwargs of their own: {_plural(tally.with_arguments, 'row')}")
         if tally.lists:
             lists, rule = tally.lists, self.asked["pairs"]
             ties = f", {lists['ties']:,} tied" if lists["ties"] else ""

@@ -26,11 +26,21 @@ from steps.preprocess.rows.tool_calls import call_fault
 from steps.preprocess.rows.tools import Declared, declare
 from steps.preprocess.rows.turn_order import check_answer, check_prompt
 from steps.preprocess.shards.prompt_keys import prompt_key
+from steps.preprocess.shards.template_arguments import own_arguments
 from steps.preprocess.texts.tidy import tidied
-from steps.shared.records import EncodedRecord, Messages, Tools, canonical_messages, pair_id
+from steps.shared.records import (
+    ARGUMENTS,
+    EncodedRecord,
+    Messages,
+    TemplateArguments,
+    Tools,
+    canonical,
+    canonical_messages,
+    pair_id,
+)
 
 Lengths = tuple[int, int, int]  # of prompt (with its tools), chosen and rejected
-CountTokens = Callable[[Messages, Messages, Messages, Tools], Lengths]
+CountTokens = Callable[[Messages, Messages, Messages, Tools, TemplateArguments], Lengths]
 DeclareTools = Callable[[Any], Declared]  # the tools of a row, from what the row has for them
 
 
@@ -93,11 +103,14 @@ class Recorder:
         pair = layout.read(row, notes)
         declared = self._declared(row, layout, others, notes)
         pair = tidied(pair, declared.text is not None, notes, rules)
+        arguments = None
+        if ARGUMENTS in others.meaning:
+            arguments = own_arguments(row, rules.chat_template_kwargs, notes)
         if notes.large or declared.large:
             refuse_lost_digits(raw.data, *notes.large[:1] or ["a tool's schema"])
         prompt, system = pair.prompt, layout.system(row)
         if others.meaning:
-            prompt = beside.complete(prompt, row, system, others.meaning, rules.chat_template_kwargs, notes)
+            prompt = beside.complete(prompt, row, system, others.meaning, notes)
         elif system:
             prompt = beside.with_system(prompt, system)
         scores = preference_scores(row) if others.scores else None
@@ -115,11 +128,13 @@ class Recorder:
         asked, chosen, rejected = map(canonical_messages, conversations, texts)
         if chosen == rejected:
             raise InvalidRow(Reason.SAME_RESPONSE, "chosen and rejected are the same")
-        identity = pair_id(asked, chosen, rejected, declared.digest)
-        characters, tokens = self._lengths(conversations, declared)
+        of_template = (canonical(arguments), orjson.dumps(arguments)) if arguments else (b"", None)
+        identity = pair_id(asked, chosen, rejected, declared.digest, of_template[0])
+        characters, tokens = self._lengths(conversations, declared, arguments)
         return ConvertedRow(
             EncodedRecord(
-                identity.hex(), prompt_text, chosen_text, rejected_text, declared.text, name, raw.file, raw.line
+                *(identity.hex(), prompt_text, chosen_text, rejected_text, declared.text, name, raw.file, raw.line),
+                of_template[1],
             ),
             identity,
             prompt_key(prompt),
@@ -150,7 +165,10 @@ class Recorder:
         return self.declare_tools(one).digest == self.declare_tools(other).digest
 
     def _lengths(
-        self, conversations: tuple[Messages, Messages, Messages], declared: Declared
+        self,
+        conversations: tuple[Messages, Messages, Messages],
+        declared: Declared,
+        arguments: TemplateArguments,
     ) -> tuple[Lengths, Lengths | None]:
         """In characters, and in tokens where they are counted; raises InvalidRow, too_long."""
         prompt, chosen, rejected = map(_characters, conversations)
@@ -159,7 +177,8 @@ class Recorder:
             _check_length(characters, self.rules.max_characters, "characters")
         if self.count_tokens is None:
             return characters, None
-        tokens = self.count_tokens(*conversations, orjson.loads(declared.text) if declared.text else None)
+        tools = orjson.loads(declared.text) if declared.text else None
+        tokens = self.count_tokens(*conversations, tools, arguments)
         if self.rules.max_tokens is not None:
             _check_length(tokens, self.rules.max_tokens, "tokens")
         return characters, tokens

@@ -41,7 +41,7 @@ from steps.preprocess.shards.shard import (
 )
 from steps.preprocess.shards.tally import Tally
 from steps.preprocess.shards.tokens import token_counter
-from steps.shared.records import Record, RecordGroups, part_name, read_groups, write_part
+from steps.shared.records import ARGUMENTS, Record, RecordGroups, part_name, read_groups, write_part
 
 QUARANTINE = "quarantine"
 DROPPED = {
@@ -176,6 +176,8 @@ def _rows(shard: Shard[RowSource], rules: Rules, tally: Tally) -> Iterator[tuple
 
 def _as_row(record: Record) -> RawRow:
     fields = {name: getattr(record, name) for name in ("prompt", "chosen", "rejected", "tools")}
+    if record.chat_template_kwargs:
+        fields[ARGUMENTS] = record.chat_template_kwargs
     return RawRow(record.source_file, record.source_line, orjson.dumps(fields))
 
 

@@ -49,6 +49,7 @@ class Tally:
     texts: Counter[str] = field(default_factory=Counter)
     lists: Counter[str] = field(default_factory=Counter)
     unread: dict[str, UnreadPlaces] = field(default_factory=dict)
+    with_arguments: int = 0  # rows with template arguments of their own
 
     @property
     def quarantined(self) -> int:
@@ -63,6 +64,7 @@ class Tally:
         self.formats[name] += 1
         if name not in self.samples:
             self.samples[name] = _sample(decode(row.record))
+        self.with_arguments += row.record.chat_template_kwargs is not None
         if row.called:
             self.called.update(row.called)
         if row.chosen_faults:
@@ -109,6 +111,7 @@ class Tally:
         self.read += later.read
         self.kept += later.kept
         self.duplicate += later.duplicate
+        self.with_arguments += later.with_arguments
         self.first_broken = {**later.first_broken, **self.first_broken}
         for name in COUNTERS:
             getattr(self, name).update(getattr(later, name))

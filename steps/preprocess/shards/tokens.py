@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.shards.record import CountTokens, Lengths
 from steps.shared.contract import StepError, first_line
-from steps.shared.records import Messages, Tools
+from steps.shared.records import Messages, TemplateArguments, Tools
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.shared.templates.pair import render_pair
 from steps.shared.templates.refused import MEANINGS, RowRefused
@@ -33,7 +33,8 @@ def token_counter(folder: Path, chat_template_kwargs: str = "{}") -> CountTokens
     A row that Train would leave out for what its template makes of it is invalid.
 
     Args:
-        chat_template_kwargs: a JSON object, what the template may ask for besides; the recipe's.
+        chat_template_kwargs: a JSON object, what the template may ask for besides; the recipe's. A row's own, the
+            function's last argument, come before them.
 
     Raises:
         StepError: there is no usable tokenizer in the folder, or it has no chat template.
@@ -51,7 +52,9 @@ def token_counter(folder: Path, chat_template_kwargs: str = "{}") -> CountTokens
     marks = _special_tokens(tokenizer)
     tokenizer.model_max_length = sys.maxsize  # else transformers warns of rows that are longer, which is ours to judge
 
-    def count(prompt: Messages, chosen: Messages, rejected: Messages, tools: Tools) -> Lengths:
+    def count(
+        prompt: Messages, chosen: Messages, rejected: Messages, tools: Tools, arguments: TemplateArguments = None
+    ) -> Lengths:
         for message in (*prompt, *chosen, *rejected):
             said = message["content"] + message.get("reasoning_content", "")
             if marks and (found := marks.search(said)):
@@ -60,7 +63,8 @@ def token_counter(folder: Path, chat_template_kwargs: str = "{}") -> CountTokens
                     f"a text by the {message['role']} holds {found[0]}, which is a special token of the tokenizer",
                 )
         try:
-            ids = pair_ids(template, render_pair(template, prompt, chosen, rejected, tools))
+            own = template.given(arguments)
+            ids = pair_ids(own, render_pair(own, prompt, chosen, rejected, tools))
         except RowRefused as error:
             said = str(error)
             if error.reason == "template_refused":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from steps.shared.contract import first_line
 from steps.shared.pages import visible
-from steps.shared.records import Messages, Tools
+from steps.shared.records import Messages, TemplateArguments, Tools, canonical
 from steps.shared.templates.refused import RowRefused
 from steps.shared.templates.time_limit import SECONDS, TooLong, time_limit
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 READS_IDS = re.compile(r"tool_call_id|\.id\b|\[['\"]id['\"]\]|get\(['\"]id['\"]")
 AS_WRITTEN = re.compile(r"""\{['"]type['"]: ?['"]text['"]""")  # a list of parts that a template wrote as Python does
 TRIED = [{"role": "user", "content": "Qz0001xQ"}, {"role": "assistant", "content": "Qz0002xQ"}]
+KEPT = 64  # sets of rows' own arguments whose templates are remembered: most data have a few of them
 NO_TIME = "it did not end within {seconds:g} s of processor time; look for a loop in chat_template.jinja"
 
 
@@ -49,12 +50,28 @@ class ChatTemplate:
         """
         self.tokenizer = tokenizer
         self.probed: dict[Any, Any] = {}
+        self._given: dict[bytes, ChatTemplate] = {}
         self._kwargs, self._moment, self._seconds = dict(kwargs or {}), moment, seconds
         self._ends = frozenset(ends)
 
     def at(self, moment: datetime | None) -> ChatTemplate:
         """The same at a moment."""
         return ChatTemplate(self.tokenizer, self._kwargs, moment, self._ends, self._seconds)
+
+    def given(self, arguments: TemplateArguments) -> ChatTemplate:
+        """The same for a row with template arguments of its own, which come before the run's.
+
+        What the checks find out is kept apart: another argument may make the template leave out something else.
+        """
+        if not arguments:
+            return self
+        key = canonical(arguments)
+        if key not in self._given:
+            if len(self._given) == KEPT:
+                del self._given[next(iter(self._given))]  # the oldest
+            kwargs = {**self._kwargs, **arguments}
+            self._given[key] = ChatTemplate(self.tokenizer, kwargs, self._moment, self._ends, self._seconds)
+        return self._given[key]
 
     @cached_property
     def source(self) -> str:

@@ -9,6 +9,7 @@ characters of the data are shown escaped (\\x1b) and never sent to the terminal;
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 import unicodedata
@@ -83,12 +84,16 @@ def spread(
 
 
 def row_lines(record: Record, pair: Pair, tokenizer: PreTrainedTokenizerBase, *, colour: bool) -> list[str]:
-    """A row: where it comes from, its tokens, then prompt, chosen and rejected as the model gets them."""
+    """A row: where it comes from, template arguments of its own, its tokens, then prompt, chosen and rejected as the
+    model gets them."""
     sides = {"chosen": (pair.chosen_ids, pair.chosen_mask), "rejected": (pair.rejected_ids, pair.rejected_mask)}
     counts = [f"{name} {len(ids)} ({sum(mask)} in the loss)" for name, (ids, mask) in sides.items()]
     place = escape(f"{record.source_file}:{record.source_line}")
+    own = record.chat_template_kwargs
+    arguments = json.dumps(own, ensure_ascii=False) if own else None
     lines = [
         f"row {escape(record.id)}  {place}  {escape(record.format)}",
+        *([f"chat_template_kwargs: {escape(arguments)}"] if arguments else []),
         f"tokens: prompt {len(pair.prompt_ids)}, {', '.join(counts)}",
         "--- prompt",
         painted(spans(tokenizer, pair.prompt_ids, [0] * len(pair.prompt_ids)), CONTEXT, colour=colour),

@@ -1,7 +1,8 @@
 """Preference records -> token ids, before any weight is loaded.
 
 A row's texts, where its answers begin and what of them is learned come from steps/shared/templates: the prompt is what
-inference sees, and a row of which the chat template leaves something out is left out here and named. Rows over
+inference sees, and a row of which the chat template leaves something out is left out here and named. A row's own
+`chat_template_kwargs` come before the recipe's. Rows over
 `max_length` follow the explicit truncation policy, are counted, and every one of them is listed.
 """
 
@@ -166,6 +167,7 @@ def tokenise_record(
 
 def _pair(record: Record, template: ChatTemplate) -> tuple[Pair, tuple[str, ...]]:
     """The record's tokens, and what is to be said of it."""
+    template = template.given(record.chat_template_kwargs)
     texts = render_pair(template, record.prompt, record.chosen, record.rejected, record.tools)
     ids = pair_ids(template, texts)
     sides = ids.chosen, ids.chosen_mask, ids.rejected, ids.rejected_mask

@@ -72,6 +72,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.write_table(table.slice(50), max_chunksize=7)
     (folder / "7.json").write_text(json.dumps({"data": [pair(n) for n in range(640, 720)]}))
     (folder / "8.json").write_text("".join(json.dumps(pair(n)) for n in range(700, 760)))
+    own = [pair(n) | {"chat_template_kwargs": {"effort": n % 3}} for n in range(100, 160)]
+    (folder / "9.jsonl").write_text(text([*own, own[0] | {"chosen": "no 100", "rejected": "yes 100"}]))
     (folder / "README.md").write_text("not data")
     return folder
 
@@ -126,7 +128,7 @@ def test_both_engines_write_the_same_files(spark, data, tmp_path):
     told = assert_same(*outputs)
     assert len(list((outputs[1] / "train").iterdir())) > 10
     assert len(told["formats"]) == len(FORMATS) and told["ignored_files"] == ["README.md"]
-    assert told["rows"]["duplicate"] > 100 and told["reasons"]["contradictory"] == 20
+    assert told["rows"]["duplicate"] > 100 and told["reasons"]["contradictory"] == 22
     assert {"not_json", "wrong_type", "missing_field"} <= told["reasons"].keys()
     rows = told["rows"]
     assert rows["read"] == sum(rows[name] for name in ("train", "validation", "duplicate", "quarantined"))

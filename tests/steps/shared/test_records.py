@@ -33,6 +33,7 @@ RECORDS = st.builds(
     format=TEXT,
     source_file=TEXT,
     source_line=st.integers(1, 2**40),
+    chat_template_kwargs=st.none() | st.dictionaries(TEXT, JSON, min_size=1, max_size=2),
 )
 
 
@@ -68,6 +69,15 @@ def test_no_record_gets_the_keys_of_another_ones_tools(tmp_path):
     write(tmp_path / "a.parquet", [one, other, record()])
     assert [row.tools for row in read_records(tmp_path)] == [one.tools, other.tools, None]
     assert pq.read_schema(tmp_path / "a.parquet").equals(SCHEMA)
+
+
+def test_template_arguments_are_a_column_of_the_files_whose_rows_have_some_alone(tmp_path):
+    plain, own = record(), record(source_line=2, chat_template_kwargs={"enable_thinking": False, "effort": {"a": [1]}})
+    write(tmp_path / "a.parquet", [plain])
+    write(tmp_path / "b.parquet", [plain, own])
+    assert pq.read_schema(tmp_path / "a.parquet").equals(SCHEMA)
+    assert pq.read_schema(tmp_path / "b.parquet").names == [*SCHEMA.names, "chat_template_kwargs"]
+    assert read_records(tmp_path) == [plain, plain, own]
 
 
 def test_more_rows_than_one_group_keep_their_order_and_bytes(tmp_path):
@@ -119,6 +129,31 @@ def test_a_file_has_the_bytes_of_one_that_never_had_the_rows_that_left(tmp_path)
     write_part(tmp_path / "again", groups(rows).tables(), np.ones(len(rows), bool))
     write_part(tmp_path / "again", read_groups(tmp_path / "again"), few)
     assert (tmp_path / "few").read_bytes() == (tmp_path / "once").read_bytes() == (tmp_path / "again").read_bytes()
+
+
+def test_a_file_whose_rows_with_template_arguments_left_has_the_bytes_of_one_that_never_had_any(tmp_path):
+    rows = [record(source_line=line) for line in range(1, 2503)]
+    mixed = [
+        dataclasses.replace(row, chat_template_kwargs={"n": 1}) if row.source_line in (7, 2100) else row for row in rows
+    ]
+    keep = np.array([row.chat_template_kwargs is None for row in mixed])
+    write_part(tmp_path / "never", groups([row for row in mixed if not row.chat_template_kwargs]).tables(), keep[keep])
+    write(tmp_path / "again", mixed)
+    out = write_part(tmp_path / "again", read_groups(tmp_path / "again"), keep)
+    assert [row.source_line for row in out] == [7, 2100] and out[0].chat_template_kwargs == {"n": 1}
+    assert pq.read_table(tmp_path / "again").equals(pq.read_table(tmp_path / "never"))
+    assert pq.read_schema(tmp_path / "again").equals(SCHEMA)
+
+
+def test_template_arguments_are_part_of_what_a_row_says():
+    row = record()
+    parts = row.prompt, row.chosen, row.rejected, None
+    one = content_id(*parts, {"a": 1, "b": 2})
+    assert one == content_id(*parts, {"b": 2, "a": 1})
+    assert len({one, content_id(*parts), content_id(*parts, {"a": 1}), content_id(*parts, {"a": 1, "b": True})}) == 4
+    assert content_id(*parts, {}) == content_id(*parts) == "a5ff1adb705404e8b2a03c2410a0a04a"
+    reverse = content_id(row.prompt, row.rejected, row.chosen, None, {"a": 1, "b": 2})
+    assert int(one, 16) ^ int(reverse, 16) == 1
 
 
 def test_a_row_and_its_reverse_differ_in_the_last_bit_of_their_ids():

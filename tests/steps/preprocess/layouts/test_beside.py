@@ -180,21 +180,6 @@ def test_a_word_that_is_in_the_prompt_by_chance_is_not_the_input_or_the_context(
     assert refused({**PLAIN, "prompt": "What colour is the car?", "images": "car"})[0] == "unsupported_field"
 
 
-@pytest.mark.parametrize("given", [{"enable_thinking": False}, '{"enable_thinking": false}'])
-def test_template_arguments_of_a_row_must_be_the_runs(given):
-    row = {**CHAT, "chat_template_kwargs": given}
-    run = '{"enable_thinking": false, "date": "1 May"}'
-    assert record(row, chat_template_kwargs=run) == record(CHAT)
-    code, said = refused(row)
-    assert (code, said) == (
-        "unsupported_field",
-        'chat_template_kwargs: {"enable_thinking":false}, where the run has {}; set the recipe\'s '
-        "(--chat-template-kwargs); if it means nothing: --ignore-field chat_template_kwargs (ignore_fields)",
-    )
-    assert refused(row, chat_template_kwargs='{"enable_thinking": true}')[0] == "unsupported_field"
-    assert record({**CHAT, "chat_template_kwargs": {"enable_thinking": None}}) == record(CHAT)
-
-
 def test_all_other_fields_are_counted_and_nulls_are_not():
     found = converted({"id": 3, **PLAIN, "meta": {"a": [1]}, "note": None, "score_chosen": 8, "score_rejected": 3})
     assert found.unread == {"id": 3, "meta": {"a": [1]}}

@@ -30,6 +30,17 @@ def test_rows_that_training_would_leave_out_are_told_with_the_recipes_template_s
     assert str(caught.value).startswith("same_render: the template writes both answers alike")
 
 
+def test_a_rows_own_arguments_come_before_the_runs_where_tokens_are_counted(tiny_model: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    written = (folder / "chat_template.jinja").read_text()
+    (folder / "chat_template.jinja").write_text("{{ mood }}" + written)
+    count = token_counter(folder, '{"mood": "dry"}')
+    row = ([ASK], [said("The Fram.")], [REFUSE], None)
+    plain, own = count(*row, None), count(*row, {"mood": "very, very cheerful"})
+    assert own[0] > plain[0] and own[1:] == plain[1:]
+    assert count(*row, None) == plain
+
+
 def test_a_text_with_a_special_token_of_the_tokenizer_is_refused(tiny_model: Path) -> None:
     count, token = token_counter(tiny_model), AutoTokenizer.from_pretrained(tiny_model).eos_token
     assert token

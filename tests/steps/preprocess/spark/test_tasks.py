@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from steps.preprocess.duplicates.near import near_duplicates, signature
 from steps.preprocess.duplicates.settle import DUPLICATE
+from steps.preprocess.options import Options
+from steps.preprocess.preprocess import preprocess
 from steps.preprocess.read.sources import Segment, Stream
 from steps.preprocess.rows.rules import Rules
 from steps.preprocess.shards.shard import INDEX, ConvertedShard, Shard
@@ -86,6 +88,27 @@ def test_a_second_attempt_leaves_the_same_files(tmp_path):
         written.append({path.relative_to(tmp_path): path.read_bytes() for path in files})
     assert written[0] == written[1] and len(written[0]) > 5
     assert not any(".incomplete" in str(path) for path in written[0])
+
+
+def test_a_task_writes_rows_with_template_arguments_as_the_python_engine_does(tmp_path):
+    given = [None, {"enable_thinking": False}, {"effort": "high"}]
+    rows = [
+        {"prompt": f"p{n}", "chosen": "a", "rejected": "b", "chat_template_kwargs": given[n % 3] if n > 20 else None}
+        for n in range(60)
+    ]
+    data = tmp_path / "data.jsonl.gz"
+    data.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    report = preprocess(Options(data, tmp_path / "python", shard_bytes=1000))
+    one = Stream(data.name, data, data.stat().st_size)
+    (task,) = tasks_of(shards_of(one, 1000))
+    write_task(task, [], Work(Rules(), 1000, tmp_path / "spark", ("characters",)))
+    for side in ("train", "validation"):
+        python, spark = (
+            {path.name: path.read_bytes() for path in (tmp_path / engine / side).iterdir()}
+            for engine in ("python", "spark")
+        )
+        assert python == spark
+    assert report.as_json()["rows_with_template_arguments"] == 26
 
 
 def test_a_task_that_breaks_off_leaves_no_part_of_the_shard_it_was_at(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,13 @@ def test_a_row_shows_its_place_its_tokens_and_marks_what_is_learned(tokenizer) -
         "--- rejected\n"
         "⟦No.<|im_end|>⟧\\n\n"
     )
+
+
+def test_a_row_shows_template_arguments_of_its_own(tokenizer) -> None:
+    own = replace(record(YES), chat_template_kwargs={"effort": "h\x1bé"})
+    first, second, *rest = lines(own, tokenizer).splitlines()
+    assert (first, second) == ("row id  f.jsonl:1  chat", 'chat_template_kwargs: {"effort": "h\\u001bé"}')
+    assert [first, *rest] == lines(record(YES), tokenizer).splitlines()
 
 
 def test_in_colour_exactly_the_loss_is_green_or_red_and_a_tool_result_is_dim(tokenizer) -> None:

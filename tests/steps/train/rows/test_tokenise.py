@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from steps.shared.records import Record
-from steps.shared.templates.chat_template import ChatTemplate
+from steps.shared.templates.chat_template import KEPT, ChatTemplate
 from steps.train.arguments import TrainArguments
 from steps.train.rows import tokenise as data
 
@@ -76,6 +77,43 @@ def test_long_rows_are_counted_and_named_or_cut_on_the_left(tokenizer) -> None:
     long_answer = [{"role": "assistant", "content": "word " * 500}]
     pairs, left = tokenise([record(long_answer)], tokenizer, 200, "cut_prompt")
     assert pairs == [None] and left.counts == {"too_long": 1}
+
+
+def test_a_row_is_rendered_with_its_own_template_arguments_before_the_runs(tokenizer) -> None:
+    import copy
+
+    moody = copy.deepcopy(tokenizer)
+    moody.chat_template = "{{ mood }}|{{ place }}|" + tokenizer.chat_template
+    plain = record([{"role": "assistant", "content": "Yes"}])
+    rows = [plain, replace(plain, chat_template_kwargs={"mood": "wet"}), plain]
+    pairs, left = data.tokenise(rows, ChatTemplate(moody, {"mood": "dry", "place": "here"}), 4096, "drop")
+    texts = [moody.decode(pair.prompt_ids) for pair in pairs]
+    assert texts[0].startswith("dry|here|") and texts[1] == texts[0].replace("dry|", "wet|", 1)
+    assert pairs[2] == pairs[0] and pairs[1].chosen_ids == pairs[0].chosen_ids and not left.counts
+    whole = ChatTemplate(moody, {"mood": "wet", "place": "here"})
+    assert pairs[1] == data.tokenise_record(plain, whole, 4096, "drop")[0]
+
+
+def test_what_a_template_leaves_out_is_told_by_a_rows_own_arguments(tokenizer) -> None:
+    import copy
+
+    hiding = copy.deepcopy(tokenizer)
+    hiding.chat_template = "{% if hide %}{% set tools = none %}{% endif %}" + tokenizer.chat_template
+    plain = record([{"role": "assistant", "content": "Yes"}])
+    rows = [plain, replace(plain, chat_template_kwargs={"hide": True}, source_line=2), replace(plain, source_line=3)]
+    pairs, left = tokenise(rows, hiding)
+    assert [pair is None for pair in pairs] == [False, True, False]
+    assert left.lines() == ["template_drops_tools: 1 rows, such as f.jsonl:2"]
+
+
+def test_templates_of_rows_arguments_are_remembered_up_to_a_number(tokenizer) -> None:
+    template = ChatTemplate(tokenizer, {"mood": "dry"})
+    first = template.given({"a": 1, "b": 2})
+    assert template.given({"b": 2, "a": 1}) is first and template.given(None) is template
+    assert template.given({"a": True, "b": 2}) is not first
+    for number in range(KEPT):
+        template.given({"a": number + 100})
+    assert template.given({"a": 1, "b": 2}) is not first
 
 
 def test_a_template_that_renders_the_prompt_otherwise_is_noticed(tokenizer) -> None:

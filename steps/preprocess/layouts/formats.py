@@ -33,6 +33,7 @@ ASKED = (str, list)  # a text or chat messages
 TEXTS = (str, list)  # a text, or one for each turn
 LABEL = labelled.LABEL
 FLAGS = dict.fromkeys(labelled.WINNER_FLAGS, LABEL)
+OTHER_ANSWERS = ("chosen_response", "rejected_response", "rejected_messages")
 ALONE = {"chosen": (ABSENT,), "rejected": (ABSENT,)}  # of a row that has both, nothing else is asked
 
 
@@ -126,14 +127,15 @@ FORMATS = (
     Format(
         "axolotl",
         "messages, chosen, rejected, the answers as texts or chat messages; turns may have sender and text",
-        {"messages": TURNS, "chosen": ANSWER, "rejected": ANSWER},
+        {"prompt": (ABSENT,), "messages": TURNS, "chosen": ANSWER, "rejected": ANSWER},
         conversations.read_axolotl,
+        may_be=conversations.has_parts_alone,
         is_sure=conversations.has_answers_alone,
     ),
     Format(
         "converse",
         "messages of content blocks, whose last turn has two candidates with a preferenceLabel; toolConfig",
-        {"messages": (list,), "chosen_response": (ABSENT,), "rejected_response": (ABSENT,)},
+        {"messages": (list,), **ALONE, **dict.fromkeys(OTHER_ANSWERS, (ABSENT,))},
         converse.read,
         tools=converse.tools,
         system=converse.system,

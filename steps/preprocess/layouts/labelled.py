@@ -130,6 +130,11 @@ def read_arena(row: Row, notes: Notes) -> Pair:
     return chats.read_implicit_prompt({"chosen": row[better], "rejected": row[worse]}, notes)
 
 
+def has_texts(row: Row) -> bool:
+    """Whether the prompt is no list of chat messages."""
+    return not any(isinstance(turn, dict) for turn in row["prompt"])
+
+
 def read_arena_texts(verdict: Verdict) -> Callable[[Row, Notes], Pair]:
     """A function that reads a prompt and two answers; as lists of texts, these are the turns of conversations."""
 

@@ -60,6 +60,14 @@ def has_answers_alone(row: Row) -> bool:
     return all(isinstance(first, str) or _role(_turn(first)) == "assistant" for first in firsts)
 
 
+def has_parts_alone(row: Row) -> bool:
+    """Whether not both answers begin with the prompt's turns, as whole conversations do."""
+    firsts = [
+        answer[0] if isinstance(answer, list) and answer else answer for answer in (row["chosen"], row["rejected"])
+    ]
+    return not all(_role(_turn(first)) in ("system", "user") for first in firsts)
+
+
 def read_axolotl(row: Row, notes: Notes) -> Pair:
     return Pair(
         conversation(_turns(row["messages"]), "messages", notes.chosen),

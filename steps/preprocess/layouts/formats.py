@@ -33,6 +33,7 @@ ASKED = (str, list)  # a text or chat messages
 TEXTS = (str, list)  # a text, or one for each turn
 LABEL = labelled.LABEL
 FLAGS = dict.fromkeys(labelled.WINNER_FLAGS, LABEL)
+OTHER_ANSWERS = ("chosen_response", "rejected_response", "rejected_messages")
 ALONE = {"chosen": (ABSENT,), "rejected": (ABSENT,)}  # of a row that has both, nothing else is asked
 
 
@@ -126,14 +127,15 @@ FORMATS = (
     Format(
         "axolotl",
         "messages, chosen, rejected, the answers as texts or chat messages; turns may have sender and text",
-        {"messages": TURNS, "chosen": ANSWER, "rejected": ANSWER},
+        {"prompt": (ABSENT,), "messages": TURNS, "chosen": ANSWER, "rejected": ANSWER},
         conversations.read_axolotl,
+        may_be=conversations.has_parts_alone,
         is_sure=conversations.has_answers_alone,
     ),
     Format(
         "converse",
         "messages of content blocks, whose last turn has two candidates with a preferenceLabel; toolConfig",
-        {"messages": (list,), "chosen_response": (ABSENT,), "rejected_response": (ABSENT,)},
+        {"messages": (list,), **ALONE, **dict.fromkeys(OTHER_ANSWERS, (ABSENT,))},
         converse.read,
         tools=converse.tools,
         system=converse.system,
@@ -143,7 +145,7 @@ FORMATS = (
     Format(
         "pku-saferlhf",
         "prompt, response_0, response_1, better_response_id (0 or 1)",
-        {**ALONE, "prompt": (str,), "response_0": (str,), "response_1": (str,), "better_response_id": LABEL},
+        {**ALONE, "prompt": ASKED, "response_0": (str,), "response_1": (str,), "better_response_id": LABEL},
         labelled.reader("prompt", "response_0", "response_1", labelled.among("better_response_id", {0: -1, 1: 1})),
     ),
     Format(
@@ -169,6 +171,7 @@ FORMATS = (
         "prompt, response_a, response_b (texts, or lists of a turn each), winner (model_a, model_b or a tie)",
         {**ALONE, "prompt": TEXTS, "response_a": TEXTS, "response_b": TEXTS, "winner": (str,)},
         labelled.read_arena_texts(labelled.named("winner")),
+        may_be=labelled.has_texts,
     ),
     Format(
         "arena-flags",
@@ -181,6 +184,7 @@ FORMATS = (
             **dict.fromkeys(labelled.WINNER_FLAGS, LABEL),
         },
         labelled.read_arena_texts(labelled.flagged),
+        may_be=labelled.has_texts,
     ),
     Format(
         "alpaca-farm",
@@ -197,12 +201,6 @@ FORMATS = (
         labelled.reader("history", "human_ref_A", "human_ref_B", labelled.among("labels", {1: -1, 0: 1})),
     ),
     Format(
-        "two-scores",
-        "prompt, answer_0, answer_1, score_0, score_1; the higher score is better",
-        {**ALONE, "prompt": ASKED, "answer_0": ANSWER, "answer_1": ANSWER, "score_0": LABEL, "score_1": LABEL},
-        labelled.reader("prompt", "answer_0", "answer_1", labelled.scores("score_0", "score_1")),
-    ),
-    Format(
         "two-answers",
         "prompt, two answers such as response_a and response_b, the better one's name as preference, label, choice, …",
         {**ALONE, "prompt": ASKED},
@@ -211,9 +209,17 @@ FORMATS = (
         may_be=two_answers.is_there,
     ),
     Format(
+        "two-scores",
+        "prompt, two answers such as answer_0 and answer_1, score_0, score_1; the higher score is better",
+        {**ALONE, "prompt": ASKED},
+        two_answers.read_by_scores,
+        reads=(*two_answers.ANSWERS, *two_answers.SCORES),
+        may_be=two_answers.has_scores,
+    ),
+    Format(
         "ultrafeedback-raw",
         "instruction, completions (response, overall_score, fine-grained_score or ratings)",
-        {**ALONE, "instruction": (str,), "completions": (list,)},
+        {**ALONE, "instruction": ASKED, "completions": (list,)},
         ranked.read("instruction"),
         listed=ranked.ultrafeedback,
         may_be=ranked.has_responses,
@@ -232,6 +238,7 @@ FORMATS = (
         {**ALONE, "context": ASKED, "completions": (list,)},
         ranked.read("context"),
         listed=ranked.nemo_rl,
+        may_be=ranked.has_completions,
     ),
     Format(
         "vertex",

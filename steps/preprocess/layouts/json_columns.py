@@ -16,7 +16,7 @@ from steps.preprocess.rows.pairs import Row
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 
 COLUMNS = (
-    *("prompt", "chosen", "rejected", "conversations"),
+    *("prompt", "instruction", "chosen", "rejected", "conversations"),
     *("messages", "chosen_response", "rejected_response", "rejected_messages"),
     *("input", "preferred_output", "non_preferred_output", "context", "conversation_a", "conversation_b"),
 )

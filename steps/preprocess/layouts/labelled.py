@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ WINNERS = {
     **dict.fromkeys(("tie", "tie (bothbad)", "bothbad", "both_bad"), TIE),
 }
 WINNER_FLAGS = {"winner_model_a": FIRST, "winner_model_b": SECOND, "winner_tie": TIE}  # of which one is 1
+LIST_OF_TEXTS = re.compile(r"\s*\[\s*(?:\"|null\s*(?=[,\]])).*\]\s*", re.DOTALL)  # JSON
 Verdict = Callable[[Row], int]  # FIRST, SECOND or TIE
 
 
@@ -128,20 +130,33 @@ def read_arena(row: Row, notes: Notes) -> Pair:
     return chats.read_implicit_prompt({"chosen": row[better], "rejected": row[worse]}, notes)
 
 
+def has_texts(row: Row) -> bool:
+    """Whether the prompt is no list of chat messages."""
+    return not any(isinstance(turn, dict) for turn in row["prompt"])
+
+
 def read_arena_texts(verdict: Verdict) -> Callable[[Row, Notes], Pair]:
     """A function that reads a prompt and two answers; as lists of texts, these are the turns of conversations."""
 
     def read(row: Row, notes: Notes) -> Pair:
         better, worse = _ordered("response_a", "response_b", verdict(row))
-        prompts, chosen, rejected = (_texts(row[name], name) for name in ("prompt", better, worse))
+        names = ("prompt", better, worse)
+        are_lists = all(_is_list(row[name]) for name in names)
+        prompts, chosen, rejected = (_texts(row[name], name, are_lists) for name in names)
         whole = {"chosen": _talk(prompts, chosen, better), "rejected": _talk(prompts, rejected, worse)}
         return chats.read_implicit_prompt(whole, notes)
 
     return read
 
 
-def _texts(value: Any, field: str) -> list[Any]:
-    if isinstance(value, str) and value.lstrip().startswith(('["', "[null")):
+def _is_list(value: Any) -> bool:
+    """Whether a value is a list of texts, or looks like one as a table holds it."""
+    return isinstance(value, list) or LIST_OF_TEXTS.fullmatch(value) is not None
+
+
+def _texts(value: Any, field: str, are_lists: bool) -> list[Any]:
+    """The turns of a prompt or an answer; decoded where the row has lists throughout, else one turn."""
+    if isinstance(value, str) and are_lists:
         try:
             value = orjson.loads(value)
         except orjson.JSONDecodeError as error:

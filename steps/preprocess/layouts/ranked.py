@@ -48,7 +48,8 @@ def choose(answers: list[Answer], rule: Pairing) -> Chosen:
         InvalidRow: one_sided where there are not two answers.
     """
     if len(answers) < 2:
-        raise InvalidRow(Reason.ONE_SIDED, f"{len(answers)} answer to the prompt; a pair needs two")
+        count = "1 answer" if answers else "0 answers"
+        raise InvalidRow(Reason.ONE_SIDED, f"{count} to the prompt; a pair needs two")
     ranked = sorted(answers, key=lambda answer: -answer.score)  # equal ones stay in their order
     wanted: Iterable[tuple[Answer, Answer]]
     if rule.pairs == "best_worst":
@@ -134,9 +135,17 @@ def ultrafeedback(row: Row, unread: dict[str, Any]) -> list[Answer]:
 
 
 def has_responses(row: Row) -> bool:
-    """Whether a list's first answer is UltraFeedback's."""
-    first = row["completions"][0] if row["completions"] else None
-    return isinstance(first, dict) and "response" in first
+    """Whether a list's first answer, if it has one, is UltraFeedback's."""
+    return _begins_with(row["completions"], "response")
+
+
+def has_completions(row: Row) -> bool:
+    """Whether a list's first answer, if it has one, is NeMo RL's."""
+    return _begins_with(row["completions"], "completion")
+
+
+def _begins_with(answers: list[Any], key: str) -> bool:
+    return not answers or (isinstance(answers[0], dict) and key in answers[0])
 
 
 def _rated(entry: dict[str, Any], where: str) -> float:

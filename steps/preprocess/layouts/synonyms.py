@@ -1,7 +1,8 @@
 """Other names that people give to prompt, chosen and rejected, read as these where nothing else can be meant.
 
 A row's own `prompt`, `chosen`, `rejected` or `messages` come first. A prompt is read by another name only where one
-such field is there, and where the answers are not whole conversations, which have their prompt inside.
+such field is there, and where the answers are not whole conversations, which have their prompt inside. Layouts of two
+answers with a label, and of lists of answers, have a name each for the prompt: theirs is read by any of the names.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from steps.preprocess.layouts import ranked, transcripts, two_answers
+from steps.preprocess.layouts import conversations, json_columns, ranked, transcripts, two_answers
 from steps.preprocess.layouts.formats import detect
 from steps.preprocess.rows.messages import ROLES
 from steps.preprocess.rows.pairs import Row
+from steps.preprocess.rows.reasons import InvalidRow
 
 PROMPTS = ("instruction", "question", "query")
 TURNS = ("conversation", "dialogue", "dialog")
@@ -43,13 +45,19 @@ ANSWERS = (  # the better and the worse; the first that a row has
 )
 OPENAI = ("input", "preferred_output", "non_preferred_output")
 OWN_PROMPTS = ("prompt", "messages", "conversations")
-KNOWN = frozenset((*PROMPTS, *TURNS, "input", *(name for pair in ANSWERS for name in pair if name != "rejected")))
+KNOWN_AS = ("prompt", "context", "instruction")  # by which layouts of other answers than chosen and rejected know it
+KNOWN = frozenset(
+    (
+        *(*PROMPTS, *TURNS, "input", *two_answers.ANSWERS, *ranked.ANSWER_LISTS),
+        *(name for pair in ANSWERS for name in pair if name != "rejected"),
+    )
+)
 
 
 def read(row: Row) -> Row:
     """The row with its synonyms under the names that the layouts know; the same row where there are none."""
-    if row.get("messages") is not None or not _may_have(tuple(row)) or all(name in row for name in OPENAI):
-        return row  # layouts with turns of their own have such names for their answers
+    if not _may_have(tuple(row)) or _has_own_names(row):
+        return row
     names = dict(_renamed({name: value for name, value in row.items() if value is not None}))
     if not names:
         return row
@@ -62,6 +70,19 @@ def _may_have(names: tuple[str, ...]) -> bool:
     return not KNOWN.isdisjoint(names)
 
 
+def _has_own_names(row: Row) -> bool:
+    """Whether the answers of a row are called as OpenAI's, or, beside messages, as When2Call's or ms-swift's."""
+    if all(name in row for name in OPENAI):
+        return True
+    if row.get("messages") is None or row.get("chosen") is not None:
+        return False
+    if row.get("rejected_messages") is not None:
+        return True
+    return row.get("rejected_response") is not None and (
+        row.get("chosen_response") is not None or conversations.ends_with_answer(row)
+    )
+
+
 def _renamed(given: Row) -> Iterator[tuple[str, str]]:
     """The names that a row without nulls has, and those that stand for them."""
     better, worse = "chosen", "rejected"
@@ -72,22 +93,52 @@ def _renamed(given: Row) -> Iterator[tuple[str, str]]:
         if pairs:
             better, worse = pairs[0]
             yield from ((name, own) for name, own in ((better, "chosen"), (worse, "rejected")) if name != own)
-    if any(name in given for name in OWN_PROMPTS) or (worse not in given and not _has_other_answers(given)):
+    asked = _asked(given)
+    if asked is None or (asked not in (*OWN_PROMPTS, *TURNS) and _is_whole(given.get(better), given.get(worse))):
         return
-    asked = [name for name in PROMPTS if name in given]
-    if not asked and isinstance(given.get("input"), str):
-        asked = ["input"]
-    talks = [name for name in TURNS if isinstance(given.get(name), list)]
-    if len(talks) == 1 and not asked:
-        yield talks[0], "messages"
-    elif len(asked) == 1 and not talks and not _is_whole(given.get(better), given.get(worse)):
-        yield asked[0], "prompt"
+    if worse not in given:
+        yield from ((asked, own) for own in _known_as(given, asked) if asked != own)
+    elif asked not in OWN_PROMPTS:
+        yield asked, "messages" if asked in TURNS else "prompt"
 
 
-def _has_other_answers(given: Row) -> bool:
-    """Whether a row has answers with a label or with scores, of no layout that knows its prompt by this name."""
-    has_answers = two_answers.is_there(given) or ranked.has_lists(given) or ranked.has_scored_answers(given)
-    return has_answers and detect(given) is None
+def _asked(given: Row) -> str | None:
+    """The one field that holds the prompt."""
+    own = next((name for name in OWN_PROMPTS if name in given), None)
+    if own:
+        return own
+    texts = [name for name in PROMPTS if name in given]
+    if not texts and isinstance(given.get("input"), str):
+        texts = ["input"]
+    found = texts + [name for name in TURNS if _is_talk(given.get(name))]
+    return found[0] if len(found) == 1 else None
+
+
+def _is_talk(value: object) -> bool:
+    """Whether a value is a list of turns, or one as JSON."""
+    return isinstance(value, list) or json_columns.is_sure({"messages": value})
+
+
+def _known_as(given: Row, asked: str) -> Iterator[str]:
+    """The name by which a layout of two answers or of a list of them reads the prompt of a row that none reads yet."""
+    if _is_read(given):
+        return
+    for own in KNOWN_AS:
+        if own not in given and _is_read({own if name == asked else name: value for name, value in given.items()}):
+            yield own
+            return
+
+
+def _is_read(row: Row) -> bool:
+    """Whether a layout knows the row, decoded where its messages are JSON."""
+    found = detect(row)
+    if found is None:
+        return False
+    try:
+        inner, decoded = found.opened(row)
+    except InvalidRow:
+        return False
+    return inner.recognises(decoded)
 
 
 def _is_whole(chosen: object, rejected: object) -> bool:

@@ -1,4 +1,4 @@
-"""Any two answers whose names belong together, and a label that names the better one.
+"""Any two answers whose names belong together, and a label that names the better one, or a score for each.
 
 A label that might mean either, such as 0 beside `response_1` and `response_2`, refuses the row.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from steps.preprocess.layouts.labelled import FIRST, SECOND, TIE, Verdict, reader
+from steps.preprocess.layouts.labelled import FIRST, SECOND, TIE, Verdict, reader, scores
 from steps.preprocess.rows.notes import Notes
 from steps.preprocess.rows.pairs import Pair, Row
 from steps.preprocess.rows.reasons import InvalidRow, Reason
@@ -18,6 +18,8 @@ PAIRS = tuple(
     for one, other in (("_a", "_b"), ("_A", "_B"), ("_0", "_1"), ("_1", "_2"), ("1", "2"), ("A", "B"))
 )
 ANSWERS = frozenset(name for pair in PAIRS for name in pair)
+FIRST_WORD = re.compile("^[a-z]+")
+SCORES = tuple(sorted({f"score{FIRST_WORD.sub('', name)}" for name in ANSWERS}))
 LABELS = ("preference", "preferred", "label", "choice", "winner", "better", "better_response", "preferred_response")
 NO_LETTER = re.compile("[^a-z0-9]")
 TIES = frozenset(("tie", "tied", "tiebothbad", "bothbad", "both", "equal", "same", "draw"))
@@ -29,12 +31,16 @@ def is_there(row: Row) -> bool:
 
 
 def _names(row: Row) -> tuple[str, str, str] | None:
-    found = {name for name in ANSWERS if row.get(name) is not None}
-    pair = next((pair for pair in PAIRS if found == set(pair)), None)
+    pair = _pair(row)
     labels = [name for name in LABELS if row.get(name) is not None]
     if pair is None or len(labels) != 1 or not isinstance(row[labels[0]], str | int | float):
         return None
     return (*pair, labels[0])
+
+
+def _pair(row: Row) -> tuple[str, str] | None:
+    found = {name for name in ANSWERS if row.get(name) is not None}
+    return next((pair for pair in PAIRS if found == set(pair)), None)
 
 
 def read(row: Row, notes: Notes) -> Pair:
@@ -44,6 +50,29 @@ def read(row: Row, notes: Notes) -> Pair:
         raise InvalidRow(Reason.MISSING_FIELD, "no two answers with a label that says which is better")
     first, second, label = names
     return reader("prompt", first, second, _naming(label, first, second))(row, notes)
+
+
+def has_scores(row: Row) -> bool:
+    """Whether a row has two answers that belong together and no other, and a score for each."""
+    return _scored(row) is not None
+
+
+def _scored(row: Row) -> tuple[str, str, str, str] | None:
+    pair = _pair(row)
+    if pair is None:
+        return None
+    one, other = (f"score{FIRST_WORD.sub('', name)}" for name in pair)
+    are_there = all(isinstance(row.get(name), str | int | float) for name in (one, other))
+    return (*pair, one, other) if are_there else None
+
+
+def read_by_scores(row: Row, notes: Notes) -> Pair:
+    """By the scores, of which the higher one is better."""
+    names = _scored(row)
+    if names is None:
+        raise InvalidRow(Reason.MISSING_FIELD, "no two answers with a score each")
+    first, second, one, other = names
+    return reader("prompt", first, second, scores(one, other))(row, notes)
 
 
 def _naming(field: str, first: str, second: str) -> Verdict:

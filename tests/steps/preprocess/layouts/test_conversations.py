@@ -91,6 +91,36 @@ def test_whole_conversations_beside_messages_are_not_axolotls():
     assert detect({**row, "prompt": "Name a prime."}).name == "ultrafeedback"
 
 
+MESSAGES = {"messages": TALK}
+AXOLOTL = {"messages": TALK[:3], "chosen": "7", "rejected": "9"}
+CANDIDATES = [{"content": [{"text": said}], "preferenceLabel": label}
+              for said, label in (("7", "preferred"), ("9", "non-preferred"))]  # fmt: skip
+CONVERSE = {"messages": [{"role": "user", "content": [{"text": "q"}]}, {"role": "assistant", "candidates": CANDIDATES}]}
+
+
+@pytest.mark.parametrize(("chosen", "rejected"), [("7", "9"), ([assistant("7")], [assistant("9")])])
+def test_a_prompt_of_its_own_comes_before_messages(chosen, rejected):
+    found = converted({"prompt": "Name a prime.", "chosen": chosen, "rejected": rejected, **MESSAGES})
+    said = decode(found.record)
+    assert (said.prompt, said.chosen, found.unread) == ([user("Name a prime.")], [assistant("7")], MESSAGES)
+
+
+@pytest.mark.parametrize(
+    ("row", "layout"),
+    [
+        ({**MESSAGES, "chosen": TALK, "rejected": [*TALK[:3], assistant("9")]}, "implicit-prompt"),
+        ({**AXOLOTL, "prompt": "Name a prime."}, "plain"),
+        (AXOLOTL, "axolotl"),
+        ({**MESSAGES, "rejected_messages": [*TALK[:3], assistant("9")]}, "swift-messages"),
+        ({**MESSAGES, "rejected_response": "9"}, "swift"),
+    ],
+)
+@pytest.mark.parametrize("file", [AXOLOTL, CONVERSE])
+def test_a_row_of_another_layout_in_a_file_of_messages_is_read_by_its_own(file, row, layout):
+    data = RawRow("file", 1, orjson.dumps(row))
+    assert decode(convert(data, Layout(detect(file)), Rules()).record).format == layout
+
+
 @pytest.mark.parametrize(
     ("row", "answer", "label"),
     [

@@ -182,3 +182,24 @@ def test_any_two_answers_whose_better_one_is_named(asked, answers, label, better
 def test_a_label_that_may_mean_either_is_refused(label, code, said):
     found, message = refused({"prompt": "q", "response_1": "one", "response_2": "two", **label})
     assert found == code and message.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("asked", "better", "worse"),
+    [
+        ("One fruit as a JSON list.", '["apple"]', '["pear"]'),
+        ("Two fruits as a JSON list.", '["apple","x"]', '["pear"]'),
+        ('["a"] what is this?', "a list", '["b"]'),
+        ('["a"]', '["b"]', "no list"),
+    ],
+)
+@pytest.mark.parametrize("label", [{"winner": "model_a"}, {**FLAGS, "winner_model_a": 1}])
+def test_texts_that_are_json_stay_texts_where_the_row_has_others(asked, better, worse, label):
+    said = decode(converted({"prompt": asked, "response_a": better, "response_b": worse, **label}).record)
+    assert (said.prompt, said.chosen, said.rejected) == ([user(asked)], [assistant(better)], [assistant(worse)])
+
+
+def test_lists_of_turns_that_are_broken_json_are_refused():
+    row = {"prompt": '["q \\ud83d"]', "response_a": '["one"]', "response_b": '["two"]', "winner": "model_a"}
+    assert refused(row)[0] == "not_json"
+    assert refused({**row, "prompt": '["q"]', "response_a": "[null]"}) == ("empty_response", "chosen is empty")

@@ -194,7 +194,7 @@ def test_a_pair_that_is_wrong_inside_is_named_by_its_answers():
 @pytest.mark.parametrize(
     ("entries", "code", "said"),
     [
-        ([], "one_sided", "0 answer to the prompt; a pair needs two"),
+        ([], "one_sided", "0 answers to the prompt; a pair needs two"),
         (["7", "9"], "wrong_type", "answers[0] is text; must be an object"),
         ([{"answer": "7"}], "missing_field", "answers[0] has no rank; it has: answer"),
         ([{"answer": "7", "rank": "first"}], "wrong_type", "answers[0].rank is 'first'; must be a number"),

@@ -76,6 +76,7 @@ def test_whole_conversations_have_their_prompt_inside(chosen, rejected):
     found = converted({"question": "q", "chosen": chosen, "rejected": rejected})
     assert decode(found.record).prompt == [user("p")]
     assert found.unread == {"question": "q"}
+    assert record({"input": "p", "chosen": chosen, "rejected": rejected}).format != "ultrafeedback"
 
 
 @pytest.mark.parametrize(
@@ -105,3 +106,61 @@ def test_a_conversation_of_senders_and_texts_with_a_better_and_a_worse_answer():
            "worse": {"sender": "bot", "text": "9"}}  # fmt: skip
     said = record(row)
     assert (said.prompt, said.chosen, said.rejected) == ([user("Name a prime.")], [assistant("7")], [assistant("9")])
+
+
+@pytest.mark.parametrize(("better", "worse"), [pair for pair in ANSWERS if pair[1] != "rejected_response"])
+def test_answers_by_other_names_beside_messages(better, worse):
+    found = converted({"messages": [user("Name a prime.")], better: "7", worse: "9"})
+    said = decode(found.record)
+    assert (said.prompt, said.chosen, said.rejected) == ([user("Name a prime.")], [assistant("7")], [assistant("9")])
+    assert (said.format, found.unread) == ("axolotl", {})
+
+
+@pytest.mark.parametrize("row", [{"messages": [user("q"), assistant("a")], "response": "x", "rejected_response": "b"},
+                                 {"messages": [user("q"), assistant("a")], "better": "x", "worse": "y",
+                                  "rejected_messages": [user("q"), assistant("b")]}])  # fmt: skip
+def test_answers_called_as_ms_swifts_keep_their_names(row):
+    assert synonyms.read(row) is row
+    assert record(row).chosen == [assistant("a")]
+
+
+def test_the_role_of_langchain():
+    said = record({"messages": [{"role": "human", "content": "q"}], "chosen": {"role": "ai", "content": "a"},
+                   "rejected": [{"role": "ai", "content": "b"}]})  # fmt: skip
+    assert (said.prompt, said.chosen, said.rejected) == ([user("q")], [assistant("a")], [assistant("b")])
+
+
+def test_a_conversation_as_json_text():
+    turns = orjson.dumps([user("q"), assistant("a"), user("r")]).decode()
+    said = record({"conversation": turns, "better": "7", "worse": "9"})
+    assert (len(said.prompt), said.chosen, said.rejected) == (3, [assistant("7")], [assistant("9")])
+
+
+ANSWER_FIELDS = [
+    ({"response_0": "b", "response_1": "a", "better_response_id": 1}, "pku-saferlhf"),
+    ({"response_1": "b", "response_2": "a", "preference_strength": 2}, "helpsteer2"),
+    ({"response1": "b", "response2": "a", "overall_preference": 2}, "helpsteer3"),
+    ({"response_a": "b", "response_b": "a", "winner": "model_b"}, None),  # by texts another than by chat messages
+    ({"answer_0": "b", "answer_1": "a", "score_0": -1, "score_1": 1}, "two-scores"),
+    ({"response_a": "b", "response_b": "a", "score_a": 1, "score_b": 5}, "two-scores"),
+    ({"output1": "b", "output2": "a", "score1": "1", "score2": "5"}, "two-scores"),
+    ({"completion_a": "b", "completion_b": "a", "score_a": 5, "score_b": 1, "choice": "B"}, "two-answers"),
+    ({"responses": ["b", "a"], "scores": [1, 2]}, "scored-lists"),
+    ({"responses": [{"text": "b", "score": 1}, {"text": "a", "score": 2}]}, "scored-answers"),
+    ({"completions": [{"response": "b", "overall_score": 1}, {"response": "a", "overall_score": 2}]},
+     "ultrafeedback-raw"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("answers", "layout"), ANSWER_FIELDS)
+@pytest.mark.parametrize(
+    "asked",
+    [*({name: "q"} for name in ("prompt", *PROMPTS, "input")), {"messages": [user("q")]}, {"conversation": [user("q")]},
+     {"messages": orjson.dumps([user("q")]).decode()}],
+)  # fmt: skip
+def test_the_prompt_of_other_answers_by_any_name(asked, answers, layout):
+    found = converted({**asked, **answers})
+    said = decode(found.record)
+    assert (said.prompt, said.chosen, said.rejected) == ([user("q")], [assistant("a")], [assistant("b")])
+    assert layout is None or said.format in (layout, "json-columns")
+    assert set(found.unread) <= {"score_a", "score_b"}

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from steps.preprocess.rows import json_texts
 from steps.preprocess.rows.json_values import kind
 from steps.preprocess.rows.messages import conversation
 from steps.preprocess.rows.notes import Notes
@@ -156,7 +157,7 @@ def _with_history(prompt: Messages, value: Any, notes: Notes) -> Messages:
     """The turns before the prompt: pairs of what the user and the assistant said, or chat messages."""
     if isinstance(value, str) and value.lstrip()[:1] == "[":  # as a table holds it
         try:
-            value = orjson.loads(value)
+            value = json_texts.loads(value, "history")
         except orjson.JSONDecodeError as error:
             raise InvalidRow(Reason.NOT_JSON, f"history is a text that is not JSON: {error}") from None
     if not isinstance(value, list):

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from steps.preprocess.rows import json_texts
 from steps.preprocess.rows.messages import ROLES
 from steps.preprocess.rows.pairs import Row
 from steps.preprocess.rows.reasons import InvalidRow, Reason
@@ -69,7 +70,7 @@ def decode(row: Row) -> Row:
     """The row with its messages decoded.
 
     Raises:
-        InvalidRow: not_json where a text begins like messages and cannot be decoded.
+        InvalidRow: not_json where a text begins like messages and cannot be decoded; duplicate_keys.
     """
     decoded = dict(row)
     for name in COLUMNS:
@@ -89,12 +90,12 @@ def _decode(text: str, name: str) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return text
-    return value if value == [] or _are_messages(value) else text
+    return json_texts.loads(text, name) if value == [] or _are_messages(value) else text
 
 
 def _loads(text: str, name: str) -> Any:
     try:
-        return orjson.loads(text)
+        return json_texts.loads(text, name)
     except orjson.JSONDecodeError as error:
         hint = "; it is Python's, write it with json.dumps" if re.match(r"(?:\[\s*)?{\s*'", text.lstrip()) else ""
         raise InvalidRow(Reason.NOT_JSON, f"{name} is a text that is not JSON: {error}{hint}") from None

@@ -1,7 +1,8 @@
 """What a message's content says, given as a text or as the content blocks of OpenAI, Anthropic and their kin.
 
 Read are blocks of text, of reasoning, of calls (`tool_use`) and of their results (`tool_result`). What a tool gave back
-may be any JSON; it becomes the text that it is as JSON. Images, sound, video and files refuse the row by name.
+may be any JSON, and becomes the text that it is as JSON: a list of objects is blocks only where all of them have the
+types and the keys of blocks. Images, sound, video and files refuse the row by name.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ MEDIA = frozenset(
     for name in ("image", "audio", "video", "file", "document", "attachment")
     for end in ("", "s", "_url", "_urls")
 ) | {"input_audio", "input_image", "input_file"}
+BESIDE_BLOCKS = frozenset(("type", "cache_control", "citations", "annotations", "meta", "_meta"))
+OF_TEXT = BESIDE_BLOCKS | {"text"}
+OF_RESULT = BESIDE_BLOCKS | {"tool_use_id", "content", "is_error"}
+OF_MEDIA = BESIDE_BLOCKS | MEDIA | {"source", "data", "mimeType", "mime_type", "media_type", "detail"}
 
 
 class Content(NamedTuple):
@@ -43,7 +48,7 @@ def read_content(value: Any, role: str, where: str, side: Side) -> Content:
         return Content(value)
     if value is None and role in ("user", "assistant"):
         return Content("")  # an empty turn, which the rules refuse; never the text "None"
-    if role == "tool" and not _are_blocks(value):
+    if role == "tool" and not (_are_blocks(value) and all(map(_may_be_of_tool, value))):
         return Content(_result_text(value, where, side))
     if not _are_blocks(value):
         raise InvalidRow(Reason.WRONG_TYPE, f"{where}.content is {kind(value)}; must be text")
@@ -88,6 +93,21 @@ def _are_blocks(value: Any) -> bool:
         isinstance(part, dict) and (isinstance(part.get("text"), str) or isinstance(part.get("type"), str))
         for part in value
     )
+
+
+def _may_be_of_tool(block: dict[str, Any]) -> bool:
+    """Whether what a tool gave back is a content block, and no object of its own that has a text or a type too."""
+    given = block.get("type")
+    if given in TEXTS:
+        return isinstance(block.get("text"), str) and OF_TEXT.issuperset(_given(block))
+    if given == "tool_result":
+        return OF_RESULT.issuperset(_given(block))
+    return isinstance(given, str) and given in MEDIA and len(block) > 1 and OF_MEDIA.issuperset(_given(block))
+
+
+def _given(block: dict[str, Any]) -> list[str]:
+    """The keys of a block that hold something; Arrow gives every object the keys of all."""
+    return [key for key, value in block.items() if value is not None]
 
 
 def _said(block: dict[str, Any], names: tuple[str, ...], where: str, side: Side) -> str:

@@ -47,8 +47,8 @@ def may_have_lost_digits(value: Any) -> bool:
     return False
 
 
-def refuse_lost_digits(data: bytes, place: str) -> None:
-    """Look for whole numbers beyond 64 bits in a row's JSON, and in the JSON texts that it holds. Slow.
+def refuse_lost_digits(data: str | bytes, place: str) -> None:
+    """Look for whole numbers beyond 64 bits in JSON, a row's or a call's, and in the JSON texts that it holds. Slow.
 
     Args:
         place: where such a number was seen, for the message.

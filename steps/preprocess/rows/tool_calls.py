@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from steps.preprocess.rows.json_texts import loads_exactly
 from steps.preprocess.rows.json_values import kind, may_have_lost_digits
 from steps.preprocess.rows.notes import Side
 from steps.preprocess.rows.tools import Declared
@@ -32,10 +33,11 @@ def parse_calls(value: Any, where: str, side: Side) -> list[dict[str, Any]]:
 
     Raises:
         CallFault: a call without a name, whose arguments are not a JSON object, or with a field that nothing reads.
+        InvalidRow: duplicate_keys, or number_too_large in a JSON text: what a call says would be lost.
     """
     if isinstance(value, str):
         try:
-            value = orjson.loads(value)
+            value = loads_exactly(value, f"{where}: a call")
         except orjson.JSONDecodeError as error:
             raise CallFault(f"the call is not JSON: {error}") from None
     calls = value if isinstance(value, list) else [value]
@@ -51,7 +53,7 @@ def _call(value: Any, where: str, side: Side) -> dict[str, Any]:
     name = function.get("name")
     if not isinstance(name, str) or not name.strip():
         raise CallFault("the call has no name")
-    arguments = _arguments(function, name)
+    arguments = _arguments(function, name, f"{where}: a call of {name}")
     if not UNFLOATING.issuperset(map(type, arguments.values())) and may_have_lost_digits(arguments):
         side.large.append(f"{where}: a call of {name}")
     place = f"{where}.tool_calls[]"
@@ -65,19 +67,19 @@ def _call(value: Any, where: str, side: Side) -> dict[str, Any]:
     return {"id": value["id"], **call} if identified else call
 
 
-def _arguments(function: dict[str, Any], name: str) -> dict[str, Any]:
+def _arguments(function: dict[str, Any], name: str, place: str) -> dict[str, Any]:
     """The arguments of a call, by any of their names; those that are null or absent are none."""
-    found = [_object(function[key], name) for key in ARGUMENTS if function.get(key) is not None]
+    found = [_object(function[key], name, place) for key in ARGUMENTS if function.get(key) is not None]
     if len(found) > 1 and any(other != found[0] for other in found):
         given = " and ".join(key for key in ARGUMENTS if function.get(key) is not None)
         raise CallFault(f"{name} is called with {given}, which differ")
     return found[0] if found else {}
 
 
-def _object(arguments: Any, name: str) -> dict[str, Any]:
+def _object(arguments: Any, name: str, place: str) -> dict[str, Any]:
     if isinstance(arguments, str):
         try:
-            arguments = orjson.loads(arguments) if arguments.strip() else {}
+            arguments = loads_exactly(arguments, place) if arguments.strip() else {}
         except orjson.JSONDecodeError as error:
             raise CallFault(f"the arguments of {name} are not JSON: {error}") from None
     if arguments is None:

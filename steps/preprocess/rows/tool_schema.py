@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from steps.preprocess.rows.json_schema import TYPES, normal_schema
+from steps.preprocess.rows.json_texts import loads
 from steps.preprocess.rows.json_values import kind
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 
@@ -93,7 +94,7 @@ def _inner(value: Any) -> Any:
 def _parameters(value: Any, where: str) -> dict[str, Any]:
     if isinstance(value, str):
         try:
-            value = orjson.loads(value) if value.strip() else None
+            value = loads(value, where) if value.strip() else None
         except orjson.JSONDecodeError as error:
             raise InvalidRow(Reason.TOOLS_INVALID, f"{where} is a text that is not JSON: {error}") from None
     if value in NOTHING:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from steps.preprocess.rows.json_texts import loads
 from steps.preprocess.rows.json_values import kind, may_have_lost_digits, refuse_nul
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.rows.tool_schema import normal_tool, unread_of
@@ -104,7 +105,7 @@ def _listed(value: Any) -> list[Any] | tuple[Any, ...] | None:
 
 def _loads(text: str, where: str) -> Any:
     try:
-        return orjson.loads(text)
+        return loads(text, where)
     except orjson.JSONDecodeError as error:
         raise InvalidRow(Reason.TOOLS_INVALID, f"{where} is a text that is not JSON: {error}") from None
 

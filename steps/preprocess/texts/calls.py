@@ -30,7 +30,7 @@ def writes_calls(text: str) -> bool:
     """Whether a text has the shape of calls, well-formed or not."""
     if holds_mark(text) or text.lstrip().startswith(HEADS):
         return True
-    return REACT.search(text) is not None or _whole(text) is not None
+    return REACT.search(text) is not None or _is_whole(text)
 
 
 def read_calls(text: str, where: str, side: Side) -> Found | None:
@@ -43,9 +43,8 @@ def read_calls(text: str, where: str, side: Side) -> Found | None:
         head = next((head for head in HEADS if bare.startswith(head)), None)
         if head:
             return "", parse_calls(bare.removeprefix(head).strip(), where, side)
-        whole = _whole(text)
-        if whole is not None:
-            return "", parse_calls(whole, where, side)
+        if _is_whole(text):
+            return "", parse_calls(bare, where, side)
         match = REACT.search(text)
         if match:
             given = text[match.end() :].strip().removesuffix("Observation:").strip()
@@ -56,17 +55,17 @@ def read_calls(text: str, where: str, side: Side) -> Found | None:
     return None
 
 
-def _whole(text: str) -> Any:
-    """What a text is as JSON, where it is a call and no more, or a list of them; None for another text."""
+def _is_whole(text: str) -> bool:
+    """Whether a text is the JSON of a call and no more, or of a list of them."""
     bare = text.strip()
     if bare[:1] not in ("[", "{"):
-        return None
+        return False
     try:
         value = orjson.loads(bare)
     except orjson.JSONDecodeError:
-        return None
+        return False
     calls = value if isinstance(value, list) else [value]
-    return value if calls and all(map(_is_call, calls)) else None
+    return bool(calls) and all(map(_is_call, calls))
 
 
 def _is_call(value: Any) -> bool:

@@ -56,6 +56,19 @@ def test_what_the_user_says_beside_a_result_comes_after_it() -> None:
         (7, "7"),
         (True, "true"),
         ([{"type": "text", "text": "a"}, {"text": "b"}], "ab"),
+        ([{"type": "text", "text": "a", "annotations": [], "id": None}], "a"),
+        ([{"id": 1, "text": "one"}, {"id": 2, "text": "two"}], '[{"id":1,"text":"one"},{"id":2,"text":"two"}]'),
+        ([{"text": "one", "type": ["x"]}], '[{"text":"one","type":["x"]}]'),
+        ([{"text": "one", "likes": 3}], '[{"text":"one","likes":3}]'),
+        (
+            [{"type": "text", "text": "a"}, {"text": "b", "likes": 3}],
+            '[{"type":"text","text":"a"},{"text":"b","likes":3}]',
+        ),
+        ([{"type": "flight", "to": "Oslo"}], '[{"type":"flight","to":"Oslo"}]'),
+        ([{"text": "x", "image_url": "http://x"}], '[{"text":"x","image_url":"http://x"}]'),
+        ([{"type": "file", "name": "a.txt", "size": 3}], '[{"type":"file","name":"a.txt","size":3}]'),
+        ([{"type": "file"}, {"type": "image"}], '[{"type":"file"},{"type":"image"}]'),
+        ([{"type": "text", "size": 3}], '[{"type":"text","size":3}]'),
     ],
 )
 def test_the_result_of_a_tool_may_be_any_json(given: Any, wanted: str) -> None:
@@ -95,3 +108,18 @@ def test_media_in_a_turn_or_in_a_block_of_text_are_refused_by_name(name: str) ->
         assert refused({"prompt": [turn], "chosen": "a", "rejected": "b"}) == ("wrong_type", said)
     empty = {"role": "user", "content": "Hi", name: []}
     assert record_of({"prompt": [empty], "chosen": "a", "rejected": "b"}).prompt == [{"role": "user", "content": "Hi"}]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBO"}},
+        {"type": "image", "data": "iVBO", "mimeType": "image/png"},
+        {"type": "image_url", "image_url": {"url": "http://x"}},
+    ],
+)
+def test_an_image_that_a_tool_gave_back_is_refused_and_never_base64_text(block: dict[str, Any]) -> None:
+    said = f"prompt[2].content[1]: a block of type '{block['type']}' by the tool cannot be trained on here"
+    turns = [*ASKED, I_LOOK, {"role": "tool", "content": [{"type": "text", "text": "a"}, block]}]
+    code, found = refused({"prompt": turns, "chosen": "1", "rejected": "2", "tools": TOOLS})
+    assert code == "wrong_type" and (found == said or "prompt[2].content[1].image_url holds" in found)

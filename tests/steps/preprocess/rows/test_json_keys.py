@@ -13,9 +13,10 @@ from steps.preprocess.rows.reasons import InvalidRow
 from steps.preprocess.shards.parse import parsed
 from tests.steps.preprocess.converting import record_of, refused
 
+COLONS = st.sampled_from([":", ": ", " : ", "  :", "\t:", "\n\n:"])
 TEXTS = st.text(st.sampled_from('":\\ a{}[],\n\u00e9'), max_size=6)
 VALUES = st.recursive(
-    TEXTS | st.integers() | st.none(),
+    TEXTS | st.integers(-9, 9) | st.none(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
 )
 
@@ -25,6 +26,9 @@ VALUES = st.recursive(
     [
         ('{"prompt":"Name a prime.","chosen":"7","chosen":"9","rejected":"8"}', "chosen"),
         ('{"prompt": "q", "chosen" : "7", "chosen" : "9", "rejected": "8"}', "chosen"),
+        ('{"prompt"  :"q","chosen":"7","chosen":"9","rejected":"8"}', "chosen"),
+        ('{"prompt"\t:"q","chosen":"7","chosen":"9","rejected":"8"}', "chosen"),
+        ('{"prompt"\n :"q","chosen":"7","chosen" \r:"9","rejected":"8"}', "chosen"),
         ('{"prompt":[{"role":"user","content":"a","content":"b"}],"chosen":"7","rejected":"8"}', "content"),
         ('{"prompt":"q","chosen":"\\":\\":","rejected":"8","x":{"a":[{"b":1,"b":2}]}}', "b"),
     ],
@@ -39,12 +43,11 @@ def test_a_key_that_is_in_two_objects_or_in_a_text_is_no_duplicate() -> None:
     assert record_of(row).prompt[0]["content"] == '{"a":1,"a":2}'
 
 
-@given(st.lists(st.dictionaries(TEXTS, VALUES, max_size=4), max_size=5), st.booleans(), st.integers(0, 5))
+@given(st.lists(st.dictionaries(TEXTS, VALUES, max_size=4), max_size=5), COLONS, st.integers(0, 5))
 def test_rows_without_duplicates_pass_together_and_one_with_is_found_among_them(
-    rows: list[dict], spaced: bool, place: int
+    rows: list[dict], colon: str, place: int
 ) -> None:
-    separators = (", ", " : ") if spaced else (",", ":")
-    raws = [RawRow("f", n, json.dumps(row, separators=separators).encode()) for n, row in enumerate(rows)]
+    raws = [RawRow("f", n, json.dumps(row, separators=(",", colon)).encode()) for n, row in enumerate(rows)]
     assert [row for _, row in parsed(raws)] == rows
     raws.insert(place, RawRow("f", 9, b'{"k":1,"k":{}}'))
     found = [raw.line for raw, row in parsed(raws) if isinstance(row, InvalidRow) and "the key 'k' twice" in str(row)]

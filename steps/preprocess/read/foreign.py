@@ -44,7 +44,7 @@ _MAGIC = (
 )  # fmt: skip
 _BEGINS = [(re.compile(pattern), said) for pattern, said in _MAGIC]
 _MARKUP = re.compile(rb"<[!?/a-zA-Z]")
-_HTML = re.compile(rb"(?is)<!doctype html|<html|<head|<body|(?:<!--.*?-->\s*)+<(?:!doctype|html)")
+_HTML = re.compile(rb"(?is)<!doctype html|<html|<head|<body|(?:<!--.*?-->\s*+)++<(?:!doctype|html)")
 
 
 def foreign(head: bytes) -> str | None:

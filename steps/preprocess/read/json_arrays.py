@@ -6,17 +6,19 @@ and the step ends; a bracket that a damaged row has left over is not taken for t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import orjson
 
 from steps.preprocess.read import literals
 from steps.preprocess.read.json_elements import ElementCutter, closing
-from steps.preprocess.rows.raw_row import SPACE, RawRow
+from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
 
 TAIL_BYTES = 2**20  # most that may stand behind the array in the object that holds it
 GOES_ON = b',}]":'  # what comes behind a bracket that a damaged row has left, and never behind an array
+WHITE = re.compile(rb"[ \t\r\n]*+")
 SHOWN_BYTES = 40  # of text that should not be there
 
 
@@ -59,23 +61,28 @@ class ArrayCutter(ElementCutter):
         Args:
             before: what the array's object begins with, where it is in one.
         """
-        while not (rest := self._buffer[self._at :].lstrip(SPACE)) and self._more():
+        while (place := self._behind_space()) == len(self._buffer) and self._more():
             pass
-        if not rest:
+        found = self._buffer[place : place + 1]
+        if not found:
             if before is not None:
                 raise self._error(self._at, "the object that holds the array is not closed: the file was cut off")
             return True
         if before is not None and self._is_tail(before):
             return True
-        if rest[:1] in GOES_ON and not (rest[:1] == b"," and self._comes_array()):
+        if found in GOES_ON and not (found == b"," and self._comes_array()):
             return False
-        place = self._buffer.index(rest[:1], self._at) if rest[:1] != b"," else self._at
+        place = self._behind_space()
         rest = self._buffer[place : place + SHOWN_BYTES]
         raise self._error(
             place,
             f"text behind the end of the array: {rest.decode('utf-8', 'backslashreplace')!r}; "
             "put all rows into one array, or write a row a line",
         )
+
+    def _behind_space(self) -> int:
+        space = WHITE.match(self._buffer, self._at)
+        return space.end() if space else self._at
 
     def _comes_array(self) -> bool:
         """Whether another array is the next, behind commas. What is passed over is between rows in any case."""

@@ -21,7 +21,7 @@ TYPES = {
     **dict.fromkeys(("array", "list", "tuple", "set", "sequence", "arraylist"), "array"),
     **dict.fromkeys(("null", "none", "nonetype"), "null"),
 }
-GENERIC = re.compile(r"(\w+)\s*(?:\[(.*)\])?(?:\s*,\s*optional)?")  # str, List[int], Optional[str], "int, optional"
+GENERIC = re.compile(r"(\w++)\s*+(?:\[(.*)\])?(?:\s*+,\s*+optional)?")  # str, List[int], Optional[str], "int, optional"
 SCHEMA_MAPS = ("properties", "patternProperties", "$defs", "definitions")
 SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 SCHEMA_NESTED = ("items", "additionalProperties", "not")

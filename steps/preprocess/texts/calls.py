@@ -13,7 +13,7 @@ from steps.preprocess.rows.tool_calls import ARGUMENTS, CallFault, parse_calls, 
 MARKS = (("<tool_call>", "</tool_call>"), ("<TOOLCALL>", "</TOOLCALL>"), ("<|tool_call|>", "<|/tool_call|>"))
 HEADS = ("[TOOL_CALLS]", "<|python_tag|>", "<functioncall>", "functools")  # what stands before calls to the text's end
 BEGINNINGS = ("[", "{", "<", " ", "\n", "functools")  # of texts that are calls as a whole
-REACT = re.compile(r"(?:\A|\n)[ \t]*Action[ \t]*:[ \t]*([^\n]+)\n[ \t]*Action Input[ \t]*:")
+REACT = re.compile(r"(?:\A|\n)[ \t]*+Action[ \t]*+:[ \t]*+([^\n]++)\n[ \t]*+Action Input[ \t]*+:")
 Found = tuple[str, list[dict[str, Any]]]  # the text outside of the calls, and these
 
 

@@ -148,9 +148,16 @@ def unwrap_answer(text: str, prompt: Messages, rendered: str | None, template: T
 
 
 def _without_ends(text: str, ends: tuple[str, ...]) -> str:
-    while (bare := text.rstrip()).endswith(ends):
-        text = bare.removesuffix(next(end for end in ends if bare.endswith(end)))
-    return text
+    """A text without the marks at its end, and the white space behind each; cut once, since there may be many."""
+    cut = len(text)
+    while True:
+        place = cut
+        while place and text[place - 1].isspace():
+            place -= 1
+        end = next((end for end in ends if text.endswith(end, 0, place)), None)
+        if end is None:
+            return text[:cut]
+        cut = place - len(end)
 
 
 def strip_end(text: str, other: str, prompt: str) -> str:

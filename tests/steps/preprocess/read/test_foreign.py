@@ -152,3 +152,8 @@ JSON = st.recursive(
 @given(st.dictionaries(st.text(), JSON) | st.lists(st.dictionaries(st.text(), JSON)), st.booleans())
 def test_no_json_of_rows_is_taken_for_something_else(value, ascii_only):
     assert foreign(json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")[:512]) is None
+
+
+def test_a_page_of_comments_is_told_at_once():
+    assert (foreign((b"<!---->" * 99)[:512]) or "").startswith("is XML")
+    assert (foreign(b"<!-- a --> <!-- b -->\n<!DOCTYPE html>") or "").startswith("is an HTML page")

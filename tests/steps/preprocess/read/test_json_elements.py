@@ -18,6 +18,7 @@ from steps.preprocess.read.compression import BOM
 from steps.preprocess.read.sources import read_rows
 from steps.preprocess.rows import raw_row
 from steps.shared.contract import StepError
+from tests import growth
 
 ROWS = [{"prompt": f"p{n}", "chosen": 'a "quoted" \\ {[', "rejected": "ü]}"} for n in range(5)]
 NESTED = [{"a": [{"a": 1}, {"a": "}, {"}], "b": {"a": {"a": "},\n{"}}}, {"a": []}, {"a": {}}, {"a": [{"a": 2}]}] * 3
@@ -284,3 +285,13 @@ def test_a_large_array_is_cut_in_little_memory(tmp_path, indent, broken):
         assert tracemalloc.get_traced_memory()[1] < 3 * 2**20 < path.stat().st_size / 5
     finally:
         tracemalloc.stop()
+
+
+def test_time_to_pass_over_brackets_grows_with_their_number(tmp_path):
+    def call(size):
+        path = tmp_path / f"{size}.json"
+        path.write_bytes(b'[{"a": 1}' + b"]" * size + b' {"a": 2}]')
+        with pytest.raises(StepError, match="text behind the end of the array"):
+            list(read_rows("d.json", path))
+
+    assert growth.is_linear(call, 20_000)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from steps.preprocess.rows.json_schema import normal_schema
+from steps.preprocess.rows.reasons import InvalidRow
+from tests import growth
 from tests.steps.preprocess.converting import ASKED, SCHEMA, calling, record_of, refused
 
 NO = [{"role": "assistant", "content": "No."}]
@@ -64,3 +67,12 @@ def test_schemas_that_differ_refuse_the_tool() -> None:
     other = {"type": "object", "properties": {"town": {"type": "string"}}}
     said = "tools[0] has parameters and input_schema, which differ"
     assert refused(row({"name": "f", "parameters": SCHEMA, "input_schema": other})) == ("tools_invalid", said)
+
+
+def test_time_to_read_a_type_grows_with_it() -> None:
+    def call(size: int) -> None:
+        for given in ("str" + " " * size + "!", "List[" * 9 + "] " * size, "a" * size + "?"):
+            with pytest.raises(InvalidRow):
+                normal_schema({"type": given}, ("x",))
+
+    assert growth.is_linear(call, 10_000)

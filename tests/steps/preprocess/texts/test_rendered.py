@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steps.preprocess.texts.markers import is_transcript, starts_rendered
-from steps.preprocess.texts.rendered import unwrap_prompt
+from steps.preprocess.texts.rendered import CHATML, TEMPLATES, Template, unwrap_answer, unwrap_prompt
 from tests import growth
 from tests.steps.preprocess.converting import converted, record_of, refused
 from tests.steps.preprocess.turns import assistant, user
@@ -151,3 +151,20 @@ def test_time_grows_with_the_text_and_no_faster(repeated: str) -> None:
             is_transcript(text)
 
     assert growth.is_linear(call, 5_000)
+
+
+@pytest.mark.parametrize("repeated", ["<|im_end|>", "\n", "<|im_end|> \n"])
+def test_time_to_cut_marks_off_an_answer_grows_with_the_answer(repeated: str) -> None:
+    assert growth.is_linear(
+        lambda size: unwrap_answer("7" + repeated * size, [user(PRIME)], None, CHATML, "chosen"), 5_000
+    )
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize(
+    "repeated", [" ", "\n", "<s>", "<s> ", "<|im_start|>user", "<|start_header_id|>user", "<<SYS>>"]
+)
+def test_time_to_take_a_prompt_apart_grows_with_the_prompt(template: Template, repeated: str) -> None:
+    assert growth.is_linear(
+        lambda size: (template.begins.match(repeated * size), template.turns(repeated * size)), 5_000
+    )

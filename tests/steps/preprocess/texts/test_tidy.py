@@ -128,13 +128,13 @@ def test_calls_that_follow_what_is_said_are_joined_and_what_waits_for_a_result_i
 
 
 @pytest.mark.parametrize(
-    "repeated", ["\n", "<tool_call>", "\nAction: f\nAction Input: ", "[", "<tool_call></tool_call>"]
+    "repeated", ["\n", " ", "\nAction: ", "<tool_call>", "\nAction: f\nAction Input: ", "[", "<tool_call></tool_call>"]
 )
 def test_time_grows_with_the_text_and_no_faster(repeated: str) -> None:
     from steps.preprocess.rows.notes import Side
 
     def look(size: int) -> None:
-        for text in (repeated * size, repeated * size + "Action Input"):
+        for text in (repeated * size, f"{repeated * size}Action Input", f"Action:{repeated * size}\nAction Input"):
             writes_calls(text)
             read_calls(text, "a text", Side(None, {}))
 

@@ -48,6 +48,7 @@ def pytest_collection_finish() -> None:
     """From here on garbage is collected, and not looked for in what the imports made: training asks for it often."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(700, 10, 50)  # the oldest objects less often: after freezing there are few, and 10 would be often
     gc.enable()
 
 

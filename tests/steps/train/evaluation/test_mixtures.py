@@ -38,7 +38,7 @@ def compared(folder: Path) -> dict:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ranks", [0, 2])
+@pytest.mark.parametrize("ranks", [0, pytest.param(2, marks=pytest.mark.families)])
 def test_a_mixtures_own_adapter_is_continued_and_compared(
     train_mixture: Callable[..., str], tmp_path: Path, ranks: int
 ) -> None:

@@ -215,7 +215,9 @@ class _Unmasked(Activations):
         (SHORT_8B, 1, 2048, {}, 0.005),
         (SHORT_8B, 1, 2048, {"gradient_checkpointing": False}, 0.015),
         (SHORT_8B, 2, 512, {"load_in_4bit": False}, 0.005),
-        (models.QWEN3_8B, 1, 1024, {"lora_dropout": 0.1, "lora_r": 64}, 0.03),
+        pytest.param(  # with all 36 blocks, of which each keeps a mask
+            models.QWEN3_8B, 1, 1024, {"lora_dropout": 0.1, "lora_r": 64}, 0.03, marks=pytest.mark.families
+        ),
         (SHORT_8B, 1, 1024, {"target_modules": ["q_proj", "v_proj"]}, 0.005),
         (models.QWEN2_0_5B, 2, 1024, {}, 0.005),
         # 8 of 80 blocks. Without checkpointing the first block keeps less than the others, one in eight here.

@@ -85,7 +85,7 @@ def test_whole_conversations_have_their_prompt_inside(chosen, rejected):
         {"question": "q", "instruction": "i", "chosen": "a", "rejected": "b"},
         {"prompt": "p", "better": "a", "worse": "b", "winner": "c", "loser": "d"},
         {"prompt": "p", "better": "a"},
-        {"question": "q", "response": "a"},
+        {"question": "q", "better_response": "a"},
     ],
 )
 def test_what_may_be_read_in_two_ways_or_in_none_is_refused(row):

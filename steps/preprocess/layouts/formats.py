@@ -109,6 +109,7 @@ FORMATS = (
         {"input": (dict,), "preferred_output": ANSWER, "non_preferred_output": ANSWER},
         chats.read_openai,
         tools=chats.openai_tools,
+        system=chats.openai_system,
     ),
     Format(
         "swift",

@@ -21,21 +21,23 @@ from steps.preprocess.rows.pairs import Row
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.shared.records import ARGUMENTS, Messages
 
-SYSTEMS = ("system", "system_prompt", "system_message", "system_instruction")
-TOOLS = ("tools", "functions", "available_tools")
+SYSTEMS = ("system", "system_prompt", "system_message", "system_instruction", "systemPrompt", "sys_prompt")
+TOOLS = ("tools", "functions", "available_tools", "available_functions", "tool_definitions")
+HISTORIES = ("history", "chat_history", "conversation_history")
 TEXTS = ("prompt", "instruction")  # to which an input belongs
 QUOTED_WORDS = 4  # so many in a row are in a prompt by no chance
 _SOURCES = "write it into the prompt, where it is not"
 _MEDIA = "only text can be trained on; leave such rows out"
 _OF_ONE_SIDE = "both answers must have the same tools; write them as tools"
 UNSUPPORTED = {
-    **dict.fromkeys(("documents", "document", "context", "contexts", "passages", "passage"), _SOURCES),
-    **dict.fromkeys(("images", "image", "image_path", "image_url", "rejected_images"), _MEDIA),
+    **dict.fromkeys(("documents", "document", "docs", "retrieved_documents"), _SOURCES),
+    **dict.fromkeys(("context", "contexts", "passages", "passage"), _SOURCES),
+    **dict.fromkeys(("images", "image", "img", "image_path", "image_url", "rejected_images"), _MEDIA),
     **dict.fromkeys(("videos", "video", "audios", "audio"), _MEDIA),
     **dict.fromkeys(("chosen_tools", "rejected_tools"), _OF_ONE_SIDE),
     "initial_reason_steps": "both answers go on from it; write them whole",
 }
-OF_THE_PROMPT = frozenset((*SYSTEMS[1:], *TOOLS[1:], "input", "history", ARGUMENTS))
+OF_THE_PROMPT = frozenset((*SYSTEMS[1:], *TOOLS[1:], *HISTORIES, "input", ARGUMENTS))
 
 
 class Beside(NamedTuple):
@@ -94,19 +96,27 @@ def complete(prompt: Messages, row: Row, system: Any, names: Iterable[str], note
     Raises:
         InvalidRow: a field holds what it cannot, says something else than another one, or cannot be trained on.
     """
-    given = {name: row[name] for name in names if row[name] not in (None, "", [], {})}
+    given = {name: row[name] for name in names if not is_empty(row[name])}
     if "input" in given:
         prompt = _with_input(prompt, row)
     for name in (name for name in UNSUPPORTED if name in given and not name.endswith("_tools")):
         if UNSUPPORTED[name] is not _SOURCES or not _is_said(given[name], prompt):
             raise unsupported(name)
-    if "history" in given:
-        prompt = _with_history(prompt, given["history"], notes)
+    prompt = _with_histories(prompt, given, notes)
     prompt = with_system(prompt, system)
     for name in SYSTEMS[1:]:
         if name in given:
             prompt = with_system(prompt, given[name], name)
     return prompt
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a value says nothing: null, an empty text or list, as a table holds it too, or nothing but such."""
+    if isinstance(value, str):
+        return value.strip() in ("", "[]", "{}")
+    if isinstance(value, list | dict):
+        return all(map(is_empty, value.values() if isinstance(value, dict) else value))
+    return value is None
 
 
 def with_system(prompt: Messages, system: Any, name: str = SYSTEMS[0]) -> Messages:
@@ -153,19 +163,28 @@ def _with_input(prompt: Messages, row: Row) -> Messages:
     return [{**prompt[0], "content": f"{prompt[0]['content']}\n{value}"}]
 
 
-def _with_history(prompt: Messages, value: Any, notes: Notes) -> Messages:
+def _with_histories(prompt: Messages, given: Row, notes: Notes) -> Messages:
+    """The prompt behind its earlier turns, which a row may have by several names where they are the same."""
+    names = [name for name in HISTORIES if name in given]
+    for name in names[1:]:
+        if given[name] != given[names[0]]:
+            raise InvalidRow(Reason.PROMPT_MISMATCH, f"{names[0]} and {name} say different things")
+    return _with_history(prompt, given[names[0]], names[0], notes) if names else prompt
+
+
+def _with_history(prompt: Messages, value: Any, name: str, notes: Notes) -> Messages:
     """The turns before the prompt: pairs of what the user and the assistant said, or chat messages."""
     if isinstance(value, str) and value.lstrip()[:1] == "[":  # as a table holds it
         try:
-            value = json_texts.loads(value, "history")
+            value = json_texts.loads(value, name)
         except orjson.JSONDecodeError as error:
-            raise InvalidRow(Reason.NOT_JSON, f"history is a text that is not JSON: {error}") from None
+            raise InvalidRow(Reason.NOT_JSON, f"{name} is a text that is not JSON: {error}") from None
     if not isinstance(value, list):
-        raise unsupported("history", f"it is {kind(value)}; must be [question, answer] pairs or chat messages")
+        raise unsupported(name, f"it is {kind(value)}; must be [question, answer] pairs or chat messages")
     if all(isinstance(turn, dict) for turn in value):
-        turns = conversation(value, "history", notes.chosen)
+        turns = conversation(value, name, notes.chosen)
     else:
-        turns = [turn for index, pair in enumerate(value) for turn in _round(pair, f"history[{index}]")]
+        turns = [turn for index, pair in enumerate(value) for turn in _round(pair, f"{name}[{index}]")]
     before = 1 if prompt and prompt[0]["role"] == "system" else 0
     if prompt[before : before + len(turns)] == turns:
         return prompt

@@ -83,7 +83,7 @@ def read_openai(row: Row, notes: Notes) -> Pair:
     notes.unread.update(
         (f"input.{name}", value)
         for name, value in asked.items()
-        if name not in ("messages", "tools", "functions") and value is not None
+        if name not in ("messages", "system", "tools", "functions") and value is not None
     )
     if "messages" not in asked:
         has = ", ".join(asked) or "nothing"
@@ -104,6 +104,13 @@ def openai_tools(row: Row) -> Any:
         if value != found[0][1]:
             raise InvalidRow(Reason.TOOLS_INVALID, f"{found[0][0]} and {name} declare different tools")
     return found[0][1] if found else None
+
+
+def openai_system(row: Row) -> Any:
+    inside, beside = row["input"].get("system"), row.get("system")
+    if inside and beside and inside != beside:
+        raise InvalidRow(Reason.PROMPT_MISMATCH, "input.system and system say different things")
+    return inside or beside
 
 
 def read_implicit_prompt(row: Row, notes: Notes) -> Pair:

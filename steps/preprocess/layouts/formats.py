@@ -109,6 +109,7 @@ FORMATS = (
         {"input": (dict,), "preferred_output": ANSWER, "non_preferred_output": ANSWER},
         chats.read_openai,
         tools=chats.openai_tools,
+        system=chats.openai_system,
     ),
     Format(
         "swift",
@@ -152,13 +153,13 @@ FORMATS = (
         "helpsteer3",
         "context (chat messages), response1, response2, overall_preference (-3 to 3; below 0 the first is better)",
         {**ALONE, "context": ASKED, "response1": ANSWER, "response2": ANSWER, "overall_preference": LABEL},
-        labelled.reader("context", "response1", "response2", labelled.strength("overall_preference")),
+        labelled.reader("context", "response1", "response2", labelled.strength("overall_preference", 3)),
     ),
     Format(
         "helpsteer2",
         "prompt, response_1, response_2, preference_strength (-3 to 3; below 0 the first is better)",
         {**ALONE, "prompt": ASKED, "response_1": ANSWER, "response_2": ANSWER, "preference_strength": LABEL},
-        labelled.reader("prompt", "response_1", "response_2", labelled.strength("preference_strength")),
+        labelled.reader("prompt", "response_1", "response_2", labelled.strength("preference_strength", 3)),
     ),
     Format(
         "chatbot-arena",
@@ -260,7 +261,7 @@ FORMATS = (
     ),
     Format(
         "scored-lists",
-        "prompt, a list of answers (responses, generations, …), a list of as many scores (scores, ratings, rewards)",
+        "prompt, a list of answers (responses, generations, …), a list of as many scores, ratings, rewards or ranks",
         {**ALONE, "prompt": ASKED},
         ranked.read("prompt"),
         reads=(*ranked.ANSWER_LISTS, *ranked.SCORE_LISTS),

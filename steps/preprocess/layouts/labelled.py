@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -59,13 +61,11 @@ def asked(value: Any, field: str, side: Side) -> Messages:
 
 
 def number(value: Any, field: str) -> float:
-    """A number, or the text of one; raises InvalidRow, wrong_type."""
-    try:
-        if isinstance(value, int | float | str):
-            return float(value)
-    except ValueError:
-        pass
-    said = repr(value) if isinstance(value, str) else kind(value)
+    """A finite number, or the text of one; raises InvalidRow, wrong_type."""
+    with suppress(ValueError, OverflowError):
+        if isinstance(value, int | float | str) and isfinite(found := float(value)):
+            return found
+    said = repr(value) if isinstance(value, str | float) else kind(value)
     raise InvalidRow(Reason.WRONG_TYPE, f"{field} is {said}; must be a number")
 
 
@@ -82,11 +82,13 @@ def among(field: str, meanings: Mapping[float, int]) -> Verdict:
     return verdict
 
 
-def strength(field: str) -> Verdict:
-    """A label from minus, where the first answer is better, to plus."""
+def strength(field: str, most: float) -> Verdict:
+    """A label from minus `most`, where the first answer is better, to plus."""
 
     def verdict(row: Row) -> int:
         value = number(row[field], field)
+        if abs(value) > most:
+            raise InvalidRow(Reason.WRONG_TYPE, f"{field} is {row[field]!r}; must be from {-most:g} to {most:g}")
         return (value > 0) - (value < 0)
 
     return verdict

@@ -20,10 +20,17 @@ from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.rows.rules import Pairing
 
 ANSWER_LISTS = ("responses", "generations", "completions", "candidates", "answers")
-SCORE_LISTS = ("scores", "ratings", "rewards")
+SCORE_LISTS = {
+    **dict.fromkeys(("scores", "ratings", "rewards", "score", "rating", "reward"), 1),
+    **dict.fromkeys(("ranks", "rank"), -1),  # the lowest rank is best
+}
+NOTHING = (None, "N/A")  # what stands for a score that is missing
 SAID = ("response", "answer", "completion", "text", "content", "output", "generation")
 SCORED = {"score": 1, "rating": 1, "reward": 1, "rank": -1}  # the lowest rank is best
 OVERALL = ("overall_score", "fine-grained_score")  # UltraFeedback's, of which all answers have the same
+
+
+Entry = dict[str, Any]  # an answer of a list as the row has it
 
 
 class Answer(NamedTuple):
@@ -88,7 +95,7 @@ def read_nectar(row: Row, notes: Notes) -> Pair:
     return (transcripts.read if texts and transcripts.is_sure(row) else read("prompt"))(row, notes)
 
 
-def _entries(row: Row, field: str, known: Iterable[str], unread: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+def _entries(row: Row, field: str, known: Iterable[str], unread: dict[str, Any]) -> list[tuple[Entry, str]]:
     """The objects of a list and where they stand; what they have besides the known keys is noted."""
     entries = []
     for index, entry in enumerate(row[field]):
@@ -103,13 +110,36 @@ def _entries(row: Row, field: str, known: Iterable[str], unread: dict[str, Any])
 
 
 def _listed(field: str, said: str, score: str, sign: int) -> Callable[[Row, dict[str, Any]], list[Answer]]:
+    def answer(entry: dict[str, Any], where: str) -> Answer:
+        value = _score(_value(entry, score, where), f"{where}.{score}")
+        return Answer(_value(entry, said, where), where, sign * value)
+
     def listed(row: Row, unread: dict[str, Any]) -> list[Answer]:
-        return [
-            Answer(_value(entry, said, where), where, sign * number(_value(entry, score, where), f"{where}.{score}"))
-            for entry, where in _entries(row, field, (said, score), unread)
-        ]
+        return _complete(_entries(row, field, (said, score), unread), answer, field, unread)
 
     return listed
+
+
+def _complete(
+    entries: list[tuple[Entry, str]], read: Callable[[Entry, str], Answer], field: str, unread: dict[str, Any]
+) -> list[Answer]:
+    """The answers of a list without those that miss their text or score, which are noted, while two are left.
+
+    Raises:
+        InvalidRow: what the first of them misses, where fewer are left.
+    """
+    answers, incomplete = [], []
+    for entry, where in entries:
+        try:
+            answers.append(read(entry, where))
+        except InvalidRow as reason:
+            if reason.code != Reason.MISSING_FIELD:
+                raise
+            incomplete.append((entry, reason))
+    if incomplete and len(answers) < 2:
+        raise incomplete[0][1]
+    unread.update((f"{field}[]", entry) for entry, _ in incomplete)
+    return answers
 
 
 def _value(entry: dict[str, Any], name: str, where: str) -> Any:
@@ -118,20 +148,35 @@ def _value(entry: dict[str, Any], name: str, where: str) -> Any:
     return entry[name]
 
 
+def _score(value: Any, where: str) -> float:
+    if value in NOTHING:
+        raise InvalidRow(Reason.MISSING_FIELD, f"{where} is {'null' if value is None else value}; must be a number")
+    return number(value, where)
+
+
 nectar = _listed("answers", "answer", "rank", -1)
 nemo_rl = _listed("completions", "completion", "rank", -1)
 
 
 def ultrafeedback(row: Row, unread: dict[str, Any]) -> list[Answer]:
-    """Scored by `overall_score`, else `fine-grained_score`, else the mean of the annotations' ratings."""
+    """Scored by what most answers have: `overall_score`, `fine-grained_score`, or the mean of their ratings."""
     entries = _entries(row, "completions", ("response", *OVERALL, "annotations"), unread)
-    score = next((name for name in OVERALL if all(entry.get(name) is not None for entry, _ in entries)), None)
+    score = max((*OVERALL, "annotations"), key=lambda name: sum(_has(entry, name) for entry, _ in entries))
+    if not any(_has(entry, score) for entry, _ in entries):
+        score = "annotations"
     unread.update((f"completions[].{name}", entry[name]) for entry, _ in entries for name in (*OVERALL, "annotations")
-                  if name != (score or "annotations") and entry.get(name) is not None)  # fmt: skip
-    return [
-        Answer(_value(entry, "response", where), where, number(entry[score], where) if score else _rated(entry, where))
-        for entry, where in entries
-    ]
+                  if name != score and entry.get(name) is not None)  # fmt: skip
+
+    def answer(entry: Entry, where: str) -> Answer:
+        is_rated = score == "annotations"
+        value = _rated(entry, where) if is_rated else _score(entry.get(score), f"{where}.{score}")
+        return Answer(_value(entry, "response", where), where, value)
+
+    return _complete(entries, answer, "completions", unread)
+
+
+def _has(entry: Entry, name: str) -> bool:
+    return entry.get(name) is not None and entry[name] not in (*NOTHING, {})
 
 
 def has_responses(row: Row) -> bool:
@@ -156,7 +201,7 @@ def _rated(entry: dict[str, Any], where: str) -> float:
                if isinstance(note, dict)]  # fmt: skip
     if not ratings:
         raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no overall_score and no ratings")
-    return fmean(number(rating, f"{where}.annotations") for rating in ratings)
+    return fmean(_score(rating, f"{where}.annotations") for rating in ratings)
 
 
 def vertex(row: Row, unread: dict[str, Any]) -> list[Answer]:
@@ -197,6 +242,8 @@ def _keys(row: Row) -> tuple[str, str, str] | None:
     found = [name for name in ANSWER_LISTS if row.get(name) is not None]
     answers = row[found[0]] if len(found) == 1 else None
     first = answers[0] if isinstance(answers, list) and answers else None
+    if answers == [] and not any(name in row for name in SCORE_LISTS):
+        return found[0], SAID[0], "score"
     if not isinstance(first, dict):
         return None
     said, scored = [name for name in SAID if name in first], [name for name in SCORED if name in first]
@@ -205,7 +252,7 @@ def _keys(row: Row) -> tuple[str, str, str] | None:
 
 def may_be_nectar(row: Row) -> bool:
     """Whether the answers of a row are not scored in another way than by `answer` and `rank`."""
-    return _keys(row) in (None, ("answers", "answer", "rank"))
+    return not row["answers"] or _keys(row) in (None, ("answers", "answer", "rank"))
 
 
 def scored_answers(row: Row, unread: dict[str, Any]) -> list[Answer]:
@@ -221,7 +268,8 @@ def has_lists(row: Row) -> bool:
 
 
 def _lists(row: Row) -> tuple[str, str] | None:
-    answers, scores = ([name for name in names if row.get(name) is not None] for names in (ANSWER_LISTS, SCORE_LISTS))
+    answers = [name for name in ANSWER_LISTS if row.get(name) is not None]
+    scores = [name for name in SCORE_LISTS if isinstance(row.get(name), list)]
     if len(answers) != 1 or len(scores) != 1:
         return None
     both = row[answers[0]], row[scores[0]]
@@ -233,7 +281,12 @@ def lists(row: Row, unread: dict[str, Any]) -> list[Answer]:
     names = _lists(row)
     if names is None:
         raise InvalidRow(Reason.MISSING_FIELD, "no list of answers beside a list of as many scores")
-    return [
-        Answer(said, f"{names[0]}[{index}]", number(score, f"{names[1]}[{index}]"))
-        for index, (said, score) in enumerate(zip(row[names[0]], row[names[1]], strict=True))
-    ]
+    said, scored = names
+
+    def answer(entry: Entry, where: str) -> Answer:
+        value = _score(entry[scored], where.replace(said, scored))
+        return Answer(_value(entry, said, where), where, SCORE_LISTS[scored] * value)
+
+    both = zip(row[said], row[scored], strict=True)
+    entries = [({said: text, scored: score}, f"{said}[{index}]") for index, (text, score) in enumerate(both)]
+    return _complete(entries, answer, said, unread)

@@ -7,8 +7,10 @@ answers with a label, and of lists of answers, have a name each for the prompt: 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 from steps.preprocess.layouts import conversations, json_columns, ranked, transcripts, two_answers
 from steps.preprocess.layouts.formats import detect
@@ -46,6 +48,7 @@ ANSWERS = (  # the better and the worse; the first that a row has
 OPENAI = ("input", "preferred_output", "non_preferred_output")
 OWN_PROMPTS = ("prompt", "messages", "conversations")
 KNOWN_AS = ("prompt", "context", "instruction")  # by which layouts of other answers than chosen and rejected know it
+Names = dict[str, str]  # a layout's name of a field -> the row's
 KNOWN = frozenset(
     (
         *(*PROMPTS, *TURNS, "input", *two_answers.ANSWERS, *ranked.ANSWER_LISTS),
@@ -54,15 +57,34 @@ KNOWN = frozenset(
 )
 
 
-def read(row: Row) -> Row:
-    """The row with its synonyms under the names that the layouts know; the same row where there are none."""
+def read(row: Row) -> tuple[Row, Names]:
+    """The row with its synonyms under the names that the layouts know, and what it calls these.
+
+    The same row, and no names, where there are no synonyms.
+    """
     if not _may_have(tuple(row)) or _has_own_names(row):
-        return row
+        return row, {}
     names = dict(_renamed({name: value for name, value in row.items() if value is not None}))
     if not names:
-        return row
+        return row, {}
     kept = {name: value for name, value in row.items() if value is not None or name not in names.values()}
-    return {names.get(name, name): value for name, value in kept.items()}
+    return {names.get(name, name): value for name, value in kept.items()}, {own: name for name, own in names.items()}
+
+
+def named_reason(reason: InvalidRow, names: Names) -> InvalidRow:
+    """A reason that says the row's own names of the fields too: `chosen (better) is empty`, `better[0] has no role`."""
+    said = str(reason)
+    for own, name in names.items():
+        if place := re.search(rf"(?<![\w.]){own}(?!\w)", said):
+            is_path = said[place.end() : place.end() + 1] == "["
+            said = f"{said[: place.start()]}{name if is_path else f'{own} ({name})'}{said[place.end() :]}"
+    return InvalidRow(reason.code, said)
+
+
+def named_places(unread: dict[str, Any], names: Names) -> dict[str, Any]:
+    """What nothing reads, by its place in the row as the row calls it."""
+    parts = {place: place.partition("[") for place in unread}
+    return {names.get(first, first) + sign + rest: unread[place] for place, (first, sign, rest) in parts.items()}
 
 
 @lru_cache(1024)

@@ -27,7 +27,10 @@ class Reason(StrEnum):
     MISSING_FIELD = "missing_field", "a field that the layout needs is not there"
     WRONG_TYPE = "wrong_type", "a field holds something else than the layout has there, such as an image"
     UNSUPPORTED_FIELD = "unsupported_field", "a field carries meaning that cannot be trained on here, such as documents"
-    ONE_SIDED = "one_sided", "feedback on one answer, as KTO takes it; a pair has a better and a worse one"
+    ONE_SIDED = (
+        "one_sided",
+        "one answer, with feedback or without, as KTO and SFT take it; a pair has a better and a worse one",
+    )
     EMPTY_PROMPT = "empty_prompt", "no turn of the user, or a blank one"
     EMPTY_RESPONSE = "empty_response", "an answer is blank or null"
     SAME_RESPONSE = "same_response", "chosen and rejected are the same"

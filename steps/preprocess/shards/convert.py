@@ -47,7 +47,7 @@ def file_layout(head: Sequence[RawRow], rules: Rules) -> Layout:
     votes: Counter[str] = Counter()
     for raw in head:
         try:
-            layout = detect(named(parse(raw), rules))
+            layout = detect(named(parse(raw), rules)[0])
         except InvalidRow:
             continue
         if layout:
@@ -91,11 +91,23 @@ def convert_all(raw: RawRow, given: Row | InvalidRow, layout: Layout, recorder: 
     Args:
         given: the object that the row is, or why it is none.
     """
+    if isinstance(given, InvalidRow):
+        return Converted([given])
+    row, names = named(given, recorder.rules)
+    found = _converted(raw, row, layout, recorder)
+    return found._replace(rows=[_as_called(pair, names) for pair in found.rows]) if names else found
+
+
+def _as_called(pair: ConvertedRow | InvalidRow, names: synonyms.Names) -> ConvertedRow | InvalidRow:
+    """A pair that names the row's fields as the row does."""
+    if isinstance(pair, InvalidRow):
+        return synonyms.named_reason(pair, names)
+    return pair._replace(unread=synonyms.named_places(pair.unread, names))
+
+
+def _converted(raw: RawRow, row: Row, layout: Layout, recorder: Recorder) -> Converted:
     unread: dict[str, Any] = {}
     try:
-        if isinstance(given, InvalidRow):
-            raise given
-        row = named(given, recorder.rules)
         format = layout.of(row)
         inner, row = format.opened(row)
         fields = tuple(row)
@@ -120,8 +132,8 @@ def convert_all(raw: RawRow, given: Row | InvalidRow, layout: Layout, recorder: 
     return Converted(rows or [InvalidRow(Reason.TIED, "the scores of the answers do not differ enough")], ties)
 
 
-def named(row: Row, rules: Rules) -> Row:
-    """The row with its fields under the names that the layouts know, by the user's mapping first."""
+def named(row: Row, rules: Rules) -> tuple[Row, synonyms.Names]:
+    """The row with its fields under the names that the layouts know, by the user's mapping first; and its own names."""
     if rules.columns:
         row = _with_columns(row, rules.columns)
     for name in rules.ignore_fields:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.preprocess.layouts.beside import OF_THE_PROMPT, UNSUPPORTED
+from steps.preprocess.layouts.beside import HISTORIES, OF_THE_PROMPT, UNSUPPORTED
 from steps.preprocess.layouts.scores import SCORES
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
@@ -229,3 +229,59 @@ def test_every_value_of_a_row_is_read_or_counted_or_the_row_has_a_reason(row, na
     said = b"".join((found.record.prompt, found.record.chosen, found.record.rejected, found.record.tools or b""))
     for name in extra:
         assert name in found.unread or f"<{name}>".encode() in said
+
+
+PAIR = {"prompt": "q", "chosen": "a", "rejected": "b"}
+ROUND = [["x", "y"]]
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_earlier_turns_by_any_name(name):
+    found = converted({**PAIR, name: ROUND})
+    assert decode(found.record).prompt == [user("x"), assistant("y"), user("q")]
+    assert found.unread == {}
+    with pytest.raises(InvalidRow, match=f"{name}: it is text; must be"):
+        converted({**PAIR, name: "User: x"})
+
+
+def test_two_histories_are_the_same_or_refuse_the_row():
+    same = converted({**PAIR, "history": ROUND, "chat_history": ROUND})
+    assert len(decode(same.record).prompt) == 3
+    with pytest.raises(InvalidRow, match="history and chat_history say different things") as error:
+        converted({**PAIR, "history": ROUND, "chat_history": [["z", "y"]]})
+    assert error.value.code == "prompt_mismatch"
+
+
+@pytest.mark.parametrize("name", ["systemPrompt", "sys_prompt"])
+def test_a_system_text_by_more_names(name):
+    assert decode(converted({**PAIR, name: "s"}).record).prompt[0] == {"role": "system", "content": "s"}
+
+
+def test_the_system_text_in_openais_input():
+    row = {"input": {"messages": [user("q")], "system": "s"}, "preferred_output": "a", "non_preferred_output": "b"}
+    found = converted(row)
+    assert decode(found.record).prompt == [{"role": "system", "content": "s"}, user("q")]
+    assert found.unread == {}
+    with pytest.raises(InvalidRow, match=r"input\.system and system say different things"):
+        converted({**row, "system": "t"})
+
+
+@pytest.mark.parametrize("name", ["available_functions", "tool_definitions"])
+def test_tools_by_more_names(name):
+    tool = {"name": "f", "parameters": {"type": "object", "properties": {}}}
+    found = converted({**PAIR, name: [tool]})
+    assert (decode(found.record).tools[0]["function"]["name"], found.unread) == ("f", {})
+
+
+@pytest.mark.parametrize("name", ["docs", "retrieved_documents", "img"])
+def test_documents_and_images_by_more_names_refuse_the_row(name):
+    with pytest.raises(InvalidRow, match=f"^{name}: ") as error:
+        converted({**PAIR, name: ["not in the prompt"]})
+    assert error.value.code == "unsupported_field"
+
+
+@pytest.mark.parametrize("field", [{"documents": "[]"}, {"images": [None]}, {"context": {"a": None}}, {"docs": "{}"},
+                                   {"chat_history": " [] "}, {"images": [{"path": None, "bytes": ""}]}])  # fmt: skip
+def test_a_field_that_holds_nothing_means_nothing(field):
+    found = converted({**PAIR, **field})
+    assert (decode(found.record).prompt, found.unread) == ([user("q")], {})

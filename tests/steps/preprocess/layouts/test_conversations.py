@@ -142,5 +142,32 @@ def test_one_sided_feedback_is_refused_as_what_it_is(row, answer, label):
     )
 
 
+@pytest.mark.parametrize(
+    ("row", "answer"),
+    [
+        ({"prompt": "q", "completion": "a"}, "completion"),
+        ({"prompt": "q", "response": "a", "helpfulness": 3, "correctness": 4}, "response"),
+        ({"instruction": "q", "input": "", "output": "a"}, "output"),
+        ({"messages": TALK}, "messages"),
+        ({"conversations": TALK}, "conversations"),
+    ],
+)
+def test_one_answer_alone_is_refused_as_what_it_is(row, answer):
+    said = f"only one answer ({answer}), as for supervised fine-tuning; DPO needs a better and a worse one"
+    assert refused(row) == ("one_sided", said)
+
+
+def test_the_feedback_of_beavertails_is_one_sided():
+    code, said = refused({"prompt": "q", "response": "a", "category": {}, "is_safe": False})
+    assert code == "one_sided" and "one answer (response) and its is_safe" in said
+
+
+@pytest.mark.parametrize("row", [{"messages": TALK[:3], "chosen_response": "a"}, {"messages": TALK[:3]},
+                                 {"prompt": "q", "response": "a", "chosen": None, "rejected": None},
+                                 {"prompt": "q", "response": "a", "response_a": "b"}])  # fmt: skip
+def test_a_row_that_lacks_part_of_a_pair_is_not_taken_for_one_answer(row):
+    assert refused(row)[0] != "one_sided"
+
+
 def test_a_broken_pair_with_a_label_is_not_taken_for_one_sided_feedback():
     assert refused({"prompt": "q", "response": "x", "label": 1, "chosen": "a"})[0] == "missing_field"

@@ -132,7 +132,7 @@ CALLING = {"role": "assistant", "content": None, "tool_calls": [call("f")]}
             "chosen_response: the call is not JSON: ",
         ),
         (
-            {"messages": [user("q"), assistant("a")]},
+            {"messages": [user("q")]},
             "missing_field",
             "chosen_response is missing (when2call layout); the row has: messages",
         ),

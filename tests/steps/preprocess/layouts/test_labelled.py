@@ -97,6 +97,9 @@ def test_a_tie_is_no_pair(name, label):
     [
         ("pku-saferlhf", {"better_response_id": 2}, "better_response_id is 2; must be one of 0, 1"),
         ("shp", {"labels": "yes"}, "labels is 'yes'; must be a number"),
+        ("helpsteer3", {"overall_preference": 7}, "overall_preference is 7; must be from -3 to 3"),
+        ("helpsteer2", {"preference_strength": "-100"}, "preference_strength is '-100'; must be from -3 to 3"),
+        ("two-scores", {"score_0": "nan", "score_1": 1}, "score_0 is 'nan'; must be a number"),
         ("chatbot-arena", {"winner": "gpt-4"}, "winner is 'gpt-4'; must be one of model_a, model_b, a, b, tie, "),
         ("arena-flags", {}, "not one of winner_model_a, winner_model_b, winner_tie is 1, but 0"),
     ],

@@ -216,3 +216,71 @@ def test_lists_that_give_no_pair_have_one_reason(entries, code, said):
 )
 def test_answers_that_each_have_their_score(asked, name, entries):
     assert texts({asked: "Name a prime.", name: entries}) == [("7", "9")]
+
+
+THREE = [{"text": "a", "score": 1}, {"text": "b", "score": 2}, {"text": "c", "score": 3}]
+
+
+@pytest.mark.parametrize("entry", [{"text": None, "score": 9}, {"text": "x", "score": None}, {"text": "x"},
+                                   {"text": "x", "score": "N/A"}])  # fmt: skip
+def test_an_answer_without_a_text_or_a_score_is_left_out_and_noted(entry):
+    (found,) = converted({"prompt": "q", "responses": [THREE[0], entry, THREE[2]]}).rows
+    said = decode(found.record)
+    assert (said.chosen, said.rejected) == ([assistant("c")], [assistant("a")])
+    assert found.unread == {"responses[]": entry}
+    assert refused({"prompt": "q", "responses": [THREE[0], entry]})[0] == "missing_field"
+
+
+def test_an_answer_may_say_that_it_does_not_apply():
+    assert texts({"prompt": "q", "responses": [{"text": "N/A", "score": 5}, THREE[0]]}) == [("N/A", "a")]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-Infinity", "NaN"])
+def test_a_score_that_is_not_finite_refuses_the_row_by_name(value):
+    said = f"responses[1].score is '{value}'; must be a number"
+    assert refused({"prompt": "q", "responses": [*THREE[:1], {"text": "x", "score": value}, *THREE[1:]]}) == (
+        "wrong_type",
+        said,
+    )
+
+
+def test_an_ultrafeedback_answer_without_a_rating_is_left_out():
+    def rated(said: str, *ratings: str) -> dict[str, Any]:
+        return {"response": said, "annotations": {str(index): {"Rating": one} for index, one in enumerate(ratings)}}
+
+    row = {"instruction": "q", "completions": [rated("a", "1", "2"), rated("b", "5", "N/A"), rated("c", "4", "4")]}
+    assert texts(row) == [("c", "a")]
+    assert converted(row).rows[0].unread == {"completions[]": rated("b", "5", "N/A")}
+    overall = [{"response": "a", "overall_score": 0}, {"response": "b", "overall_score": None}, {"response": "c",
+               "overall_score": 2}]  # fmt: skip
+    assert texts({"instruction": "q", "completions": overall}) == [("c", "a")]
+
+
+@pytest.mark.parametrize(
+    ("row", "pair"),
+    [
+        ({"responses": ["a", "b", "c"], "scores": [1, None, 2]}, ("c", "a")),
+        ({"responses": ["a", None, "c"], "ratings": ["1", 5, "2"]}, ("c", "a")),
+        ({"generations": ["a", "b"], "rating": [5.0, 3.0]}, ("a", "b")),
+        ({"generations": ["a", "b"], "rank": [2, 1]}, ("b", "a")),
+        ({"generations": ["a", "b"], "scores": [2, 1], "rating": 4}, ("a", "b")),
+        ({"generations": ["a", "b"], "ranks": [1, 2]}, ("a", "b")),
+    ],
+)
+@pytest.mark.parametrize("asked", ["prompt", "input", "instruction"])
+def test_lists_of_scores_and_of_ranks(asked, row, pair):
+    assert texts({asked: "q", **row}) == [pair]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"instruction": "q", "completions": []},
+        {"context": [user("q")], "completions": []},
+        {"prompt": "q", "answers": []},
+        {"prompt": "q", "responses": []},
+        {"prompt": "q", "responses": [], "scores": []},
+    ],
+)
+def test_an_empty_list_has_no_answers(row):
+    assert refused(row) == ("one_sided", "0 answers to the prompt; a pair needs two")

@@ -85,7 +85,7 @@ def test_whole_conversations_have_their_prompt_inside(chosen, rejected):
         {"question": "q", "instruction": "i", "chosen": "a", "rejected": "b"},
         {"prompt": "p", "better": "a", "worse": "b", "winner": "c", "loser": "d"},
         {"prompt": "p", "better": "a"},
-        {"question": "q", "response": "a"},
+        {"question": "q", "better_response": "a"},
     ],
 )
 def test_what_may_be_read_in_two_ways_or_in_none_is_refused(row):
@@ -97,8 +97,8 @@ def test_what_may_be_read_in_two_ways_or_in_none_is_refused(row):
 def test_layouts_with_such_names_of_their_own_keep_them():
     when2call = {"messages": [user("q")], "chosen_response": "a", "rejected_response": "b"}
     openai = {"input": {"messages": [user("q")]}, "preferred_output": "a", "non_preferred_output": "b"}
-    assert synonyms.read(when2call) is when2call
-    assert synonyms.read(openai) is openai
+    assert synonyms.read(when2call) == (when2call, {})
+    assert synonyms.read(openai) == (openai, {})
 
 
 def test_a_conversation_of_senders_and_texts_with_a_better_and_a_worse_answer():
@@ -120,7 +120,7 @@ def test_answers_by_other_names_beside_messages(better, worse):
                                  {"messages": [user("q"), assistant("a")], "better": "x", "worse": "y",
                                   "rejected_messages": [user("q"), assistant("b")]}])  # fmt: skip
 def test_answers_called_as_ms_swifts_keep_their_names(row):
-    assert synonyms.read(row) is row
+    assert synonyms.read(row) == (row, {})
     assert record(row).chosen == [assistant("a")]
 
 
@@ -164,3 +164,24 @@ def test_the_prompt_of_other_answers_by_any_name(asked, answers, layout):
     assert (said.prompt, said.chosen, said.rejected) == ([user("q")], [assistant("a")], [assistant("b")])
     assert layout is None or said.format in (layout, "json-columns")
     assert set(found.unread) <= {"score_a", "score_b"}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"question": "q", "better": " ", "worse": "b"}, "chosen (better) is empty"),
+        ({"question": "q", "better": "a", "worse": "a"}, "chosen (better) and rejected (worse) are the same"),
+        ({"question": " ", "chosen": "a", "rejected": "b"}, "turn 1 of the prompt (question), by the user, is empty"),
+        ({"question": "q", "chosen_answer": 5, "rejected_answer": "b"}, "chosen (chosen_answer) is a number, "),
+        ({"question": [user("q")], "better": [{"content": "x"}], "worse": "b"}, "better[0] has no role; it "),
+    ],
+)  # fmt: skip
+def test_an_error_says_what_the_row_calls_its_fields(row, said):
+    with pytest.raises(InvalidRow) as error:
+        converted(row)
+    assert str(error.value).startswith(said)
+
+
+def test_what_nothing_reads_stands_where_the_row_has_it():
+    row = {"question": "q", "better": [{**assistant("a"), "weight": 1}], "worse": [assistant("b")], "chosen_by": "me"}
+    assert converted(row).unread == {"better[].weight": 1, "chosen_by": "me"}

@@ -16,7 +16,7 @@ from steps.preprocess.rows.blocks import THOUGHTS, read_content, refuse_media
 from steps.preprocess.rows.json_values import kind
 from steps.preprocess.rows.notes import Side
 from steps.preprocess.rows.reasons import InvalidRow, Reason
-from steps.preprocess.rows.tool_calls import CallFault, parse_calls
+from steps.preprocess.rows.tool_calls import CallFault, UnreadField, parse_calls
 from steps.shared.records import Messages, content
 
 ROLES = {
@@ -31,8 +31,11 @@ PLAIN_ROLES = frozenset(ROLES) - frozenset(CALL_ROLES)
 REASONING = "reasoning_content"
 KEPT_TEXTS = ("name", "tool_call_id", REASONING)  # what chat templates read besides role, content and tool_calls
 SPOKEN = ("content", "value")  # names of what is said; OpenAI keeps what a model says in refusing apart
-CALLS = ("tool_calls", "function_call")  # the second is OpenAI's older form
+CALLS = ("tool_calls", "function_call", "tool_call", "function_calls", "toolCalls")  # the first two are OpenAI's
+BESIDE_CALLS = "additional_kwargs"  # LangChain's, in which the calls may stand a second time
+TOOLS = ("tools", "functions")  # which a turn of the system may declare
 READ = frozenset(("role", "from", *SPOKEN, "refusal", *CALLS, *KEPT_TEXTS, *THOUGHTS))
+NOTHING: tuple[Any, ...] = (None, [], {}, "")
 
 
 def user_turn(text: Any, field: str) -> Messages:
@@ -81,14 +84,12 @@ def _turn(turn: Any, where: str, side: Side) -> Messages:
     spoken = _role(turn, where)
     role = ROLES[spoken]
     refuse_media(turn, where)
-    calls = [turn[name] for name in CALLS if turn.get(name) not in (None, [], {}, "")]
+    calls = _given_calls(turn)
     if not calls and not any(name in turn for name in (*SPOKEN, "refusal")):
         raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no content; it has: {', '.join(turn)}")
     said = read_content(_spoken(turn, where), role, where, side)
     text = said.text
-    for key, value in turn.items():
-        if key not in READ or (key == "from" and turn.get("role")):
-            side.note_unread(f"{where}.{key}", value)
+    _note_others(turn, role, where, side)
     if isinstance(turn.get("refusal"), str) and not text and role == "assistant":
         text = turn["refusal"]
     else:
@@ -115,6 +116,26 @@ def _turn(turn: Any, where: str, side: Side) -> Messages:
             side.note_unread(f"{where}.{key}", message[key])
         return list(said.results)
     return [*said.results, message]
+
+
+def _given_calls(turn: dict[str, Any]) -> list[Any]:
+    """The calls of a turn by each of the places that it has them in."""
+    beside = turn.get(BESIDE_CALLS)
+    places = (turn, beside) if isinstance(beside, dict) else (turn,)
+    return [place[name] for place in places for name in CALLS if place.get(name) not in NOTHING]
+
+
+def _note_others(turn: dict[str, Any], role: str, where: str, side: Side) -> None:
+    """Note what else a turn has: tools that it declares, which must be the row's, and what nothing reads."""
+    for key, value in turn.items():
+        if key in READ and not (key == "from" and turn.get("role")):
+            continue
+        if key in TOOLS and role in ("system", "user") and value not in NOTHING:
+            side.tools.append((f"{where}.{key}", value))
+        elif key == BESIDE_CALLS and isinstance(value, dict):
+            side.note_unread(f"{where}.{key}", {name: value[name] for name in value if name not in CALLS} or None)
+        else:
+            side.note_unread(f"{where}.{key}", value)
 
 
 def _spoken(turn: dict[str, Any], where: str) -> Any:
@@ -161,6 +182,8 @@ def _add_calls(message: dict[str, Any], given: list[Any], where: str, side: Side
         if any(content([{"tool_calls": calls}]) != content([{"tool_calls": parsed[0]}]) for calls in parsed[1:]):
             raise CallFault("the turn has calls in two places, and they differ")
         message["tool_calls"] = parsed[0]
+    except UnreadField as fault:
+        raise InvalidRow(Reason.TOOL_CALL_INVALID, f"{where}: {fault}") from None
     except CallFault as fault:
         side.note_fault("malformed", f"{where}: {fault}")
         written = [calls if isinstance(calls, str) else orjson.dumps(calls).decode() for calls in given]

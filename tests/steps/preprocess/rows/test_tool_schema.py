@@ -64,3 +64,23 @@ def test_schemas_that_differ_refuse_the_tool() -> None:
     other = {"type": "object", "properties": {"town": {"type": "string"}}}
     said = "tools[0] has parameters and input_schema, which differ"
     assert refused(row({"name": "f", "parameters": SCHEMA, "input_schema": other})) == ("tools_invalid", said)
+
+
+@pytest.mark.parametrize("key", ["parameters", "input_schema", "inputSchema"])
+def test_a_schema_beside_the_function_is_read_as_one_inside(key: str) -> None:
+    tool = {"type": "function", "function": {"name": "f"}, key: SCHEMA}
+    found = record_of(row(tool)).tools
+    assert found == [{"type": "function", "function": {"name": "f", "description": "", "parameters": SCHEMA}}]
+    said = ("tool_call_invalid", "chosen calls f without its required city")
+    assert refused(row(tool, {"name": "f", "arguments": {}})) == said
+    assert record_of(row({**tool, "function": {"name": "f", "parameters": SCHEMA}})).tools == found
+    assert record_of(row({"function": {"name": "f"}, key: SCHEMA})).tools == found
+    other = {"type": "object", "properties": {"town": {"type": "string"}}}
+    said = ("tools_invalid", "tools[0] has parameters inside function and beside it, which differ")
+    assert refused(row({**tool, "function": {"name": "f", "parameters": other}})) == said
+
+
+def test_a_schema_beside_the_function_under_a_name_that_nobody_reads_refuses_the_tool() -> None:
+    said = "tools[0].schema looks like its parameters; they must be under parameters"
+    tool = {"type": "function", "function": {"name": "f", "description": "d"}, "schema": SCHEMA}
+    assert refused(row(tool)) == ("tools_invalid", said)

@@ -1,6 +1,7 @@
 """NaN and Infinity, which Python's json.dumps writes and JSON does not have: null, as in Parquet.
 
-Inside a tool, a call of one or its result they are refused: they would change what is called, or what came back.
+Inside a tool, a call of one, its result or a row's template arguments they are refused: they would change what is
+called, what came back, or what is given.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ CALLING_KEYS = frozenset(
     (
         *("tools", "functions", "available_tools", "toolConfig", "function", "toolSpec", "input_schema", "inputSchema"),
         *("tool_calls", "function_call", "tool_call", "function_calls", "toolCalls", "toolUse", "toolResult"),
-        *("arguments", "args", "parameters"),
+        *("arguments", "args", "parameters", "chat_template_kwargs"),
     )
 )
 INPUT = "input"  # of a call, which has a name; elsewhere a text, or what wraps a conversation
@@ -33,7 +34,7 @@ def loads(data: bytes) -> Any:
 
     Raises:
         orjson.JSONDecodeError: it is not JSON for another reason.
-        InvalidRow: not_json where such a literal stands in a tool, a call or a result.
+        InvalidRow: not_json where such a literal stands in a tool, a call, a result or template arguments.
     """
     try:
         return orjson.loads(data)

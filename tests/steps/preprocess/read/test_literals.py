@@ -20,7 +20,11 @@ def test_literals_are_null_and_texts_that_say_them_stay():
 
 
 @pytest.mark.parametrize(
-    "key", ["arguments", "parameters", "tools", "args", "available_tools", "input_schema", "inputSchema", "toolCalls"]
+    "key",
+    [
+        *("arguments", "parameters", "tools", "args", "available_tools", "input_schema", "inputSchema", "toolCalls"),
+        "chat_template_kwargs",
+    ],
 )
 def test_a_literal_in_a_call_is_refused(key):
     with pytest.raises(InvalidRow) as error:

@@ -1,6 +1,7 @@
 """NaN and Infinity, which Python's json.dumps writes and JSON does not have: null, as in Parquet.
 
-Inside a tool, a call of one or a row's template arguments they are refused: they would change what is called, or given.
+Inside a tool, a call of one, its result or a row's template arguments they are refused: they would change what is
+called, what came back, or what is given.
 """
 
 from __future__ import annotations
@@ -10,14 +11,21 @@ from typing import Any
 
 import orjson
 
+from steps.preprocess.rows.messages import ROLES
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 
 LITERAL = re.compile(rb'"(?:[^"\\]++|\\.)*+"|(-?\bInfinity\b|\bNaN\b)')  # or a text, which may say it too
-CALLING = re.compile(
-    rb'"(?:tools|tool_calls|functions?|function_call|arguments|args|parameters|toolConfig|chat_template_kwargs)"'
+CALLING_KEYS = frozenset(
+    (
+        *("tools", "functions", "available_tools", "toolConfig", "function", "toolSpec", "input_schema", "inputSchema"),
+        *("tool_calls", "function_call", "tool_call", "function_calls", "toolCalls", "toolUse", "toolResult"),
+        *("arguments", "args", "parameters", "chat_template_kwargs"),
+    )
 )
-CALLING_KEYS = frozenset(("tools", "tool_calls", "function", "functions", "function_call", "arguments", "args",
-                          "parameters", "toolConfig", "chat_template_kwargs"))  # fmt: skip
+INPUT = "input"  # of a call, which has a name; elsewhere a text, or what wraps a conversation
+RESULTS = ("content", "value")  # of a tool's turn or block
+RESULT_TYPES = ("tool_result", *(spoken for spoken, role in ROLES.items() if role == "tool"))
+CALLING = re.compile(rf'"\s*(?:{"|".join((*CALLING_KEYS, INPUT, *RESULT_TYPES))})\s*"'.encode(), re.IGNORECASE)
 MARK = "\ue000not a number\ue000"  # stands for a literal, in a place that is looked for
 
 
@@ -26,7 +34,7 @@ def loads(data: bytes) -> Any:
 
     Raises:
         orjson.JSONDecodeError: it is not JSON for another reason.
-        InvalidRow: not_json where such a literal stands in a tool, a call or template arguments.
+        InvalidRow: not_json where such a literal stands in a tool, a call, a result or template arguments.
     """
     try:
         return orjson.loads(data)
@@ -53,6 +61,17 @@ def _refuse_in_calls(value: Any) -> None:
         if entry == MARK and inside:
             raise InvalidRow(Reason.NOT_JSON, f"NaN or Infinity in {inside}, which JSON has no value for")
         if isinstance(entry, dict):
-            pending += [(inner, inside or (key if key in CALLING_KEYS else "")) for key, inner in entry.items()]
+            pending += [(inner, inside or _inside(key, entry)) for key, inner in entry.items()]
         elif isinstance(entry, list):
             pending += [(inner, inside) for inner in entry]
+
+
+def _inside(key: str, entry: dict[str, Any]) -> str:
+    """The key of an object where what it holds is of a tool; else nothing."""
+    if key in CALLING_KEYS or (key == INPUT and "name" in entry):
+        return key
+    if key in RESULTS:
+        spoken = (entry.get(name) for name in ("role", "from", "type"))
+        if any(isinstance(said, str) and said.strip().lower() in RESULT_TYPES for said in spoken):
+            return f"the {key} of a tool"
+    return ""

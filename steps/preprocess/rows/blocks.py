@@ -17,6 +17,7 @@ from steps.preprocess.rows.reasons import InvalidRow, Reason
 
 TEXTS = (None, "text", "input_text", "output_text")  # types of blocks whose `text` is what is said
 THOUGHTS = ("reasoning", "thinking")
+REASONING = "reasoning_content"  # of a message: what a model thought before it spoke
 UNREADABLE = ("redacted_thinking",)  # encrypted: nothing in there that a model could learn
 MEDIA = frozenset(
     f"{name}{end}"

@@ -3,7 +3,7 @@
 Reads `role/content` and `from/value` turns alike. Contents stay as they are, spaces included. Text only: a message
 with an image in it is refused. What a model thought before it spoke is one field, `reasoning_content`, by whichever
 name the row has it: `reasoning`, `thinking`, or content blocks of these types. Every other key of a turn is noted as
-unread.
+unread. In harmony's channels a thought is a turn of its own, before the final one.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Any
 
 import orjson
 
-from steps.preprocess.rows.blocks import THOUGHTS, read_content, refuse_media
+from steps.preprocess.rows.blocks import REASONING, THOUGHTS, read_content, refuse_media
 from steps.preprocess.rows.json_values import kind
 from steps.preprocess.rows.notes import Side
 from steps.preprocess.rows.reasons import InvalidRow, Reason
-from steps.preprocess.rows.tool_calls import CallFault, parse_calls
+from steps.preprocess.rows.tool_calls import CallFault, UnreadField, parse_calls
+from steps.preprocess.rows.turn_order import ANALYSIS, CHANNEL, CHANNELS, DEVELOPER, joined
 from steps.shared.records import Messages, content
 
 ROLES = {
@@ -27,12 +28,14 @@ ROLES = {
     **dict.fromkeys(("tool", "observation", "function_response", "tool_response", "function", "ipython"), "tool"),
 }
 CALL_ROLES = ("function_call", "tool_call")  # ShareGPT: the turn's text is the call
-PLAIN_ROLES = frozenset(ROLES) - frozenset(CALL_ROLES)
-REASONING = "reasoning_content"
+PLAIN_ROLES = frozenset(ROLES) - frozenset((*CALL_ROLES, DEVELOPER))
 KEPT_TEXTS = ("name", "tool_call_id", REASONING)  # what chat templates read besides role, content and tool_calls
 SPOKEN = ("content", "value")  # names of what is said; OpenAI keeps what a model says in refusing apart
-CALLS = ("tool_calls", "function_call")  # the second is OpenAI's older form
+CALLS = ("tool_calls", "function_call", "tool_call", "function_calls", "toolCalls")  # the first two are OpenAI's
+BESIDE_CALLS = "additional_kwargs"  # LangChain's, in which the calls may stand a second time
+TOOLS = ("tools", "functions")  # which a turn of the system may declare
 READ = frozenset(("role", "from", *SPOKEN, "refusal", *CALLS, *KEPT_TEXTS, *THOUGHTS))
+NOTHING: tuple[Any, ...] = (None, [], {}, "")
 
 
 def user_turn(text: Any, field: str) -> Messages:
@@ -54,17 +57,19 @@ def conversation(value: Any, field: str, side: Side) -> Messages:
         return [{"role": "assistant", "content": value}]
     if isinstance(value, dict):
         plain = _plain(value)
-        return [plain] if plain else _turn(value, field, side)
+        return [plain] if plain else joined(_turn(value, field, side), field)
     if not isinstance(value, list):
         raise InvalidRow(Reason.WRONG_TYPE, f"{field} is {kind(value)}; must be text or chat messages")
     messages: Messages = []
+    all_plain = True
     for index, turn in enumerate(value):
         plain = _plain(turn)
         if plain:
             messages.append(plain)
         else:
+            all_plain = False
             messages += _turn(turn, f"{field}[{index}]", side)
-    return messages
+    return messages if all_plain else joined(messages, field)
 
 
 def _plain(turn: Any) -> dict[str, Any] | None:
@@ -77,18 +82,19 @@ def _plain(turn: Any) -> dict[str, Any] | None:
 
 
 def _turn(turn: Any, where: str, side: Side) -> Messages:
-    """The messages of a turn: results of tools, which Anthropic's turns of the user hold, then what is said."""
+    """The messages of a turn: results of tools, which Anthropic's turns of the user hold, then what is said.
+
+    Those that belong to the turn beside them are not joined to it yet, and say so (see turn_order.joined).
+    """
     spoken = _role(turn, where)
     role = ROLES[spoken]
     refuse_media(turn, where)
-    calls = [turn[name] for name in CALLS if turn.get(name) not in (None, [], {}, "")]
+    calls = _given_calls(turn)
     if not calls and not any(name in turn for name in (*SPOKEN, "refusal")):
         raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no content; it has: {', '.join(turn)}")
     said = read_content(_spoken(turn, where), role, where, side)
     text = said.text
-    for key, value in turn.items():
-        if key not in READ or (key == "from" and turn.get("role")):
-            side.note_unread(f"{where}.{key}", value)
+    _note_others(turn, role, where, side)
     if isinstance(turn.get("refusal"), str) and not text and role == "assistant":
         text = turn["refusal"]
     else:
@@ -97,7 +103,9 @@ def _turn(turn: Any, where: str, side: Side) -> Messages:
         calls, text = [text], ""
     if said.calls:
         calls.append(list(said.calls))
-    message: dict[str, Any] = {"role": role, "content": text}
+    message: dict[str, Any] = {"role": DEVELOPER if spoken == DEVELOPER else role, "content": text}
+    if role == "assistant" and turn.get(CHANNEL) == ANALYSIS:
+        message[CHANNEL] = ANALYSIS
     for key in KEPT_TEXTS:
         if isinstance(turn.get(key), str):
             message[key] = turn[key]
@@ -115,6 +123,30 @@ def _turn(turn: Any, where: str, side: Side) -> Messages:
             side.note_unread(f"{where}.{key}", message[key])
         return list(said.results)
     return [*said.results, message]
+
+
+def _given_calls(turn: dict[str, Any]) -> list[Any]:
+    """The calls of a turn by each of the places that it has them in."""
+    beside = turn.get(BESIDE_CALLS)
+    places = (turn, beside) if isinstance(beside, dict) else (turn,)
+    return [place[name] for place in places for name in CALLS if place.get(name) not in NOTHING]
+
+
+def _note_others(turn: dict[str, Any], role: str, where: str, side: Side) -> None:
+    """Note what else a turn has: tools that it declares, which must be the row's, and what nothing reads."""
+    for key, value in turn.items():
+        if key in READ and not (key == "from" and turn.get("role")):
+            continue
+        if key in TOOLS and role in ("system", "user") and value not in NOTHING:
+            side.tools.append((f"{where}.{key}", value))
+        elif key == CHANNEL and role == "assistant" and value is not None:
+            if value not in CHANNELS:
+                said = f"{where}.{key} is {value!r}; turns of {' and '.join(CHANNELS)} can be trained on"
+                raise InvalidRow(Reason.UNSUPPORTED_FIELD, said)
+        elif key == BESIDE_CALLS and isinstance(value, dict):
+            side.note_unread(f"{where}.{key}", {name: value[name] for name in value if name not in CALLS} or None)
+        else:
+            side.note_unread(f"{where}.{key}", value)
 
 
 def _spoken(turn: dict[str, Any], where: str) -> Any:
@@ -161,6 +193,8 @@ def _add_calls(message: dict[str, Any], given: list[Any], where: str, side: Side
         if any(content([{"tool_calls": calls}]) != content([{"tool_calls": parsed[0]}]) for calls in parsed[1:]):
             raise CallFault("the turn has calls in two places, and they differ")
         message["tool_calls"] = parsed[0]
+    except UnreadField as fault:
+        raise InvalidRow(Reason.TOOL_CALL_INVALID, f"{where}: {fault}") from None
     except CallFault as fault:
         side.note_fault("malformed", f"{where}: {fault}")
         written = [calls if isinstance(calls, str) else orjson.dumps(calls).decode() for calls in given]

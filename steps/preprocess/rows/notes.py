@@ -32,11 +32,13 @@ class Side:
             fails the row.
         unread: values that nothing reads, by their place in the row (`prompt[].weight`); one for both sides of a row.
         large: places of numbers that may have lost digits when the row was parsed; one for both sides of a row.
+        tools: tools that turns declare, with their places; one for both sides of a row.
     """
 
     faults: list[str] | None
     unread: dict[str, Any]
     large: list[str] = field(default_factory=list)
+    tools: list[tuple[str, Any]] = field(default_factory=list)
 
     def note_fault(self, fault: str, message: str) -> None:
         """Note a faulty call.
@@ -55,7 +57,7 @@ class Side:
 
     def apart(self) -> Side:
         """A side that is as strict, and has no faults yet."""
-        return Side(None if self.faults is None else [], self.unread, self.large)
+        return Side(None if self.faults is None else [], self.unread, self.large, self.tools)
 
 
 @dataclass
@@ -67,6 +69,7 @@ class Notes:
         rejected: those of rejected, where faulty calls are legitimate negatives.
         unread: see Side.
         large: see Side.
+        tools: see Side.
         done: what was done to the row, each kind once.
     """
 
@@ -75,6 +78,7 @@ class Notes:
     unread: dict[str, Any]
     large: list[str]
     done: list[Done]
+    tools: list[tuple[str, Any]]
 
     def note_done(self, done: Done) -> None:
         if done not in self.done:
@@ -85,4 +89,6 @@ def new_notes(keep_faulty_calls: bool) -> Notes:
     """Notes on a row not read yet; `keep_faulty_calls` is about prompt and chosen."""
     unread: dict[str, Any] = {}
     large: list[str] = []
-    return Notes(Side([] if keep_faulty_calls else None, unread, large), Side([], unread, large), unread, large, [])
+    tools: list[tuple[str, Any]] = []
+    chosen = Side([] if keep_faulty_calls else None, unread, large, tools)
+    return Notes(chosen, Side([], unread, large, tools), unread, large, [], tools)

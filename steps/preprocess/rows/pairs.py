@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from steps.preprocess.rows.messages import conversation
 from steps.preprocess.rows.notes import Side
 from steps.preprocess.rows.reasons import InvalidRow, Reason
+from steps.preprocess.rows.turn_order import is_joined
 from steps.shared.records import Messages
 
 Row = dict[str, Any]
@@ -35,6 +36,9 @@ def note_answer(given: Any, shared: int, side: Side) -> None:
     turns = given if isinstance(given, list) else [given]
     before = 0
     while turns and before < shared:
+        if is_joined(turns[0], before):
+            turns = turns[1:]
+            continue
         before += len(conversation(turns[:1], "answer", Side([], {})))
         turns = turns[1:]
     conversation(turns, "answer", Side(side.faults, {}))  # what it leaves unread is noted already

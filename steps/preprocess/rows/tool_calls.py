@@ -28,11 +28,16 @@ class CallFault(ValueError):
     """A tool call that is not a well-formed call."""
 
 
+class UnreadField(CallFault):
+    """A tool call with a field that nothing reads: what it calls for may be lost, which is no fault of the answer."""
+
+
 def parse_calls(value: Any, where: str, side: Side) -> list[dict[str, Any]]:
     """Tool calls, given as one call, a list of them, or JSON text of either, in the one form.
 
     Raises:
-        CallFault: a call without a name, whose arguments are not a JSON object, or with a field that nothing reads.
+        CallFault: a call without a name, or whose arguments are not a JSON object.
+        UnreadField: a call with a field that nothing reads.
         InvalidRow: duplicate_keys, or number_too_large in a JSON text: what a call says would be lost.
     """
     if isinstance(value, str):
@@ -95,7 +100,7 @@ def _note_rest(given: dict[str, Any], read: tuple[str, ...], name: str, place: s
         if value is None or key in read or (key == "type" and value in TYPES):
             continue
         if key not in SILENT:
-            raise CallFault(f"the call of {name} has {key}, which nothing reads; a call has a name and arguments")
+            raise UnreadField(f"the call of {name} has {key}, which nothing reads; a call has a name and arguments")
         side.note_unread(f"{place}.{key}", value)
 
 

@@ -1,8 +1,8 @@
 """One tool in the form that chat templates expect, from the forms that services and data sets have.
 
-Bare or wrapped in `function`; its parameters under OpenAI's, Anthropic's or MCP's name, or as ToolBench's lists; with
-Python-style types (`dict`, `str`, `List[int]`). A tool whose parameters stand under a name that nobody reads is
-refused: it would look like one without parameters.
+Bare or wrapped in `function`, in which its parameters stand or beside it; these under OpenAI's, Anthropic's or MCP's
+name, or as ToolBench's lists; with Python-style types (`dict`, `str`, `List[int]`). A tool whose parameters stand under
+a name that nobody reads is refused: it would look like one without parameters.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ UNREAD_SCHEMAS = (  # names that others give to a tool's parameters
 )
 READ = frozenset(("name", "description", "type", *PARAMETERS, *TOOLBENCH))
 BESIDE = READ - {"name", "description", "type", PARAMETERS[0]}  # rarer names of parameters
+WRAPPED = frozenset(("type", "function"))
 ORDINARY = (None, "function")  # types of tools
 NOTHING: tuple[Any, ...] = (None, {}, [], "")
 OF_RESULTS = ("output", "return", "respon", "result")  # how the name of a schema begins that is not of parameters
@@ -35,7 +36,7 @@ def normal_tool(tool: Any, where: str) -> dict[str, Any]:
     Raises:
         InvalidRow: tools_invalid; the message names the place, which begins with `where`.
     """
-    function = _function(tool)
+    function = _function(tool, where)
     if not isinstance(function, dict):
         raise InvalidRow(Reason.TOOLS_INVALID, f"{where} is {kind(function)}; must be a function with a name")
     name = function.get("name")
@@ -58,15 +59,30 @@ def unread_of(tool: dict[str, Any]) -> dict[str, Any]:
     """What stands beside a tool's function, and what type it says to be where that is another: nothing reads these."""
     if tool.get("function") is None:
         return {} if tool.get("type") in ORDINARY else {"type": tool["type"]}
-    unread = {key: entry for key, entry in tool.items() if key not in ("function", "type") and entry is not None}
+    read = ("function", "type", *PARAMETERS, *TOOLBENCH)
+    unread = {key: entry for key, entry in tool.items() if key not in read and entry is not None}
     for given in (tool, tool["function"]):
         if given.get("type") not in ORDINARY:
             unread["type"] = given["type"]
     return unread
 
 
-def _function(tool: Any) -> Any:
-    return tool["function"] if isinstance(tool, dict) and tool.get("function") is not None else tool
+def _function(tool: Any, where: str) -> Any:
+    """What has the name: the tool itself or its `function`, with the parameters that stand beside that."""
+    if not isinstance(tool, dict) or tool.get("function") is None:
+        return tool
+    function = tool["function"]
+    if WRAPPED.issuperset(tool) or not isinstance(function, dict):
+        return function  # as most are
+    others = {key: value for key, value in tool.items() if key not in ("function", "type", "name", "description")}
+    given = {name: others[name] for name in (*PARAMETERS, *TOOLBENCH) if others.get(name) not in NOTHING}
+    own = {name: function[name] for name in (*PARAMETERS, *TOOLBENCH) if function.get(name) not in NOTHING}
+    if not given and not own:
+        _refuse_unread_schema(others, where)
+    if given and own and _all_parameters(given, where) != _all_parameters(own, f"{where}.function"):
+        said = f"{where} has parameters inside function and beside it, which differ"
+        raise InvalidRow(Reason.TOOLS_INVALID, said)
+    return function if own else {**function, **given}
 
 
 def _all_parameters(function: dict[str, Any], where: str) -> dict[str, Any]:

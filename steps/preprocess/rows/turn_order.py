@@ -1,14 +1,23 @@
-"""What the turns of a prompt and of an answer must keep to: who may speak after whom, and that all say something."""
+"""What the turns of a prompt and of an answer must keep to: who may speak after whom, and that all say something.
+
+Turns that belong to the one beside them are joined to it: a thought of harmony's, which has a channel of its own, to
+the answer that it leads to; a developer's words to the system's, since both instruct.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from steps.preprocess.rows.blocks import REASONING
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.shared.records import Messages
 
+CHANNEL, ANALYSIS = "channel", "analysis"
+CHANNELS = (ANALYSIS, "final")
+DEVELOPER = "developer"
 FOLLOWS = {  # which turns may come after which; "call" is an assistant's turn that calls tools
     "start": ("user",),
+    "system": ("user",),
     "user": ("assistant", "call"),
     "assistant": ("user",),
     "call": ("tool",),
@@ -19,6 +28,58 @@ FOLLOWS = {  # which turns may come after which; "call" is an assistant's turn t
 def is_blank(message: dict[str, Any]) -> bool:
     text = message["content"]
     return (not text or text.isspace()) and not message.get("tool_calls")
+
+
+def joined(messages: Messages, field: str) -> Messages:
+    """The messages of a conversation with thoughts and a developer's words where they belong.
+
+    Raises:
+        InvalidRow: turn_order where no answer follows a thought; wrong_type for one that calls tools, or whose answer
+            has another one of its own.
+    """
+    if not any(CHANNEL in message or message["role"] == DEVELOPER for message in messages):
+        return messages
+    found: Messages = []
+    thoughts: list[str] = []
+    for message in messages:
+        if CHANNEL in message:
+            if "tool_calls" in message:
+                raise InvalidRow(Reason.WRONG_TYPE, f"{field}: a turn of the channel {ANALYSIS} calls tools")
+            thoughts.append(message["content"])
+            continue
+        if thoughts:
+            message = _thought(message, "\n\n".join(thoughts), field)
+            thoughts = []
+        if message["role"] == DEVELOPER:
+            message = {**message, "role": "system"}
+            if len(found) == 1 and found[0]["role"] == "system":
+                texts = [text for text in (found.pop()["content"], message["content"]) if text]
+                message["content"] = "\n\n".join(texts)
+        found.append(message)
+    if thoughts:
+        raise InvalidRow(
+            Reason.TURN_ORDER, f"{field} ends with a turn of the channel {ANALYSIS}; an answer must follow"
+        )
+    return found
+
+
+def _thought(message: dict[str, Any], thought: str, field: str) -> dict[str, Any]:
+    """The answer that a thought led to, with it."""
+    if message["role"] != "assistant":
+        said = f"{field}: a turn of the channel {ANALYSIS} is followed by one of the {message['role']}"
+        raise InvalidRow(Reason.TURN_ORDER, f"{said}; the assistant's answer must follow")
+    if message.get(REASONING, thought) != thought:
+        said = f"{field}: a turn has the {REASONING} of its own, and another in the channel {ANALYSIS} before it"
+        raise InvalidRow(Reason.WRONG_TYPE, said)
+    return {**message, REASONING: thought} if thought.strip() else message
+
+
+def is_joined(turn: Any, before: int) -> bool:
+    """Whether a row's turn is no message of its own but part of one, where so many messages come before it."""
+    if not isinstance(turn, dict):
+        return False
+    role = str(turn.get("role") or turn.get("from")).strip().lower()
+    return turn.get(CHANNEL) == ANALYSIS or (role == DEVELOPER and before == 1)
 
 
 def check_prompt(prompt: Messages) -> None:
@@ -32,10 +93,10 @@ def check_prompt(prompt: Messages) -> None:
         return  # as most prompts are
     if not turns:
         raise InvalidRow(Reason.EMPTY_PROMPT, "the prompt has no turn of the user")
-    for index, message in enumerate(turns):
+    for number, message in enumerate(prompt, 1):
         if message["role"] in ("user", "assistant") and is_blank(message):
-            raise InvalidRow(Reason.EMPTY_PROMPT, f"turn {index + 1} of the prompt, by the {message['role']}, is empty")
-    last = _check_order(turns, "start", "the prompt")
+            raise InvalidRow(Reason.EMPTY_PROMPT, f"turn {number} of the prompt, by the {message['role']}, is empty")
+    last = _check_order(prompt, "start" if turns is prompt else "system", "the prompt", len(prompt) - len(turns))
     if "assistant" not in FOLLOWS[last]:
         raise InvalidRow(
             Reason.TURN_ORDER, f"the prompt ends with the turn of the {last}; the user or a tool must be last"
@@ -62,15 +123,26 @@ def check_answer(answer: Messages, field: str) -> None:
     _check_order(answer, "user", field)
 
 
-def _check_order(turns: Messages, before: str, where: str) -> str:
-    """Check each turn against the one before it, and return what the last one was."""
-    for index, message in enumerate(turns):
+def _check_order(turns: Messages, before: str, where: str, first: int = 0) -> str:
+    """Check each turn from `first` on against the one before it, and return what the last one was."""
+    for index in range(first, len(turns)):
+        message = turns[index]
         turn = "call" if message.get("tool_calls") else message["role"]
         if turn not in FOLLOWS[before]:
             allowed = " or ".join(FOLLOWS[before])
-            fix = "; --merge-turns (merge_turns) joins the two" if turn == before else ""
+            fix = _fix(turn, turns[index - 1], message) if turn == before else ""
+            if turn == "system" and not fix:
+                fix = "; only the first turn may be the system's"
             raise InvalidRow(
                 Reason.TURN_ORDER, f"turn {index + 1} of {where} is {turn}; after {before} must come {allowed}{fix}"
             )
         before = turn
     return before
+
+
+def _fix(turn: str, before: dict[str, Any], message: dict[str, Any]) -> str:
+    """What a user can do about two turns of the same speaker, where they can be joined."""
+    silent = turn == "call" and not message["content"].strip()
+    if (silent or turn in ("system", "user", "assistant")) and before.get("name") == message.get("name"):
+        return "; --merge-turns (merge_turns) joins the two"
+    return ""

@@ -159,6 +159,10 @@ class Recorder:
         declared = self.declare_tools(given)
         if declared.unread:
             notes.unread.update(declared.unread)
+        for place, tools in notes.tools:
+            if self.declare_tools(tools).digest != declared.digest:
+                said = f"{place} declares tools that the row's own tools are not; write them as the row's tools"
+                raise InvalidRow(Reason.TOOLS_INVALID, said)
         return declared
 
     def _are_same_tools(self, one: Any, other: Any) -> bool:

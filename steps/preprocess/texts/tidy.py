@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from steps.preprocess.rows.messages import REASONING
+from steps.preprocess.rows.blocks import REASONING
 from steps.preprocess.rows.notes import Done, Notes, Side
 from steps.preprocess.rows.pairs import Pair
 from steps.preprocess.rows.rules import Rules

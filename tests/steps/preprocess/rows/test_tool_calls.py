@@ -50,9 +50,38 @@ def test_a_call_with_a_field_that_nothing_reads_is_malformed(key: str) -> None:
     call = {"name": "f", key: OSLO}
     said = f"chosen[0]: the call of f has {key}, which nothing reads; a call has a name and arguments"
     assert refused(row(calling(call))) == ("tool_call_invalid", said)
-    kept = row(NO, calling(call))
-    assert converted(kept).rejected_faults == ["malformed"]
-    assert f'"{key}":{{"city":"Oslo"}}' in record_of(kept).rejected[0]["content"]
+    assert refused(row(NO, calling(call))) == ("tool_call_invalid", said.replace("chosen", "rejected"))
+    assert refused(row(calling(call)), tool_calls="keep") == ("tool_call_invalid", said)
+
+
+@pytest.mark.parametrize("key", ["toolCalls", "tool_call", "function_calls"])
+def test_calls_of_a_turn_are_read_by_any_of_their_names(key: str) -> None:
+    call = {"name": "f", "arguments": OSLO}
+    for given in (call, [call]):
+        assert arguments_of(row([{"role": "assistant", "content": "x", key: given}])) == [OSLO]
+        beside = {"role": "assistant", "content": "x", "additional_kwargs": {key: given, "refusal": None}}
+        assert arguments_of(row([beside])) == [OSLO]
+    differ = {"role": "assistant", "content": "", "tool_calls": [{"name": "f", "args": ROME}], key: [call]}
+    assert refused(row([differ]))[1] == "chosen[0]: the turn has calls in two places, and they differ"
+
+
+def test_what_stands_beside_calls_in_additional_kwargs_is_noted_as_unread() -> None:
+    beside: dict = {"tool_calls": [{"name": "f", "args": OSLO}]}
+    turn = {"role": "assistant", "content": "x", "additional_kwargs": beside}
+    assert converted(row([turn])).unread == {}
+    beside["seed"] = 7
+    assert converted(row([turn])).unread == {"chosen[].additional_kwargs": {"seed": 7}}
+
+
+@pytest.mark.parametrize("key", ["tools", "functions"])
+def test_tools_that_a_system_turn_declares_must_be_the_rows(key: str) -> None:
+    system = {"role": "system", "content": "Be brief.", key: TOOLS}
+    said = f"prompt[0].{key} declares tools that the row's own tools are not; write them as the row's tools"
+    for tools in (None, [{"name": "g"}]):
+        given = {**row(NO, [{"role": "assistant", "content": "a"}]), "prompt": [system, *ASKED], "tools": tools}
+        assert refused(given) == ("tools_invalid", said)
+    system[key] = [TOOLS[0]["function"]]
+    assert record_of({**row(NO, [{"role": "assistant", "content": "a"}]), "prompt": [system, *ASKED]}).tools == TOOLS
 
 
 def test_calls_in_two_places_of_a_turn_must_be_the_same() -> None:

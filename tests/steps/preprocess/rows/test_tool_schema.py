@@ -76,3 +76,23 @@ def test_time_to_read_a_type_grows_with_it() -> None:
                 normal_schema({"type": given}, ("x",))
 
     assert growth.is_linear(call, 10_000)
+
+
+@pytest.mark.parametrize("key", ["parameters", "input_schema", "inputSchema"])
+def test_a_schema_beside_the_function_is_read_as_one_inside(key: str) -> None:
+    tool = {"type": "function", "function": {"name": "f"}, key: SCHEMA}
+    found = record_of(row(tool)).tools
+    assert found == [{"type": "function", "function": {"name": "f", "description": "", "parameters": SCHEMA}}]
+    said = ("tool_call_invalid", "chosen calls f without its required city")
+    assert refused(row(tool, {"name": "f", "arguments": {}})) == said
+    assert record_of(row({**tool, "function": {"name": "f", "parameters": SCHEMA}})).tools == found
+    assert record_of(row({"function": {"name": "f"}, key: SCHEMA})).tools == found
+    other = {"type": "object", "properties": {"town": {"type": "string"}}}
+    said = ("tools_invalid", "tools[0] has parameters inside function and beside it, which differ")
+    assert refused(row({**tool, "function": {"name": "f", "parameters": other}})) == said
+
+
+def test_a_schema_beside_the_function_under_a_name_that_nobody_reads_refuses_the_tool() -> None:
+    said = "tools[0].schema looks like its parameters; they must be under parameters"
+    tool = {"type": "function", "function": {"name": "f", "description": "d"}, "schema": SCHEMA}
+    assert refused(row(tool)) == ("tools_invalid", said)

@@ -92,7 +92,7 @@ class Recorder:
         others = beside_of(layout.name, fields)
         pair = layout.read(row, notes)
         declared = self._declared(row, layout, others, notes)
-        pair = tidied(pair, declared.text is not None, notes, rules)
+        pair = tidied(pair, None if declared.text is None else declared.required, notes, rules)
         if notes.large or declared.large:
             refuse_lost_digits(raw.data, *notes.large[:1] or ["a tool's schema"])
         prompt, system = pair.prompt, layout.system(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 import orjson
@@ -31,6 +32,16 @@ def writes_calls(text: str) -> bool:
     if holds_mark(text) or text.lstrip().startswith(HEADS):
         return True
     return REACT.search(text) is not None or _whole(text) is not None
+
+
+def is_other_json(text: str, declared: Collection[str]) -> bool:
+    """Whether a text that has the shape of calls is JSON of something else, such as a schema: what it names is no
+    declared tool, and has no `arguments`, but what else has too (`parameters`, `input`)."""
+    whole = _whole(text)
+    functions = [call.get("function", call) for call in (whole if isinstance(whole, list) else [whole or {}])]
+    return whole is not None and all(
+        "arguments" not in function and function["name"] not in declared for function in functions
+    )
 
 
 def read_calls(text: str, where: str, side: Side) -> Found | None:

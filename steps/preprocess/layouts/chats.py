@@ -43,6 +43,11 @@ def read_chat(row: Row, notes: Notes) -> Pair:
     return Pair(prompt, chosen, rejected)
 
 
+def has_messages(row: Row) -> bool:
+    """Whether one answer at least is messages; the other may be a text."""
+    return not (isinstance(row["chosen"], str) and isinstance(row["rejected"], str))
+
+
 def read_ultrafeedback(row: Row, notes: Notes) -> Pair:
     worse = notes.rejected.apart()
     chosen = conversation(row["chosen"], "chosen", notes.chosen)

@@ -80,8 +80,9 @@ FORMATS = (
     Format(
         "ultrafeedback",
         "prompt as a text, chosen and rejected as chat messages or whole conversations",
-        {"prompt": (str,), "chosen": TURNS, "rejected": TURNS},
+        {"prompt": (str,), "chosen": ANSWER, "rejected": ANSWER},
         chats.read_ultrafeedback,
+        may_be=chats.has_messages,
     ),
     Format(
         "hh-rlhf",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,17 @@ from steps.shared.contract import StepError, read_json
 
 TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 SUFFIXES = (*TEXTS, *(text + packed for text in TEXTS for packed in (".gz", ".zst")), ".parquet", ".arrow", ".feather")
+SHOWN = 5  # of names in a message
 STATE, SPLITS = (
     "state.json",
     "dataset_dict.json",
 )  # what save_to_disk of datasets leaves: in a folder of rows, above them
+DATA = "|".join(re.escape(suffix) for suffix in (*TEXTS, ".parquet", ".arrow", ".feather"))
+UNREAD_PACKING = re.compile(
+    rf".*(?:(?:{DATA})\.(?:gz|zst|zstd|bz2|xz|lzma|lz4|br|sz|snappy|z)"
+    r"|\.(?:zip|7z|rar|tgz|tbz2?|txz)|\.tar(?:\.\w{1,5})?)",
+    re.IGNORECASE,
+)  # of names that say data, or an archive that may hold some
 INFO = ("dataset_info.json", "dataset_infos.json")  # beside either, and beside the files of the Hub
 
 
@@ -51,7 +59,8 @@ def find_inputs(path: Path) -> Inputs:
     Hidden files are left alone and not named. Of a folder that `save_to_disk` wrote, the files that it lists are read.
 
     Raises:
-        StepError: there is no such path, no data file in it, or a file is gone that the folder lists.
+        StepError: there is no such path, no data file in it, a file that would be data unpacked, or a file is
+            gone that the folder lists.
     """
     if path.is_file():
         return Inputs([(_label(path.name), path)], [])
@@ -59,6 +68,7 @@ def find_inputs(path: Path) -> Inputs:
         raise StepError(f"{path}: no such file or folder; --input must name a data file or a folder of them")
     found: list[tuple[str, Path]] = []
     ignored: list[str] = []
+    packed: list[str] = []
     splits: list[str] = []
     for folder, folders, names in os.walk(path):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -74,8 +84,16 @@ def find_inputs(path: Path) -> Inputs:
                 found.append((label, file))
             else:
                 ignored.append(label)
+                if listed is None and UNREAD_PACKING.fullmatch(name):
+                    packed.append(label)
+    if packed:
+        more = f" and {len(packed) - SHOWN} more" if len(packed) > SHOWN else ""
+        raise StepError(
+            f"{path}: {', '.join(sorted(packed)[:SHOWN])}{more} would be left out: packed in a way that is not read; "
+            "unpack it (texts may be compressed with gzip or zstd), or take it out of the folder"
+        )
     if not found:
-        others = f" (it holds {', '.join(sorted(ignored)[:5])})" if ignored else ""
+        others = f" (it holds {', '.join(sorted(ignored)[:SHOWN])})" if ignored else ""
         raise StepError(f"{path}: no data file in this folder{others}; readable are {', '.join(SUFFIXES)}")
     return Inputs(sorted(found), sorted(ignored), tuple(splits))
 

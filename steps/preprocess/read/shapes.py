@@ -22,6 +22,7 @@ from steps.preprocess.rows.reasons import InvalidRow
 from steps.shared.contract import StepError
 
 SNIFF_BYTES = 2**16
+ROW_BYTES = 2**20  # of a file that may be one row, and is parsed to see
 BETWEEN = SPACE + b","  # what stands between rows
 LINES = tuple(name + packed for name in (".jsonl", ".ndjson") for packed in ("", ".gz", ".zst"))
 TABLES = tuple(name + packed for name in (".csv", ".tsv") for packed in ("", ".gz", ".zst"))
@@ -80,9 +81,10 @@ def look_at(label: str, path: Path, chunks: Iterator[bytes]) -> Text:
     _refuse_repr(path, head)
     if _opens_array(label, first):
         return Text(Shape.ARRAY, line, itertools.chain((head,), chunks))
-    if _is_header(first):
+    start = _Start(head, chunks)
+    if _is_header(first) and not start.has_objects():
         _refuse(path, "begins like CSV, with names of columns and no JSON; call it .csv, or .tsv if tabs separate them")
-    return Text(Shape.LINES, line, itertools.chain((head,), chunks))
+    return Text(Shape.LINES, line, start.chunks())
 
 
 def _from_first_line(chunks: Iterator[bytes]) -> tuple[bytes, int]:
@@ -117,15 +119,15 @@ class _Start:
     """The start of a text, read on to where its first object ends, and no farther than is looked at."""
 
     def __init__(self, head: bytes, chunks: Iterator[bytes]) -> None:
-        self._held, self._chunks = [head], chunks
+        self._held, self._later, self._chunks = [head], list[bytes](), chunks
         self.text, self.ended = head, False
 
     def chunks(self) -> Iterator[bytes]:
-        return itertools.chain(self._held, self._chunks)
+        return itertools.chain(self._held, self._later, self._chunks)
 
     def joined(self) -> Iterator[bytes]:
         """The same, with all that was looked at in the first chunk."""
-        return itertools.chain((self.text,), self._chunks)
+        return itertools.chain((self.text,), self._later, self._chunks)
 
     def more(self) -> bool:
         """Read on; False at the end of the text, or of what is looked at."""
@@ -138,6 +140,33 @@ class _Start:
         self._held.append(chunk)
         self.text += chunk
         return True
+
+    def has_objects(self) -> bool:
+        """Whether a line begins as an object does, of those that are looked at."""
+        while self.more():
+            pass
+        return any(line.startswith(b"{") for line in self.text.split(b"\n"))
+
+    def is_row(self) -> bool:
+        """Whether the first object, which goes beyond what is looked at, is a row: a line, behind which another comes,
+        or all there is, with a row's fields. Reads on to the line's end, or as far as a row may reach."""
+        if b"\n" in self.text[:SNIFF_BYTES]:
+            return False
+        texts, size, ended = [self.text], 0, False
+        while True:
+            size += len(texts[-1])
+            ended = ended or b"\n" in texts[-1]
+            if ended and texts[-1].rpartition(b"\n")[2].strip(SPACE):
+                break
+            chunk = next(self._chunks, None) if size <= raw_row.MAX_ROW_BYTES else None
+            if chunk is None:
+                break
+            self._later.append(chunk)
+            texts.append(chunk)
+        line, _, behind = b"".join(texts).partition(b"\n")
+        if not behind.strip(SPACE):
+            return len(line) <= ROW_BYTES and _has_fields(line)
+        return line.rstrip(SPACE).endswith(b"}") and behind.lstrip(SPACE).startswith(b"{")
 
     def first_object(self) -> int | None:
         """Where the first object ends, if that was read; so was then what comes behind it, or the text's end."""
@@ -162,7 +191,7 @@ def _of_objects(path: Path, line: int, start: _Start) -> Text:
     if end is None or (start.ended and not behind):  # the file is one object, as far as can be seen
         _refuse_columns(path, element, whole=end is not None)
         rows = _wrapped(element, whole=end is not None)
-        if rows is not None:
+        if rows is not None and not (end is None and start.is_row()):
             return Text(Shape.WRAPPED, line, start.joined(), rows)
     first = text.partition(b"\n")[0].rstrip(SPACE)
     if first == b"{" or (end is not None and _goes_on(text, end, behind)):
@@ -185,12 +214,15 @@ def _parsed(element: bytes) -> Any:
         return None
 
 
+def _has_fields(text: bytes) -> bool:
+    value = _parsed(text)
+    return isinstance(value, dict) and any(name in value for name in FIELDS)
+
+
 def _wrapped(text: bytes, whole: bool) -> int | None:
     """Where the array of rows begins that is a value of the object."""
-    if whole:
-        value = _parsed(text)
-        if isinstance(value, dict) and any(name in value for name in FIELDS):
-            return None
+    if whole and _has_fields(text):
+        return None
     depth, place = 0, 0
     while found := BRACKET.match(text, place, SNIFF_BYTES):
         bracket = found.end() - 1

@@ -2,6 +2,8 @@
 
 The first line names the columns. Cells may be in quotes, and hold separators, line ends and doubled quotes there. What
 separates them is the character that a name stands for, or where the first line has none of these, another that it has.
+Many write TSV without quotes around cells: in a file of that name a line with all its cells is a row, and a quotation
+mark that opens nothing is a character.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ def rows_of_table(label: str, path: Path, line: int, chunks: Iterable[bytes]) ->
     """
     csv.field_size_limit(raw_row.MAX_ROW_BYTES)
     lines = _Lines(label, path, line, chunks)
-    separator = _separator(lines, label.lower().endswith(TABS))
+    is_tsv = label.lower().endswith(TABS)
+    separator = _separator(lines, is_tsv)
     if not separator:
         return
     reader = csv.reader(lines, delimiter=separator, strict=True)
@@ -40,7 +43,7 @@ def rows_of_table(label: str, path: Path, line: int, chunks: Iterable[bytes]) ->
     while True:
         lines.begin_row()
         try:
-            cells = next(reader)
+            cells = (lines.unquoted_row(len(names)) if is_tsv and separator == "\t" else None) or next(reader)
         except StopIteration:
             return
         except csv.Error as error:
@@ -90,6 +93,18 @@ def _separator(lines: _Lines, tab: bool) -> str:
     return usual if usual in first else max(SEPARATORS, key=first.count)
 
 
+def _cells(line: str) -> list[str]:
+    return line.rstrip("\r\n").split("\t")
+
+
+def _unquoted(cell: str) -> str:
+    """A cell without the quotes around it, if these are all that it has, beside doubled ones."""
+    inside = cell[1:-1]
+    if len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inside.replace('""', ""):
+        return inside.replace('""', '"')
+    return cell
+
+
 def _told(error: csv.Error) -> str:
     return str(error).partition(" - ")[0]
 
@@ -123,9 +138,24 @@ class _Lines:
     def peek(self) -> str:
         """The line that comes next, or nothing."""
         text = self._again[-1] if self._again else next(self._source, b"")
-        if not self._again:
+        if text and not self._again:
             self._again.append(text)
         return text.decode("utf-8", "surrogateescape")
+
+    def unquoted_row(self, columns: int) -> list[str] | None:
+        """The cells of the next line, if it has all of them; None, and nothing read, where a cell may go on behind it:
+        one opens a quote that the line does not close, and what follows is no such line."""
+        cells = _cells(self.peek())
+        if len(cells) != columns:
+            return None
+        if any(cell.startswith('"') and cell.count('"') % 2 for cell in cells):
+            first = self._again.pop()
+            after = _cells(self.peek())
+            self._again.append(first)
+            if len(after) != columns:
+                return None
+        next(self)
+        return [_unquoted(cell) for cell in cells]
 
     def begin_row(self) -> None:
         self._taken.clear()

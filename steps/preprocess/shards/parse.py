@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 import orjson
 
 from steps.preprocess.read import literals
+from steps.preprocess.read.json_lines import objects_of_line
 from steps.preprocess.rows.json_keys import count_key_ends, count_keys, refuse_duplicate_keys
 from steps.preprocess.rows.json_values import kind
 from steps.preprocess.rows.pairs import Row
@@ -34,8 +35,25 @@ def parse(raw: RawRow) -> Row:
 
 
 def parsed(raws: Iterable[RawRow]) -> Iterator[Parsed]:
-    """Each row with the object that it is, or with the reason why it is none."""
-    return itertools.chain.from_iterable(zip(batch, _parsed(batch), strict=True) for batch in _batches(raws))
+    """Each row with the object that it is, or with the reason why it is none; a line of several objects is as many."""
+    return itertools.chain.from_iterable(_of_batch(batch) for batch in _batches(raws))
+
+
+def _of_batch(batch: list[RawRow]) -> Iterable[Parsed]:
+    found = _parsed(batch)
+    rows = zip(batch, found, strict=True)
+    if InvalidRow not in map(type, found):
+        return rows
+    return itertools.chain.from_iterable(_of_line(raw, row) for raw, row in rows)
+
+
+def _of_line(raw: RawRow, row: Row | InvalidRow) -> Iterable[Parsed]:
+    """The row; or those that its line holds, where it is no JSON but several objects."""
+    if isinstance(row, InvalidRow) and row.code == Reason.NOT_JSON and not raw.problem:
+        several = objects_of_line(raw)
+        if several:
+            return zip(several, _parsed(several), strict=True)
+    return [(raw, row)]
 
 
 def _batches(raws: Iterable[RawRow]) -> Iterator[list[RawRow]]:

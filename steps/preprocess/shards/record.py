@@ -102,7 +102,7 @@ class Recorder:
         others = beside_of(layout.name, fields)
         pair = layout.read(row, notes)
         declared = self._declared(row, layout, others, notes)
-        pair = tidied(pair, declared.text is not None, notes, rules)
+        pair = tidied(pair, None if declared.text is None else declared.required, notes, rules)
         arguments = None
         if ARGUMENTS in others.meaning:
             arguments = own_arguments(row, rules.chat_template_kwargs, notes)
@@ -152,7 +152,7 @@ class Recorder:
         )
 
     def _declared(self, row: Row, layout: Format, others: beside.Beside, notes: Notes) -> Declared:
-        """The tools of the row; what nothing reads in there is notes."""
+        """The tools of the row; what nothing reads in there is noted."""
         given = layout.tools(row)
         if others.meaning:
             given = beside.declared_tools(row, given, others.meaning, self._are_same_tools)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 import orjson
@@ -30,7 +31,17 @@ def writes_calls(text: str) -> bool:
     """Whether a text has the shape of calls, well-formed or not."""
     if holds_mark(text) or text.lstrip().startswith(HEADS):
         return True
-    return REACT.search(text) is not None or _is_whole(text)
+    return REACT.search(text) is not None or _whole(text) is not None
+
+
+def is_other_json(text: str, declared: Collection[str]) -> bool:
+    """Whether a text that has the shape of calls is JSON of something else, such as a schema: what it names is no
+    declared tool, and has no `arguments`, but what else has too (`parameters`, `input`)."""
+    whole = _whole(text)
+    functions = [call.get("function", call) for call in (whole if isinstance(whole, list) else [whole or {}])]
+    return whole is not None and all(
+        "arguments" not in function and function["name"] not in declared for function in functions
+    )
 
 
 def read_calls(text: str, where: str, side: Side) -> Found | None:
@@ -43,7 +54,7 @@ def read_calls(text: str, where: str, side: Side) -> Found | None:
         head = next((head for head in HEADS if bare.startswith(head)), None)
         if head:
             return "", parse_calls(bare.removeprefix(head).strip(), where, side)
-        if _is_whole(text):
+        if _whole(text) is not None:
             return "", parse_calls(bare, where, side)
         match = REACT.search(text)
         if match:
@@ -55,17 +66,17 @@ def read_calls(text: str, where: str, side: Side) -> Found | None:
     return None
 
 
-def _is_whole(text: str) -> bool:
-    """Whether a text is the JSON of a call and no more, or of a list of them."""
+def _whole(text: str) -> Any:
+    """What a text is as JSON, where it is a call and no more, or a list of them; None for another text."""
     bare = text.strip()
     if bare[:1] not in ("[", "{"):
-        return False
+        return None
     try:
         value = orjson.loads(bare)
     except orjson.JSONDecodeError:
-        return False
+        return None
     calls = value if isinstance(value, list) else [value]
-    return bool(calls) and all(map(_is_call, calls))
+    return value if calls and all(map(_is_call, calls)) else None
 
 
 def _is_call(value: Any) -> bool:

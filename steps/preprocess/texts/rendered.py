@@ -11,13 +11,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from steps.preprocess.rows.reasons import InvalidRow, Reason
-from steps.preprocess.texts.markers import ANSWERS, FIRST, end_marker, is_transcript, starts_rendered
+from steps.preprocess.texts.markers import (
+    ANSWERS,
+    FIRST,
+    end_marker,
+    is_transcript,
+    may_start_rendered,
+    starts_rendered,
+)
 from steps.shared.records import Messages
 
 HINT = "give the conversation as chat messages"
 OF_TOOLS = ("<tool_call>", "<tool_response>", "<tools>", "[AVAILABLE_TOOLS]", "[TOOL_CALLS]", "[TOOL_RESULTS]")
 LLAMA_DATES = re.compile(r"\A(?:Environment: ipython\n)?Cutting Knowledge Date: .*\nToday Date: .*\n\n?")
 SYSTEM = re.compile(r"\A\s*<<SYS>>\n?(.*?)\n?<</SYS>>\s*", re.DOTALL)
+ABOUT = re.compile(r"\b(?:tokens?|markers?|tags?|HTML|ChatML)\b", re.IGNORECASE)  # what an end's mark may answer
 SPEAKERS = ("system", "user", "assistant")
 
 
@@ -113,10 +121,15 @@ def unwrap_prompt(text: str) -> tuple[Messages, Template] | None:
         if template and turns:
             return turns, template
         raise refused("the prompt", text)
-    end = end_marker(text)
-    if is_transcript(text) or (end and end != "</s>" and _attached(text, end)):
+    if ends_rendered(text):
         raise refused("the prompt", text)
     return None
+
+
+def ends_rendered(text: str) -> bool:
+    """Whether a text of the user ends as a template ends it: with the mark of its end, or with the next turn's."""
+    end = end_marker(text)
+    return is_transcript(text) or bool(end and end != "</s>" and not _before(text, end).isspace())
 
 
 def unwrap_answer(text: str, prompt: Messages, rendered: str | None, template: Template | None, field: str) -> str:
@@ -131,12 +144,11 @@ def unwrap_answer(text: str, prompt: Messages, rendered: str | None, template: T
         InvalidRow: rendered_text, for what is of a template and does not come apart.
     """
     own = text.removeprefix(rendered) if rendered and template else text
-    own_template = next((one for one in TEMPLATES if starts_rendered(own) and one.begins.match(own)), None)
+    own_template = next((one for one in TEMPLATES if may_start_rendered(own) and one.begins.match(own)), None)
     if own_template:
         turns = own_template.turns(own)
         if turns and turns[:-1] in ([], prompt) and turns[-1]["role"] == "assistant":
             return str(turns[-1]["content"])
-        raise refused(field, text)
     if starts_rendered(own) or ANSWERS.match(own):
         raise refused(field, text)
     if template is None:
@@ -163,19 +175,25 @@ def _without_ends(text: str, ends: tuple[str, ...]) -> str:
 def strip_end(text: str, other: str, prompt: str) -> str:
     """An answer without a template's mark of its end, where no template wrote the prompt.
 
-    A mark that is quoted stays: one that the prompt speaks of, or that stands apart behind a space, unless the other
-    answer ends with it too.
+    A mark that is quoted stays: one that the prompt speaks of, or asks for; or that stands behind a space, or on a line
+    of its own in this answer alone. HTML has `</s>` too: it goes where both answers end with it.
     """
     end = end_marker(text)
     if end is None or end in prompt or (end == "</s>" and "<s>" in text):
         return text
-    if end_marker(other) == end or (end != "</s>" and _attached(text, end)):
-        return text.rstrip().removesuffix(end)
-    return text
+    before, both = _before(text, end), end_marker(other) == end
+    if end == "</s>":
+        ends = both and not ABOUT.search(prompt)
+    elif before.isspace():
+        ends = both and before != " " and not ABOUT.search(prompt)
+    else:
+        ends = both or not ABOUT.search(prompt)
+    return text.rstrip().removesuffix(end) if ends else text
 
 
-def _attached(text: str, end: str) -> bool:
-    return not text.rstrip().removesuffix(end).endswith(" ")
+def _before(text: str, end: str) -> str:
+    """The character before the mark at a text's end."""
+    return text.rstrip().removesuffix(end)[-1:]
 
 
 def refused(field: str, text: str) -> InvalidRow:

@@ -6,6 +6,7 @@ become calls, and turns that follow one by the same speaker are joined on reques
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from steps.preprocess.rows.blocks import REASONING
@@ -13,7 +14,7 @@ from steps.preprocess.rows.notes import Done, Notes, Side
 from steps.preprocess.rows.pairs import Pair
 from steps.preprocess.rows.rules import Rules
 from steps.preprocess.texts.calls import BEGINNINGS as CALL_BEGINNINGS
-from steps.preprocess.texts.calls import holds_mark, may_hold_calls, read_calls, writes_calls
+from steps.preprocess.texts.calls import holds_mark, is_other_json, may_hold_calls, read_calls, writes_calls
 from steps.preprocess.texts.markers import (
     ANSWER_BEGINNINGS,
     ANSWER_ENDS,
@@ -22,18 +23,18 @@ from steps.preprocess.texts.markers import (
     end_marker,
     starts_rendered,
 )
-from steps.preprocess.texts.rendered import refused, strip_end, unwrap_answer, unwrap_prompt
+from steps.preprocess.texts.rendered import ends_rendered, refused, strip_end, unwrap_answer, unwrap_prompt
 from steps.shared.records import Messages
 
 FIELDS = ("chosen", "rejected")
 BEGINNINGS = (*ANSWER_BEGINNINGS, *CALL_BEGINNINGS)
 
 
-def tidied(pair: Pair, has_tools: bool, notes: Notes, rules: Rules) -> Pair:
+def tidied(pair: Pair, declared: Collection[str] | None, notes: Notes, rules: Rules) -> Pair:
     """The pair, ready for the rules of turns; what was done to it is in `notes.done`.
 
     Args:
-        has_tools: whether the row declares tools: without, calls that are written as text stay text.
+        declared: the names of the row's tools; None where it declares none: calls that are written as text stay text.
 
     Raises:
         InvalidRow: rendered_text, or tool_call_invalid.
@@ -41,7 +42,7 @@ def tidied(pair: Pair, has_tools: bool, notes: Notes, rules: Rules) -> Pair:
     if _may_need_it(pair):
         pair = _unwrapped(pair, notes)
         pair = _without_repeats(pair, notes, rules.strip_prompt)
-        pair = _with_calls(pair, has_tools, notes)
+        pair = _with_calls(pair, declared, notes)
     return Pair(*(_merged(messages, notes) for messages in pair)) if rules.merge_turns else pair
 
 
@@ -75,7 +76,8 @@ def _unwrapped(pair: Pair, notes: Notes) -> Pair:
             prompt, template = found
     else:
         for message in prompt:
-            if starts_rendered(message["content"]):
+            asked = message is prompt[-1] and message["role"] == "user"
+            if starts_rendered(message["content"]) or (asked and ends_rendered(message["content"])):
                 raise refused(f"a turn of the prompt by the {message['role']}", message["content"])
     given = [[message["content"] for message in messages] for messages in (pair.chosen, pair.rejected)]
     texts = [
@@ -119,13 +121,13 @@ def _without_prompt(answer: Messages, asked: str) -> Messages | None:
     return [{**answer[0], "content": rest.lstrip()}, *answer[1:]]
 
 
-def _with_calls(pair: Pair, has_tools: bool, notes: Notes) -> Pair:
+def _with_calls(pair: Pair, declared: Collection[str] | None, notes: Notes) -> Pair:
     """The pair with the calls that it writes as text as calls, where the row declares tools."""
     sides = (notes.chosen, notes.chosen, notes.rejected)
-    return Pair(*(_read(messages, has_tools, side, notes) for messages, side in zip(pair, sides, strict=True)))
+    return Pair(*(_read(messages, declared, side, notes) for messages, side in zip(pair, sides, strict=True)))
 
 
-def _read(messages: Messages, has_tools: bool, side: Side, notes: Notes) -> Messages:
+def _read(messages: Messages, declared: Collection[str] | None, side: Side, notes: Notes) -> Messages:
     if not any(_may_call(message) for message in messages):
         return messages
     read: Messages = []
@@ -139,7 +141,10 @@ def _read(messages: Messages, has_tools: bool, side: Side, notes: Notes) -> Mess
         if not _may_call(message) or not writes_calls(message["content"]):
             read.append(message)
             continue
-        found = read_calls(message["content"], "a text", side) if has_tools else None
+        if declared is not None and is_other_json(message["content"], declared):
+            read.append(message)
+            continue
+        found = read_calls(message["content"], "a text", side) if declared is not None else None
         if found is None or (answered and answered[0]["role"] != "tool"):
             notes.note_done(Done.CALLS_AS_TEXT)
             read.append(message)

@@ -112,6 +112,13 @@ def test_ultrafeedback():
     assert (second.prompt, second.rejected) == ([user("Define enthalpy.")], [assistant("Heat.")])
 
 
+@pytest.mark.parametrize("messages", ["chosen", "rejected"])
+def test_a_text_may_stand_beside_an_answer_of_messages(messages):
+    row = {"prompt": "Name a prime.", "chosen": "7", "rejected": "9"}
+    row |= {messages: [assistant(row[messages])]}
+    assert read(row) == Pair([user("Name a prime.")], [assistant("7")], [assistant("9")])
+
+
 def test_ultrafeedback_as_it_is_published_with_a_messages_column_beside():
     whole = [user("q"), assistant("a")]
     row = {"prompt": "q", "prompt_id": "1", "chosen": whole, "rejected": [user("q"), assistant("b")], "messages": whole}

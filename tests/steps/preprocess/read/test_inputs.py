@@ -45,6 +45,27 @@ def test_a_folder_without_data_files_says_what_it_holds(tmp_path):
     assert str(error.value) == f"{tmp_path}: no data file in this folder (it holds data.xls); readable are {readable}"
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["b.jsonl.bz2", "b.csv.xz", "b.parquet.gz", "b.arrow.zst", "b.zip", "b.JSON.ZIP", "b.tar", "b.tar.gz", "b.tgz"],
+)
+def test_data_in_a_packing_that_is_not_read_ends_the_step(tmp_path, name):
+    for file in ("a.jsonl", name):
+        (tmp_path / file).touch()
+    with pytest.raises(StepError) as error:
+        find_inputs(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path}: {name} would be left out: packed in a way that is not read; unpack it (texts may be compressed "
+        "with gzip or zstd), or take it out of the folder"
+    )
+
+
+def test_other_packed_files_are_left_alone(tmp_path):
+    for file in ("a.jsonl", "run.log.gz", "code.py.bz2", "target.txt", "tar.md"):
+        (tmp_path / file).touch()
+    assert find_inputs(tmp_path).ignored == ["code.py.bz2", "run.log.gz", "tar.md", "target.txt"]
+
+
 def saved(folder: Path, *files: str, listed: Sequence[str]) -> None:
     """A folder as save_to_disk of datasets leaves it."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,8 @@ AS_ROWS = 'write it by rows: to_json(path, orient="records", lines=True)'
 BY_COLUMNS = f"holds a table by columns, as DataFrame.to_json writes it by default; {AS_ROWS}"
 ROW = {"prompt": "p", "chosen": "a", "rejected": "b"}
 
+LONG = {"n": 1, "pairs": [{"note": "x" * 80_000}], "question": "q"}  # beyond what is looked at
+
 
 def shape(text: str, name: str = "data.json", size: int = 2**16) -> Shape:
     data = text.encode()
@@ -52,6 +54,23 @@ def test_the_first_object_tells(text, expected, size):
     assert shape(text, size=size) is expected
 
 
+@pytest.mark.parametrize("size", [10_007, 2**18])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"{json.dumps(LONG)}\n{json.dumps(LONG)}\n", Shape.LINES),
+        (f"{json.dumps(LONG)}\n\n{json.dumps(ROW)}", Shape.LINES),
+        (json.dumps({**LONG, **ROW}), Shape.LINES),
+        (json.dumps({**LONG, **ROW}) + "\n", Shape.LINES),
+        (json.dumps(LONG), Shape.WRAPPED),
+        ('{"pairs": [' + json.dumps(LONG) + ",\n" + json.dumps(LONG) + "]}", Shape.WRAPPED),
+    ],
+)
+def test_a_first_object_that_is_longer_than_what_is_looked_at(text, expected, size):
+    found = look_at("data.json", Path("d"), (text.encode()[at : at + size] for at in range(0, len(text), size)))
+    assert (found.shape, b"".join(found.chunks)) == (expected, text.encode())
+
+
 @pytest.mark.parametrize("name", ["data.json", "data.jsonl"])
 @pytest.mark.parametrize(
     ("text", "said"),
@@ -82,6 +101,6 @@ def test_shapes_that_nobody_reads_are_named(name, text, said):
     assert str(error.value).startswith(f"{name}: {said}")
 
 
-@pytest.mark.parametrize("first", ["{'prompt': 1}", "prompt", "nothing, known here!"])
+@pytest.mark.parametrize("first", ["{'prompt': 1}", "prompt", "nothing, known here!", "Loading data, please wait"])
 def test_one_line_that_is_damaged_makes_no_other_shape(first):
     assert shape(first + "\n" + json.dumps(ROW), "data.jsonl") is Shape.LINES

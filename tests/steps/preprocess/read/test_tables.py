@@ -96,6 +96,21 @@ def test_a_stray_quote_costs_its_own_line(tmp_path):
     assert [line for line, *_ in problems(rows)] == [2]
 
 
+def test_quotes_are_characters_in_tsv_where_they_close_nothing(tmp_path):
+    lines = ['"Hi" he said\tb\tc', 'q2\t"x" is it\t12"', 'q4\t"open\ty', 'q5\tz"\ty', 'q6\t"all ""of"" it"\t""']
+    lines += ['"two', 'lines"\tb\t"and', 'two"', 'q10\tb\t"cut']
+    rows = rows_of(tmp_path, "\n".join(["\t".join(NAMES), *lines]), "data.tsv")
+    assert [(line, *row.values()) for line, row in values(rows)] == [
+        (2, '"Hi" he said', "b", "c"),
+        (3, "q2", '"x" is it', '12"'),
+        (4, "q4", '"open', "y"),
+        (5, "q5", 'z"', "y"),
+        (6, "q6", 'all "of" it'),
+        (7, "two\nlines", "b", "and\ntwo"),
+    ]
+    assert [(line, code) for line, code, _, _ in problems(rows)] == [(10, "table_row")]
+
+
 def test_a_quote_that_takes_the_rest_of_the_file_stops_the_step(tmp_path):
     said = refused(tmp_path, 'a,b\n1,2\n"3,4\n' + "5,6\n" * 100)
     assert said == (

@@ -89,13 +89,25 @@ def test_an_answer_that_repeats_its_rendered_prompt_is_the_rest() -> None:
         ("<|im_start|>user\nName a prime.<|im_end|>\n<|im_start|>assistant\n<think>\n", "7"),
         ("<|im_start|>system\n<tools>{}</tools><|im_end|>\n<|im_start|>user\nHi<|im_end|>\n", "7"),
         ("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", "7<|im_end|>\n<|im_start|>user\nAnd?"),
+        (
+            "<\uff5cbegin\u2581of\u2581sentence\uff5c>Be.<\uff5cUser\uff5c>Name a prime.<\uff5cAssistant\uff5c>",
+            "7",
+        ),
+        ("GPT4 Correct User: Name a prime.<|end_of_turn|>GPT4 Correct Assistant:", "7<|end_of_turn|>"),
+        ("Below is a chat.\n<|im_start|>user\nName a prime.<|im_end|>\n<|im_start|>assistant\n", "7"),
+        ("A chat.\n\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant", "7"),
+        (f"A chat.\n{LLAMA3.format('user', PRIME)[17:]}{OPEN3}", "7"),
+        ("A chat.\n<|user|>\nName a prime.</s>\n<|assistant|>\n", "7"),
+        ([user("Hi"), assistant("Hello."), user("Name a prime.<|im_end|>")], "7"),
+        ([{"role": "system", "content": "s"}, user("USER: Name a prime. ASSISTANT:")], "7"),
+        ("Human: Hi\nAssistant: Hello.\nHuman: Name a prime.\nAssistant:", "7"),
         (PRIME, "<|assistant|>\n7"),
         (PRIME, "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>7"),
         (PRIME, "ASSISTANT: 7"),
         (PRIME, "### Response:\n7"),
     ],
 )
-def test_what_does_not_is_refused(prompt: str, answer: str) -> None:
+def test_what_does_not_is_refused(prompt: Any, answer: str) -> None:
     code, said = refused(pair(prompt, answer, f"{answer}, no 9"))
     assert code == "rendered_text" and "went through a chat template already" in said
 
@@ -120,12 +132,38 @@ def test_a_rendered_turn_among_others_is_refused() -> None:
         ("Write a poem about the following:", "Assistant: no."),
         ("<p>User: x</p>", "### A heading"),
         ("<|user|> is whose marker?", "<html>\n<body>"),
+        ("[INST] and [/INST] mark the user's turn in Llama 2. Why?", "So that it knows."),
+        ("Is the user's turn marked in Llama 2?", "[INST] and [/INST] mark it."),
+        ("### Question:\nWhat is 2+2?\n### Answer:", "4"),
+        ("### Task\nSummarise the text.\n\n### Output", "It is."),
+        ("User: I want a refund\nAgent: ok\n\nWhat should be said next?\nAssistant:", "Sure."),
+        ("Whose marker is <|assistant|>, beside <|user|>? Is it <|assistant|>", "Yes."),
+        ("How do texts end in GPT-2?", "The end:\n<|endoftext|>"),
     ],
 )
 def test_a_marker_that_is_quoted_stays_text(prompt: str, answer: str) -> None:
     record = record_of(pair(prompt, answer))
     assert (record.prompt, record.chosen) == ([user(prompt)], [assistant(answer)])
     assert converted(pair(prompt, answer)).done == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answers", "kept"),
+    [
+        ("Which token ends a text in GPT-2?", ("It is <|endoftext|>", "The token <|endoftext|>"), None),
+        ("How does GPT-2 end a text?", ("It is <|endoftext|>", "The word <|endoftext|>"), None),
+        ("Which tag ends struck text in HTML?", ("It is </s>", "Use </s>"), None),
+        ("Which token ends a text?", ("It is:\n<|im_end|>", "This:\n<|im_end|>"), None),
+        (PRIME, ("7<|im_end|>", "9"), ("7", "9")),
+        ("Which token is a prime?", ("7<|im_end|>", "9<|im_end|>"), ("7", "9")),
+        (PRIME, ("7\n<|im_end|>\n", "9\n<|im_end|>\n"), ("7\n", "9\n")),
+        (PRIME, ("7 </s>", "9 </s>"), ("7 ", "9 ")),
+        (PRIME, ("7<|end_of_turn|>", "9"), ("7", "9")),
+    ],
+)
+def test_the_mark_of_an_end_goes_and_one_that_is_said_stays(prompt: str, answers: tuple, kept: tuple | None) -> None:
+    record = record_of(pair(prompt, *answers))
+    assert (record.chosen[0]["content"], record.rejected[0]["content"]) == (kept or answers)
 
 
 TURN = st.text(st.characters(codec="ascii", exclude_characters="<|[\0"), min_size=1).filter(str.strip)

@@ -75,6 +75,19 @@ def test_a_call_from_text_is_compared_with_the_declared_tools() -> None:
     assert converted(row("No.", f"[{undeclared}]", tools=TOOLS)).rejected_faults == ["undeclared"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "set", "parameters": {"type": "object"}}',
+        '[{"name": "set", "input": {}}]',
+        '{"type": "function", "function": {"name": "set", "parameters": {}}}',
+    ],
+)
+def test_json_that_names_no_declared_tool_and_has_no_arguments_is_a_text(text: str) -> None:
+    given = row(text, tools=TOOLS)
+    assert (record_of(given).chosen, converted(given).done) == ([assistant(text)], [])
+
+
 def test_calls_in_the_prompt_are_calls_where_their_results_follow() -> None:
     text = assistant(f"<tool_call>{OSLO}</tool_call>")
     results = {"role": "tool", "content": "<tool_response>\n3\n</tool_response>\n<tool_response>4</tool_response>"}

@@ -21,7 +21,7 @@ VolumeGb = Annotated[
 Layout = Literal[  # the names in steps/preprocess/layouts/formats.py, which imports what only containers have
     "plain", "chat", "implicit-prompt", "ultrafeedback", "hh-rlhf", "sharegpt", "when2call", "openai", "swift",
     "swift-messages", "axolotl", "converse", "pku-saferlhf", "helpsteer3", "helpsteer2", "chatbot-arena", "arena-texts",
-    "arena-flags", "alpaca-farm", "shp", "two-scores", "two-answers", "ultrafeedback-raw", "nectar", "nemo-rl",
+    "arena-flags", "alpaca-farm", "shp", "two-answers", "two-scores", "ultrafeedback-raw", "nectar", "nemo-rl",
     "vertex", "scored-answers", "scored-lists", "json-columns",
 ]  # fmt: skip
 Column = Annotated[str | None, Field(min_length=1, max_length=200)]

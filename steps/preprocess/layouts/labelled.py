@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from math import isfinite
 from typing import Any
 
 import orjson
 
 from steps.preprocess.layouts import chats
-from steps.preprocess.rows.json_values import kind
+from steps.preprocess.rows.json_values import finite, kind
 from steps.preprocess.rows.messages import conversation, user_turn
 from steps.preprocess.rows.notes import Notes, Side
 from steps.preprocess.rows.pairs import Pair, Row
@@ -62,9 +60,8 @@ def asked(value: Any, field: str, side: Side) -> Messages:
 
 def number(value: Any, field: str) -> float:
     """A finite number, or the text of one; raises InvalidRow, wrong_type."""
-    with suppress(ValueError, OverflowError):
-        if isinstance(value, int | float | str) and isfinite(found := float(value)):
-            return found
+    if (found := finite(value)) is not None:
+        return found
     said = repr(value) if isinstance(value, str | float) else kind(value)
     raise InvalidRow(Reason.WRONG_TYPE, f"{field} is {said}; must be a number")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
+from steps.preprocess.rows.json_values import finite
 from steps.preprocess.rows.pairs import Row
 
 SCORES = (  # fields in which data sets keep the scores of chosen and rejected
@@ -32,17 +32,11 @@ def preference_scores(row: Row) -> Scores | None:
     """The first pair of scores that a row has as numbers; a table may have them as texts."""
     for fields in SCORES:
         if fields[0] in row:
-            better, worse = (_number(row.get(name)) for name in fields)
+            better, worse = (_score(row.get(name)) for name in fields)
             if better is not None and worse is not None:
                 return Scores(better, worse, fields)
     return None
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
+def _score(value: Any) -> float | None:
+    return None if isinstance(value, bool) else finite(value)

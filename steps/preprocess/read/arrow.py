@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from steps.preprocess.read.arrow_values import check_schema, rows_of_batch
+from steps.preprocess.read.arrow_values import check_schema, rows_at_a_time, rows_of_batch
 from steps.preprocess.read.compression import readable
-from steps.preprocess.rows import raw_row
 from steps.preprocess.rows.raw_row import RawRow
 from steps.shared.contract import StepError
 
-BATCH_ROWS = 256
 FILE = b"ARROW1"
 END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
@@ -27,7 +25,7 @@ def rows_of_arrow(label: str, path: Path) -> Iterator[RawRow]:
     number = 1
     with readable(path), pa.memory_map(str(path)) as source:
         for batch in _batches(path, source):
-            rows = min(max(raw_row.CHUNK_BYTES * batch.num_rows // max(batch.nbytes, 1), 1), BATCH_ROWS)
+            rows = rows_at_a_time(batch.num_rows, batch.nbytes)
             for start in range(0, batch.num_rows, rows):
                 part = batch.slice(start, rows)
                 yield from rows_of_batch(label, number, part)

@@ -18,13 +18,20 @@ import orjson
 import pyarrow as pa
 from pyarrow import types
 
+from steps.preprocess.rows import raw_row
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.shared.contract import StepError
 
 TEXTS = (types.is_string, types.is_large_string, types.is_string_view)
 BYTES = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_fixed_size_binary)
+BATCH_ROWS = 256
 EXTENSION = b"ARROW:extension:name"  # of a type that is not registered here, in its field's metadata
+
+
+def rows_at_a_time(rows: int, size: int) -> int:
+    """How many of so many rows, which have `size` bytes together, are a batch: what fits the cache, one at least."""
+    return min(max(raw_row.CHUNK_BYTES * rows // max(size, 1), 1), BATCH_ROWS)
 
 
 def check_schema(path: Path, schema: pa.Schema) -> None:

@@ -10,13 +10,11 @@ from typing import Any, BinaryIO, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from steps.preprocess.read.arrow_values import check_schema, rows_of_batch
+from steps.preprocess.read.arrow_values import check_schema, rows_at_a_time, rows_of_batch
 from steps.preprocess.read.compression import readable
 from steps.preprocess.rows import raw_row
 from steps.preprocess.rows.raw_row import RawRow
 from steps.shared.contract import StepError, first_line
-
-BATCH_ROWS = 256
 
 
 class Group(NamedTuple):
@@ -45,9 +43,8 @@ def rows_of_groups(label: str, path: Path, groups: Iterable[int], number: int) -
     with _opened(path) as file:
         for group in groups:
             rows, size = file.metadata.row_group(group).num_rows, file.metadata.row_group(group).total_byte_size
-            batch_rows = min(max(raw_row.CHUNK_BYTES * rows // max(size, 1), 1), BATCH_ROWS)
             end = number + rows
-            for batch in file.iter_batches(batch_rows, row_groups=[group], use_threads=False):
+            for batch in file.iter_batches(rows_at_a_time(rows, size), row_groups=[group], use_threads=False):
                 yield from rows_of_batch(label, number, batch)
                 number += batch.num_rows
             if number != end:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from typing import Any
 
 from steps.preprocess.rows.reasons import InvalidRow, Reason
@@ -17,6 +18,15 @@ def kind(value: Any) -> str:
         return "null"
     names = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
     return names[type(value)]
+
+
+def finite(value: Any) -> float | None:
+    """A finite number, or the text of one, as tables have it; None for anything else."""
+    if isinstance(value, int | float | str):
+        with contextlib.suppress(ValueError, OverflowError):
+            if math.isfinite(found := float(value)):
+                return found
+    return None
 
 
 def refuse_nul(value: Any) -> None:

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.preprocess.read import parquet
+from steps.preprocess.read import arrow_values, parquet
 from steps.preprocess.read.sources import RawRow, RowGroups, plan, read_rows
 from steps.shared.contract import StepError
 
@@ -170,7 +170,7 @@ def invalid_texts(texts: list[bytes]) -> pa.Array:
 
 
 def test_text_inside_a_list_that_is_not_utf8_costs_its_row_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet, "BATCH_ROWS", 3)
+    monkeypatch.setattr(arrow_values, "BATCH_ROWS", 3)
     texts = invalid_texts([b"a", b"\xff\xfe", b"b", "\u00fc".encode(), b"c\x80", b"d"])
     objects = pa.StructArray.from_arrays([texts], names=["t"])
     lists = pa.ListArray.from_arrays([0, 1, 3, 3, 4, 4, 5, 6], objects)

@@ -13,10 +13,8 @@ from steps.shared.contract import StepError, read_json
 TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 SUFFIXES = (*TEXTS, *(text + packed for text in TEXTS for packed in (".gz", ".zst")), ".parquet", ".arrow", ".feather")
 SHOWN = 5  # of names in a message
-STATE, SPLITS = (
-    "state.json",
-    "dataset_dict.json",
-)  # what save_to_disk of datasets leaves: in a folder of rows, above them
+STATE = "state.json"  # what save_to_disk of datasets leaves in a folder of rows,
+SPLITS = "dataset_dict.json"  # and above several of them
 DATA = "|".join(re.escape(suffix) for suffix in (*TEXTS, ".parquet", ".arrow", ".feather"))
 UNREAD_PACKING = re.compile(
     rf".*(?:(?:{DATA})\.(?:gz|zst|zstd|bz2|xz|lzma|lz4|br|sz|snappy|z)"
@@ -86,16 +84,20 @@ def find_inputs(path: Path) -> Inputs:
                 ignored.append(label)
                 if listed is None and UNREAD_PACKING.fullmatch(name):
                     packed.append(label)
+    _refuse_packed(path, packed)
+    if not found:
+        others = f" (it holds {', '.join(sorted(ignored)[:SHOWN])})" if ignored else ""
+        raise StepError(f"{path}: no data file in this folder{others}; readable are {', '.join(SUFFIXES)}")
+    return Inputs(sorted(found), sorted(ignored), tuple(splits))
+
+
+def _refuse_packed(path: Path, packed: Sequence[str]) -> None:
     if packed:
         more = f" and {len(packed) - SHOWN} more" if len(packed) > SHOWN else ""
         raise StepError(
             f"{path}: {', '.join(sorted(packed)[:SHOWN])}{more} would be left out: packed in a way that is not read; "
             "unpack it (texts may be compressed with gzip or zstd), or take it out of the folder"
         )
-    if not found:
-        others = f" (it holds {', '.join(sorted(ignored)[:SHOWN])})" if ignored else ""
-        raise StepError(f"{path}: no data file in this folder{others}; readable are {', '.join(SUFFIXES)}")
-    return Inputs(sorted(found), sorted(ignored), tuple(splits))
 
 
 def _is_data(name: str, names: Sequence[str], listed: Sequence[str] | None) -> bool:
@@ -119,7 +121,7 @@ def _listed(folder: Path, names: Sequence[str]) -> list[str] | None:
     gone = [name for name in listed if name not in names]
     if gone:
         raise StepError(
-            f"{folder}: {', '.join(gone[:5])} of {len(listed)} files of this data set are missing; copy it again"
+            f"{folder}: {', '.join(gone[:SHOWN])} of {len(listed)} files of this data set are missing; copy it again"
         )
     return listed
 

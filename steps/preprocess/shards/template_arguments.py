@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from steps.preprocess.rows import json_texts
 from steps.preprocess.rows.json_values import kind, may_have_lost_digits, refuse_nul
 from steps.preprocess.rows.notes import Notes
 from steps.preprocess.rows.pairs import Row
@@ -26,7 +27,7 @@ def own_arguments(row: Row, run: str, notes: Notes) -> TemplateArguments:
 
     Raises:
         InvalidRow: wrong_type or not_json where the field is no object; unsupported_field where an argument has a name
-            that is not a template's to have; nul_byte.
+            that is not a template's to have; nul_byte; duplicate_keys.
     """
     given = _object(row[ARGUMENTS])
     if b"\\u0000" in orjson.dumps(given):
@@ -44,7 +45,7 @@ def _object(value: Any) -> dict[str, Any]:
     if value in (None, "", [], {}):  # null, and an empty cell, list or object, which a table may have in its place
         return {}
     try:
-        given = orjson.loads(value) if isinstance(value, str) else value
+        given = json_texts.loads(value, ARGUMENTS) if isinstance(value, str) else value
     except orjson.JSONDecodeError as error:
         raise InvalidRow(Reason.NOT_JSON, f"{ARGUMENTS} is a text that is not JSON: {error}") from None
     if given is None:

@@ -84,6 +84,7 @@ def test_ignored_arguments_are_not_kept():
         (False, "wrong_type", "chat_template_kwargs is a boolean; must be an object"),
         ("[1]", "wrong_type", "chat_template_kwargs is a list; must be an object"),
         ("{", "not_json", "chat_template_kwargs is a text that is not JSON: "),
+        ('{"a": 1, "a": 2}', "duplicate_keys", "chat_template_kwargs: an object has the key 'a' twice"),
         ({"tools": []}, "unsupported_field", "chat_template_kwargs: tools: is set by the training itself"),
         ({"chat_template": "x"}, "unsupported_field", "chat_template_kwargs: chat_template: is set by the training"),
         ({"range": 5}, "unsupported_field", "chat_template_kwargs: range: no template can read it"),

@@ -131,12 +131,12 @@ def read_implicit_prompt(row: Row, notes: Notes) -> Pair:
 def _with_calls(row: Row, field: str, side: Side) -> Messages:
     """The messages of a field, with the `<TOOLCALL>` text of the assistant's messages turned into tool calls."""
     messages = conversation(row[field], field, side)
-    for message in messages:
+    for index, message in enumerate(messages):
         if message["role"] == "assistant" and "<TOOLCALL>" in message["content"] and "tool_calls" not in message:
             try:
                 text, calls = split_marked(message["content"], *TOOLCALL, field, side)
             except CallFault as fault:
                 side.note_fault("malformed", f"{field}: {fault}")
                 continue
-            message |= {"content": text, "tool_calls": calls}
+            messages[index] = {**message, "content": text, "tool_calls": calls}
     return messages

@@ -49,6 +49,11 @@ class Format:
     may_be: Callable[[Row], bool] | None = None
     is_sure: Callable[[Row], bool] | None = None
 
+    @property
+    def is_told_by_types(self) -> bool:
+        """Whether the types of a row's fields say all of how it is read."""
+        return self.may_be is None and self.opens is None and self.listed is None
+
     def opened(self, row: Row) -> tuple[Format, Row]:
         """The layout that reads the row in the end, and the row as it does; raises InvalidRow."""
         return self.opens(row) if self.opens else (self, row)

@@ -62,7 +62,7 @@ def read(row: Row) -> tuple[Row, Names]:
 
     The same row, and no names, where there are no synonyms.
     """
-    if not _may_have(tuple(row)) or _has_own_names(row):
+    if are_plain(row) or _ends_with_chosen(row):
         return row, {}
     names = dict(_renamed({name: value for name, value in row.items() if value is not None}))
     if not names:
@@ -92,17 +92,25 @@ def _may_have(names: tuple[str, ...]) -> bool:
     return not KNOWN.isdisjoint(names)
 
 
-def _has_own_names(row: Row) -> bool:
-    """Whether the answers of a row are called as OpenAI's, or, beside messages, as When2Call's or ms-swift's."""
-    if all(name in row for name in OPENAI):
+def are_plain(row: Row) -> bool:
+    """Whether the names of a row's fields, and which of them are null, tell that none is a synonym.
+
+    Its answers may be called as OpenAI's, or, beside messages, as When2Call's or ms-swift's.
+    """
+    if not _may_have(tuple(row)) or all(name in row for name in OPENAI):
         return True
     if row.get("messages") is None or row.get("chosen") is not None:
         return False
     if row.get("rejected_messages") is not None:
         return True
-    return row.get("rejected_response") is not None and (
-        row.get("chosen_response") is not None or conversations.ends_with_answer(row)
-    )
+    return row.get("rejected_response") is not None and row.get("chosen_response") is not None
+
+
+def _ends_with_chosen(row: Row) -> bool:
+    """Whether a row is ms-swift's whose chosen answer is the last of its messages."""
+    if row.get("messages") is None or row.get("chosen") is not None or row.get("rejected_response") is None:
+        return False
+    return conversations.ends_with_answer(row)
 
 
 def _renamed(given: Row) -> Iterator[tuple[str, str]]:

@@ -24,6 +24,7 @@ TYPES = {
 GENERIC = re.compile(r"(\w++)\s*+(?:\[(.*)\])?(?:\s*+,\s*+optional)?")  # str, List[int], Optional[str], "int, optional"
 SCHEMA_MAPS = ("properties", "patternProperties", "$defs", "definitions")
 SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+SCHEMA_LISTED = (*SCHEMA_LISTS, "items")
 SCHEMA_NESTED = ("items", "additionalProperties", "not")
 WALKED = frozenset((*SCHEMA_MAPS, *SCHEMA_LISTS, *SCHEMA_NESTED, "required"))
 
@@ -47,11 +48,13 @@ def normal_schema(value: Any, where: Place) -> Any:
         raise InvalidRow(Reason.TOOLS_INVALID, f"{_said(where)} is {kind(value)}; must be a JSON schema")
     result: dict[str, Any] = {}
     for key, entry in value.items():
-        if key == "type":
+        if key in WALKED:
+            result[key] = _nested(key, entry, where)
+        elif key == "type":
             for name, keyword in _typed(entry, where).items():  # may bring `items` with it
                 result.setdefault(name, keyword)
         else:
-            result[key] = _nested(key, entry, where) if key in WALKED else entry
+            result[key] = entry
     return result
 
 
@@ -66,14 +69,16 @@ def _simple(value: Any) -> dict[str, Any] | None:
 
 def _nested(key: str, entry: Any, where: Place) -> Any:
     """The value of a keyword that holds schemas (see WALKED), or that a row's calls are checked with (`required`)."""
-    if key == "required" and not isinstance(entry, list):
+    if key == "required":
+        if isinstance(entry, list):
+            return entry
         raise InvalidRow(Reason.TOOLS_INVALID, f"{_said(where)}.required is {kind(entry)}; must be a list of names")
     if key in SCHEMA_MAPS and isinstance(entry, dict):
         return {
             name: _simple(inner) or normal_schema(inner, (*where, key, name))  # most are simple, and need no place
             for name, inner in entry.items()
         }
-    if key in (*SCHEMA_LISTS, "items") and isinstance(entry, list):
+    if key in SCHEMA_LISTED and isinstance(entry, list):
         return [normal_schema(inner, (*where, f"{key}[{index}]")) for index, inner in enumerate(entry)]
     if key in SCHEMA_NESTED:
         return normal_schema(entry, (*where, key))

@@ -29,6 +29,8 @@ ROLES = {
 }
 CALL_ROLES = ("function_call", "tool_call")  # ShareGPT: the turn's text is the call
 PLAIN_ROLES = frozenset(ROLES) - frozenset((*CALL_ROLES, DEVELOPER))
+SPEAKERS = frozenset(ROLES.values())
+MESSAGE = ("role", "content")  # the keys of a message that is a text and no more
 KEPT_TEXTS = ("name", "tool_call_id", REASONING)  # what chat templates read besides role, content and tool_calls
 SPOKEN = ("content", "value")  # names of what is said; OpenAI keeps what a model says in refusing apart
 CALLS = ("tool_calls", "function_call", "tool_call", "function_calls", "toolCalls")  # the first two are OpenAI's
@@ -73,8 +75,15 @@ def conversation(value: Any, field: str, side: Side) -> Messages:
 
 
 def _plain(turn: Any) -> dict[str, Any] | None:
-    """A turn that is a known role and a text, as most are; None for one that is more, or wrong."""
+    """A turn that is a known role and a text, as most are; None for one that is more, or wrong.
+
+    One that is a message already is the same object.
+    """
     if type(turn) is dict and len(turn) == 2:
+        if tuple(turn) == MESSAGE:
+            role, text = turn.values()
+            if type(text) is str and type(role) is str and role in SPEAKERS:
+                return turn
         role, text = turn.get("role") or turn.get("from"), turn.get("content", turn.get("value"))
         if type(role) is str and role in PLAIN_ROLES and type(text) is str:
             return {"role": ROLES[role], "content": text}

@@ -23,7 +23,7 @@ class Done(StrEnum):
     PROMPT_STRIPPED = "repeated prompt removed from an answer"
 
 
-@dataclass
+@dataclass(slots=True)
 class Side:
     """The notes on the messages of one side of a pair.
 
@@ -60,7 +60,7 @@ class Side:
         return Side(None if self.faults is None else [], self.unread, self.large, self.tools)
 
 
-@dataclass
+@dataclass(slots=True)
 class Notes:
     """The notes on a row.
 

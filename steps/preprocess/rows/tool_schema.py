@@ -45,7 +45,7 @@ def normal_tool(tool: Any, where: str) -> dict[str, Any]:
     description = function.get("description")
     if description is not None and not isinstance(description, str):
         raise InvalidRow(Reason.TOOLS_INVALID, f"{where}.description is {kind(description)}; must be text")
-    rest = {key: function[key] for key in function if key not in READ}
+    rest = {} if READ.issuperset(function) else {key: function[key] for key in function if key not in READ}
     parameters = _all_parameters(function, where)
     if rest and isinstance(rest.get("required"), list) and "required" not in parameters:
         parameters["required"] = rest.pop("required")  # beside the schema instead of in it
@@ -117,7 +117,7 @@ def _parameters(value: Any, where: str) -> dict[str, Any]:
         return {"type": "object", "properties": {}}
     if not isinstance(value, dict):
         raise InvalidRow(Reason.TOOLS_INVALID, f"{where} is {kind(value)}; must be a JSON schema")
-    bare = not isinstance(value.get("type"), str | list) and not isinstance(value.get("properties"), dict)
+    bare = not isinstance(value.get("type"), (str, list)) and not isinstance(value.get("properties"), dict)
     if bare and all(isinstance(entry, dict) for entry in value.values()):
         value = {"type": "object", "properties": value}  # only the properties, without the schema around them
     parameters = {"type": "object", **normal_schema(value, (where,))}

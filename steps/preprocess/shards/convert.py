@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
@@ -19,15 +19,23 @@ from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.rows.rules import Rules
 from steps.preprocess.rows.tools import declare
 from steps.preprocess.shards.parse import TOO_DEEP, parse
-from steps.preprocess.shards.record import ConvertedRow, CountTokens, DeclareTools, Recorder
+from steps.preprocess.shards.record import ConvertedRow, CountTokens, DeclareTools, Reading, Recorder
+
+RowShape = tuple[object, ...]  # the names of a row's fields, and the types of their values
+READINGS_KEPT = 1024
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file's rows are read: by `format` where they fit it, else, unless `strict`, by one that they do fit."""
+    """How a file's rows are read: by `format` where they fit it, else, unless `strict`, by one that they do fit.
+
+    Attributes:
+        readings: how rows were read whose names and types alone tell that; for the rules of one run.
+    """
 
     format: Format | None
     strict: bool = False
+    readings: dict[RowShape, Reading] = field(default_factory=dict, compare=False, repr=False)
 
     def of(self, row: Row) -> Format:
         if self.format and self.format.fits(row):
@@ -93,6 +101,12 @@ def convert_all(raw: RawRow, given: Row | InvalidRow, layout: Layout, recorder: 
     """
     if isinstance(given, InvalidRow):
         return Converted([given])
+    shape = (*given, *map(type, given.values()))
+    if reading := layout.readings.get(shape):
+        return Converted([_recorded(raw, given, reading, recorder)])
+    reading = _told_by_types(given, layout, recorder.rules)
+    if reading and len(layout.readings) < READINGS_KEPT:
+        layout.readings[shape] = reading
     row, names = named(given, recorder.rules)
     found = _converted(raw, row, layout, recorder)
     return found._replace(rows=[_as_called(pair, names) for pair in found.rows]) if names else found
@@ -105,14 +119,31 @@ def _as_called(pair: ConvertedRow | InvalidRow, names: synonyms.Names) -> Conver
     return pair._replace(unread=synonyms.named_places(pair.unread, names))
 
 
+def _told_by_types(row: Row, layout: Layout, rules: Rules) -> Reading | None:
+    """How all rows are read that have this one's names and types; None where their values may tell."""
+    format = layout.format
+    if format is None or not format.is_told_by_types or rules.columns or rules.ignore_fields:
+        return None
+    return Reading.of(format, tuple(row)) if synonyms.are_plain(row) and format.fits(row) else None
+
+
+def _recorded(raw: RawRow, row: Row, reading: Reading, recorder: Recorder) -> ConvertedRow | InvalidRow:
+    try:
+        return recorder.record(raw, row, reading)
+    except InvalidRow as reason:
+        return reason
+    except (RecursionError, orjson.JSONEncodeError):
+        return InvalidRow(Reason.TOO_DEEP, TOO_DEEP)
+
+
 def _converted(raw: RawRow, row: Row, layout: Layout, recorder: Recorder) -> Converted:
     unread: dict[str, Any] = {}
     try:
         format = layout.of(row)
         inner, row = format.opened(row)
-        fields = tuple(row)
+        reading = Reading.of(inner, tuple(row), format.name)
         if inner.listed is None:
-            return Converted([recorder.record(raw, row, fields, inner, format.name)])
+            return Converted([_recorded(raw, row, reading, recorder)])
         pairs, ties = choose(inner.listed(row, unread), recorder.rules.pairing)
     except InvalidRow as reason:
         return Converted([reason])
@@ -120,15 +151,11 @@ def _converted(raw: RawRow, row: Row, layout: Layout, recorder: Recorder) -> Con
         return Converted([InvalidRow(Reason.TOO_DEEP, TOO_DEEP)])
     rows: list[ConvertedRow | InvalidRow] = []
     for better, worse in pairs:
-        pair = {**row, "chosen": better.said, "rejected": worse.said}
-        try:
-            found = recorder.record(raw, pair, fields, inner, format.name)
-            found.unread.update(unread)
-            rows.append(found)
-        except InvalidRow as reason:
-            rows.append(InvalidRow(reason.code, f"{better.where} against {worse.where}: {reason}"))
-        except (RecursionError, orjson.JSONEncodeError):
-            rows.append(InvalidRow(Reason.TOO_DEEP, TOO_DEEP))
+        found = _recorded(raw, {**row, "chosen": better.said, "rejected": worse.said}, reading, recorder)
+        if isinstance(found, InvalidRow):
+            rows.append(InvalidRow(found.code, f"{better.where} against {worse.where}: {found}"))
+        else:
+            rows.append(found._replace(unread={**found.unread, **unread}))
     return Converted(rows or [InvalidRow(Reason.TIED, "the scores of the answers do not differ enough")], ties)
 
 

@@ -74,6 +74,24 @@ class ConvertedRow(NamedTuple):
     unread: dict[str, Any]
 
 
+class Reading(NamedTuple):
+    """How a row is read.
+
+    Attributes:
+        name: of the layout, in the record.
+        others: what the row has beside the fields that its layout reads.
+    """
+
+    layout: Format
+    name: str
+    others: beside.Beside
+
+    @classmethod
+    def of(cls, layout: Format, fields: tuple[str, ...], name: str | None = None) -> Reading:
+        """How a row with these fields is read; `name` where it is another than the layout's own."""
+        return cls(layout, name or layout.name, beside_of(layout.name, fields))
+
+
 @dataclass(frozen=True)
 class Recorder:
     """Makes records by the rules.
@@ -87,19 +105,15 @@ class Recorder:
     declare_tools: DeclareTools = declare
     count_tokens: CountTokens | None = None
 
-    def record(self, raw: RawRow, row: Row, fields: tuple[str, ...], layout: Format, name: str) -> ConvertedRow:
-        """One pair.
-
-        Args:
-            row: the pair's row as `layout` reads it, of which the file has only `fields`.
-            name: of the layout, in the record.
+    def record(self, raw: RawRow, row: Row, reading: Reading) -> ConvertedRow:
+        """One pair; its row is as the reading's layout reads it.
 
         Raises:
             InvalidRow: with the code and the sentence that go into quarantine.
         """
         rules = self.rules
         notes = new_notes(keep_faulty_calls=rules.tool_calls == "keep")
-        others = beside_of(layout.name, fields)
+        layout, name, others = reading
         pair = layout.read(row, notes)
         declared = self._declared(row, layout, others, notes)
         pair = tidied(pair, None if declared.text is None else declared.required, notes, rules)
@@ -214,6 +228,8 @@ def _calls(messages: Messages) -> list[dict[str, Any]]:
 
 def _characters(messages: Messages) -> int:
     """Characters that a reader of the conversation sees: contents, and calls as JSON."""
+    if len(messages) == 1 and "tool_calls" not in messages[0]:
+        return len(messages[0]["content"])  # as most answers are
     count = 0
     for message in messages:
         count += len(message["content"])

@@ -71,9 +71,10 @@ class Tally:
             self.chosen_calls.update(row.chosen_faults)
         if row.rejected_faults:
             self.rejected_calls.update(row.rejected_faults)
-        for side, messages in (("chosen", row.record.chosen), ("rejected", row.record.rejected)):
-            if HAS_REASONING in messages:
-                self.reasoning[side] += 1
+        if HAS_REASONING in row.record.chosen:
+            self.reasoning["chosen"] += 1
+        if HAS_REASONING in row.record.rejected:
+            self.reasoning["rejected"] += 1
         if row.done:
             self.texts.update(map(str, row.done))
         if row.scores:

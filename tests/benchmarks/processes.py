@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -19,15 +20,15 @@ POLL_SECONDS = 0.1
 def measure(command: list[str]) -> tuple[float, int]:
     """Seconds, and the peak of the memory (proportional set size) of the process and its children, in bytes."""
     started = time.perf_counter()
-    process = psutil.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    peak = 0
-    while process.poll() is None:
-        peak = max(peak, memory(process))
-        time.sleep(POLL_SECONDS)
-    seconds = time.perf_counter() - started
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command[:4])}: {process.stderr.read().decode()[-2000:]}")
-    return seconds, peak
+    with tempfile.TemporaryFile() as errors:  # a pipe that nobody reads is full after some progress bars
+        process = psutil.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=errors)
+        peaks = [0]
+        watch(process, peaks)
+        seconds = time.perf_counter() - started
+        if process.returncode:
+            errors.seek(0)
+            raise SystemExit(f"{' '.join(command[:4])}: {errors.read().decode()[-2000:]}")
+    return seconds, peaks[0]
 
 
 @dataclass(frozen=True)

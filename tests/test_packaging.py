@@ -22,7 +22,7 @@ GROUPS = PROJECT["optional-dependencies"]
 # image runs it.
 IMAGES = {
     "training": ["steps.train.launch", "steps.train.train"],
-    "processing": [f"steps.{step}.__main__" for step in ("preprocess", "champion", "gate", "merge")],
+    "processing": [f"steps.{step}.__main__" for step in ("preprocess", "champion", "gate", "merge", "register")],
     "spark": ["steps.preprocess.submit", "steps.preprocess.on_spark"],
 }
 # flash_attn is imported only where attn_implementation asks for it, which fails before if there is none.

@@ -12,6 +12,7 @@ from rich.text import Text
 from pipeline.aws import executions, pipelines
 from pipeline.aws.errors import described
 from pipeline.aws.pipelines import Wanted
+from pipeline.aws.refused_members import explained
 from pipeline.commands.shared.confirm import Yes, confirm
 from pipeline.commands.shared.on_aws import Remote, remote
 from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stderr, where
@@ -44,10 +45,11 @@ def upsert(settings: Settings = DEFAULT_SETTINGS, yes: Yes = False, as_json: AsJ
         upload(there, workflow.assets)
         group = workflow.settings.register_model.package_group
         pipelines.ensure_model_group(there.sagemaker, group, workflow.tags)
-        if deployed is None:
-            pipelines.create(there.sagemaker, there.client("s3"), wanted)
-        elif changes:
-            pipelines.update(there.sagemaker, there.client("s3"), deployed, wanted)
+        with explained(wanted.definition, f"python pipeline.py upsert{options}"):
+            if deployed is None:
+                pipelines.create(there.sagemaker, there.client("s3"), wanted)
+            elif changes:
+                pipelines.update(there.sagemaker, there.client("s3"), deployed, wanted)
     outcome = "created" if deployed is None else "updated" if changes else "unchanged"
     if as_json:
         found = [dataclasses.asdict(change) for change in changes]

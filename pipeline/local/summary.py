@@ -11,6 +11,7 @@ from pipeline.local.state.records import Execution
 from pipeline.local.state.store import Store
 
 USED = ("given", "used")
+REGISTER_JOBS = ("RegisterMerged", "RegisterAdapter")  # Processing jobs with `register_with: job`
 
 
 def summarise(root: Path, execution: Execution) -> dict[str, Any]:
@@ -33,17 +34,8 @@ def summarise(root: Path, execution: Execution) -> dict[str, Any]:
     gate = _output(store, execution, "Gate", "decision", "gate.json")
     if gate:
         found["gate"] = gate
-    registered = [step for step in execution.steps if step.type == "RegisterModel" and step.status == "Succeeded"]
-    for step in registered:
-        container = step.properties["InferenceSpecification"]["Containers"][0]
-        uri = container["ModelDataSource"]["S3DataSource"]["S3Uri"]
-        found["registered"] = {
-            "group": step.properties["ModelPackageGroupName"],
-            "version": step.properties["ModelPackageVersion"],
-            "variant": step.properties["CustomerMetadataProperties"]["variant"],
-            "approval_status": step.properties["ModelApprovalStatus"],
-            "model": str(store.path(uri)),
-        }
+    if registered := _registered(store, execution):
+        found["registered"] = registered | {"model": str(store.path(registered["model"]))}
     if (root / records.MLFLOW).is_file():
         found["mlflow"] = records.mlflow_uri(root)
     found["logs"] = str(records.folder(root, execution.id) / "jobs")
@@ -53,6 +45,26 @@ def summarise(root: Path, execution: Execution) -> dict[str, Any]:
 def _no_new_data(execution: Execution) -> bool:
     step = next((step for step in execution.steps if step.name == "NoNewData"), None)
     return step is not None and step.status == "Succeeded" and step.properties["Outcome"] == "True"
+
+
+def _registered(store: Store, execution: Execution) -> dict[str, Any] | None:
+    """The version of this execution, whether a step or a job has registered it."""
+    done = [step for step in execution.steps if step.status == "Succeeded"]
+    for step in done:
+        if step.type == "RegisterModel":
+            package = step.properties
+            container = package["InferenceSpecification"]["Containers"][0]
+            return {
+                "group": package["ModelPackageGroupName"],
+                "version": package["ModelPackageVersion"],
+                "variant": package["CustomerMetadataProperties"]["variant"],
+                "approval_status": package["ModelApprovalStatus"],
+                "model": container["ModelDataSource"]["S3DataSource"]["S3Uri"],
+            }
+        if step.name in REGISTER_JOBS and step.type == "Processing":
+            registered = _output(store, execution, step.name, "registered", "registered.json")
+            return {**registered, "version": int(registered["version"])}
+    return None
 
 
 def _output(store: Store, execution: Execution, step: str, output: str, file: str) -> Any:

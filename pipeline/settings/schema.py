@@ -221,6 +221,10 @@ class Register(Section):
     approval_status: Literal["PendingManualApproval", "Approved", "Rejected"] = Field(
         "PendingManualApproval", description="Of a new version; default of the parameter ModelApprovalStatus."
     )
+    register_with: Literal["step", "job"] = Field(
+        "step", description="job: a small job sends the request, where Pipelines refuses a member of the step's."
+    )
+    instance_type: InstanceType = Field("ml.t3.medium", description="Of that job.")
     inference_instance_types: list[InstanceType] = Field(
         ["ml.g5.2xlarge"], min_length=1, description="What may serve a version; `deploy` takes the first."
     )

@@ -5,7 +5,8 @@ there (only Spark has several, and they exchange ids), and no container gets a s
 its ARN.
 
 Limits: checkpoints have no key of their own in the API and get the bucket's default one; the job that looks up the
-champion asks the registry and is therefore never isolated; it reads no data.
+champion and the one that registers talk to the registry and are therefore never isolated; the first reads no data, the
+second the gate's verdict.
 """
 
 from __future__ import annotations

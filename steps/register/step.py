@@ -1,67 +1,73 @@
 """Definition of registration: the CreateModelPackage request of the merged model or of the adapter.
 
 The container is AWS's LMI (vLLM); `steps/shared/serving.py` says what it reads. The model card comes from the gate,
-whose property file has it as one text. Pipelines took up `ModelCard` in RegisterModel steps in 2024
-(aws/sagemaker-python-sdk, pull request 4726). Limits: neither the card by way of a property file nor the environment
-has run on AWS.
+whose property file has it as one text.
+
+A RegisterModel step's members are a list of Pipelines' own, shorter than the API's: it has refused
+`CustomerMetadataProperties` and `AdditionalModelDataSources` ("Unknown Argument member", aws/sagemaker-python-sdk,
+issues 2972 and 4994); it took up `ModelCard` in 2024 (pull request 4726) and the SDK offers `ModelDataSource` (pull
+request 4492). Where it refuses, `register_with: job` sends the same request from a small job. Limits: neither the step,
+with the card by way of a property file and the environment, nor the job has run on AWS.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join, JsonGet
 from sagemaker.mlops.workflow.steps import StepTypeEnum
 
-from pipeline.step_kit.processing_job import output_uri
+from pipeline.step_kit.processing_job import Instances, ProcessingJob, module, output_uri
 from pipeline.step_kit.request_step import RequestStep
 from steps.gate import step as gate_step
+from steps.register.request import Registration, package_request
 from steps.shared.serving import ADAPTER_TOKENIZER, MODEL, tool_call_parser
 
 if TYPE_CHECKING:
     from pipeline.settings.workflow import Workflow
     from pipeline.step_kit.scope import Scope
 
+DECISION = "/opt/ml/processing/input/decision"
+OUTPUT = "/opt/ml/processing/output/registered"
+
 
 def build(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep, gate: RequestStep) -> RequestStep:
-    """
+    """The step that registers, or the job in its place; the job's property file `registered` has the version's ARN.
+
     Args:
         variant: `Merged` (a model of its own) or `Adapter` (served with its base).
         model_uri: the prefix of the folder that is served, without a slash at the end.
     """
+    settings = scope.workflow.settings.register_model
+    version = _version(scope, variant, model_uri, preprocess, gate)
+    name, description = f"Register{variant}", f"Register the {variant.lower()} model in {settings.package_group}."
+    if settings.register_with == "job":
+        return _job(scope, version, gate).step(scope, name, description, cached=False)
+    return RequestStep(
+        name,
+        StepTypeEnum.REGISTER_MODEL,
+        package_request(version),
+        display_name=f"Register {variant.lower()}",
+        description=description,
+    )
+
+
+def _version(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep, gate: RequestStep) -> Registration:
     workflow, settings = scope.workflow, scope.workflow.settings.register_model
-    request = {
-        "ModelPackageGroupName": settings.package_group,
-        "ModelPackageDescription": f"{workflow.settings.pipeline_name}: DPO {variant.lower()} model",
-        "ModelApprovalStatus": scope.parameter["ModelApprovalStatus"],
-        "InferenceSpecification": {
-            "Containers": [
-                {
-                    "Image": workflow.account.images.inference,
-                    "ModelDataSource": {
-                        "S3DataSource": {
-                            "S3Uri": Join(on="", values=[model_uri, "/"]),  # a prefix must end in "/"
-                            "S3DataType": "S3Prefix",
-                            "CompressionType": "None",
-                        }
-                    },
-                    "Environment": _environment(scope, variant, gate),
-                }
-            ],
-            "SupportedContentTypes": ["application/json"],
-            "SupportedResponseMIMETypes": ["application/json"],
-            "SupportedRealtimeInferenceInstanceTypes": list(settings.inference_instance_types),
-        },
-        "ModelMetrics": {
-            "ModelQuality": {"Statistics": _json_file(output_uri(gate, "decision"), "evaluation.json")},
-            "ModelDataQuality": {"Statistics": _json_file(output_uri(preprocess, "report"), "report.json")},
-        },
-        "ModelCard": {
-            "ModelCardContent": _get(gate, "card", "content"),
-            "ModelCardStatus": "PendingReview",
-        },
-        "CustomerMetadataProperties": {
+    return Registration(
+        group=settings.package_group,
+        description=f"{workflow.settings.pipeline_name}: DPO {variant.lower()} model",
+        approval_status=scope.parameter["ModelApprovalStatus"],
+        image=workflow.account.images.inference,
+        model_uri=Join(on="", values=[model_uri, "/"]),  # a prefix must end in "/"
+        environment=_environment(scope, variant, gate),
+        instance_types=settings.inference_instance_types,
+        evaluation_uri=Join(on="/", values=[output_uri(gate, "decision"), "evaluation.json"]),
+        report_uri=Join(on="/", values=[output_uri(preprocess, "report"), "report.json"]),
+        card=_get(gate, "card", "content"),
+        metadata={
             "variant": variant.lower(),
             "adapter_uri": Join(on="", values=[gate_step.adapter_uri(gate), "/"]),
             "base_model": _base(scope),
@@ -73,14 +79,37 @@ def build(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep
             "champion_reward_accuracy": _get(gate, "gate", "champion_reward_accuracy"),
             "reward_accuracy": _text(_get(gate, "gate", "reward_accuracy")),
         },
-    }
-    return RequestStep(
-        f"Register{variant}",
-        StepTypeEnum.REGISTER_MODEL,
-        request,
-        display_name=f"Register {variant.lower()}",
-        description=f"Register the {variant.lower()} model in {settings.package_group}.",
     )
+
+
+def _job(scope: Scope, version: Registration, gate: RequestStep) -> ProcessingJob:
+    """A job that sends the same request. The card, too long for an argument, comes with the gate's files."""
+    return ProcessingJob(
+        command=module("steps.register"),
+        arguments=[
+            "--group", version.group,
+            "--description", version.description,
+            "--approval-status", version.approval_status,
+            "--image", version.image,
+            "--model-uri", version.model_uri,
+            *_pairs("--environment", version.environment),
+            *(word for instance in version.instance_types for word in ("--instance-type", instance)),
+            "--evaluation-uri", version.evaluation_uri,
+            "--report-uri", version.report_uri,
+            "--card", f"{DECISION}/card.json",
+            *_pairs("--metadata", version.metadata),
+            "--output", OUTPUT,
+        ],
+        inputs={"decision": output_uri(gate, "decision")},
+        outputs={"registered": OUTPUT},
+        property_files={"registered": ("registered", "registered.json")},
+        instances=Instances(scope.workflow.settings.register_model.instance_type),
+        isolated=False,  # it writes to the registry
+    )  # fmt: skip
+
+
+def _pairs(option: str, values: Mapping[str, Any]) -> list[Any]:
+    return [word for name, value in values.items() for word in (option, Join(on="", values=[f"{name}=", value]))]
 
 
 def _base(scope: Scope) -> Any:
@@ -120,10 +149,6 @@ def _chat(workflow: Workflow) -> dict[str, str]:
     if settings.max_model_len is not None:
         found["OPTION_MAX_MODEL_LEN"] = str(settings.max_model_len)
     return found
-
-
-def _json_file(folder: object, name: str) -> dict[str, Any]:
-    return {"ContentType": "application/json", "S3Uri": Join(on="/", values=[folder, name])}
 
 
 def _get(step: RequestStep, property_file: str, path: str) -> JsonGet:

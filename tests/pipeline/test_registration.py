@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -12,12 +13,16 @@ from botocore.validate import ParamValidator
 
 from pipeline.checks.api_model import check_definition, values_problems
 from pipeline.definition.render import render
+from pipeline.local.jobs.job import local_path
+from pipeline.local.jobs.process_engine import localize
 from pipeline.local.plan.expressions import Scope, evaluate
 from pipeline.local.state.store import Store
 from pipeline.rendered import read
 from pipeline.settings import workflow as settings
+from steps.champion import approved, objects
 from steps.gate.__main__ import card_content
 from steps.gate.decision import decide
+from steps.register.__main__ import main
 from tests.paths import ROOT
 
 RUN = "s3://bucket/runs/abcdefghijkl"
@@ -51,7 +56,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
-def resolved(workflow: settings.Workflow, variant: str, store: Store) -> dict[str, Any]:
+def resolved(
+    workflow: settings.Workflow, variant: str, store: Store, operation: str = "CreateModelPackage"
+) -> dict[str, Any]:
     """The request of a variant's registration, after the API's model has taken it."""
     definition = json.loads(render(workflow))
     rendered = read(definition)
@@ -62,13 +69,15 @@ def resolved(workflow: settings.Workflow, variant: str, store: Store) -> dict[st
         "Gate": outputs("Gate", "decision", "serving"),
         "Merge": outputs("Merge", "model"),
     }
-    scope = Scope(parameters, {"PipelineExecutionArn": EXECUTION}, store, steps, files)
+    execution = {"PipelineExecutionArn": EXECUTION, "PipelineExecutionId": EXECUTION.rpartition("/")[2]}
+    scope = Scope(parameters, execution, store, steps, files)
     step = rendered.by_name[f"Register{variant}"]
     request = evaluate(step.arguments, scope, step.name)
     step.raw["Arguments"] = request
     assert check_definition(definition) == []
-    model = botocore.session.get_session().get_service_model("sagemaker").operation_model("CreateModelPackage")
-    assert ParamValidator().validate(request, model.input_shape).generate_report() == ""
+    model = botocore.session.get_session().get_service_model("sagemaker").operation_model(operation)
+    named = {"ProcessingJobName": "a"} if operation == "CreateProcessingJob" else {}
+    assert ParamValidator().validate(named | request, model.input_shape).generate_report() == ""
     return request
 
 
@@ -125,6 +134,28 @@ def test_a_recipes_settings_of_the_template_reach_an_adapters_server_with_its_to
     assert adapter["OPTION_TOKENIZER"] == "/opt/ml/model/adapters/dpo"
     _, merged = container(resolved(workflow, "Merged", store))
     assert "OPTION_TOKENIZER" not in merged  # its own folder has the templates
+
+
+@pytest.mark.parametrize(("name", "variant"), [("quickstart", "Merged"), ("qwen3-0.6b", "Adapter")])
+def test_a_job_in_the_steps_place_registers_the_same(
+    store: Store, name: str, variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = settings.load(ROOT / "configs" / f"{name}.yaml")
+    wanted = resolved(workflow, variant, store)
+    section = workflow.settings.register_model.model_copy(update={"register_with": "job"})
+    changed = workflow.settings.model_copy(update={"register_model": section})
+    job = resolved(dataclasses.replace(workflow, settings=changed), variant, store, "CreateProcessingJob")
+    assert not job["NetworkConfig"]["EnableNetworkIsolation"]
+    (given,) = job["ProcessingInputs"]
+    assert store.download(given["S3Input"]["S3Uri"], local_path(given["S3Input"]["LocalPath"], tmp_path)) == 2
+    monkeypatch.setenv(approved.VARIABLE, str(tmp_path / "registry"))
+    monkeypatch.setattr(objects, "present", lambda uri: uri.startswith(RUN))
+    main([localize(word, tmp_path) for word in job["AppSpecification"]["ContainerArguments"]])
+    group = workflow.settings.register_model.package_group
+    package = json.loads((tmp_path / "registry" / group / "1" / "package.json").read_text())
+    assert wanted.items() <= package.items()
+    written = json.loads((tmp_path / "processing" / "output" / "registered" / "registered.json").read_text())
+    assert written["model_package_arn"] == package["ModelPackageArn"]
 
 
 @pytest.mark.parametrize("variant", ["Merged", "Adapter"])

@@ -19,6 +19,7 @@ from pipeline.local.state.records import ACCOUNT
 from pipeline.local.state.store import Store
 from pipeline.texts import now
 from pipeline.versions.registry import Decision, ModelVersion, checked_note, version_of, with_champions
+from steps.register import folder
 
 _GROUP = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 
@@ -35,19 +36,7 @@ def register(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     for uri in _models(request):
         if not Store(root).exists(uri):
             raise UserError(f"model package group {group}: the model {uri} does not exist")
-    version, folder = _next_version(home(root) / group)
-    created = now().isoformat()
-    package = {
-        "ModelApprovalStatus": "PendingManualApproval",
-        **request,
-        "ModelPackageGroupName": group,
-        "ModelPackageVersion": version,
-        "ModelPackageArn": f"{ACCOUNT}:model-package/{group}/{version}",
-        "ModelPackageStatus": "Completed",
-        "CreationTime": created,
-    }
-    write_json(folder / "package.json", package)
-    return package
+    return folder.add(home(root), request, group, ACCOUNT)
 
 
 def list_models(root: Path, group: str | None = None) -> list[dict[str, Any]]:
@@ -84,8 +73,8 @@ def decide(root: Path, name: str, decision: Decision, note: str) -> None:
         "LastModifiedTime": now().isoformat(),
         "LastModifiedBy": {"UserProfileName": getpass.getuser()},
     }
-    folder = home(root) / package["ModelPackageGroupName"] / str(package["ModelPackageVersion"])
-    write_json(folder / "package.json", package | changed)
+    place = home(root) / package["ModelPackageGroupName"] / str(package["ModelPackageVersion"])
+    write_json(place / "package.json", package | changed)
 
 
 def home(root: Path) -> Path:
@@ -95,19 +84,6 @@ def home(root: Path) -> Path:
 
 def _read(file: Path) -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8"))
-
-
-def _next_version(group: Path) -> tuple[int, Path]:
-    """Making the folder takes the number: of two executions at once each gets its own."""
-    group.mkdir(parents=True, exist_ok=True)
-    version = max((int(path.name) for path in group.iterdir() if path.name.isdecimal()), default=0) + 1
-    while True:
-        try:
-            (group / str(version)).mkdir()
-        except FileExistsError:
-            version += 1
-        else:
-            return version, group / str(version)
 
 
 def _models(request: Mapping[str, Any]) -> Iterator[str]:

@@ -257,6 +257,8 @@ def test_a_job_may_do_what_the_steps_call(resources: dict[str, Any]) -> None:
     allows = allowed(resources, "ExecutionRole")
     needed = {action for path in modules("steps/champion") for actions in calls(path) for action in actions}
     assert needed == {"s3:ListBucket", "sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"}
+    registered = {action for path in modules("steps/register") for actions in calls(path) for action in actions}
+    assert registered == {"sagemaker:CreateModelPackage"}
     rendered = {"sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob", "sagemaker:CreateModelPackage"}
     assert needed | rendered | {"sagemaker:AddTags", "iam:PassRole"} <= allows
     tracker = ROOT / "steps" / "train" / "tracking" / "mlflow_run.py"

@@ -43,13 +43,13 @@ def folder(s3: Any, uri: str, cache: Path, say: Callable[[str], None]) -> Path:
             f"{uri}: an archive, not a folder of files, and not of this pipeline; see the other versions: "
             "python pipeline.py models"
         )
-    objects = _objects(s3, uri)
-    if not objects:
+    found = objects(s3, uri)
+    if not found:
         raise UserError(f"{uri}: nothing is there any more; see the other versions: python pipeline.py models")
-    final = cache.resolve() / _key(uri, objects)
+    final = cache.resolve() / _key(uri, found)
     if final.is_dir():
         return final
-    size = sum(entry["Size"] for entry in objects.values())
+    size = sum(entry["Size"] for entry in found.values())
     final.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(final.parent).free
     if size > free:
@@ -57,8 +57,8 @@ def folder(s3: Any, uri: str, cache: Path, say: Callable[[str], None]) -> Path:
             f"{uri}: {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free in {final.parent}; "
             "make room there, or name another folder with --local-root"
         )
-    say(f"fetching {uri}: {len(objects)} files, {size / 1e6:,.1f} MB, into {final}")
-    _fetch(s3, uri, objects, final)
+    say(f"fetching {uri}: {len(found)} files, {size / 1e6:,.1f} MB, into {final}")
+    _fetch(s3, uri, found, final)
     return final
 
 
@@ -78,7 +78,7 @@ def _fetch(s3: Any, uri: str, objects: dict[str, dict[str, Any]], final: Path) -
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _objects(s3: Any, uri: str) -> dict[str, dict[str, Any]]:
+def objects(s3: Any, uri: str) -> dict[str, dict[str, Any]]:
     """The objects below a prefix by their names there; the markers that consoles make for folders are left out.
 
     Raises:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from pipeline.commands.shared.model_registry import Group, Version, next_options
-from pipeline.commands.shared.on_aws import remote
+from pipeline.commands.shared.on_aws import Remote, remote
 from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, say
-from pipeline.versions import deployment, endpoints, registry
+from pipeline.errors import UserError
+from pipeline.versions import deployment, endpoints, registry, served
 from pipeline.versions.endpoints import Endpoint
+from pipeline.versions.registry import ModelVersion, Options
 
 InstanceType = Annotated[
     str | None,
@@ -20,6 +23,9 @@ EndpointName = Annotated[str, typer.Argument(metavar="NAME", help="The endpoint'
 OwnName = Annotated[
     str | None, typer.Option("--name", help="Name of the endpoint; default: the group's.", show_default=False)
 ]
+Unverified = Annotated[
+    bool, typer.Option("--unverified", help="Serve a version that was registered without a hash of its files.")
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Watch until it is in service; the exit code says how it ended.")]
 
 
@@ -28,11 +34,15 @@ def deploy(
     instance_type: InstanceType = None,
     name: OwnName = None,
     wait: Wait = False,
+    unverified: Unverified = False,
     group: Group = None,
     settings: Settings = DEFAULT_SETTINGS,
     as_json: AsJson = False,
 ) -> None:
-    """Serve an approved version on an endpoint: a new one, or the one that is there in a blue/green update."""
+    """Serve an approved version on an endpoint: a new one, or the one that is there in a blue/green update.
+
+    Every file of the version is read before, to see that it is what was registered and approved.
+    """
     options = next_options(False, settings, group)
     with remote(f"deploy {version}", settings, changes=True) as there:
         group = group or there.workflow.settings.register_model.package_group
@@ -41,7 +51,10 @@ def deploy(
         account, endpoint = there.workflow.account, name or group
         deployment.require_own_base(model, account.security)
         instance = deployment.instance_type(model, instance_type)
-        outcome = deployment.deploy(there.sagemaker, model, endpoint, instance, account.role_arn, account.security)
+        check = partial(_check_files, model, there, options, unverified)
+        outcome = deployment.deploy(
+            there.sagemaker, model, endpoint, instance, account.role_arn, account.security, check
+        )
         _, config = deployment.names(model, endpoint, instance)
         if wait:
             endpoints.wait(there.sagemaker, endpoint, config, _say)
@@ -68,6 +81,19 @@ def undeploy(name: EndpointName, settings: Settings = DEFAULT_SETTINGS, as_json:
         print_json({"endpoint": name, "deleted": deleted})
     else:
         print("\n".join(f"deleted {entry}" for entry in deleted))
+
+
+def _check_files(model: ModelVersion, there: Remote, options: Options, unverified: bool) -> None:
+    """
+    Raises:
+        UserError: a file is not what was registered, or nothing tells what it should be.
+    """
+    if not served.check_objects(model, there.client("s3"), options, whole=True, say=say) and not unverified:
+        raise UserError(
+            f"{model.group} version {model.version} was registered without a hash of its files, so nothing tells "
+            f"whether they are what was approved; run the pipeline again, or deploy it as it is: "
+            f"python pipeline.py deploy {model.version}{options} --unverified"
+        )
 
 
 def _say(endpoint: Endpoint) -> None:

@@ -19,6 +19,7 @@ from pipeline.commands.shared.options import (
     LocalRoot,
     Settings,
     print_json,
+    say,
     stdout,
     where,
 )
@@ -113,6 +114,7 @@ def _decide(
         if decision == APPROVED:
             _require_files(there, before)
         changes = before.approval_status != decision or note not in (None, before.note)
+        changes |= registry.decided(before.metadata, decision) != before.metadata
         if changes:
             # A note belongs to its decision: a new one without a note does not keep the old one's.
             there.decide(before, decision, note or "")
@@ -131,13 +133,18 @@ def _decide(
 def _require_files(there: Registry, version: ModelVersion) -> None:
     """
     Raises:
-        UserError: the model's files are gone, so that nothing could serve it.
+        UserError: the model's files are gone, so that nothing could serve it, or not those that were registered.
     """
     if version.model_uri is None or not there.exists(version.model_uri):
         raise UserError(
             f"{version.group} version {version.version} cannot be approved: its model is gone "
             f"({version.model_uri or 'the package names none'}); reject it: "
             f"python pipeline.py reject {version.version}{there.options}"
+        )
+    if not there.check(version):
+        say(
+            f"{version.group} version {version.version} was registered without a hash of its files: "
+            "that they stay as they are cannot be told"
         )
 
 

@@ -19,9 +19,11 @@ from pipeline.commands.shared.options import (
     LocalRoot,
     Settings,
     print_json,
+    say,
 )
 from pipeline.errors import UserError
 from pipeline.files import ROOT
+from pipeline.versions import served
 from pipeline.versions.registry import ModelVersion
 from steps.answer.limits import MAX_NEW_TOKENS
 from steps.shared.serving import ADAPTER_FOLDER
@@ -36,6 +38,7 @@ Tools = Annotated[
 ]
 MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", min=1, help="Longest answer.")]
 Temperature = Annotated[float, typer.Option("--temperature", min=0, help="0: always the most likely token.")]
+Verify = Annotated[bool, typer.Option("--verify", help="Read every file first, to see that it is what was registered.")]
 Base = Annotated[bool, typer.Option("--base", help="Let the base model answer too.")]
 
 
@@ -47,6 +50,7 @@ def try_version(
     max_new_tokens: MaxNewTokens = MAX_NEW_TOKENS,
     temperature: Temperature = 0.0,
     base: Base = False,
+    verify: Verify = False,
     group: Group = None,
     local: Local = False,
     local_root: LocalRoot = LOCAL_ROOT,
@@ -56,7 +60,7 @@ def try_version(
     """Send a prompt to a version on this machine, merged or adapter, with its own chat template and tools."""
     with registry_of(f'try {version} "…"', local, local_root, settings, group) as there:
         model = there.find(version)
-        words = _files(there, model, base)
+        words = _files(there, model, base, verify)
     words += [f"--prompt={prompt}", f"--max-new-tokens={max_new_tokens}", f"--temperature={temperature}"]
     words += [f"--system={system}"] if system else []
     words += [f"--tools={tools.resolve()}"] if tools else []
@@ -70,11 +74,11 @@ def try_version(
     print_json(document(model, prompt=prompt, **json.loads(done.stdout)))
 
 
-def _files(there: Registry, model: ModelVersion, with_base: bool) -> list[str]:
+def _files(there: Registry, model: ModelVersion, with_base: bool, verify: bool) -> list[str]:
     """The words that tell steps.answer which files to load; what is not here yet is fetched.
 
     Raises:
-        UserError: the package names no model, no variant or no base, or the files are gone.
+        UserError: the package names no model, no variant or no base, or the files are gone or not the registered ones.
     """
     name = f"{model.group} version {model.version}"
     if model.model_uri is None or model.variant not in ("merged", "adapter"):
@@ -83,6 +87,8 @@ def _files(there: Registry, model: ModelVersion, with_base: bool) -> list[str]:
             f"only versions of this pipeline can be tried: python pipeline.py models{there.options}"
         )
     folder = there.folder(model.model_uri)
+    if not served.check_folder(model, folder, there.options, whole=verify):
+        say(f"{name} was registered without a hash of its files: that they are what was judged cannot be told")
     words = [f"--model={folder}" if model.variant == "merged" else f"--adapter={folder / ADAPTER_FOLDER}"]
     if model.variant == "merged" and not with_base:
         return words

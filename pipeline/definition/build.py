@@ -90,8 +90,10 @@ def _decide(scope: Scope, preprocess: RequestStep, gate: RequestStep) -> list[Co
     """
     passed = ConditionEquals(left=_gate(gate, "decision"), right="pass")
     merge = merge_step.build(scope, gate_step.adapter_uri(gate))
-    merged = register_step.build(scope, "Merged", output_uri(merge, "model"), preprocess, gate)
-    adapter = register_step.build(scope, "Adapter", gate_step.serving_uri(gate), preprocess, gate)
+    of_merged = JsonGet(step_name=merge.name, property_file="merged", json_path="manifest_sha256")
+    merged = register_step.build(scope, "Merged", output_uri(merge, "model"), of_merged, preprocess, gate)
+    of_adapter = _gate(gate, "manifest_sha256")
+    adapter = register_step.build(scope, "Adapter", gate_step.serving_uri(gate), of_adapter, preprocess, gate)
     reject = FailStep(name="RejectModel", display_name="Rejected", error_message=_gate(gate, "message"))
 
     def wanted(merge_weights: str) -> ConditionEquals:

@@ -16,11 +16,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import UserError
+from pipeline.versions import served
 from pipeline.versions.registry import ModelVersion, Options
+from steps.shared import served_files
 from steps.shared.serving import ADAPTER_FOLDER
 from steps.train.evaluation.figures import wilson_interval
 
-MANIFEST = f"../serving/{ADAPTER_FOLDER}/manifest.json"  # seen from the gate's evaluation
+SERVED = "../serving"  # seen from the gate's evaluation
+MANIFEST = f"{SERVED}/{ADAPTER_FOLDER}/{served_files.MANIFEST}"
 CHANNELS = "/input/data/"  # below /opt/ml
 FACTS = ("base_model", "data_hash", "code_version", "variant", "execution_arn")
 SIGNIFICANT = 0.05
@@ -145,9 +148,11 @@ def side(version: ModelVersion, read: Read, options: Options) -> Side:
     if content is None:
         raise UserError(f"{name}: its evaluation {version.metrics_uri} is gone; {others}")
     manifest_uri = _beside(version.metrics_uri, MANIFEST)
+    of_training = read(manifest_uri)
+    _require_registered(version, content, of_training, read, options)
     try:
         evaluation = Evaluation.model_validate_json(content)
-        manifest = Manifest.model_validate_json(read(manifest_uri) or b"{}")
+        manifest = Manifest.model_validate_json(of_training or b"{}")
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
@@ -155,6 +160,28 @@ def side(version: ModelVersion, read: Read, options: Options) -> Side:
             version.metrics_uri, "an evaluation")  # fmt: skip
         raise UserError(f"{uri}: not {what}: {where}: {first['msg']}; {others}") from None
     return Side(version, evaluation, manifest.arguments, manifest.fingerprint)
+
+
+def _require_registered(
+    version: ModelVersion, evaluation: bytes, of_training: bytes | None, read: Read, options: Options
+) -> None:
+    """Check the evaluation and the training's manifest by the hash that the version was registered with, if it was.
+
+    Where the version's folder is gone there is nothing to hold them against, and its evaluation is all that is left.
+
+    Raises:
+        UserError: one of them is not what was registered.
+    """
+    expected, uri = version.metadata.get(served_files.OF_ADAPTER), _beside(version.metrics_uri or "", SERVED)
+    content = read(f"{uri}/{served_files.MANIFEST}")
+    if expected is None or content is None or of_training is None:
+        return
+    try:
+        files = served_files.read_manifest(content, expected)
+        files.check_content(f"{ADAPTER_FOLDER}/{served_files.MANIFEST}", of_training)
+        files.check_content(f"{ADAPTER_FOLDER}/evaluation.json", evaluation)
+    except served_files.FilesDiffer as error:
+        raise served.swapped(version, uri, error, options) from None
 
 
 def _beside(uri: str, relative: str) -> str:

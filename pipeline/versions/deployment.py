@@ -16,13 +16,14 @@ the API; it has not run against AWS.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pipeline.aws.errors import described
 from pipeline.errors import UserError
 from pipeline.settings.security import Security
 from pipeline.step_kit import network_and_keys
+from pipeline.versions import served
 from pipeline.versions.endpoints import FAILED, IN_SERVICE, TAG, describe, is_ours, not_now, require_ours
 from pipeline.versions.registry import APPROVED, ModelVersion, Options
 from steps.shared.serving import ADAPTER_NAME
@@ -40,13 +41,18 @@ CUDA_13, CUDA_13_HOST = re.compile(r"\bcu13\d"), "al2023-ami-sagemaker-inference
 def require_approved(version: ModelVersion, options: Options) -> None:
     """
     Raises:
-        UserError: the version is not approved.
+        UserError: the version is not approved, or with other files.
     """
     name = f"{version.group} version {version.version}"
     if version.approval_status != APPROVED:
         raise UserError(
             f"{name} is {version.approval_status}, and only an approved version is deployed; look at it and approve "
             f"it: python pipeline.py approve {version.version}{options}"
+        )
+    if served.is_approval_of_others(version):
+        raise UserError(
+            f"{name} was approved with other files than it is registered with now; look at it and approve it anew: "
+            f"python pipeline.py approve {version.version}{options}"
         )
 
 
@@ -93,9 +99,18 @@ def require_own_base(version: ModelVersion, security: Security) -> None:
 
 
 def deploy(
-    sagemaker: Any, version: ModelVersion, endpoint: str, instance: str, role_arn: str, security: Security
+    sagemaker: Any,
+    version: ModelVersion,
+    endpoint: str,
+    instance: str,
+    role_arn: str,
+    security: Security,
+    check_files: Callable[[], None],
 ) -> str:
     """Bring an endpoint to serve a version; `created`, `updating`, `under way` or `unchanged`. Does not wait for it.
+
+    Args:
+        check_files: raises UserError where the version's files are not to be served; asked where something changes.
 
     Raises:
         UserError: the name is not one, the endpoint is not this pipeline's, or it cannot be changed now; what is there
@@ -111,6 +126,7 @@ def deploy(
             return "unchanged" if found.status == IN_SERVICE else "under way"
         if found.status != IN_SERVICE:
             raise UserError(not_now(found))
+    check_files()
     tags = [{"Key": TAG, "Value": version.group}, {"Key": VERSION_TAG, "Value": str(version.version)}]
     _ensure_model(sagemaker, model, version, role_arn, security, tags)
     _ensure_config(sagemaker, config, model, instance, version.image or "", security, tags)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pipeline.errors import UserError
+from steps.shared.served_files import OF_APPROVAL, OF_MODEL
 
 APPROVED = "Approved"
 Decision = Literal["Approved", "Rejected"]
@@ -95,10 +96,24 @@ def find(client: Any, group: str, name: str, options: Options) -> ModelVersion:
 
 
 def decide(client: Any, version: ModelVersion, decision: Decision, note: str) -> None:
-    """Approve or reject a version; the note replaces an earlier one, an empty one included."""
+    """Approve or reject a version; the note replaces an earlier one, an empty one included.
+
+    An approval is of the files that the version is registered with: it records the hash of their manifest. All of the
+    metadata is sent: the API does not say whether it replaces them.
+    """
     client.update_model_package(
-        ModelPackageArn=version.arn, ModelApprovalStatus=decision, ApprovalDescription=checked_note(note)
+        ModelPackageArn=version.arn,
+        ModelApprovalStatus=decision,
+        ApprovalDescription=checked_note(note),
+        CustomerMetadataProperties=decided(version.metadata, decision),
+        **({"CustomerMetadataPropertiesToRemove": [OF_APPROVAL]} if decision != APPROVED else {}),
     )
+
+
+def decided(metadata: Mapping[str, str], decision: Decision) -> dict[str, str]:
+    """A version's metadata after a decision."""
+    kept = {name: value for name, value in metadata.items() if name != OF_APPROVAL}
+    return kept | {OF_APPROVAL: kept[OF_MODEL]} if decision == APPROVED and OF_MODEL in kept else kept
 
 
 def checked_note(note: str) -> str:

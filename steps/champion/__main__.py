@@ -24,7 +24,9 @@ from typing import Any
 
 from steps.champion import approved as registry
 from steps.champion import objects
-from steps.shared import contract
+from steps.shared import contract, served_files
+from steps.shared.contract import StepError
+from steps.shared.serving import ADAPTER_FOLDER
 
 NONE = "none"
 REASON_LIMIT = 256  # characters of a container's argument, by which the gate is told; the service refuses a longer one
@@ -53,7 +55,7 @@ def look_up(group: str, placeholder: str) -> dict[str, str]:
         placeholder: stands as `adapter_uri` where there is no champion: a channel needs a prefix that has objects.
 
     Raises:
-        StepError: the registry or S3 does not answer.
+        StepError: the registry or S3 does not answer, or the champion's adapter is not what was approved.
     """
     versions = registry.versions(group)
     approved = next((version for version in versions if version.get("ModelApprovalStatus") == "Approved"), None)
@@ -82,6 +84,7 @@ def _champion(group: str, package: Mapping[str, Any], placeholder: str) -> dict[
         reason = f"version {version} of {group} is approved, and its adapter is not there any more ({adapter})"
         adapter = None
     else:
+        _require_same_files(group, version, facts)
         reason = f"version {version} is the newest approved one of {group}"
     return {
         "found": str(adapter is not None).lower(),
@@ -93,6 +96,25 @@ def _champion(group: str, package: Mapping[str, Any], placeholder: str) -> dict[
         "reward_accuracy": facts.get("reward_accuracy", NONE),
         "reason": reason,
     }
+
+
+def _require_same_files(group: str, version: str, facts: Mapping[str, str]) -> None:
+    """
+    Raises:
+        StepError: the champion's adapter is not what was registered, or its approval is of other files.
+    """
+    fix = f"reject it (python pipeline.py reject {version}), or bring the file back, then start again"
+    approved, expected = facts.get(served_files.OF_APPROVAL), facts.get(served_files.OF_ADAPTER)
+    if approved is not None and approved != facts.get(served_files.OF_MODEL):
+        raise StepError(f"version {version} of {group} was approved with other files than it is registered with; {fix}")
+    if expected is None:
+        return  # registered before versions had a hash of their files
+    folder = f"{facts['adapter_uri'].rstrip('/').removesuffix(ADAPTER_FOLDER)}"
+    try:
+        manifest = objects.read(f"{folder}{served_files.MANIFEST}")
+        served_files.read_manifest(manifest, expected).check_sizes(objects.sizes(folder))
+    except served_files.FilesDiffer as error:
+        raise StepError(f"version {version} of {group} is not what was approved: in {folder} {error}; {fix}") from None
 
 
 def _facts(package: Mapping[str, Any]) -> dict[str, str]:

@@ -43,6 +43,38 @@ def present(uri: str) -> bool:
     return next(_lines(uri), None) is not None
 
 
+def read(uri: str) -> bytes | None:
+    """An object's content; None where there is none.
+
+    Raises:
+        StepError: S3 does not answer.
+    """
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if folder := os.environ.get(VARIABLE):
+        path = Path(folder) / bucket / key
+        return path.read_bytes() if path.is_file() else None
+    from botocore.exceptions import ClientError
+
+    with translated(f"s3:GetObject on {uri}"):
+        try:
+            return client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"].get("Code") in ("NoSuchKey", "404"):
+                return None
+            raise
+
+
+def sizes(uri: str) -> dict[str, int]:
+    """The bytes of each object below a prefix, by its name there.
+
+    Raises:
+        StepError: S3 does not answer.
+    """
+    start = len(uri.removeprefix("s3://"))
+    entries = (line.rsplit(" ", 2) for line in _lines(uri))
+    return {name[start:]: int(size) for name, size, _ in entries if not name.endswith("/")}
+
+
 def _lines(uri: str) -> Iterator[str]:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     if folder := os.environ.get(VARIABLE):

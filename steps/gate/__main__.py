@@ -6,7 +6,8 @@ Inputs:   --adapter: what the Train step left (adapter, evaluation.json, manifes
 Outputs:  OUTPUT/decision: gate.json (fixed keys: a Condition, the Fail message and registration read them), card.json
           (`content`: the model card of the registration), evaluation.json, and what people read of the training;
           OUTPUT/serving: the folder of an adapter version, its adapter verified in adapters/dpo, which is what gets
-          merged too. Reports stay out of it: report.html quotes rows of the data, and an endpoint needs none.
+          merged too, and a manifest of all its files, whose own hash is in gate.json. Reports stay out of it:
+          report.html quotes rows of the data, and an endpoint needs none.
 Limits:   a decision against the model is not an error: the job succeeds and says `fail`. What is an error is an adapter
           that is not whole: a job can be reported Completed although its disk was full.
 """
@@ -21,11 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from steps.gate.decision import decide
-from steps.shared import contract
+from steps.shared import contract, served_files
 from steps.shared.contract import StepError
+from steps.shared.served_files import MANIFEST
 from steps.shared.serving import ADAPTER_FOLDER, PROPERTIES, PROPERTIES_TEXT, max_lora_rank
 
-MANIFEST, CARD = "manifest.json", "model_card.json"
+CARD = "model_card.json"
 REPORTS = ("history.json", "left_out.jsonl", "report.html", "tracking.json", "training.png")
 
 
@@ -48,8 +50,11 @@ def main(argv: list[str]) -> None:
     decision = decide(evaluation, options.threshold, options.champion_tolerance, options.champion_lookup)
     decision |= {"max_lora_rank": max_lora_rank(adapter["r"])}
     decided = options.output / "decision"
-    copy_verified(options.adapter, manifest, options.output / "serving", decided)
-    contract.write_json(decided / "evaluation.json", evaluation)
+    serving = options.output / "serving"
+    copy_verified(options.adapter, manifest, serving, decided)
+    contract.write_json(serving / MANIFEST, served_files.facts(serving, list(served_files.paths(serving))))
+    decision |= {"manifest_sha256": contract.sha256(serving / MANIFEST)}
+    shutil.copyfile(options.adapter / "evaluation.json", decided / "evaluation.json")
     contract.write_json(decided / "card.json", {"content": card_content(card, decision["message"], options.pipeline)})
     contract.write_json(decided / "gate.json", decision)
     print(decision["message"])

@@ -89,7 +89,7 @@ def copy_files(others: dict[str, Path], staging: Path) -> None:
 def make_manifest(
     base: Base, adapter: Adapter, changes: dict[str, Change], staging: Path, record: Journal
 ) -> dict[str, Any]:
-    """Where the model came from, and a hash of each of its files."""
+    """Where the model came from, and hash and size of each of its files (steps/shared/served_files.py reads these)."""
     files = [path for path in sorted(staging.rglob("*")) if path.is_file() and path.name != journal.JOURNAL]
     names = [path.relative_to(staging).as_posix() for path in files]
     return {
@@ -104,4 +104,5 @@ def make_manifest(
         "files": {
             name: record.finished.get(name) or contract.sha256(path) for name, path in zip(names, files, strict=True)
         },
+        "sizes": {name: path.stat().st_size for name, path in zip(names, files, strict=True)},
     }

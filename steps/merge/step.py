@@ -16,7 +16,8 @@ OUTPUT = "/opt/ml/processing/output"
 
 
 def build(scope: Scope, adapter_uri: object) -> RequestStep:
-    """Reads the verified adapter and the base (a prefix in S3, or the hub); outputs `model`."""
+    """Reads the verified adapter and the base (a prefix in S3, or the hub); outputs `model`, and `facts` (property file
+    `merged`)."""
     settings, parameter = scope.workflow.settings.merge, scope.parameter
     inputs: dict[str, Any] = {"adapter": adapter_uri}
     if "ModelUri" in parameter:
@@ -26,9 +27,10 @@ def build(scope: Scope, adapter_uri: object) -> RequestStep:
         base = ["--base", parameter["ModelId"], "--revision", parameter["ModelRevision"]]
     job = ProcessingJob(
         command=module("steps.merge"),
-        arguments=[*base, "--adapter", f"{INPUT}/adapter", "--output", f"{OUTPUT}/model"],
+        arguments=[*base, "--adapter", f"{INPUT}/adapter", "--output", f"{OUTPUT}/model", "--facts", f"{OUTPUT}/facts"],
         inputs=inputs,
-        outputs={"model": f"{OUTPUT}/model"},
+        outputs={name: f"{OUTPUT}/{name}" for name in ("model", "facts")},
+        property_files={"merged": ("facts", "merged.json")},
         instances=Instances(settings.instance_type, settings.volume_gb, settings.max_runtime_hours),
         secrets=() if "ModelUri" in parameter else HUB,
     )

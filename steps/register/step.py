@@ -23,6 +23,7 @@ from pipeline.step_kit.processing_job import Instances, ProcessingJob, module, o
 from pipeline.step_kit.request_step import RequestStep
 from steps.gate import step as gate_step
 from steps.register.request import Registration, package_request
+from steps.shared.served_files import OF_ADAPTER, OF_MODEL
 from steps.shared.serving import ADAPTER_TOKENIZER, MODEL, tool_call_parser
 
 if TYPE_CHECKING:
@@ -33,15 +34,18 @@ DECISION = "/opt/ml/processing/input/decision"
 OUTPUT = "/opt/ml/processing/output/registered"
 
 
-def build(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep, gate: RequestStep) -> RequestStep:
+def build(
+    scope: Scope, variant: str, model_uri: object, manifest_sha256: JsonGet, preprocess: RequestStep, gate: RequestStep
+) -> RequestStep:
     """The step that registers, or the job in its place; the job's property file `registered` has the version's ARN.
 
     Args:
         variant: `Merged` (a model of its own) or `Adapter` (served with its base).
         model_uri: the prefix of the folder that is served, without a slash at the end.
+        manifest_sha256: the hash of that folder's manifest.
     """
     settings = scope.workflow.settings.register_model
-    version = _version(scope, variant, model_uri, preprocess, gate)
+    version = _version(scope, variant, model_uri, manifest_sha256, preprocess, gate)
     name, description = f"Register{variant}", f"Register the {variant.lower()} model in {settings.package_group}."
     if settings.register_with == "job":
         return _job(scope, version, gate).step(scope, name, description, cached=False)
@@ -54,7 +58,9 @@ def build(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep
     )
 
 
-def _version(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep, gate: RequestStep) -> Registration:
+def _version(
+    scope: Scope, variant: str, model_uri: object, manifest_sha256: JsonGet, preprocess: RequestStep, gate: RequestStep
+) -> Registration:
     workflow, settings = scope.workflow, scope.workflow.settings.register_model
     return Registration(
         group=settings.package_group,
@@ -70,6 +76,8 @@ def _version(scope: Scope, variant: str, model_uri: object, preprocess: RequestS
         metadata={
             "variant": variant.lower(),
             "adapter_uri": Join(on="", values=[gate_step.adapter_uri(gate), "/"]),
+            OF_MODEL: manifest_sha256,
+            OF_ADAPTER: _get(gate, "gate", "manifest_sha256"),
             "base_model": _base(scope),
             "code_version": workflow.code_version,
             "data_hash": _get(preprocess, "report", "data_hash"),

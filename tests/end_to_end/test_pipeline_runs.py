@@ -8,6 +8,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from pipeline.local.state.store import Store
+from steps.shared import served_files
 from steps.shared.serving import ADAPTER_FOLDER
 from tests.model_card_schema import SCHEMA
 
@@ -204,6 +206,9 @@ def test_a_better_model_passes_the_champion_and_is_registered_with_the_numbers(p
     assert facts["champion_reward_accuracy"] == f"{champion['reward_accuracy']:.4f}"
     assert facts["gate"] == gate["summary"]
     assert facts["adapter_uri"].endswith(f"/{summary['execution']}/Gate/serving/adapters/dpo/")
+    for version in pipeline.json("models"):  # merged ones and adapters
+        folder = Store(pipeline.root).path(version["model_uri"])
+        served_files.check_folder(folder, version["metadata"]["manifest_sha256"], whole=True)
 
 
 def test_training_continues_from_the_champion_and_its_rows_are_no_new_data_then(pipeline, champion: dict) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.local.state import model_packages
 from pipeline.local.state.store import Store
+from steps.shared import contract, served_files
 from steps.shared.serving import ADAPTER_FOLDER
 
 GROUP = "dpo-quickstart"
@@ -38,20 +39,33 @@ def register(
     variant: str = "adapter",
     group: str = GROUP,
     arguments: Mapping[str, Any] | None = None,
+    hashed: bool = True,
     **metadata: str,
 ) -> dict[str, Any]:
-    """Register a version whose evaluation has these margins, and return its package."""
+    """Register a version whose evaluation has these margins, and return its package.
+
+    Args:
+        hashed: with the hash of its files' manifest, which versions of an earlier time do not have.
+    """
     store = Store(root)
     run = f"{BUCKET}/run-{group}-{len(model_packages.list_models(root)) + 1}"
+    judged = json.dumps(evaluation(margins))
     files = {
         f"serving/{ADAPTER_FOLDER}/adapter_model.safetensors": "weights",
-        "decision/evaluation.json": json.dumps(evaluation(margins)),
+        f"serving/{ADAPTER_FOLDER}/evaluation.json": judged,
+        "decision/evaluation.json": judged,
         f"serving/{ADAPTER_FOLDER}/manifest.json": json.dumps({"arguments": dict(arguments or {}), "fingerprint": run}),
     }
     for name, text in files.items():
         path = store.path(f"{run}/{name}")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    serving = store.path(f"{run}/serving")
+    if hashed:
+        served = served_files.facts(serving, list(served_files.paths(serving)))
+        contract.write_json(serving / served_files.MANIFEST, served)
+        digest = contract.sha256(serving / served_files.MANIFEST)
+        metadata |= {served_files.OF_MODEL: digest, served_files.OF_ADAPTER: digest}
     source = {"S3Uri": f"{run}/serving/", "S3DataType": "S3Prefix", "CompressionType": "None"}
     return model_packages.register(
         root,

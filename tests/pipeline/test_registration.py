@@ -42,11 +42,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A finished run's property files."""
     store = Store(tmp_path_factory.mktemp("root"))
     decision = decide({"before": FIGURES, "after": FIGURES}, 0.8, 0.02, "no version is approved") | {
-        "max_lora_rank": 32
+        "max_lora_rank": 32,
+        "manifest_sha256": "cd" * 32,
     }
     files = {
         "Preprocess/report/report.json": {"data_hash": "ab" * 32},
         "Gate/decision/gate.json": decision,
+        "Merge/facts/merged.json": {"manifest_sha256": "ef" * 32},
         "Gate/decision/card.json": {"content": card_content(CARD, decision["message"], "p")},
     }
     for name, content in files.items():
@@ -63,11 +65,11 @@ def resolved(
     definition = json.loads(render(workflow))
     rendered = read(definition)
     parameters = {name: parameter.default for name, parameter in rendered.parameters.items()}
-    files = {name: rendered.by_name[name].property_files for name in ("Preprocess", "Gate")}
+    files = {name: rendered.by_name[name].property_files for name in ("Preprocess", "Gate", "Merge")}
     steps = {
         "Preprocess": outputs("Preprocess", "report"),
         "Gate": outputs("Gate", "decision", "serving"),
-        "Merge": outputs("Merge", "model"),
+        "Merge": outputs("Merge", "model", "facts"),
     }
     execution = {"PipelineExecutionArn": EXECUTION, "PipelineExecutionId": EXECUTION.rpartition("/")[2]}
     scope = Scope(parameters, execution, store, steps, files)
@@ -97,6 +99,8 @@ def test_a_merged_model_is_a_folder_of_its_own(store: Store) -> None:
     request = resolved(settings.load(ROOT / "configs" / "qwen3-8b.yaml"), "Merged", store)
     place = {"HF_MODEL_ID": "/opt/ml/model"}
     assert container(request) == (f"{RUN}/Merge/model/", place | TOOLS | {"OPTION_MAX_MODEL_LEN": "16384"})
+    facts = request["CustomerMetadataProperties"]
+    assert (facts["manifest_sha256"], facts["adapter_manifest_sha256"]) == ("ef" * 32, "cd" * 32)
 
 
 def test_an_adapter_is_served_on_its_base_at_its_revision(store: Store) -> None:
@@ -116,6 +120,8 @@ def test_an_adapter_is_served_on_its_base_at_its_revision(store: Store) -> None:
         "execution_arn": EXECUTION,
         "gate": "pass: reward accuracy 0.8500 threshold 0.8 rows 40 champion not compared",
         "adapter_uri": f"{RUN}/Gate/serving/adapters/dpo/",
+        "manifest_sha256": "cd" * 32,
+        "adapter_manifest_sha256": "cd" * 32,
         "champion": "none",
         "champion_reward_accuracy": "none",
         "reward_accuracy": "0.85",

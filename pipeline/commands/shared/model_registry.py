@@ -19,7 +19,7 @@ from pipeline.errors import UserError
 from pipeline.local.state import model_packages
 from pipeline.local.state.store import Store
 from pipeline.settings.schema import WorkflowFile
-from pipeline.versions import registry
+from pipeline.versions import registry, served
 from pipeline.versions.registry import Decision, ModelVersion, Options
 from steps.shared import typed_yaml
 
@@ -49,6 +49,10 @@ class Registry(Protocol):
 
     def decide(self, version: ModelVersion, decision: Decision, note: str) -> None:
         """Approve or reject a version."""
+
+    def check(self, version: ModelVersion) -> bool:
+        """Check that a version's files are those that were registered, by their sizes and by their manifest's hash;
+        False where it was registered without one. Raises UserError where one is not."""
 
     def exists(self, uri: str) -> bool:
         """Whether anything lies at an S3 URI."""
@@ -82,6 +86,9 @@ class LocalRegistry:
 
     def decide(self, version: ModelVersion, decision: Decision, note: str) -> None:
         model_packages.decide(self.root, version.arn, decision, note)
+
+    def check(self, version: ModelVersion) -> bool:
+        return served.check_folder(version, self._store.path(version.model_uri or ""), self.options, whole=False)
 
     def exists(self, uri: str) -> bool:
         return self._store.exists(uri)
@@ -121,6 +128,9 @@ class AwsRegistry:
 
     def decide(self, version: ModelVersion, decision: Decision, note: str) -> None:
         registry.decide(self.there.sagemaker, version, decision, note)
+
+    def check(self, version: ModelVersion) -> bool:
+        return served.check_objects(version, self._s3, self.options, whole=False)
 
     def exists(self, uri: str) -> bool:
         return downloads.exists(self._s3, uri)

@@ -18,7 +18,7 @@ from pipeline.files import write_json
 from pipeline.local.state.records import ACCOUNT
 from pipeline.local.state.store import Store
 from pipeline.texts import now
-from pipeline.versions.registry import Decision, ModelVersion, checked_note, version_of, with_champions
+from pipeline.versions.registry import Decision, ModelVersion, checked_note, decided, version_of, with_champions
 from steps.register import folder
 
 _GROUP = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
@@ -72,6 +72,7 @@ def decide(root: Path, name: str, decision: Decision, note: str) -> None:
         "ApprovalDescription": checked_note(note),
         "LastModifiedTime": now().isoformat(),
         "LastModifiedBy": {"UserProfileName": getpass.getuser()},
+        "CustomerMetadataProperties": decided(package.get("CustomerMetadataProperties") or {}, decision),
     }
     place = home(root) / package["ModelPackageGroupName"] / str(package["ModelPackageVersion"])
     write_json(place / "package.json", package | changed)

@@ -256,7 +256,7 @@ def test_an_operator_may_do_what_the_commands_call(resources: dict[str, Any]) ->
 def test_a_job_may_do_what_the_steps_call(resources: dict[str, Any]) -> None:
     allows = allowed(resources, "ExecutionRole")
     needed = {action for path in modules("steps/champion") for actions in calls(path) for action in actions}
-    assert needed == {"s3:ListBucket", "sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"}
+    assert needed == {"s3:GetObject", "s3:ListBucket", "sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"}
     registered = {action for path in modules("steps/register") for actions in calls(path) for action in actions}
     assert registered == {"sagemaker:CreateModelPackage"}
     rendered = {"sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob", "sagemaker:CreateModelPackage"}

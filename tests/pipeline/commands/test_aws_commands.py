@@ -6,6 +6,7 @@ moto completes every execution at once and does not list an execution's steps (i
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pty
@@ -227,7 +228,7 @@ def test_models_are_listed_newest_first(deployed: str, aws, endpoint: str) -> No
 
 
 def test_a_version_is_approved_then_served_then_taken_down(deployed: str, aws, endpoint: str) -> None:
-    """moto knows only old instance types, and forgets a package's metadata when it changes the status."""
+    """moto knows only old instance types."""
     sagemaker, s3 = client(endpoint, "sagemaker"), client(endpoint, "s3")
     bucket = f"dpo-pipeline-{ACCOUNT}"
     source = {"S3Uri": f"s3://{bucket}/run/model/", "S3DataType": "S3Prefix", "CompressionType": "None"}
@@ -237,21 +238,30 @@ def test_a_version_is_approved_then_served_then_taken_down(deployed: str, aws, e
         "SupportedResponseMIMETypes": ["application/json"],
         "SupportedRealtimeInferenceInstanceTypes": ["ml.g4dn.xlarge"],
     }
+    files = {"config.json": hashlib.sha256(b"{}").hexdigest()}
+    manifest = json.dumps({"files": files, "sizes": {"config.json": 2}}).encode()
     sagemaker.create_model_package_group(ModelPackageGroupName="served")
     sagemaker.create_model_package(
         ModelPackageGroupName="served",
         ModelApprovalStatus="PendingManualApproval",
         InferenceSpecification=specification,
-        CustomerMetadataProperties={"variant": "merged"},
+        CustomerMetadataProperties={"variant": "merged", "manifest_sha256": hashlib.sha256(manifest).hexdigest()},
     )
     refused = aws("deploy", "1", "--group", "served")
     assert refused.returncode == 1 and "only an approved version is deployed" in refused.stderr
     gone = aws("approve", "1", "--group", "served")
     assert gone.returncode == 1 and "its model is gone" in gone.stderr
-    s3.put_object(Bucket=bucket, Key="run/model/config.json", Body=b"{}")
+    for name, content in (("config.json", b"{}"), ("manifest.json", manifest)):
+        s3.put_object(Bucket=bucket, Key=f"run/model/{name}", Body=content)
     approved = aws("approve", "latest", "--group", "served", "--note", "good")
     assert approved.returncode == 0, approved.stderr
     assert "PendingManualApproval -> Approved; the champion is version 1" in approved.stdout
+    s3.put_object(Bucket=bucket, Key="run/model/config.json", Body=b"[]")  # of the same size
+    swapped = aws("deploy", "approved", "--group", "served")
+    assert swapped.returncode == 1, swapped.stdout
+    assert f"in s3://{bucket}/run/model/ config.json has another content than the registered one" in swapped.stderr
+    assert sagemaker.list_models()["Models"] == []
+    s3.put_object(Bucket=bucket, Key="run/model/config.json", Body=b"{}")
     served = aws("deploy", "approved", "--group", "served", "--wait", "--json")
     assert served.returncode == 0, served.stderr
     assert json.loads(served.stdout)["outcome"] == "created" and "endpoint served InService" in served.stderr

@@ -15,6 +15,7 @@ from moto import mock_aws
 
 from pipeline import cli
 from pipeline.local.state.store import Store
+from steps.shared.served_files import OF_APPROVAL, OF_MODEL
 from tests.pipeline.registered import BASE, BUCKET, GROUP, register
 
 MARGINS = {"a": 1.0, "b": 2.0, "x": -1.0}
@@ -55,9 +56,10 @@ def test_a_version_is_approved_with_its_note_and_becomes_the_champion(command: C
     after = package(root, 1)
     assert (after["ModelApprovalStatus"], after["ApprovalDescription"]) == ("Approved", "answers [well]")
     assert after["LastModifiedTime"] > before["CreationTime"] and after["LastModifiedBy"]["UserProfileName"]
-    assert {key: after[key] for key in before if key != "ModelApprovalStatus"} == {
-        key: value for key, value in before.items() if key != "ModelApprovalStatus"
-    }
+    facts = before["CustomerMetadataProperties"]
+    assert after["CustomerMetadataProperties"] == facts | {OF_APPROVAL: facts[OF_MODEL]}
+    kept = before.keys() - {"ModelApprovalStatus", "CustomerMetadataProperties"}
+    assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
     newest, oldest = json.loads(command("models", "--json")[1])
     assert (oldest["note"], oldest["champion"], newest["champion"]) == ("answers [well]", True, False)
     shown = command("models")[1]
@@ -177,6 +179,10 @@ def test_an_evaluation_that_is_gone_or_none_is_named(command: Command, root: Pat
     path = Store(root).path(f"{BUCKET}/run-{GROUP}-2/decision/evaluation.json")
     path.write_text('{"beta": 0.1}')
     code, _, err = command("compare", "1", "2")
+    assert code == 1 and "version 2 is not what was registered: in s3://" in err
+    assert "adapters/dpo/evaluation.json has another content than the registered one" in err
+    Store(root).path(f"{BUCKET}/run-{GROUP}-2/serving/manifest.json").unlink()  # nothing to hold it against
+    code, _, err = command("compare", "1", "2")
     assert code == 1 and f"run-{GROUP}-2/decision/evaluation.json: not an evaluation: before: Field required" in err
     path.unlink()
     assert f"{GROUP} version 2: its evaluation {BUCKET}/run-{GROUP}-2" in command("compare", "1", "2")[2]
@@ -207,6 +213,42 @@ def test_try_names_the_files_of_the_variant(
     said = ["--prompt=Well?", "--max-new-tokens=256", "--temperature=0.5", "--system=Be brief."]
     assert started[0][1:] == ["-m", "steps.answer", *(word.format(**places) for word in words), *said]
     assert code == 7
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "manifest.json", "chat_template.jinja"])
+def test_a_version_whose_files_were_swapped_is_neither_approved_nor_tried(
+    command: Command, root: Path, monkeypatch, name: str
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: started.append(command) or EXITED)
+    serving = Store(root).path(f"{BUCKET}/run-{GROUP}-2/serving")
+    with open(serving / "adapters" / "dpo" / name, "a") as file:
+        file.write(" ")
+    for words in (["approve", "2"], ["try", "2", "Well?"]):
+        code, _, err = command(*words)
+        assert code == 1 and f"{GROUP} version 2 is not what was registered: in " in err
+        assert f"adapters/dpo/{name} " in err and f"python pipeline.py reject 2 --local --local-root {root}\n" in err
+    assert package(root, 2)["ModelApprovalStatus"] == "PendingManualApproval" and started == []
+
+
+def test_a_swap_of_the_same_size_is_found_where_every_file_is_read(command: Command, root: Path, monkeypatch) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: EXITED)
+    Store(root).path(f"{BASE}config.json").parent.mkdir(parents=True)
+    weights = Store(root).path(f"{BUCKET}/run-{GROUP}-2/serving/adapters/dpo/adapter_model.safetensors")
+    assert command("try", "2", "Well?", "--verify")[0] == 7
+    weights.write_text("WEIGHTS")
+    assert command("try", "2", "Well?")[0] == 7
+    code, _, err = command("try", "2", "Well?", "--verify")
+    assert code == 1 and "adapters/dpo/adapter_model.safetensors has another content than the registered one" in err
+
+
+def test_a_version_of_before_is_tried_and_approved_with_a_word(command: Command, root: Path, monkeypatch) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: EXITED)
+    Store(root).path(f"{BASE}config.json").parent.mkdir(parents=True)
+    register(root, MARGINS, hashed=False)
+    for words, wanted in ((["approve", "3"], 0), (["try", "3", "Well?"], 7)):
+        code, _, err = command(*words)
+        assert code == wanted and f"{GROUP} version 3 was registered without a hash of its files" in err
 
 
 def test_try_says_which_files_are_gone(command: Command, root: Path) -> None:

@@ -227,6 +227,7 @@ def test_every_fact_that_a_run_finds_and_that_lands_in_a_short_place_is_bounded_
     ]
     assert {re.search(r'"Path": "(\w+)"', json.dumps(place.expression))[1] for place in places} == {
         "reason", "data_state", "data_hash", "summary", "champion", "champion_reward_accuracy", "reward_accuracy",
+        "manifest_sha256",
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from pipeline.errors import UserError
 from pipeline.settings.security import Security
 from pipeline.versions import deployment, endpoints
 from pipeline.versions.registry import ModelVersion, Options
+from steps.shared.served_files import OF_APPROVAL, OF_MODEL
 
 ARNS = "arn:aws:sagemaker:us-east-1:123456789012"
 ROLE = "arn:aws:iam::123456789012:role/dpo-execution"
@@ -33,7 +34,11 @@ pytestmark = pytest.mark.usefixtures("aws")
 
 
 def deploy(sagemaker, version: ModelVersion = VERSION, name: str = "dpo", security: Security = OPEN) -> str:
-    return deployment.deploy(sagemaker, version, name, "ml.g4dn.xlarge", ROLE, security)
+    return deployment.deploy(sagemaker, version, name, "ml.g4dn.xlarge", ROLE, security, looked_at)
+
+
+def looked_at() -> None:
+    """The files are what was approved."""
 
 
 def test_a_version_is_served_by_a_model_of_its_package_under_names_that_follow_from_it(sagemaker) -> None:
@@ -55,6 +60,28 @@ def test_the_same_again_changes_nothing_and_goes_on_where_it_was_cut_off(sagemak
     assert deploy(sagemaker) == "unchanged"
     sagemaker.delete_endpoint(EndpointName="dpo")  # as if the call had ended before the last request
     assert deploy(sagemaker) == "created"
+
+
+def test_nothing_is_made_of_files_that_were_swapped_and_what_is_served_is_not_read_again(sagemaker) -> None:
+    def swapped() -> None:
+        raise UserError("model.safetensors has another content")
+
+    def serve() -> str:
+        return deployment.deploy(sagemaker, VERSION, "dpo", "ml.g4dn.xlarge", ROLE, OPEN, swapped)
+
+    with pytest.raises(UserError, match="another content"):
+        serve()
+    assert sagemaker.list_models()["Models"] == [] and sagemaker.list_endpoints()["Endpoints"] == []
+    deploy(sagemaker)
+    assert serve() == "unchanged"
+
+
+def test_an_approval_of_other_files_is_none() -> None:
+    facts = {OF_MODEL: "ab" * 32, OF_APPROVAL: "ab" * 32}
+    deployment.require_approved(replace(VERSION, metadata=facts), OPTIONS)
+    deployment.require_approved(replace(VERSION, metadata={OF_MODEL: "ab" * 32}), OPTIONS)  # approved in Studio
+    with pytest.raises(UserError, match=r"approved with other files .* approve 3 --settings x\.yaml --group dpo$"):
+        deployment.require_approved(replace(VERSION, metadata=facts | {OF_MODEL: "cd" * 32}), OPTIONS)
 
 
 def test_everything_goes_and_nothing_else(sagemaker) -> None:
@@ -103,7 +130,9 @@ def test_a_name_that_aws_does_not_take_is_refused_before_anything_is_made(sagema
 
 def test_the_accounts_network_and_keys_hold_for_model_and_volume(sagemaker) -> None:
     reachable = CLOSED.model_copy(update={"network_isolation": False})  # which moto does not keep
-    deployment.deploy(sagemaker, VERSION, "dpo", "ml.m4.xlarge", ROLE, reachable)  # g4dn has disks of its own
+    deployment.deploy(
+        sagemaker, VERSION, "dpo", "ml.m4.xlarge", ROLE, reachable, looked_at
+    )  # g4dn has disks of its own
     assert sagemaker.describe_model(ModelName="dpo-v3")["VpcConfig"] == CLOSED.vpc["VpcConfig"]
     config = sagemaker.describe_endpoint_config(EndpointConfigName="dpo-v3-m4-xlarge")
     assert config["KmsKeyId"] == CLOSED.volume_kms_key

@@ -10,6 +10,7 @@ from moto import mock_aws
 from pipeline.errors import UserError
 from pipeline.versions import registry
 from pipeline.versions.registry import Options, choose
+from steps.shared.served_files import OF_APPROVAL, OF_MODEL
 
 SOURCE = {"S3Uri": "s3://dpo-bucket/model/", "S3DataType": "S3Prefix", "CompressionType": "None"}
 SPECIFICATION = {
@@ -71,11 +72,21 @@ def test_a_version_is_approved_and_rejected_with_a_note(client) -> None:
 def test_the_request_clears_the_note_of_an_earlier_decision(client) -> None:
     version = registry.find(client, "dpo-models", "2", OPTIONS)
     wanted = {"ModelPackageArn": f"{ARN}/2", "ModelApprovalStatus": "Rejected", "ApprovalDescription": ""}
+    wanted |= {"CustomerMetadataProperties": version.metadata, "CustomerMetadataPropertiesToRemove": [OF_APPROVAL]}
     with Stubber(client) as stub:
         stub.add_response("update_model_package", {"ModelPackageArn": f"{ARN}/2"}, wanted)
         registry.decide(client, version, "Rejected", "")
         with pytest.raises(UserError, match="--note: must be one line"):
             registry.decide(client, version, "Rejected", "two\nlines")
+
+
+def test_an_approval_records_the_hash_of_the_files_and_a_rejection_takes_it_away() -> None:
+    facts = {"variant": "merged", OF_MODEL: "ab" * 32}
+    approved = registry.decided(facts, "Approved")
+    assert approved == facts | {OF_APPROVAL: "ab" * 32}
+    assert registry.decided(approved, "Rejected") == facts
+    assert registry.decided(approved | {OF_MODEL: "cd" * 32}, "Approved")[OF_APPROVAL] == "cd" * 32
+    assert registry.decided({"variant": "merged"}, "Approved") == {"variant": "merged"}
 
 
 @pytest.mark.parametrize(("name", "number"), [("2", 2), ("latest", 12), ("approved", 9), ("09", 9)])

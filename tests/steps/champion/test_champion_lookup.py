@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -15,11 +16,13 @@ from moto import mock_aws
 
 from pipeline.checks.service_model import service, value_problem
 from pipeline.local.state import model_packages as local_registry
+from pipeline.local.state.store import Store
 from steps.champion import approved, objects
 from steps.champion.__main__ import look_up, main
 from steps.shared.contract import StepError
+from steps.shared.serving import ADAPTER_FOLDER
 from tests.pipeline import moto_server
-from tests.pipeline.registered import register
+from tests.pipeline.registered import BUCKET, register
 
 GROUP, PLACEHOLDER = "dpo-quickstart", "s3://bucket/inputs/recipes/KEY/"
 ADAPTER = "s3://bucket/runs/{}/Gate/adapter/"
@@ -134,9 +137,9 @@ def test_a_job_that_has_the_platforms_variables_alone_finds_its_region(run, tmp_
 
 def test_a_local_registry_gives_the_same_facts(forked, local: Path) -> None:
     assert look_up(GROUP, PLACEHOLDER) == NOTHING
-    first = register(local, {"a": 1.0}, **facts(1))
-    register(local, {"a": 1.0}, **facts(2))
-    register(local, {"a": 1.0}, group="others", **facts(9))
+    first = register(local, {"a": 1.0}, hashed=False, **facts(1))
+    register(local, {"a": 1.0}, hashed=False, **facts(2))
+    register(local, {"a": 1.0}, group="others", hashed=False, **facts(9))
     assert look_up(GROUP, PLACEHOLDER)["last_registered_version"] == "2"
     local_registry.decide(local, first["ModelPackageArn"], "Approved", "")
     (local / "s3" / "bucket" / "data").mkdir(parents=True)
@@ -155,12 +158,51 @@ def test_a_local_registry_gives_the_same_facts(forked, local: Path) -> None:
 
 
 def test_an_approved_version_whose_adapter_was_deleted_is_no_champion(local: Path) -> None:
-    version = register(local, {"a": 1.0}, **facts(2))
+    version = register(local, {"a": 1.0}, hashed=False, **facts(2))
     local_registry.decide(local, version["ModelPackageArn"], "Approved", "")
     found = look_up(GROUP, PLACEHOLDER)
     assert (found["found"], found["version"], found["adapter_uri"]) == ("false", "1", PLACEHOLDER)
     gone = f"version 1 of {GROUP} is approved, and its adapter is not there any more ({ADAPTER.format(2)})"
     assert found["reason"] == gone
+
+
+def test_a_champion_whose_files_were_swapped_stops_the_execution(local: Path) -> None:
+    run = f"{BUCKET}/run-{GROUP}-1"
+    version = register(local, {"a": 1.0}, adapter_uri=f"{run}/serving/{ADAPTER_FOLDER}/")
+    local_registry.decide(local, version["ModelPackageArn"], "Approved", "")
+    assert look_up(GROUP, PLACEHOLDER)["found"] == "true"
+    place = Store(local).path(f"{run}/serving/{ADAPTER_FOLDER}/adapter_model.safetensors")
+    place.write_text("other weights")
+    said = (
+        f"version 1 of {GROUP} is not what was approved: in {run}/serving/ {ADAPTER_FOLDER}/adapter_model.safetensors"
+    )
+    with pytest.raises(StepError, match=f"^{said} has 13 bytes, the registered one has 7; reject it"):
+        look_up(GROUP, PLACEHOLDER)
+
+
+def test_a_champion_that_was_approved_with_other_files_stops_the_execution(local: Path) -> None:
+    run = f"{BUCKET}/run-{GROUP}-1"
+    uri = f"{run}/serving/{ADAPTER_FOLDER}/"
+    version = register(local, {"a": 1.0}, adapter_uri=uri, approved_manifest_sha256="ab" * 32)
+    file = local_registry.home(local) / GROUP / "1" / "package.json"
+    file.write_text(json.dumps(version | {"ModelApprovalStatus": "Approved"}))
+    with pytest.raises(StepError, match=f"version 1 of {GROUP} was approved with other files than it is registered"):
+        look_up(GROUP, PLACEHOLDER)
+
+
+def test_a_champion_in_s3_is_held_against_its_manifest(client) -> None:
+    s3, folder = boto3.client("s3"), "runs/5/Gate/serving"
+    manifest = json.dumps({"files": {f"{ADAPTER_FOLDER}/a": "0"}, "sizes": {f"{ADAPTER_FOLDER}/a": 2}}).encode()
+    for name, content in ((f"{ADAPTER_FOLDER}/a", b"{}"), ("manifest.json", manifest)):
+        s3.put_object(Bucket="bucket", Key=f"{folder}/{name}", Body=content)
+    digest = hashlib.sha256(manifest).hexdigest()
+    known = {"adapter_uri": f"s3://bucket/{folder}/{ADAPTER_FOLDER}/", "adapter_manifest_sha256": digest}
+    client.create_model_package_group(ModelPackageGroupName=GROUP)
+    package(client, "Approved", facts(5) | known)
+    assert look_up(GROUP, PLACEHOLDER)["found"] == "true"
+    s3.delete_object(Bucket="bucket", Key=f"{folder}/manifest.json")
+    with pytest.raises(StepError, match=r"serving/ manifest\.json is missing"):
+        look_up(GROUP, PLACEHOLDER)
 
 
 def test_a_reason_that_is_longer_than_an_argument_may_be_is_cut_in_the_file_and_whole_in_the_log(
@@ -169,7 +211,7 @@ def test_a_reason_that_is_longer_than_an_argument_may_be_is_cut_in_the_file_and_
     """The gate gets it as an argument, which CreateProcessingJob would refuse after the training is paid."""
     group = "dpo-" + "g" * 59  # the longest name of a group
     adapter = "s3://bucket/" + "a" * 240 + "end/"  # a package's metadata take 256 characters
-    version = register(local, {"a": 1.0}, group=group, adapter_uri=adapter)
+    version = register(local, {"a": 1.0}, group=group, hashed=False, adapter_uri=adapter)
     local_registry.decide(local, version["ModelPackageArn"], "Approved", "")
     put = local_objects(local, monkeypatch)
     put("data/a.jsonl", "{}")

@@ -14,6 +14,7 @@ from pipeline.checks.service_model import service, value_problem
 from steps.gate.__main__ import CARD as CARD_FILE
 from steps.gate.__main__ import REPORTS
 from steps.gate.decision import decide
+from steps.shared import served_files
 from steps.train.results import picture_and_page, registry_card
 from steps.train.rows import tokenise
 
@@ -136,7 +137,11 @@ def test_what_is_served_is_the_adapter_and_what_people_read_stands_beside_the_de
     assert gate(forked, adapter, 0.5).returncode == 0
     out = adapter.parent / "out"
     served = out / "serving" / "adapters" / "dpo"
-    assert sorted(path.name for path in (out / "serving").iterdir()) == ["adapters", "serving.properties"]
+    there = sorted(path.name for path in (out / "serving").iterdir())
+    assert there == ["adapters", "manifest.json", "serving.properties"]
+    decided = json.loads((out / "decision" / "gate.json").read_text())
+    served_files.check_folder(out / "serving", decided["manifest_sha256"], whole=True)
+    assert (out / "decision" / "evaluation.json").read_bytes() == (adapter / "evaluation.json").read_bytes()
     assert (out / "serving" / "serving.properties").read_text() == "engine=Python\n"
     assert {path.name for path in served.iterdir()} == {path.name for path in adapter.iterdir()} - {"report.html"}
     assert (served / "adapter_model.safetensors").read_bytes() == b"weights"

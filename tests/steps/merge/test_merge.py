@@ -52,6 +52,7 @@ def test_the_folder_is_the_bases_with_the_adapters_tokenizer(
         "chat_template": {},
         "merged_tensors": 14,
         "files": files,
+        "sizes": {name: (out / name).stat().st_size for name in files},
         "logits": {"skipped": "--check-logits never"},
     }
 

@@ -16,6 +16,7 @@ from sagemaker.mlops.workflow.steps import StepTypeEnum
 
 from pipeline.step_kit.processing_job import output_uri
 from pipeline.step_kit.request_step import RequestStep
+from steps.champion import step as champion_step
 from steps.gate import step as gate_step
 from steps.shared.serving import ADAPTER_TOKENIZER, MODEL, tool_call_parser
 
@@ -24,7 +25,14 @@ if TYPE_CHECKING:
     from pipeline.step_kit.scope import Scope
 
 
-def build(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep, gate: RequestStep) -> RequestStep:
+def build(
+    scope: Scope,
+    variant: str,
+    model_uri: object,
+    champion: RequestStep,
+    preprocess: RequestStep,
+    gate: RequestStep,
+) -> RequestStep:
     """
     Args:
         variant: `Merged` (a model of its own) or `Adapter` (served with its base).
@@ -46,7 +54,7 @@ def build(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep
                             "CompressionType": "None",
                         }
                     },
-                    "Environment": _environment(scope, variant, gate),
+                    "Environment": _environment(scope, variant, champion, gate),
                 }
             ],
             "SupportedContentTypes": ["application/json"],
@@ -64,7 +72,7 @@ def build(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep
         "CustomerMetadataProperties": {
             "variant": variant.lower(),
             "adapter_uri": Join(on="", values=[gate_step.adapter_uri(gate), "/"]),
-            "base_model": _base(scope),
+            "base_model": _base(scope, champion),
             "code_version": workflow.code_version,
             "data_hash": _get(preprocess, "report", "data_hash"),
             "execution_arn": ExecutionVariables.PIPELINE_EXECUTION_ARN,
@@ -83,27 +91,27 @@ def build(scope: Scope, variant: str, model_uri: object, preprocess: RequestStep
     )
 
 
-def _base(scope: Scope) -> Any:
-    """The base model with its revision, as text."""
+def _base(scope: Scope, champion: RequestStep) -> Any:
+    """The base model, one from the hub with its commit, as text."""
     if "ModelUri" in scope.parameter:
         return scope.parameter["ModelUri"]
-    return Join(on="@", values=[scope.parameter["ModelId"], scope.parameter["ModelRevision"]])
+    return Join(on="@", values=[scope.parameter["ModelId"], champion_step.base_commit(champion)])
 
 
-def _environment(scope: Scope, variant: str, gate: RequestStep) -> dict[str, Any]:
+def _environment(scope: Scope, variant: str, champion: RequestStep, gate: RequestStep) -> dict[str, Any]:
     """What the container needs to serve the model; an adapter is served on its base by vLLM's LoRA support."""
-    model = {"HF_MODEL_ID": MODEL} if variant == "Merged" else _adapter(scope, gate)
+    model = {"HF_MODEL_ID": MODEL} if variant == "Merged" else _adapter(scope, champion, gate)
     return model | _chat(scope.workflow)
 
 
-def _adapter(scope: Scope, gate: RequestStep) -> dict[str, Any]:
+def _adapter(scope: Scope, champion: RequestStep, gate: RequestStep) -> dict[str, Any]:
     rank = _text(_get(gate, "gate", "max_lora_rank"))
     lora = {"OPTION_ENABLE_LORA": "true", "OPTION_MAX_LORA_RANK": rank}
     if scope.workflow.recipe.chat_template_kwargs:
         lora["OPTION_TOKENIZER"] = ADAPTER_TOKENIZER
     if "ModelUri" in scope.parameter:
         return {"OPTION_MODEL_ID": scope.parameter["ModelUri"], **lora}
-    base = {"OPTION_MODEL_ID": scope.parameter["ModelId"], "OPTION_REVISION": scope.parameter["ModelRevision"]}
+    base = {"OPTION_MODEL_ID": scope.parameter["ModelId"], "OPTION_REVISION": champion_step.base_commit(champion)}
     return base | lora
 
 

@@ -5,6 +5,7 @@ Limits: the CLI, in its own configuration (DOCKER_HOST, contexts); builds use no
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -67,3 +68,9 @@ def inspect(reference: str, template: str) -> str | None:
     words = [PROGRAM, "image", "inspect", "--format", template, reference]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def digests(reference: str) -> list[str] | None:
+    """An image's names by digest in registries (NAME@sha256:…); none of one that was made here, None without it."""
+    found = inspect(reference, "{{json .RepoDigests}}")
+    return None if found is None else [str(name) for name in json.loads(found) or ()]

@@ -11,7 +11,6 @@ AWS.
 from __future__ import annotations
 
 import base64
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,17 +76,41 @@ def repository(uri: str) -> str:
     return f"{head}{slash}{last.partition(':')[0]}"
 
 
-def build(image: Image, build_args: Mapping[str, str], client: Client, command: str) -> None:
-    """Build an image from this checkout; logs in where its base lies in a registry of AWS.
+def build(image: Image, build_args: Mapping[str, str], client: Client, command: str) -> str:
+    """Build an image from this checkout, on its base as its registry has it now; logs in where that is one of AWS.
+
+    Returns:
+        the base, by its digest; by its name where it was made on this machine, which has no digest.
 
     Raises:
         UserError: docker failed.
     """
-    log_in(image.base(build_args), client, command)
-    given = {**build_args, "CODE_VERSION": image.code_version}
-    arguments = [word for key, value in given.items() for word in ("--build-arg", f"{key}={value}")]
+    name = image.base(build_args)
+    base = _by_digest(name, client, command)
+    given = {**build_args, "BASE_IMAGE": base, "CODE_VERSION": image.code_version}
+    labels = {"name": name, "digest": base.partition("@")[2]}
+    options = [
+        *(("--build-arg", f"{key}={value}") for key, value in given.items()),
+        *(("--label", f"org.opencontainers.image.base.{key}={value}") for key, value in labels.items() if value),
+    ]
     where = ["--file", str(image.dockerfile), "--tag", image.reference, "--platform", f"linux/{ARCHITECTURE}"]
-    docker_command.run(["build", *where, *arguments, str(ROOT)], command)
+    docker_command.run(["build", *where, *(word for option in options for word in option), str(ROOT)], command)
+    return base
+
+
+def _by_digest(base: str, client: Client, command: str) -> str:
+    """A base by the digest that its tag has in the registry at this moment; pulls it, which the build would do too."""
+    if "@" in base:
+        log_in(base, client, command)
+        return base
+    if docker_command.digests(base) == []:
+        return base
+    log_in(base, client, command)
+    docker_command.run(["pull", "--platform", f"linux/{ARCHITECTURE}", base], command)
+    for digest in docker_command.digests(base) or ():
+        if repository(digest) == repository(base):
+            return digest
+    raise UserError(f"{base}: docker knows no digest of it after pulling it; name it by its digest: {command}")
 
 
 def push(image: Image, client: Client, command: str) -> str:
@@ -124,11 +147,10 @@ def push(image: Image, client: Client, command: str) -> str:
         )
     log_in(image.reference, client, command)
     docker_command.run(["push", image.reference], command)
-    digests = json.loads(docker_command.inspect(image.reference, "{{json .RepoDigests}}") or "[]")
-    for digest in digests:
+    for digest in docker_command.digests(image.reference) or ():
         if repository(digest) == image.repository:
-            _require_one_image(ecr, image, str(digest), command)
-            return str(digest)
+            _require_one_image(ecr, image, digest, command)
+            return digest
     raise UserError(
         f"images.{image.name}: docker knows no digest of {image.reference} after pushing it; then: {command}"
     )

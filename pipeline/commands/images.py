@@ -50,8 +50,9 @@ def images(
     with aws.translated(command):
         if action == Action.build:
             for image in chosen:
-                project_images.build(image, given, _client, command)
-                say(f"images.{image.name}: built {image.reference}")
+                base = project_images.build(image, given, _client, command)
+                local = "" if "@" in base else ", which was made on this machine and has no digest"
+                say(f"images.{image.name}: built {image.reference} on {base}{local}")
             print(f"push them: {command.replace('images build', 'images push')}")
             return
         if build_args:

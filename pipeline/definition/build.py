@@ -52,7 +52,7 @@ def render(workflow: Workflow) -> str:
             champion,
             preprocess,
             _unless_no_new_data(scope, preprocess, champion, [train, gate]),
-            *_decide(scope, preprocess, gate),
+            *_decide(scope, champion, preprocess, gate),
         ],
         sagemaker_session=_Offline(workflow.account.region),
     )
@@ -82,18 +82,21 @@ def _unless_no_new_data(
     )
 
 
-def _decide(scope: Scope, preprocess: RequestStep, gate: RequestStep) -> list[ConditionStep]:
+def _decide(scope: Scope, champion: RequestStep, preprocess: RequestStep, gate: RequestStep) -> list[ConditionStep]:
     """What becomes of the model: rejected, merged and registered, or registered as an adapter.
 
     Side by side and not one inside the other: Pipelines does not support a Condition in a Condition's branch. None of
     them runs where the gate, which they refer to, was not reached.
     """
     passed = ConditionEquals(left=_gate(gate, "decision"), right="pass")
-    merge = merge_step.build(scope, gate_step.adapter_uri(gate))
+    merge = merge_step.build(scope, gate_step.adapter_uri(gate), champion)
     of_merged = JsonGet(step_name=merge.name, property_file="merged", json_path="manifest_sha256")
-    merged = register_step.build(scope, "Merged", output_uri(merge, "model"), of_merged, preprocess, gate)
+    upstream = register_step.Upstream(champion, preprocess, gate)
+    merged = register_step.build(scope, register_step.Served("Merged", output_uri(merge, "model"), of_merged), upstream)
     of_adapter = _gate(gate, "manifest_sha256")
-    adapter = register_step.build(scope, "Adapter", gate_step.serving_uri(gate), of_adapter, preprocess, gate)
+    adapter = register_step.build(
+        scope, register_step.Served("Adapter", gate_step.serving_uri(gate), of_adapter), upstream
+    )
     reject = FailStep(name="RejectModel", display_name="Rejected", error_message=_gate(gate, "message"))
 
     def wanted(merge_weights: str) -> ConditionEquals:

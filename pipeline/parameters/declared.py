@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pipeline.settings.conflicts import instance_problems
 from pipeline.settings.schema import Gate, Preprocess, Register, Train
 from pipeline.settings.workflow import Workflow
+from steps.shared.hub import name_problem
 from steps.train.arguments import LossType, TrainArguments
 from steps.train.preflight import conflicts
 
@@ -115,8 +116,11 @@ def _model(workflow: Workflow) -> list[Parameter]:
     revision = workflow.recipe.model_revision or "main"
     return [
         Parameter("ModelId", "String", workflow.recipe.model_id, "Base model: a hub name."),
-        Parameter("ModelRevision", "String", revision, "Revision of the base model: a commit or a tag."),
-    ]
+        Parameter(
+            "ModelRevision", "String", revision,
+            "Revision of the base model: a commit; of a branch or tag an execution takes the commit that it is then.",
+        ),
+    ]  # fmt: skip
 
 
 def _initial_adapter(workflow: Workflow) -> list[Parameter]:
@@ -170,6 +174,8 @@ def range_problems(workflow: Workflow, overrides: Mapping[str, str]) -> list[str
                 section.__pydantic_validator__.validate_assignment(section.model_construct(), field, overrides[name])
             except ValidationError as error:
                 found.append(f"{name}: {error.errors()[0]['msg'].replace('Input should', 'must')}")
+    if "ModelId" in overrides and (problem := name_problem(overrides["ModelId"])):
+        found.append(f"ModelId: {problem}")
     names = {field: name for name, (field, _) in TRAINING.items()}
     try:
         arguments = training_arguments(workflow, overrides)

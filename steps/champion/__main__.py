@@ -1,13 +1,14 @@
 """Look up the champion: the newest approved version of the model package group, and where its adapter lies.
 
 Command:  python3 -m steps.champion --group NAME --placeholder S3URI --data S3URI [--data S3URI …]
-          [--origin TEXT …] --output DIR
+          [--model HUB_NAME --revision R] [--origin TEXT …] --output DIR
 Inputs:   the model registry: SageMaker's, or a local run's where LOCAL_REGISTRY names its folder; the names of the
-          objects under the data's URIs, in a local run below the folder LOCAL_STORE.
+          objects under the data's URIs, in a local run below the folder LOCAL_STORE; the hub, for a base that is there.
 Outputs:  OUTPUT/champion.json with fixed keys, all of them texts, `none` where there is nothing to say: what Train
           takes as its channel, what the gate says where there is no comparison, what was registered last, and the
           data's state, with which a cached Preprocess notices new files. A long reason is cut: it becomes an argument.
-          `origins_hash` is one word for what training starts from (--origin), which names the place of checkpoints.
+          `model_commit` is what the base's revision is now: every job of the execution loads that. `origins_hash` is
+          one word for what training starts from (--origin, and that commit), which names the place of checkpoints.
 Limits:   does not read the adapter; an approved version whose registration did not say where it lies, or whose adapter
           has been deleted, is no champion, and `reason` says so.
 """
@@ -24,7 +25,8 @@ from typing import Any
 
 from steps.champion import approved as registry
 from steps.champion import objects
-from steps.shared import contract, served_files
+from steps.champion.base_commit import commit_of
+from steps.shared import contract, secrets, served_files
 from steps.shared.contract import StepError
 from steps.shared.serving import ADAPTER_FOLDER
 
@@ -37,13 +39,20 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--group", required=True, help="model package group")
     parser.add_argument("--placeholder", required=True, help="S3 prefix that stands for an adapter where there is none")
     parser.add_argument("--data", action="append", required=True, help="S3 URI of preference data")
+    parser.add_argument("--model", help="hub name of the base model; leave it out for a base that lies in S3")
+    parser.add_argument("--revision", default="main", help="commit, tag or branch of it (main)")
     parser.add_argument("--origin", action="append", default=[], help="what training starts from: base, adapter, way")
     parser.add_argument("--output", type=Path, required=True, help="folder for champion.json")
     options = parser.parse_args(argv)
+    secrets.load()
+    commits = [commit_of(options.model, options.revision)] if options.model else []
     found = look_up(options.group, options.placeholder) | {
         "data_state": objects.state(options.data),
-        "origins_hash": hashlib.sha256(json.dumps(options.origin).encode()).hexdigest(),
+        "model_commit": commits[0] if commits else NONE,
+        "origins_hash": hashlib.sha256(json.dumps([*options.origin, *commits]).encode()).hexdigest(),
     }
+    for commit in commits:
+        print(f"base: {options.model} at {commit} (revision {options.revision})")
     print(found["reason"])
     contract.write_json(options.output / "champion.json", found | {"reason": shortened(found["reason"])})
 

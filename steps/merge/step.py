@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeline.step_kit.processing_job import Instances, ProcessingJob, module
+from steps.champion import step as champion_step
 from steps.shared.secrets import HUB
 
 if TYPE_CHECKING:
@@ -15,16 +16,16 @@ INPUT = "/opt/ml/processing/input"
 OUTPUT = "/opt/ml/processing/output"
 
 
-def build(scope: Scope, adapter_uri: object) -> RequestStep:
-    """Reads the verified adapter and the base (a prefix in S3, or the hub); outputs `model`, and `facts` (property file
-    `merged`)."""
+def build(scope: Scope, adapter_uri: object, champion: RequestStep) -> RequestStep:
+    """Reads the verified adapter and the base (a prefix in S3, or the hub at Train's commit); outputs `model`, and
+    `facts` (property file `merged`)."""
     settings, parameter = scope.workflow.settings.merge, scope.parameter
     inputs: dict[str, Any] = {"adapter": adapter_uri}
     if "ModelUri" in parameter:
         inputs["base"] = parameter["ModelUri"]
         base: list[Any] = ["--base", f"{INPUT}/base"]
     else:
-        base = ["--base", parameter["ModelId"], "--revision", parameter["ModelRevision"]]
+        base = ["--base", parameter["ModelId"], "--revision", champion_step.base_commit(champion)]
     job = ProcessingJob(
         command=module("steps.merge"),
         arguments=[*base, "--adapter", f"{INPUT}/adapter", "--output", f"{OUTPUT}/model", "--facts", f"{OUTPUT}/facts"],

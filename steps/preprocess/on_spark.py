@@ -34,9 +34,9 @@ from steps.shared.contract import StepError
 CONFIGURATION = [
     ("spark.executorEnv.PYTHONPATH", str(ROOT)),  # YARN starts executors without this process's environment
     ("spark.driver.maxResultSize", "0"),
-    ("spark.ui.enabled", "false"),
     ("spark.ui.showConsoleProgress", "false"),
 ]
+UNLESS_GIVEN = [("spark.ui.enabled", "false")]  # it listens on every interface; spark-submit --conf switches it on
 MEMORY = (("spark.executor.memory", "1g"), ("spark.executor.memoryOverhead", "384m"))  # with Spark's defaults
 JAVA_SHARE = 4  # Java gets a fourth of an executor's memory
 SIZE = re.compile(r"(\d+)([kmgt]?)b?", re.IGNORECASE)
@@ -74,6 +74,7 @@ def context() -> SparkContext:
     gateway = launch_gateway()
     given = gateway.jvm.SparkConf()
     conf = SparkConf().setAppName("dpo-preprocess").setAll(CONFIGURATION)
+    conf.setAll([(name, value) for name, value in UNLESS_GIVEN if not given.contains(name)])
     if given.get("spark.master", "").startswith("yarn"):
         conf.setAll(executor_memory(*(given.get(name, default) for name, default in MEMORY)))
     return SparkContext(conf=conf, gateway=gateway)

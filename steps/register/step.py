@@ -13,7 +13,7 @@ with the card by way of a property file and the environment, nor the job has run
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join, JsonGet
@@ -21,6 +21,7 @@ from sagemaker.mlops.workflow.steps import StepTypeEnum
 
 from pipeline.step_kit.processing_job import Instances, ProcessingJob, module, output_uri
 from pipeline.step_kit.request_step import RequestStep
+from steps.champion import step as champion_step
 from steps.gate import step as gate_step
 from steps.register.request import Registration, package_request
 from steps.shared.served_files import OF_ADAPTER, OF_MODEL
@@ -34,21 +35,35 @@ DECISION = "/opt/ml/processing/input/decision"
 OUTPUT = "/opt/ml/processing/output/registered"
 
 
-def build(
-    scope: Scope, variant: str, model_uri: object, manifest_sha256: JsonGet, preprocess: RequestStep, gate: RequestStep
-) -> RequestStep:
-    """The step that registers, or the job in its place; the job's property file `registered` has the version's ARN.
+class Served(NamedTuple):
+    """What is registered.
 
-    Args:
+    Attributes:
         variant: `Merged` (a model of its own) or `Adapter` (served with its base).
-        model_uri: the prefix of the folder that is served, without a slash at the end.
+        uri: the prefix of the folder that is served, without a slash at the end.
         manifest_sha256: the hash of that folder's manifest.
     """
-    settings = scope.workflow.settings.register_model
-    version = _version(scope, variant, model_uri, manifest_sha256, preprocess, gate)
+
+    variant: str
+    uri: object
+    manifest_sha256: JsonGet
+
+
+class Upstream(NamedTuple):
+    """The steps that a registration has its facts from."""
+
+    champion: RequestStep
+    preprocess: RequestStep
+    gate: RequestStep
+
+
+def build(scope: Scope, served: Served, upstream: Upstream) -> RequestStep:
+    """The step that registers, or the job in its place; the job's property file `registered` has the version's ARN."""
+    settings, variant = scope.workflow.settings.register_model, served.variant
+    version = _version(scope, served, upstream)
     name, description = f"Register{variant}", f"Register the {variant.lower()} model in {settings.package_group}."
     if settings.register_with == "job":
-        return _job(scope, version, gate).step(scope, name, description, cached=False)
+        return _job(scope, version, upstream.gate).step(scope, name, description, cached=False)
     return RequestStep(
         name,
         StepTypeEnum.REGISTER_MODEL,
@@ -58,17 +73,17 @@ def build(
     )
 
 
-def _version(
-    scope: Scope, variant: str, model_uri: object, manifest_sha256: JsonGet, preprocess: RequestStep, gate: RequestStep
-) -> Registration:
+def _version(scope: Scope, served: Served, upstream: Upstream) -> Registration:
     workflow, settings = scope.workflow, scope.workflow.settings.register_model
+    champion, preprocess, gate = upstream
+    variant = served.variant
     return Registration(
         group=settings.package_group,
         description=f"{workflow.settings.pipeline_name}: DPO {variant.lower()} model",
         approval_status=scope.parameter["ModelApprovalStatus"],
         image=workflow.account.images.inference,
-        model_uri=Join(on="", values=[model_uri, "/"]),  # a prefix must end in "/"
-        environment=_environment(scope, variant, gate),
+        model_uri=Join(on="", values=[served.uri, "/"]),  # a prefix must end in "/"
+        environment=_environment(scope, variant, champion, gate),
         instance_types=settings.inference_instance_types,
         evaluation_uri=Join(on="/", values=[output_uri(gate, "decision"), "evaluation.json"]),
         report_uri=Join(on="/", values=[output_uri(preprocess, "report"), "report.json"]),
@@ -76,9 +91,9 @@ def _version(
         metadata={
             "variant": variant.lower(),
             "adapter_uri": Join(on="", values=[gate_step.adapter_uri(gate), "/"]),
-            OF_MODEL: manifest_sha256,
+            OF_MODEL: served.manifest_sha256,
             OF_ADAPTER: _get(gate, "gate", "manifest_sha256"),
-            "base_model": _base(scope),
+            "base_model": _base(scope, champion),
             "code_version": workflow.code_version,
             "data_hash": _get(preprocess, "report", "data_hash"),
             "execution_arn": ExecutionVariables.PIPELINE_EXECUTION_ARN,
@@ -120,27 +135,27 @@ def _pairs(option: str, values: Mapping[str, Any]) -> list[Any]:
     return [word for name, value in values.items() for word in (option, Join(on="", values=[f"{name}=", value]))]
 
 
-def _base(scope: Scope) -> Any:
-    """The base model with its revision, as text."""
+def _base(scope: Scope, champion: RequestStep) -> Any:
+    """The base model, one from the hub with its commit, as text."""
     if "ModelUri" in scope.parameter:
         return scope.parameter["ModelUri"]
-    return Join(on="@", values=[scope.parameter["ModelId"], scope.parameter["ModelRevision"]])
+    return Join(on="@", values=[scope.parameter["ModelId"], champion_step.base_commit(champion)])
 
 
-def _environment(scope: Scope, variant: str, gate: RequestStep) -> dict[str, Any]:
+def _environment(scope: Scope, variant: str, champion: RequestStep, gate: RequestStep) -> dict[str, Any]:
     """What the container needs to serve the model; an adapter is served on its base by vLLM's LoRA support."""
-    model = {"HF_MODEL_ID": MODEL} if variant == "Merged" else _adapter(scope, gate)
+    model = {"HF_MODEL_ID": MODEL} if variant == "Merged" else _adapter(scope, champion, gate)
     return model | _chat(scope.workflow)
 
 
-def _adapter(scope: Scope, gate: RequestStep) -> dict[str, Any]:
+def _adapter(scope: Scope, champion: RequestStep, gate: RequestStep) -> dict[str, Any]:
     rank = _text(_get(gate, "gate", "max_lora_rank"))
     lora = {"OPTION_ENABLE_LORA": "true", "OPTION_MAX_LORA_RANK": rank}
     if scope.workflow.recipe.chat_template_kwargs:
         lora["OPTION_TOKENIZER"] = ADAPTER_TOKENIZER
     if "ModelUri" in scope.parameter:
         return {"OPTION_MODEL_ID": scope.parameter["ModelUri"], **lora}
-    base = {"OPTION_MODEL_ID": scope.parameter["ModelId"], "OPTION_REVISION": scope.parameter["ModelRevision"]}
+    base = {"OPTION_MODEL_ID": scope.parameter["ModelId"], "OPTION_REVISION": champion_step.base_commit(champion)}
     return base | lora
 
 

@@ -99,7 +99,7 @@ class TrainArguments(BaseModel):
 
     # Model
     model_id: str = Field(min_length=1, description="Hub name or local folder of the base model.")
-    model_revision: str | None = Field(None, description="Hub revision (commit, tag); ignored for a folder.")
+    model_revision: str | None = Field(None, description="Hub revision: a commit, tag or branch; ignored for a folder.")
     base_model_name: str | None = Field(
         None, description="Name of the base that is written into the adapter; default: model_id."
     )

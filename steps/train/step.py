@@ -35,7 +35,7 @@ def build(scope: Scope, preprocess: RequestStep, champion: RequestStep) -> Reque
             "MetricDefinitions": DEFINITIONS,
         },
         "RoleArn": workflow.account.role_arn,
-        "HyperParameters": hyperparameters(scope) | {"champion_version": champion_step.fact(champion, "version")},
+        "HyperParameters": hyperparameters(scope, champion),
         "InputDataConfig": [
             _channel("train", output_uri(preprocess, "train")),
             _channel("validation", output_uri(preprocess, "validation")),
@@ -75,9 +75,10 @@ def build(scope: Scope, preprocess: RequestStep, champion: RequestStep) -> Reque
     )
 
 
-def hyperparameters(scope: Scope) -> dict[str, Any]:
+def hyperparameters(scope: Scope, champion: RequestStep) -> dict[str, Any]:
     """What the execution's parameters change in the recipe. All values are strings, as the API wants them."""
     found: dict[str, Any] = {argument: scope.parameter[name].to_string() for name, (argument, _) in TRAINING.items()}
+    found["champion_version"] = champion_step.fact(champion, "version")
     if "InitialAdapterUri" in scope.parameter:
         found["initial_adapter"] = f"{CHANNELS}/initial_adapter"
     else:
@@ -86,7 +87,7 @@ def hyperparameters(scope: Scope) -> dict[str, Any]:
         # The channel's path in the container is no name for the base; a recipe's own name for it stays.
         named = {} if scope.workflow.recipe.base_model_name else {"base_model_name": scope.parameter["ModelUri"]}
         return found | {"model_id": f"{CHANNELS}/model"} | named
-    return found | {"model_id": scope.parameter["ModelId"], "model_revision": scope.parameter["ModelRevision"]}
+    return found | {"model_id": scope.parameter["ModelId"], "model_revision": champion_step.base_commit(champion)}
 
 
 def checkpoint_uri(scope: Scope, preprocess: RequestStep, champion: RequestStep) -> Join:

@@ -99,13 +99,19 @@ def preprocess(options: Options, spark: SparkContext) -> Report:
         problem = report.problem()
         if problem:
             raise StepError(f"{options.input}: {problem}{_keep_failed(options.output, staging, report)}")
-        report.write(options.output / "report")
+        _write_report(report, options.output / "report")
         whole = True
     finally:
         if not whole:
             run.remove_parts()
         output.discard(options.output)
     return report
+
+
+def _write_report(report: Report, folder: Path) -> None:
+    """Write it on this machine, which may have written no other part of the output."""
+    folder.mkdir(parents=True, exist_ok=True)
+    report.write(folder)
 
 
 def _keep_failed(folder: Path, staging: Path, report: Report) -> str:
@@ -140,8 +146,10 @@ class _SparkEngine:
             self.tally.merge(tally)
 
     def _convert(self, files: Files, side: Side | None) -> RDD[Any]:
+        self._spark.setJobDescription("plan")  # what Spark's page and event log call the jobs
         tasks = self._plan(files, side)
         self._tasks += tasks
+        self._spark.setJobDescription("convert")
         work = self._spark.broadcast(self._work)
         results = self._spread(tasks).flatMap(lambda task: convert_only(task, work.value))
         results.persist(StorageLevel.DISK_ONLY)
@@ -171,6 +179,7 @@ class _SparkEngine:
 
     def settle(self) -> None:
         """Find the rows that may not stay, and the hash of the others."""
+        self._spark.setJobDescription("settle")
         near = self._spark.broadcast(self._near_duplicates())
         buckets = self._rows.flatMap(lambda result: ids_by_bucket(result, near.value)).groupByKey(self._parts)
         self._settled = buckets.map(lambda bucket: settle_bucket(*bucket)).persist(StorageLevel.DISK_ONLY)
@@ -189,6 +198,7 @@ class _SparkEngine:
 
     def write(self) -> None:
         """The second pass: every part of the output but the report itself."""
+        self._spark.setJobDescription("write")
         folder = self._options.output
         work = self._spark.broadcast(self._work)
         count = len(self._tasks)

@@ -32,7 +32,12 @@ built, pushed = home / "built", home / "pushed"
 if (home / "no-engine").exists(): sys.exit("Cannot connect to the Docker daemon. Is the docker daemon running?")
 if words[0] == "build": built.open("a").write(words[words.index("--tag") + 1] + "\\n")
 if words[0] == "push": pushed.open("a").write(words[1] + "\\n")
+if words[0] == "pull": (home / "pulled").open("a").write(words[-1] + "\\n")
 if words[:2] == ["image", "inspect"]:
+    pulled = (home / "pulled").read_text().splitlines() if (home / "pulled").exists() else []
+    if words[-1] in pulled: print(json.dumps(["other@x"] if (home / "odd").exists() else [
+        "elsewhere/base@DIGEST", words[-1].rpartition(":")[0] + "@DIGEST"])); sys.exit()
+    if words[-1].startswith("local/"): print("[]"); sys.exit()
     known = built.read_text().splitlines() if built.exists() else []
     if words[-1] not in known: sys.exit(1)
     digests = [words[-1].rpartition(":")[0] + "@DIGEST"] if pushed.exists() and words[-1] in pushed.read_text() else []
@@ -95,6 +100,13 @@ def test_build_logs_in_to_the_base_and_tags_with_the_code(call, configs: Path, t
     version = workflow.load(configs / "quickstart.yaml").code_version
     made = [(words, stdin) for words, stdin in calls(tmp_path) if words[0] in ("login", "build")]
     (login, password), (training, _), (processing, _) = made
+    pulled = [words[-1] for words, _ in calls(tmp_path) if words[0] == "pull"]
+    for words, base in zip((training, processing), pulled, strict=True):  # what the tag is now, and no later one
+        by_digest = f"{base.rpartition(':')[0]}@{DIGEST}"
+        assert f"BASE_IMAGE={by_digest}" in words and f" on {by_digest}\n" in done.stderr
+        labels = {words[at + 1] for at, word in enumerate(words) if word == "--label"}
+        start = "org.opencontainers.image.base"
+        assert labels == {f"{start}.name={base}", f"{start}.digest={DIGEST}"}
     assert login[-1] == "763104351884.dkr.ecr.us-east-1.amazonaws.com" and login[1:3] == ["--username", "AWS"]
     assert password and password not in json.dumps([words for words, _ in made]) + done.stdout + done.stderr
     assert training[-1] == str(root) and f"{REGISTRY}/dpo-training:{version}" in training
@@ -106,11 +118,23 @@ def test_build_logs_in_to_the_base_and_tags_with_the_code(call, configs: Path, t
     assert done.stdout.startswith("push them: python pipeline.py images push --settings ")
 
 
-def test_a_base_of_another_registry_needs_no_aws(call, tmp_path: Path) -> None:
+def test_a_base_that_was_made_here_has_no_digest_and_needs_no_registry(call, tmp_path: Path) -> None:
     done = call("build", "training", "--build-arg", "BASE_IMAGE=local/base:1", AWS_ENDPOINT_URL="http://127.0.0.1:1")
     assert done.returncode == 0, done.stderr
-    assert [words[0] for words, _ in calls(tmp_path)] == ["version", "build"]
-    assert "BASE_IMAGE=local/base:1" in calls(tmp_path)[1][0]
+    assert [words[0] for words, _ in calls(tmp_path)] == ["version", "image", "build"]
+    assert "BASE_IMAGE=local/base:1" in calls(tmp_path)[-1][0]
+    assert " on local/base:1, which was made on this machine and has no digest\n" in done.stderr
+
+
+def test_a_base_of_another_registry_needs_no_aws_and_one_by_digest_stays(call, tmp_path: Path) -> None:
+    given = f"BASE_IMAGE=registry.test/base@{DIGEST}"
+    done = call("build", "training", "--build-arg", given, AWS_ENDPOINT_URL="http://127.0.0.1:1")
+    assert done.returncode == 0, done.stderr
+    assert [words[0] for words, _ in calls(tmp_path)] == ["version", "build"] and given in calls(tmp_path)[-1][0]
+    (tmp_path / "odd").touch()
+    done = call("build", "processing")
+    assert done.returncode == 1
+    assert "python:3.11-slim: docker knows no digest of it after pulling it; name it by its digest:" in done.stderr
 
 
 def test_push_pins_the_digest_on_its_line_and_leaves_the_rest(call, configs: Path, endpoint: str) -> None:

@@ -215,11 +215,12 @@ def test_every_fact_that_a_run_finds_and_that_lands_in_a_short_place_is_bounded_
     """What a property file says is not known at `check`, and too long a text fails a job that comes after the training.
 
     A new one belongs here once the step that writes it keeps it short: `reason` is cut (test_champion_lookup.py), what
-    gate.json says is tried out (test_gate.py), and the others are hashes.
+    gate.json says is tried out (test_gate.py), and the others are hashes and a commit.
     """
-    definition = read(json.loads(render(settings.load(settings.DEFAULT_SETTINGS))))
+    workflows = (settings.load(ROOT / "configs" / name) for name in ("quickstart.yaml", "qwen3-0.6b.yaml"))
     places = [
         place
+        for definition in (read(json.loads(render(workflow))) for workflow in workflows)
         for step in definition.all_steps
         if step.type in OPERATIONS
         for place in RequestCheck.of(definition, step).places
@@ -227,8 +228,26 @@ def test_every_fact_that_a_run_finds_and_that_lands_in_a_short_place_is_bounded_
     ]
     assert {re.search(r'"Path": "(\w+)"', json.dumps(place.expression))[1] for place in places} == {
         "reason", "data_state", "data_hash", "summary", "champion", "champion_reward_accuracy", "reward_accuracy",
-        "manifest_sha256",
+        "manifest_sha256", "model_commit",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["qwen3-0.6b.yaml", "qwen3-8b.yaml"])
+def test_only_the_first_job_sees_the_revision_and_every_other_gets_the_commit_that_it_found(name: str) -> None:
+    """`main` may move while an execution runs: training and merge would then be of different weights."""
+    definition = json.loads(render(settings.load(ROOT / "configs" / name)))
+    told = {step: json.dumps(request) for step, request in requests(definition).items()}
+    assert {step for step, text in told.items() if "Parameters.ModelRevision" in text} == {"Champion"}
+    commit = {"Std:JsonGet": {"Path": "model_commit", "PropertyFile": {"Get": "Steps.Champion.PropertyFiles.champion"}}}
+    inner = requests(definition)
+    assert inner["Train"]["HyperParameters"]["model_revision"] == commit
+    words = inner["Merge"]["AppSpecification"]["ContainerArguments"]
+    assert words[words.index("--revision") + 1] == commit
+    base = inner["RegisterMerged"]["CustomerMetadataProperties"]["base_model"]
+    assert base == {"Std:Join": {"On": "@", "Values": [{"Get": "Parameters.ModelId"}, commit]}}
+    assert (
+        inner["RegisterAdapter"]["InferenceSpecification"]["Containers"][0]["Environment"]["OPTION_REVISION"] == commit
+    )
 
 
 def test_a_fault_of_the_service_is_repeated_however_long_the_job_has_run_by_then() -> None:

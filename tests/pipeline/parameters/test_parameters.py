@@ -68,4 +68,8 @@ def test_values_out_of_range_are_all_named(workflow: settings.Workflow) -> None:
     assert range_problems(workflow, {"LoraR": "600", "MergeWeights": "false"}) == [
         "LoraR: 600: vLLM serves ranks up to 512; take at most that, or set merge_weights: true"
     ]
+    assert range_problems(workflow, {"ModelId": "owner/name-1.5B"}) == []
+    for name in ("owner/name(1)", "gpt2", f"owner/{'x' * 91}"):
+        (problem,) = range_problems(workflow, {"ModelId": name})
+        assert problem.startswith(f"ModelId: {name!r} is no name of a hub model: owner/name, of letters")
     assert set(SETTINGS) <= {parameter.name for parameter in parameters(workflow)}

@@ -94,8 +94,9 @@ def test_a_secret_reaches_the_jobs_that_use_it_by_its_arn(recipe: dict[str, str]
     found = {name: request.get("Environment", {}) for name, request in requests(definition).items()}
     named = KEPT.model_dump(exclude_none=True)
     assert found["Train"] == {f"{name}_SECRET_ARN": named[name] for name in training}
-    assert found["Merge"] == {f"{name}_SECRET_ARN": named[name] for name in training & {"HF_TOKEN"}}
-    assert not any("_SECRET_ARN" in name for step in ("Preprocess", "Champion", "Gate") for name in found[step])
+    of_the_hub = {f"{name}_SECRET_ARN": named[name] for name in training & {"HF_TOKEN"}}
+    assert found["Champion"] == found["Merge"] == of_the_hub
+    assert not any("_SECRET_ARN" in name for step in ("Preprocess", "Gate") for name in found[step])
 
 
 def test_without_settings_traffic_of_processing_is_encrypted_and_nothing_else_is_asked_for() -> None:

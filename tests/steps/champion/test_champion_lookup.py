@@ -151,7 +151,7 @@ def test_a_local_registry_gives_the_same_facts(forked, local: Path) -> None:
     found = json.loads((local / "out" / "champion.json").read_text())
     assert len(found.pop("data_state")) == len(found.pop("origins_hash")) == 64
     assert found == {
-        "found": "true", "version": "1", "arn": first["ModelPackageArn"], **facts(1),
+        "found": "true", "version": "1", "arn": first["ModelPackageArn"], **facts(1), "model_commit": "none",
         "reason": f"version 1 is the newest approved one of {GROUP}",
         "last_registered_version": "2", "last_registered_data_hash": "hash-2",
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 Command:  python steps/train/train.py --config FILE [--key value …]
           python steps/train/train.py --config FILE --preview N: prints N training rows with their loss mask, no more
-          torchrun --nproc_per_node N steps/train/train.py --config FILE [--key value …]
+          python -m steps.train.torchrun --nproc-per-node N steps/train/train.py --config FILE [--key value …]
 Inputs:   --config: a YAML recipe (steps/train/arguments.py lists every key; --key value overrides it);
           folders of Parquet from the Preprocess step: --train_data and --validation_data, in a job the channels.
 Outputs:  in --output_dir, in a job /opt/ml/model: the adapter, its model cards README.md and
@@ -109,7 +109,7 @@ def check_launch(arguments: TrainArguments) -> None:
     """
     if arguments.fsdp and "LOCAL_RANK" not in os.environ:
         raise StepError(
-            "fsdp: true needs torchrun: torchrun --nproc_per_node N steps/train/train.py …; "
+            "fsdp: true needs torchrun: python -m steps.train.torchrun --nproc-per-node N steps/train/train.py …; "
             "for one process without sharding add --fsdp false"
         )
 

@@ -26,7 +26,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 # What a command's forked child finds loaded, by whether it is one of the pipeline's or a step's.
 LOADED = {True: ["tests.forks.commands"], False: ["tests.forks.steps"]}
 # What starts a training or a whole pipeline: the tests that ask for one of these are slow, and no others may start one.
-TRAINING_FIXTURES = {"train", "launch", "pipeline", "start_training"}
+TRAINING_FIXTURES = {"train", "launch", "pipeline", "start_training", "start_on_nodes"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -62,16 +62,21 @@ def process_count(wanted: str) -> int:
 
 
 def torchrun(processes: int) -> list[str]:
-    """The torchrun command of this node; every node of the job makes the same but for its rank."""
+    """The torchrun command of this node; every node of the job makes the same but for its rank.
+
+    Where all processes are on one machine, nothing of it listens to the network.
+    """
     path = contract.root() / "input" / "config" / "resourceconfig.json"
     world = contract.read_json(path, "the job's resource configuration")
     hosts = sorted(world["hosts"])
-    os.environ.setdefault("NCCL_SOCKET_IFNAME", world.get("network_interface_name", "eth0"))
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", world.get("network_interface_name", "eth0"))
-    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
-    command.append(f"--shutdown-timeout={NOTICE_SECONDS}")
+    one_machine = len(hosts) == 1 or all(host.startswith("127.") for host in hosts)  # as the nodes of a local run
+    launcher = "steps.train.torchrun" if one_machine else "torch.distributed.run"
+    command = [sys.executable, "-m", launcher, f"--nproc-per-node={processes}", f"--shutdown-timeout={NOTICE_SECONDS}"]
     if len(hosts) == 1:
-        return [*command, "--standalone"]
+        return command
+    if not one_machine:
+        os.environ.setdefault("NCCL_SOCKET_IFNAME", world.get("network_interface_name", "eth0"))
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", world.get("network_interface_name", "eth0"))
     rank = hosts.index(world["current_host"])
     # A port of the job's own: two jobs on one machine, as in local runs, must not meet each other.
     port = PORTS[zlib.crc32(os.environ.get("TRAINING_JOB_NAME", "").encode()) % len(PORTS)]

@@ -6,8 +6,10 @@ loaded.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from steps.train.tracking.callback import Tracking
 
 
+log = logging.getLogger("train")
+
+
 def prepare(arguments: TrainArguments) -> Run:
     """
     Raises:
@@ -54,7 +59,7 @@ def prepare(arguments: TrainArguments) -> Run:
     config = trainer_config(arguments, checkpoints_at)
     if config.process_index == 0:
         warn_of_other_template(arguments, template.tokenizer)
-    moment = run_moment(template, records, arguments, checkpoints_at, first=config.process_index == 0)
+    moment = run_moment(template, records, arguments, checkpoints_at)
     train, validation = splits.prepare(records, template.at(moment), arguments, config, output)
     require_embedded(arguments, template.tokenizer, [*train.pairs, *validation.pairs])
     longest = max(train.longest, validation.longest)
@@ -104,12 +109,22 @@ def _continue(config: DPOConfig, folder: Path, run: str) -> tuple[checkpoints.Ch
 
 
 def _find_checkpoint(config: DPOConfig, folder: Path, run: str) -> checkpoints.Checkpoint | None:
-    """What the first process may continue from, the same for all; on every node, leftovers are removed."""
-    from steps.train.runtime import ranks
+    """What the first process may continue from, the same for all; on every node, leftovers are removed.
+
+    Nodes may hold different checkpoints: one that took another's place has those that were in S3. The first one's
+    newest counts, and the others get what they lack of it.
+    """
+    from steps.train.runtime import nodes, ranks
 
     if config.local_process_index == 0:
         shutil.rmtree(folder / checkpoints.STAGING, ignore_errors=True)
-    return ranks.from_first(checkpoints.newest(folder, run) if config.process_index == 0 else None)
+    found = ranks.done_by_first(lambda: checkpoints.newest(folder, run))
+    if found is None:
+        return None
+    found = replace(found, path=folder / found.path.name)  # every node's own
+    if copied := nodes.share(found.path, found.files):
+        log.info("%s: %d files copied to nodes that lacked them", found.path.name, len(copied))
+    return found
 
 
 def _load_trainer(
@@ -178,12 +193,13 @@ def _add_callbacks(
 def _reference(trainer: PairTrainer, pairs: Sequence[Pair], initial: str | None) -> list[TrainerCallback]:
     """What fills in the reference before the first step, where the arguments ask for that; rank 0 has the cache."""
     from steps.train.loop import reference
+    from steps.train.runtime import ranks
 
-    arguments = trainer.arguments
+    arguments, opened = trainer.arguments, list[reference.Cache]()
     if not arguments.precompute_ref_log_probs:
         return []
-    cache = reference.open_cache(arguments, trainer.folder, initial) if trainer.args.process_index == 0 else None
-    return [reference.ReferenceLogProbs(trainer, pairs, cache)]
+    ranks.done_by_first(lambda: opened.append(reference.open_cache(arguments, trainer.folder, initial)))
+    return [reference.ReferenceLogProbs(trainer, pairs, opened[0] if opened else None)]
 
 
 def _track(trainer: PairTrainer, facts: dict[str, Any], data_report: dict[str, Any] | None) -> Tracking:

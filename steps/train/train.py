@@ -2,7 +2,7 @@
 
 Command:  python steps/train/train.py --config FILE [--key value …]
           python steps/train/train.py --config FILE --preview N: prints N training rows with their loss mask, no more
-          torchrun --nproc_per_node N steps/train/train.py --config FILE [--key value …]
+          python -m steps.train.torchrun --nproc-per-node N steps/train/train.py --config FILE [--key value …]
 Inputs:   --config: a YAML recipe (steps/train/arguments.py lists every key; --key value overrides it);
           folders of Parquet from the Preprocess step: --train_data and --validation_data, in a job the channels.
 Outputs:  in --output_dir, in a job /opt/ml/model: the adapter, its model cards README.md and
@@ -34,7 +34,7 @@ from steps.train.prepare import prepare
 from steps.train.results import save
 from steps.train.rows import preview, splits
 from steps.train.run import Run
-from steps.train.runtime import gpus, out_of_memory
+from steps.train.runtime import gpus, lost_process, out_of_memory
 from steps.train.tracking import settings
 
 log = logging.getLogger("train")
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> None:
     prepare_environment(arguments)
     gpus.require_cuda()
 
-    with out_of_memory.explained(arguments):
+    with lost_process.explained(), out_of_memory.explained(arguments):
         run = prepare(arguments)
         with run.tracking.run():
             train(run)
@@ -109,7 +109,7 @@ def check_launch(arguments: TrainArguments) -> None:
     """
     if arguments.fsdp and "LOCAL_RANK" not in os.environ:
         raise StepError(
-            "fsdp: true needs torchrun: torchrun --nproc_per_node N steps/train/train.py …; "
+            "fsdp: true needs torchrun: python -m steps.train.torchrun --nproc-per-node N steps/train/train.py …; "
             "for one process without sharding add --fsdp false"
         )
 

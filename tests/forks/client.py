@@ -83,7 +83,7 @@ class Launched:
         self._out = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the command)
         command = [sys.executable, *words]
         self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=self._out, stderr=self._out)
-        self.poll, self.wait = self._process.poll, self._process.wait
+        self.poll, self.wait, self.pid = self._process.poll, self._process.wait, self._process.pid
 
     def kill(self) -> None:
         """End it and its children at once."""

@@ -261,10 +261,8 @@ def _other_scale(champion: Champion, model: PeftModel) -> str | None:
 @contextmanager
 def exchanged(champion: Champion, model: PeftModel) -> Iterator[None]:
     """Within, the trained adapter holds the champion's matrices. All ranks must call it together."""
-    from steps.train.runtime import ranks
-
     # Copies: without a GPU and shards, what is gathered is the model's own memory.
-    trained = ranks.from_first({name: tensor.clone() for name, tensor in adapter.gather(model).items()})
+    trained = {name: tensor.clone() for name, tensor in adapter.gather(model).items()}
     adapter.load(model, champion.folder)
     try:
         yield

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 MARKER = "complete.json"
 STAGING = ".incomplete"
 PREFIX = "checkpoint-"
+# What SageMaker puts beside a file while it copies it to S3, and afterwards: they come and go as it likes.
+OF_THE_PLATFORM = (".sagemaker-uploading", ".sagemaker-uploaded")
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,16 @@ class Marker:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A whole checkpoint of the run."""
+    """A whole checkpoint of the run.
+
+    Attributes:
+        files: name -> SHA-256 of each of its files, the marker's too.
+    """
 
     path: Path
     world: World
     facts: dict[str, Any]
+    files: dict[str, str]
 
 
 def fingerprint(parts: dict[str, Any]) -> str:
@@ -98,9 +105,10 @@ def newest(folder: Path, wanted: str) -> Checkpoint | None:
     """
     for path in _newest_first(folder):
         found = _read(path, wanted)
-        if isinstance(found, Checkpoint):
+        reason = found if isinstance(found, str) else _without_best(found, wanted)
+        if isinstance(found, Checkpoint) and not reason:
             return found
-        log.warning("%s is passed over: %s", path.name, found)
+        log.warning("%s is passed over: %s", path.name, reason)
     return None
 
 
@@ -109,7 +117,7 @@ def _read(path: Path, wanted: str) -> Checkpoint | str:
     try:
         marker = json.loads((path / MARKER).read_text(encoding="utf-8"))
         own, world, facts, files = (marker[name] for name in ("fingerprint", "world", "facts", "files"))
-        checkpoint = Checkpoint(path, World(**world), facts)
+        checkpoint = Checkpoint(path, World(**world), facts, files | {MARKER: contract.sha256(path / MARKER)})
     except (OSError, ValueError, KeyError, TypeError):
         return f"it is not whole ({MARKER} is missing or damaged)"
     if own != wanted:
@@ -120,6 +128,16 @@ def _read(path: Path, wanted: str) -> Checkpoint | str:
         if contract.sha256(path / name) != digest:
             return f"{name} is damaged: it has not the bytes that were written"
     return checkpoint
+
+
+def _without_best(checkpoint: Checkpoint, wanted: str) -> str | None:
+    """Why the best checkpoint of a run with early stopping, which may be its result, is no use; None where it is."""
+    best = checkpoint.facts.get("best")
+    if not best or best["step"] == step_of(checkpoint.path):
+        return None
+    place = place_of(checkpoint.path.parent, best["step"])
+    found = _read(place, wanted)
+    return f"its best one, {place.name}, cannot be used: {found}" if isinstance(found, str) else None
 
 
 def publish(staged: Path, place: Path) -> None:
@@ -158,5 +176,5 @@ def _newest_first(folder: Path) -> list[Path]:
 
 def _files(checkpoint: Path) -> Iterator[str]:
     for path in sorted(checkpoint.rglob("*")):
-        if path.is_file():
+        if path.is_file() and not path.name.endswith(OF_THE_PLATFORM):
             yield path.relative_to(checkpoint).as_posix()

@@ -57,6 +57,7 @@ DECIDES = (
     "steps.train.evaluation.figures",
     "steps.train.evaluation.held_out",
     "steps.train.evaluation.log_probs",
+    "steps.train.runtime.nodes",
     "steps.train.runtime.ranks",
 )
 CHECKOUT = Path(__file__).resolve().parents[3]

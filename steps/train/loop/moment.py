@@ -24,22 +24,22 @@ def run_moment(
     records: Mapping[str, Sequence[Record]],
     arguments: TrainArguments,
     folder: Path,
-    *,
-    first: bool,
 ) -> datetime | None:
     """What the template is told of the time, the same on every rank and every start; None where it does not ask.
 
     All ranks must call it together.
 
     Args:
-        folder: of the checkpoints.
-        first: this is the first rank, which alone reads and writes the file.
+        folder: of the checkpoints; the first rank's has the file.
+
+    Raises:
+        StepError: the file is no JSON; on every rank.
     """
     from steps.train.runtime import ranks
 
     if not template.asks_for_time:
         return None
-    return ranks.from_first(_kept(records, arguments, folder) if first else None)
+    return ranks.done_by_first(lambda: _kept(records, arguments, folder))
 
 
 def _kept(records: Mapping[str, Sequence[Record]], arguments: TrainArguments, folder: Path) -> datetime:

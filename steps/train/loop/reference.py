@@ -73,8 +73,11 @@ class ReferenceLogProbs(TrainerCallback):
         table.copy_(torch.tensor([known[row] for row in hashes]))
 
     def _known(self, rows: Mapping[bytes, Pair]) -> dict[bytes, Sums]:
-        known = self.cache.read() if self.cache else {}
-        return ranks.from_first({row: sums for row, sums in known.items() if row in rows})
+        def read() -> dict[bytes, Sums]:
+            known = self.cache.read() if self.cache else {}
+            return {row: sums for row, sums in known.items() if row in rows}
+
+        return ranks.done_by_first(read)
 
     def _compute_all(self, rows: Mapping[bytes, Pair]) -> dict[bytes, Sums]:
         """Part by part, the longest rows first, so that a lack of memory shows at once; each part is kept."""
@@ -89,10 +92,14 @@ class ReferenceLogProbs(TrainerCallback):
                     f"stopped by SIGTERM before the first step; the reference log-probs of {len(found)} rows are kept"
                 ) from None
             _require_finite(computed, rows)
-            found |= ranks.from_first(self.cache.add(computed) if self.cache else computed)
+            found |= self._keep(computed)
             speed = len(found) / (time.perf_counter() - started)
             log.info("reference log-probs: %d of %d rows computed, %.1f rows/s", len(found), len(order), speed)
         return found
+
+    def _keep(self, computed: dict[bytes, Sums]) -> dict[bytes, Sums]:
+        cache = self.cache
+        return ranks.done_by_first(lambda: cache.add(computed) if cache else computed)
 
     def _compute(self, pairs: Sequence[Pair], weights: Weights = "reference") -> dict[bytes, Sums]:
         """The sums of the pairs, on every rank."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -30,7 +31,7 @@ from steps.train.model.blocks import sharded_classes
 from steps.train.model.load import compute_dtype, packed_attention_implementation
 from steps.train.model.router import router_loss_weight, silence_router
 from steps.train.rows.tokenise import Pair, as_dataset
-from steps.train.runtime import ranks
+from steps.train.runtime import nodes, ranks
 from steps.train.runtime.interruption import Interruption
 from steps.train.shared_prompts import batches
 from steps.train.shared_prompts import model as packed_model
@@ -58,8 +59,8 @@ class PairTrainer(DPOTrainer):
     - adapter weights train, and their gradients are summed, in float32, whatever the base is stored in;
     - under FSDP log-probabilities stay float32: accelerate's policy would round the model's outputs to bfloat16, in
       which ln 2 is 0.6914;
-    - a checkpoint holds the adapter and the optimizer, never the frozen base; it is written beside its place, and older
-      ones are removed when it is whole;
+    - a checkpoint holds the adapter and the optimizer, never the frozen base; it is written beside its place, on the
+      first node alone, and older ones are removed when it is whole;
     - with `precompute_ref_log_probs` the reference comes from the collator's table, which `ReferenceLogProbs` fills in;
     - with `share_prompts` a batch is computed as one row in which a prompt stands once (`shared_prompts.row`); where
       packed rows decide which pairs go together (`shared_prompts.batches`), an optimizer step is one item of the
@@ -244,10 +245,10 @@ class PairTrainer(DPOTrainer):
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write the adapter alone. All ranks must call it together."""
         state = adapter.gather(self.model)
-        if self.args.should_save:
-            folder = Path(output_dir) if output_dir else self.folder
-            model = self.accelerator.unwrap_model(self.model)
-            adapter.save(state, model, folder, self.arguments.base_model_name or self.arguments.model_id)
+        folder = Path(output_dir) if output_dir else self.folder
+        model = self.accelerator.unwrap_model(self.model)
+        base = self.arguments.base_model_name or self.arguments.model_id
+        ranks.done_by_first(lambda: adapter.save(state, model, folder, base))
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         # Without the model file that stock FSDP saving adds: with tied embeddings it holds the whole lm_head.
@@ -266,16 +267,16 @@ class PairTrainer(DPOTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         # Past TRL's own override, which writes a model card on the way.
         transformers.Trainer._save_checkpoint(self, model, trial)
-        self.accelerator.wait_for_everyone()
         folder, step, run = self.folder, self.state.global_step, self.marker.fingerprint
         staged = checkpoints.place_of(folder / checkpoints.STAGING, step)
+        if self.args.world_size > 1:
+            nodes.collect(staged, f"rng_state_{self.args.process_index}.pth")  # as transformers names it
         if self.args.should_save:
             self.marker.write(staged)
             checkpoints.publish(staged, checkpoints.place_of(folder, step))
         self.accelerator.wait_for_everyone()
-        # Another node's random states are in its own folder, unless the nodes share the one that is published already.
-        if self.accelerator.is_local_main_process and staged.exists():
-            checkpoints.publish(staged, checkpoints.place_of(folder, step))
+        if self.accelerator.is_local_main_process:  # what another node had to add to the checkpoint is in it now
+            shutil.rmtree(staged, ignore_errors=True)
         old: list[str] = []
         if self.args.should_save:
             best = self.marker.facts.get("best", {}).get("step")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from steps.shared.contract import StepError
+from steps.shared.contract import StepError, first_line
 from steps.shared.safetensors_file import Stored
 
 if TYPE_CHECKING:
@@ -75,35 +75,56 @@ def save(state: dict[str, torch.Tensor], model: PeftModel, folder: Path, base_mo
 
 
 def load(model: torch.nn.Module, folder: Path) -> None:
-    """Put a saved adapter's tensors into `model`. All ranks must call it together.
+    """Put a saved adapter's tensors into `model`. All ranks must call it together; only the first one reads the file,
+    which another node may not have.
 
     Raises:
-        StepError: the file does not hold exactly the adapter that the model has.
+        StepError: the file cannot be read, or does not hold exactly the adapter that the model has; on every rank.
     """
+    from steps.train.runtime import ranks
+
+    saved: dict[str, torch.Tensor] = {}
+    ranks.done_by_first(lambda: saved.update(_read(folder / WEIGHTS)))
+    put(model, saved, folder / WEIGHTS)
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    put(model, load_file(folder / WEIGHTS), folder / WEIGHTS)
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise StepError(f"{path}: the adapter cannot be read: {first_line(error)}") from None
 
 
 def put(model: torch.nn.Module, saved: dict[str, torch.Tensor], source: Path) -> None:
     """Put an adapter's tensors, as `gather` gives them on the first rank, into the trained one. All ranks must call it
-    together, each with all tensors.
+    together; the first one's tensors count, the others' are not looked at.
 
     Raises:
-        StepError: they are not exactly the adapter that the model has; `source` is named.
+        StepError: they are not exactly the adapter that the model has; `source` is named. On every rank.
     """
+    import torch.distributed as dist
     from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
     from torch.distributed.fsdp import FSDPModule
+
+    from steps.train.runtime import ranks
 
     for module in model.modules():
         if isinstance(module, FSDPModule):
             module.reshard()  # the outermost keeps its weights gathered after a forward pass
+    ranks.done_by_first(lambda: _require_fit(model, saved, source))
+    wanted = {_file_name(name): name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    ours = saved if ranks.is_first() else {}
+    state: dict[str, ValueType] = {_clean(wanted[name]): tensor for name, tensor in ours.items()}
+    options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=dist.is_initialized(), strict=False)
+    set_model_state_dict(model, state, options=options)
+
+
+def _require_fit(model: torch.nn.Module, saved: Mapping[str, torch.Tensor], source: Path) -> None:
     if reason := misfit(model, saved):
         raise StepError(f"{source}: {reason}")
-    parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    wanted = {_file_name(name): name for name in parameters}
-    state: dict[str, ValueType] = {_clean(wanted[name]): tensor for name, tensor in saved.items()}
-    set_model_state_dict(model, state, options=StateDictOptions(full_state_dict=True, strict=False))
 
 
 def misfit(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor | Stored]) -> str | None:

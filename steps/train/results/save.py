@@ -34,15 +34,31 @@ def save(
     tracking: Tracking,
     compared: dict[str, Any] | None,
 ) -> None:
-    """Write the results. All ranks must call it together.
+    """Write the results, on the first rank's node. All ranks must call it together.
 
     Args:
         rows: split -> how many were given, used, and left out for which reason.
         compared: the comparison with the champion.
+
+    Raises:
+        StepError: the adapter is empty or not finite, or the base's files cannot be copied; on every rank.
     """
+    from steps.train.runtime import ranks
+
     trainer.save_model(str(output))
-    if not trainer.args.should_save:
-        return
+    ranks.done_by_first(lambda: _write(output, trainer, lines, held_out, rows, origin, tracking, compared))
+
+
+def _write(
+    output: Path,
+    trainer: PairTrainer,
+    lines: MetricLines,
+    held_out: HeldOutEvaluation,
+    rows: dict[str, dict[str, int]],
+    origin: Origin,
+    tracking: Tracking,
+    compared: dict[str, Any] | None,
+) -> None:
     copy_tokenizer(trainer.arguments, cast("PreTrainedTokenizerBase", trainer.processing_class), output)
     before, after = held_out.before_and_after()
     evaluation = {

@@ -1,1 +1,1 @@
-"""What all ranks share: exchanges between processes, and SIGTERM passed on to every one of them."""
+"""What all ranks share: exchanges between processes and nodes, and SIGTERM passed on to every one of them."""

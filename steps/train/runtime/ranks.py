@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import TypeVar, cast
 
 import torch.distributed as dist
 
+from steps.shared.contract import StepError
+
 Value = TypeVar("Value")
+
+
+def is_first() -> bool:
+    """Whether this is the first rank: the one that reads and writes what only one node has."""
+    return not dist.is_initialized() or dist.get_rank() == 0
 
 
 def gather(mine: Value) -> list[Value]:
@@ -24,3 +32,22 @@ def from_first(value: Value) -> Value:
     if dist.is_initialized():
         dist.broadcast_object_list(found)
     return found[0]
+
+
+def done_by_first(act: Callable[[], Value]) -> Value:
+    """What `act` returns on the first rank, on every rank; only the first one calls it. All ranks must call this
+    together.
+
+    Raises:
+        StepError: `act` did; on every rank, so that each node ends with the reason.
+    """
+    found: Value | StepError | None = None
+    if is_first():
+        try:
+            found = act()
+        except StepError as error:
+            found = error
+    found = from_first(found)
+    if isinstance(found, StepError):
+        raise found
+    return cast("Value", found)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.families import save_family
-from tests.forks.client import Forked
+from tests.forks.client import Forked, Launched
 from tests.steps.train.trainers import trainer_here
 
 RECIPE = "configs/recipes/quickstart.yaml"
@@ -78,18 +78,29 @@ def start_training(fork: Callable[..., Forked], tiny_model: Path, pairs: Path) -
 
 
 @pytest.fixture(scope="session")
+def start_on_nodes(fork: Callable[..., Forked], tiny_model: Path, pairs: Path) -> Callable[..., Forked]:
+    """`start_on_nodes(output, key=value, …)`: on two nodes of a process each; the second writes to `output`-1."""
+
+    def call(output: Path, **arguments: object) -> Forked:
+        words = training(tiny_model, pairs, Path(f"{output}{{node}}"), **arguments)
+        return fork("tests/steps/train/as_node.py", *words, ranks=2, one_file=True, **ONE_THREAD)
+
+    return call
+
+
+@pytest.fixture(scope="session")
 def train(start_training: Callable[..., Forked]) -> Train:
     """`train(output, processes, key=value, …)`: the same, to its end; two processes shard."""
     return lambda output, processes, **more: start_training(output, processes, **more).completed()
 
 
 @pytest.fixture(scope="session")
-def launch(run, tiny_model: Path, pairs: Path) -> Train:
-    """As `train`, really launched: by python, or with processes by torchrun."""
+def launch(clean_environment: dict[str, str], tiny_model: Path, pairs: Path) -> Callable[..., Launched]:
+    """`launch(output, processes, key=value, …)`: as `start_training`, really launched: by python, or by torchrun."""
 
-    def call(output: Path, processes: int, **arguments: object) -> subprocess.CompletedProcess[str]:
-        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    def call(output: Path, processes: int, **arguments: object) -> Launched:
+        launcher = ["-m", "steps.train.torchrun", f"--nproc-per-node={processes}"]
         words = training(tiny_model, pairs, output, **arguments)
-        return run(*(launcher if processes else ()), *words, **ONE_THREAD)
+        return Launched([*(launcher if processes else ()), *words], clean_environment | ONE_THREAD)
 
     return call

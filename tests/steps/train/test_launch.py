@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -33,10 +34,16 @@ def write_world(root: Path, hosts: list[str], current: str) -> None:
     (root / "input" / "config" / "resourceconfig.json").write_text(json.dumps(world))
 
 
-def test_one_node_needs_no_rendezvous_address(job: Path) -> None:
-    assert launch.torchrun(4)[1:] == [
-        "-m", "torch.distributed.run", "--nproc-per-node=4", "--shutdown-timeout=115", "--standalone",
-    ]  # fmt: skip
+def test_one_node_needs_no_rendezvous_address_and_no_network(job: Path) -> None:
+    assert launch.torchrun(4)[1:] == ["-m", "steps.train.torchrun", "--nproc-per-node=4", "--shutdown-timeout=115"]
+    assert "GLOO_SOCKET_IFNAME" not in os.environ
+
+
+def test_the_nodes_of_a_local_run_meet_on_loopback(job: Path) -> None:
+    write_world(job, ["127.0.0.1", "127.0.0.2"], "127.0.0.2")
+    command = launch.torchrun(2)
+    assert command[2] == "steps.train.torchrun"
+    assert {"--nnodes=2", "--node-rank=1", "--master-addr=127.0.0.1"} <= set(command)
 
 
 def test_every_node_of_a_job_meets_at_the_same_place(job: Path) -> None:
@@ -46,6 +53,8 @@ def test_every_node_of_a_job_meets_at_the_same_place(job: Path) -> None:
         commands.append(launch.torchrun(8))
     ranks = [next(word for word in command if word.startswith("--node-rank")) for command in commands]
     assert ranks == ["--node-rank=1", "--node-rank=0"]
+    assert all(command[2] == "torch.distributed.run" for command in commands)
+    assert os.environ["GLOO_SOCKET_IFNAME"] == os.environ["NCCL_SOCKET_IFNAME"] == "eth7"
     shared = [[word for word in command if not word.startswith("--node-rank")] for command in commands]
     assert shared[0] == shared[1]
     assert "--master-addr=algo-1" in shared[0] and "--nnodes=2" in shared[0]

@@ -14,6 +14,7 @@ import pytest
 from steps.shared.records import read_records
 from steps.train.evaluation.figures import RowMargin, summarise
 from steps.train.metrics import lines as metrics
+from tests import sockets
 from tests.browser import Picture
 from tests.document import require_whole
 
@@ -22,12 +23,28 @@ SHORT = {"max_steps": 4, "save_steps": 2, "logging_steps": 1}
 
 
 @pytest.fixture(scope="module")
-def sharded(launch, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A short FSDP2 + NF4 run in bfloat16 over two processes that torchrun launched: its output folder and its log."""
+def launched(launch, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, set[tuple[str, str]]]:
+    """A short FSDP2 + NF4 run in bfloat16 over two processes that torchrun launched: its output folder, its log, and
+    where its processes listened."""
     output = tmp_path_factory.mktemp("sharded") / "out"
-    done = launch(output, 2, bf16="true", **SHORT)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return output, done.stdout
+    process = launch(output, 2, bf16="true", **SHORT)
+    places = sockets.heard(process)
+    assert process.wait() == 0, process.stdout()
+    return output, process.stdout(), places
+
+
+@pytest.fixture(scope="module")
+def sharded(launched: tuple[Path, str, set[tuple[str, str]]]) -> tuple[Path, str]:
+    """Its output folder and its log."""
+    return launched[:2]
+
+
+def test_no_process_of_a_training_on_one_machine_listens_to_the_network(
+    launched: tuple[Path, str, set[tuple[str, str]]],
+) -> None:
+    _, _, places = launched
+    assert {name for name, _ in places} >= {"pt_elastic"} and len(places) > 1  # torchrun's store, and the processes
+    assert sockets.beyond_loopback(places) == set()
 
 
 def test_two_processes_each_hold_half_of_the_parameters(sharded: tuple[Path, str]) -> None:
@@ -193,7 +210,7 @@ def test_fsdp_without_torchrun_fails_fast(train, tmp_path: Path) -> None:
     done = train(tmp_path / "out", 0)
     assert done.returncode == 1
     assert done.stderr == (
-        "error: fsdp: true needs torchrun: torchrun --nproc_per_node N steps/train/train.py …; "
+        "error: fsdp: true needs torchrun: python -m steps.train.torchrun --nproc-per-node N steps/train/train.py …; "
         "for one process without sharding add --fsdp false\n"
     )
     assert not (tmp_path / "out").exists()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.train.loop.checkpoints import (
     MARKER,
@@ -22,20 +23,32 @@ from steps.train.loop.checkpoints import (
 WORLD = World(2, 8)
 
 
-def checkpoint(folder: Path, step: int, run: str = "mine", whole: bool = True) -> Path:
+def checkpoint(folder: Path, step: int, run: str = "mine", whole: bool = True, best: int | None = None) -> Path:
     path = folder / f"checkpoint-{step}"
     path.mkdir(parents=True)
     (path / "adapter_model.safetensors").write_bytes(b"weights")
     (path / "optimizer.bin").write_bytes(b"moments")
     if whole:
-        Marker(run, WORLD, {"step": step}).write(path)
+        Marker(run, WORLD, {"step": step} | ({"best": {"step": best}} if best else {})).write(path)
     return path
+
+
+def found(path: Path) -> Checkpoint:
+    """What is read of a whole checkpoint."""
+    files = {name.name: contract.sha256(name) for name in path.iterdir()}
+    return Checkpoint(path, WORLD, {"step": int(path.name.removeprefix("checkpoint-"))}, files)
+
+
+def taken(folder: Path) -> str | None:
+    """The name of the checkpoint that the run `mine` continues from."""
+    checkpoint = newest(folder, "mine")
+    return checkpoint.path.name if checkpoint else None
 
 
 def test_the_newest_is_taken_by_number_and_not_by_name(tmp_path: Path) -> None:
     checkpoint(tmp_path, 90)
     ten = checkpoint(tmp_path, 100)
-    assert newest(tmp_path, "mine") == Checkpoint(ten, WORLD, {"step": 100})
+    assert newest(tmp_path, "mine") == found(ten)
 
 
 def test_without_checkpoints_the_run_starts_anew(tmp_path: Path) -> None:
@@ -50,13 +63,37 @@ def test_a_torn_foreign_or_damaged_checkpoint_is_passed_over_and_named(tmp_path:
     (checkpoint(tmp_path, 40) / "adapter_model.safetensors").write_bytes(b"w3ights")  # of the same size
     (checkpoint(tmp_path, 50) / "optimizer.bin").unlink()
     (checkpoint(tmp_path, 60) / MARKER).write_text('{"fingerprint": "mine"')
-    assert newest(tmp_path, "mine") == Checkpoint(good, WORLD, {"step": 10})
+    assert newest(tmp_path, "mine") == found(good)
     assert [record.getMessage() for record in caplog.records] == [
         "checkpoint-60 is passed over: it is not whole (complete.json is missing or damaged)",
         "checkpoint-50 is passed over: optimizer.bin is missing",
         "checkpoint-40 is passed over: adapter_model.safetensors is damaged: it has not the bytes that were written",
         "checkpoint-30 is passed over: it belongs to a run with other data, model or arguments",
         "checkpoint-20 is passed over: it is not whole (complete.json is missing or damaged)",
+    ]
+
+
+def test_the_files_that_sagemaker_puts_beside_those_it_copies_to_s3_are_no_part_of_a_checkpoint(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path, 10, whole=False)
+    (path / "optimizer.bin.sagemaker-uploading").touch()
+    (path / "adapter_model.safetensors.sagemaker-uploaded").touch()
+    Marker("mine", WORLD, {"step": 10}).write(path)
+    for copied in path.glob("*.sagemaker-*"):
+        copied.unlink()  # they are not in S3, from which the next start gets the checkpoint
+    assert newest(tmp_path, "mine") == found(path)
+
+
+def test_a_run_does_not_continue_where_its_best_checkpoint_is_lost(tmp_path: Path, caplog) -> None:
+    checkpoint(tmp_path, 10, best=10)
+    checkpoint(tmp_path, 20, best=10)
+    second = checkpoint(tmp_path, 30, best=30)
+    checkpoint(tmp_path, 40, best=30)
+    assert taken(tmp_path) == "checkpoint-40"
+    (second / "optimizer.bin").unlink()
+    assert taken(tmp_path) == "checkpoint-20"
+    assert [record.getMessage() for record in caplog.records] == [
+        "checkpoint-40 is passed over: its best one, checkpoint-30, cannot be used: optimizer.bin is missing",
+        "checkpoint-30 is passed over: optimizer.bin is missing",
     ]
 
 
@@ -75,7 +112,7 @@ def test_a_new_one_takes_the_place_of_one_that_was_passed_over(tmp_path: Path) -
     (checkpoint(tmp_path, 10) / "optimizer.bin").write_bytes(b"damage")
     staged = checkpoint(tmp_path / "beside", 10)
     publish(staged, tmp_path / "checkpoint-10")
-    assert newest(tmp_path, "mine") == Checkpoint(tmp_path / "checkpoint-10", WORLD, {"step": 10})
+    assert newest(tmp_path, "mine") == found(tmp_path / "checkpoint-10")
     assert not staged.exists()
 
 

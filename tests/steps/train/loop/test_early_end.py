@@ -74,15 +74,17 @@ def test_early_stopping_waits_for_its_patience_and_remembers_the_best() -> None:
 
 
 @pytest.mark.slow
-def test_the_best_checkpoint_is_the_result(train, tmp_path: Path) -> None:
-    output = tmp_path / "out"
-    done = train(
-        output, 0, fsdp="false", max_steps=30, logging_steps=1, eval_steps=2, early_stopping_patience=2,
-        early_stopping_min_delta=10, save_total_limit=1,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_the_best_checkpoint_is_the_result_on_a_node_that_does_not_have_it(start_on_nodes, tmp_path: Path) -> None:
+    output, other = tmp_path / "out", tmp_path / "out-1"
+    done = start_on_nodes(
+        output, max_steps=30, logging_steps=1, eval_steps=2, early_stopping_patience=2, early_stopping_min_delta=10,
+        save_total_limit=1,
+    ).completed()  # fmt: skip
+    assert done.returncode == 0, done.stdout
     assert "stopped at step 6 of 30: eval_loss has not gained since step 2" in done.stdout
+    assert other.is_dir() and not list(other.rglob("*.safetensors"))
     best = output / "checkpoints" / "checkpoint-2" / "adapter_model.safetensors"
+    # Each node has half of every matrix: the file and the figures are the best ones where both took it.
     assert (output / "adapter_model.safetensors").read_bytes() == best.read_bytes()
     history = json.loads((output / "history.json").read_text())
     losses = {entry["step"]: entry["eval_loss"] for entry in history if "eval_loss" in entry}

@@ -24,7 +24,7 @@ ARGUMENTS = TrainArguments(model_id="org/model")
 
 
 def of_run(folder: Path, rows: dict = ROWS, arguments: TrainArguments = ARGUMENTS) -> datetime | None:
-    return moment.run_moment(ChatTemplate(byte_level(DATED)), rows, arguments, folder, first=True)
+    return moment.run_moment(ChatTemplate(byte_level(DATED)), rows, arguments, folder)
 
 
 def a_day_later(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,5 +65,5 @@ def test_another_training_in_the_same_folder_has_a_moment_of_its_own(
 
 def test_a_template_that_does_not_ask_for_the_time_leaves_no_file(tmp_path: Path) -> None:
     plain = ChatTemplate(byte_level(DATED.partition("\n")[2]))
-    assert moment.run_moment(plain, ROWS, ARGUMENTS, tmp_path, first=True) is None
+    assert moment.run_moment(plain, ROWS, ARGUMENTS, tmp_path) is None
     assert not list(tmp_path.iterdir())

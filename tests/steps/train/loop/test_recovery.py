@@ -18,7 +18,7 @@ from tests.steps.train.conftest import ONE_THREAD, training
 pytestmark = pytest.mark.slow
 RUN = {"max_steps": 9, "save_steps": 3, "logging_steps": 1, "save_total_limit": 2, "lora_dropout": 0.1}
 RESULTS = ("adapter_model.safetensors", "evaluation.json")
-WORLDS = {0: {"fsdp": "false"}, 2: {}}  # one process, and two that shard
+WORLDS = {0: {"fsdp": "false"}, 2: {}}  # one process, and two that shard, each on a node of its own
 SECONDS = 240
 LOSS_TOLERANCE = 1e-4  # of the same rows in other batches: bfloat16 sums are taken in another order
 
@@ -26,10 +26,16 @@ Start = Callable[..., Forked | Launched]
 
 
 @pytest.fixture(scope="module")
-def start(fork: Callable[..., Forked], tiny_model: Path, pairs: Path) -> Start:
-    """`start(output, processes, key=value, …)`: a training that goes on in the background."""
+def start(fork: Callable[..., Forked], start_on_nodes: Callable[..., Forked], tiny_model: Path, pairs: Path) -> Start:
+    """`start(output, processes, key=value, …)`: a training that goes on in the background.
+
+    Two processes are on two nodes. At every start the second one is a new machine: its disk is empty.
+    """
 
     def call(output: Path, processes: int, **arguments: object) -> Forked:
+        if processes == 2:
+            shutil.rmtree(f"{output}-1", ignore_errors=True)
+            return start_on_nodes(output, **arguments)
         words = training(tiny_model, pairs, output, **arguments)
         return fork(*words, ranks=processes, one_file=True, **ONE_THREAD)
 

@@ -153,7 +153,7 @@ def test_every_rank_gets_the_own_figures_of_every_gpu(run, root: Path, pynvml: P
     script = pynvml / "gathering.py"
     script.write_text(GATHERING)
     done = run(
-        "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script,
+        "-m", "steps.train.torchrun", "--nproc-per-node=2", script,
         PYTHONPATH=f"{pynvml}:{root}", OMP_NUM_THREADS="1",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

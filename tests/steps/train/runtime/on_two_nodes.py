@@ -1,0 +1,46 @@
+"""One of two ranks, each with a folder of its own: brings files of the first one's to the other, or fails with it.
+
+Command:  python -m tests.steps.train.runtime.on_two_nodes share|collect|fail FOLDER, with the variables of torchrun
+Outputs:  FOLDER/RANK, and a line of what was copied, or the error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import torch.distributed as dist
+
+from steps.shared import contract
+from steps.shared.contract import StepError
+from steps.train.runtime import nodes, ranks
+
+what, place = sys.argv[1], Path(sys.argv[2])
+rank = os.environ["RANK"]
+os.environ["LOCAL_RANK"] = "0"
+nodes.CHUNK = 1000
+dist.init_process_group("gloo")
+
+
+def refuse() -> None:
+    raise StepError(f"the first rank, {rank}, has a reason")
+
+
+def main() -> None:
+    if what == "share":
+        first = place / "0"
+        files = {path.name: contract.sha256(path) for path in sorted(first.iterdir())}
+        print(f"rank {rank}: {nodes.share(place / rank, files)}", flush=True)
+    elif what == "collect":
+        nodes.collect(place / rank, f"state_{rank}")
+    else:
+        ranks.done_by_first(refuse)
+
+
+try:
+    main()
+except StepError as error:
+    print(f"rank {rank}: {error}", flush=True)
+dist.barrier()
+dist.destroy_process_group()

@@ -71,6 +71,8 @@ FLOORS = (
     {"pipeline.definition"},
     {"pipeline.aws"},
     {"pipeline.account", "pipeline.automation", "pipeline.versions", "pipeline.watching"},
+    {"pipeline.account_check"},
+    {"pipeline.account_check.subjects"},
     {"pipeline.local.state"},
     {"pipeline.local.plan"},
     {"pipeline.local.jobs"},

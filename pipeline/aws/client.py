@@ -19,11 +19,24 @@ _PAUSES = (5, 10, 20, 40, 60)  # seconds between its tries; the last one again a
 Answer = TypeVar("Answer")
 
 
-def client(service: str, region: str | None = None, profile: str | None = None) -> Any:
-    """A client for an AWS service that retries throttled calls; region and profile default to the environment's."""
+def client(
+    service: str,
+    region: str | None = None,
+    profile: str | None = None,
+    *,
+    attempts: int = 6,
+    connect_timeout: int = 10,
+    read_timeout: int = 60,
+) -> Any:
+    """A client for an AWS service that retries throttled calls; region and profile default to the environment's.
+
+    Args:
+        connect_timeout: seconds; as `read_timeout`, of one attempt.
+    """
     from botocore.config import Config
 
-    config = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=10, read_timeout=60)
+    retries = {"mode": "standard", "total_max_attempts": attempts}
+    config = Config(retries=retries, connect_timeout=connect_timeout, read_timeout=read_timeout)
     return session(region, profile).client(service, config=config)
 
 

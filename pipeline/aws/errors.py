@@ -33,7 +33,7 @@ THROTTLED = {
 }
 MISSING = {
     "ResourceNotFound", "ResourceNotFoundException", "RepositoryNotFoundException", "NoSuchBucket", "NoSuchKey",
-    "NotFound", "404",
+    "NotFound", "404", "NotFoundException", "NoSuchEntity",
 }  # fmt: skip
 VALIDATION = {"ValidationException", "ValidationError"}  # the second is CloudFormation's
 # A refused HEAD request has no body: what would have been needed is all that can be told.
@@ -87,6 +87,12 @@ def refusal(error: Exception) -> str:
     """Who lacks which permission, and the policy statement that would give it."""
     operation = getattr(error, "operation_name", "the request")
     return _denied(operation, code_and_message(error)[1])
+
+
+def refused_action(error: Exception) -> str | None:
+    """The IAM action that AWS says is missing; None where its answer names none, as that of a HEAD request."""
+    match = _NOT_AUTHORIZED.search(code_and_message(error)[1])
+    return match[2] if match else None
 
 
 def is_passing(error: Exception) -> bool:

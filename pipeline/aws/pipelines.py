@@ -17,7 +17,8 @@ from typing import Any
 from pipeline.aws.errors import described
 from pipeline.definition.diff import Change, compare
 from pipeline.settings.content import KEY_LENGTH, input_files
-from pipeline.settings.workflow import tag_list
+from pipeline.settings.workflow import Workflow, tag_list
+from pipeline.step_kit import network_and_keys
 
 # From here on the SDK sends a definition through S3 too. The API model allows ten times as much in the request.
 INLINE_LIMIT = 100 * 1024  # bytes
@@ -56,6 +57,25 @@ class Deployed:
     description: str
     tags: Mapping[str, str]
     max_parallel_steps: int | None
+
+
+def wanted(workflow: Workflow, definition: str) -> Wanted:
+    """What the settings want to be deployed.
+
+    Args:
+        definition: the workflow's, rendered.
+    """
+    settings = workflow.settings
+    return Wanted(
+        settings.pipeline_name,
+        definition,
+        workflow.account.role_arn,
+        f"{workflow.account.inputs_uri}/definitions",
+        settings.description or None,
+        workflow.tags,
+        settings.max_parallel_steps,
+        network_and_keys.upload(workflow.account.security),
+    )
 
 
 def find(sagemaker: Any, name: str) -> Deployed | None:

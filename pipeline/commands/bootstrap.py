@@ -12,6 +12,7 @@ import yaml
 from rich.table import Table
 
 from pipeline.account import stack as infrastructure
+from pipeline.account.template import TEMPLATE
 from pipeline.automation import schedules, triggers
 from pipeline.automation import start as automation
 from pipeline.commands.shared.confirm import Yes, confirm
@@ -19,10 +20,8 @@ from pipeline.commands.shared.on_aws import Remote, remote
 from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, say, stderr, where
 from pipeline.commands.start import Assignments
 from pipeline.errors import UserError
-from pipeline.files import ROOT
 from pipeline.parameters.values import parse_assignments
 
-TEMPLATE = ROOT / "configs" / "infrastructure.yaml"
 STACK = "dpo-pipeline"
 AUTOMATION = {
     "schedule_group": "ScheduleGroupName",

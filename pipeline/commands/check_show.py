@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.commands import check_account
 from pipeline.commands.shared.cost import PricesFile, prices_of, sentence, table
 from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stdout, where
 from pipeline.errors import UserError, problems_error
@@ -16,6 +17,7 @@ from pipeline.parameters.values import resolve_parameters
 from pipeline.settings import workflow as workflow_settings
 
 if TYPE_CHECKING:
+    from pipeline.account_check.subjects.table import Result
     from steps.train.preflight.preflight import Preflight
 
 Recipe = Annotated[
@@ -33,6 +35,10 @@ Rows = Annotated[
     int | None, typer.Option("--rows", min=1, help="Training rows, to tell steps and tokens.", show_default=False)
 ]
 
+Account = Annotated[
+    bool, typer.Option("--account", help="Look into the AWS account too: role, bucket, images, quotas, …; reads only.")
+]
+
 
 def check(
     settings: Settings = DEFAULT_SETTINGS,
@@ -42,12 +48,14 @@ def check(
     model_config: ModelConfig = None,
     rows: Rows = None,
     prices: PricesFile = None,
+    account: Account = False,
     as_json: AsJson = False,
 ) -> None:
     """Check settings, recipe and the rendered definition against the AWS API model; lists all problems at once.
 
     Where the model's config.json is at hand, a GPU's memory is estimated too; --recipe checks a recipe alone. With
-    a table of prices it tells the most that a run may cost.
+    a table of prices it tells the most that a run may cost. With --account it also looks at what an execution needs
+    in the account, and changes nothing there.
     """
     if recipe is not None:
         if settings != DEFAULT_SETTINGS:
@@ -56,6 +64,8 @@ def check(
             raise UserError("--instance-count needs --instance-type: say of which")
         if prices is not None:
             raise UserError("--prices: costs are a workflow's; name it with --settings instead of --recipe")
+        if account:
+            raise UserError("--account: a recipe needs none; name a workflow with --settings instead of --recipe")
         _check_recipe(recipe, instance_type, instance_count, model_config, rows, as_json)
         return
     if instance_type is not None or instance_count != 1:
@@ -63,7 +73,9 @@ def check(
             "--instance-type and --instance-count belong to --recipe; a workflow names its instances itself"
         )
     workflow, problems = workflow_settings.inspect(settings)
-    result, usage = None, None
+    result, usage, seen = None, None, None
+    next_command = f"python pipeline.py check{' --account' if account else ''}{where(False, settings)}"
+    next_command += _named(model_config)
     if workflow:
         from pipeline.checks.api_model import check_definition
         from pipeline.definition.render import render
@@ -76,12 +88,13 @@ def check(
         problems = [*found, *check_definition(definition)]
         if not problems:
             usage = costs.usage(definition, resolve_parameters(definition, {}), prices_of(workflow, prices))
-    next_command = f"python pipeline.py check{where(False, settings)}{_named(model_config)}"
+        if account:
+            seen = check_account.look(workflow, definition, settings, next_command)
     document = {"settings": str(settings), "usage": dataclasses.asdict(usage) if usage else None}
     if usage and not as_json:
         stdout().print(table(usage))
         print(f"{sentence(usage)}\n" if usage.unpriced else "")
-    _conclude(str(settings), document, problems, result, next_command, as_json)
+    _conclude(str(settings), document, problems, result, next_command, as_json, seen)
 
 
 def _check_recipe(
@@ -121,14 +134,25 @@ def _conclude(
     result: Preflight | None,
     next_command: str,
     as_json: bool,
+    seen: Result | None = None,
 ) -> None:
-    """Print the preflight, then raise the problems or say that there are none."""
+    """Print the preflight, then raise the problems or say that there are none.
+
+    Args:
+        seen: what was found in the account, and shown already.
+    """
     if as_json:
-        print_json(document | {"problems": problems, "preflight": result.as_dict() if result else None})
+        account = {"account": check_account.as_dict(seen)} if seen else {}
+        print_json(document | {"problems": problems, "preflight": result.as_dict() if result else None} | account)
     elif result:
         from pipeline.preflight.table import draw
 
         stdout().print(draw(result))
+    if seen and not as_json:
+        check_account.show(seen)
+    failing = check_account.errors(seen) if seen else 0
+    if failing:
+        problems = [*problems, f"{failing} in the account would let an execution fail; they are shown above"]
     if problems:
         raise problems_error(name, problems, f"Fix them, then: {next_command}")
     if not as_json:

@@ -11,7 +11,6 @@ from rich.text import Text
 
 from pipeline.aws import executions, pipelines
 from pipeline.aws.errors import described
-from pipeline.aws.pipelines import Wanted
 from pipeline.aws.refused_members import explained
 from pipeline.commands.shared.confirm import Yes, confirm
 from pipeline.commands.shared.on_aws import Remote, remote
@@ -36,7 +35,7 @@ def upsert(settings: Settings = DEFAULT_SETTINGS, yes: Yes = False, as_json: AsJ
     options = where(False, settings)
     with remote("upsert", settings, changes=True) as there:
         workflow = there.workflow
-        wanted = _wanted(workflow, _checked(workflow, settings, options))
+        wanted = pipelines.wanted(workflow, _checked(workflow, settings, options))
         deployed = pipelines.find(there.sagemaker, there.name)
         changes = pipelines.changes(deployed, wanted) if deployed else []
         if changes:
@@ -108,20 +107,6 @@ def _checked(workflow: Workflow, settings: Path, options: str) -> str:
     if problems := [*adapter, *check_definition(json.loads(definition))]:
         raise problems_error(str(settings), problems, f"Fix them, then: python pipeline.py upsert{options}")
     return definition
-
-
-def _wanted(workflow: Workflow, definition: str) -> Wanted:
-    settings = workflow.settings
-    return Wanted(
-        settings.pipeline_name,
-        definition,
-        workflow.account.role_arn,
-        f"{workflow.account.inputs_uri}/definitions",
-        settings.description or None,
-        workflow.tags,
-        settings.max_parallel_steps,
-        network_and_keys.upload(workflow.account.security),
-    )
 
 
 def _require_rest(there: Remote, options: str) -> None:

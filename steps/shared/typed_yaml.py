@@ -78,6 +78,16 @@ def key_lines(path: Path) -> dict[str, int]:
     return {str(location[0]): line for location, line in lines.items() if len(location) == 1}
 
 
+def all_key_lines(path: Path) -> dict[str, int]:
+    """The line (from 1) of every key, by its dotted name: `train.instance_type`.
+
+    Raises:
+        InvalidFile: the file is missing or is not YAML.
+    """
+    _, lines = _read_mapping(path)
+    return {".".join(map(str, location)): line for location, line in lines.items()}
+
+
 def placed(problem: str, line: int | None) -> str:
     """A problem with its line before it, where it has one."""
     return f"line {line}  {problem}" if line else problem

@@ -23,6 +23,7 @@ FLAGS = {
         "--model-config",
         "--rows",
         "--prices",
+        "--account",
         "--json",
     },
     "definition": {"--settings", "--output"},

@@ -1,0 +1,40 @@
+"""Whose credentials these are, and whether the settings agree with them.
+
+Comes before everything else: with another account's credentials each further finding would be of the wrong account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipeline.account_check.context import Context, Look
+from pipeline.account_check.finding import Finding, error
+
+
+def caller(context: Context) -> tuple[str, list[Finding]]:
+    """The ARN of the credentials, and why nothing else can be looked at with them; AWS's errors leave it."""
+    identity = context.client("sts").get_caller_identity()
+    arn, account = str(identity["Arn"]), context.workflow.account
+    if identity["Account"] == account.account_id:
+        return arn, []
+    return arn, [
+        error(
+            f"the settings name account {account.account_id}, and the credentials are {arn}; nothing else was looked "
+            "at",
+            f"choose others with AWS_PROFILE, or fix the setting, then: {context.command('check --account')}",
+        )
+    ]
+
+
+def looks(context: Context) -> Iterator[Look]:
+    yield Look(context.place("account", "role_arn"), (), lambda: _role(context))
+
+
+def _role(context: Context) -> Iterator[Finding]:
+    account = context.workflow.account
+    of_role = account.role_arn.split(":")[4]
+    if of_role != account.account_id:
+        yield error(
+            f"the role is of account {of_role}, and the jobs run in {account.account_id}, to which it cannot be passed",
+            f"name a role of this account, or make one: {context.command('bootstrap')}",
+        )

@@ -1,0 +1,154 @@
+"""The jobs' role: is it there, may SageMaker assume it, and does it allow every action of every job.
+
+The actions are simulated by IAM (SimulatePrincipalPolicy) on the workflow's own ARNs. What the simulation leaves out:
+the policies of buckets, keys and secrets, conditions in an organization's policies, and VPC endpoints' policies.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from pipeline.account.template import listed
+from pipeline.account_check import needs
+from pipeline.account_check.context import Context, Look
+from pipeline.account_check.finding import Finding, error, unknown, warning
+from pipeline.account_check.needs import Need
+from pipeline.aws.errors import described, is_missing
+
+SERVICE = "sagemaker.amazonaws.com"
+ASSUME = ("sts:AssumeRole", "sts:*", "*")
+GET, SIMULATE = "iam:GetRole", "iam:SimulatePrincipalPolicy"
+OF_THE_STACK = "-pipeline-execution"  # how bootstrap names it
+OPERATORS = ("StringEquals", "StringLike", "ForAnyValue:StringEquals")
+
+
+def looks(context: Context) -> Iterator[Look]:
+    where = context.place("account", "role_arn")
+    yield Look(where, (GET,), lambda: _role(context))
+    for need in needs.of(context):
+        yield Look(where, (SIMULATE,), partial(simulated, context, need))
+
+
+def _name(context: Context) -> str:
+    return context.workflow.account.role_arn.rpartition("/")[2]
+
+
+def _role(context: Context) -> Iterator[Finding]:
+    role = described(lambda: context.client("iam").get_role(RoleName=_name(context)))
+    if role is None:
+        yield error(
+            f"there is no role {_name(context)} in account {context.workflow.account.account_id}",
+            f"make it: {context.command('bootstrap')}, or name one that is there",
+        )
+        return
+    if role["Role"]["Arn"] != context.workflow.account.role_arn:
+        yield error(
+            f"the role of that name is {role['Role']['Arn']}", "write this ARN, which has the role's path in it"
+        )
+    statements = [one for one in listed(role["Role"]["AssumeRolePolicyDocument"]["Statement"]) if _trusts(one)]
+    if not statements:
+        yield error(
+            f"SageMaker may not assume the role: no statement of its trust policy allows the service {SERVICE} "
+            "sts:AssumeRole",
+            "add it (IAM console > Roles > the role > Trust relationships): " + json.dumps(_trust(context)),
+        )
+    elif not any(_of_account(one.get("Condition", {}), context) for one in statements):
+        yield error(
+            "SageMaker may assume the role for other accounts or sources only: "
+            + json.dumps(statements[0]["Condition"]),
+            "let the condition say: " + json.dumps(_trust(context)["Condition"]),
+        )
+
+
+def _trust(context: Context) -> dict[str, Any]:
+    return {
+        "Effect": "Allow",
+        "Principal": {"Service": SERVICE},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringEquals": {"aws:SourceAccount": context.workflow.account.account_id}},
+    }
+
+
+def _trusts(statement: Mapping[str, Any]) -> bool:
+    principal = statement.get("Principal", {})
+    services = listed(principal.get("Service", [])) if isinstance(principal, dict) else [SERVICE]
+    actions = listed(statement.get("Action", []))
+    return statement["Effect"] == "Allow" and SERVICE in services and any(action in ASSUME for action in actions)
+
+
+def _of_account(condition: Mapping[str, Any], context: Context) -> bool:
+    """Whether a trust condition on the source account holds; other conditions are taken to hold."""
+    account = context.workflow.account.account_id
+    for operator in OPERATORS:
+        wanted = {key.lower(): values for key, values in condition.get(operator, {}).items()}.get("aws:sourceaccount")
+        if wanted is not None and account not in listed(wanted):
+            return False
+    return True
+
+
+def simulated(context: Context, need: Need) -> Iterable[Finding]:
+    """What of a need the role's policies do not allow; nothing of a role that is not there, which is said elsewhere."""
+    from botocore.exceptions import ClientError
+
+    entries = [
+        *need.keys,
+        ("aws:RequestedRegion", "string", context.region),
+        ("aws:SecureTransport", "boolean", "true"),
+    ]
+    pages = context.client("iam").get_paginator("simulate_principal_policy")
+    request = {
+        "PolicySourceArn": context.workflow.account.role_arn,
+        "ActionNames": list(need.actions),
+        "ResourceArns": [need.resource],
+        "ContextEntries": [
+            {"ContextKeyName": key, "ContextKeyType": kind, "ContextKeyValues": [value]} for key, kind, value in entries
+        ],
+    }
+    try:
+        results = [result for page in pages.paginate(**request) for result in page["EvaluationResults"]]
+    except ClientError as problem:
+        if is_missing(problem):
+            return
+        raise
+    yield from _verdicts(context, need, [result for result in results if result["EvalDecision"] != "allowed"])
+
+
+def _verdicts(context: Context, need: Need, denied: list[dict[str, Any]]) -> Iterator[Finding]:
+    """One finding for each reason; the actions with the same one together."""
+    reasons: dict[str, list[dict[str, Any]]] = {}
+    for result in denied:
+        reasons.setdefault(_reason(result), []).append(result)
+    for reason, results in reasons.items():
+        actions = [result["EvalActionName"] for result in results]
+        what = f"the role {_name(context)} may not do {', '.join(actions)} on {need.pattern}{reason}"
+        statement = json.dumps({"Effect": "Allow", "Action": actions, "Resource": need.pattern} | _condition(need))
+        fix = f"add to a policy of the role: {statement}"
+        if _name(context).endswith(OF_THE_STACK):
+            fix = f"bring the stack up to date: {context.command('bootstrap')}; or {fix}"
+        missing = sorted({key for result in results for key in result.get("MissingContextValues", [])})
+        if missing and not reason:
+            yield unknown(f"{what}, unless a condition holds that cannot be tried here ({', '.join(missing)})", fix)
+        elif reason:
+            yield (error if need.fatal else warning)(what, "have that policy changed by whoever set it")
+        else:
+            yield (error if need.fatal else warning)(what, fix)
+
+
+def _condition(need: Need) -> dict[str, Any]:
+    names = {"string": "StringEquals", "boolean": "Bool"}
+    conditions = {names[kind]: {key: value} for key, kind, value in need.keys}
+    return {"Condition": conditions} if conditions else {}
+
+
+def _reason(result: Mapping[str, Any]) -> str:
+    """Whose policy refuses it, where that is not the lack of a statement in the role's own."""
+    if result["EvalDecision"] == "explicitDeny":
+        return ": a policy denies it"
+    if result.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations") is False:
+        return ": the organization's policies do not allow it"
+    if result.get("PermissionsBoundaryDecisionDetail", {}).get("AllowedByPermissionsBoundary") is False:
+        return ": its permissions boundary does not allow it"
+    return ""

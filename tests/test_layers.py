@@ -73,7 +73,7 @@ FLOORS = (
     {"pipeline.account", "pipeline.automation", "pipeline.versions", "pipeline.watching"},
     {"pipeline.local.state"},
     {"pipeline.local.plan"},
-    {"pipeline.local.jobs"},
+    {"pipeline.local.jobs", "pipeline.local.jobs.in_job"},
     {"pipeline.local"},
     {"pipeline.commands.shared"},
     {"pipeline.commands"},

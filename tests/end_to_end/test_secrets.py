@@ -17,7 +17,7 @@ from tests.pipeline import moto_server
 
 pytestmark = pytest.mark.slow
 PLANTED = "Planted4Secret7Value"
-MOTO = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+MOTO = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
 
 
 class Tracker(BaseHTTPRequestHandler):

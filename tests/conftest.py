@@ -25,6 +25,8 @@ settings.load_profile("any machine")
 Run = Callable[..., subprocess.CompletedProcess[str]]
 # What a command's forked child finds loaded, by whether it is one of the pipeline's or a step's.
 LOADED = {True: ["tests.forks.commands"], False: ["tests.forks.steps"]}
+# What a step finds in its environment at least; TMPDIR is this machine's word for /tmp.
+PLATFORM = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ} | {"AWS_REGION": "us-east-1"}
 # What starts a training or a whole pipeline: the tests that ask for one of these are slow, and no others may start one.
 TRAINING_FIXTURES = {"train", "launch", "pipeline", "start_training", "start_on_nodes"}
 
@@ -103,6 +105,7 @@ def fork(clean_environment: dict[str, str], shared_folder: Path) -> Iterator[Cal
     The child has a process's arguments, environment, folder, output, signals and exit code, without the imports.
     `ranks=2` is what torchrun starts. What is about the interpreter itself (PYTHONHASHSEED, -X) needs `run`, and so do
     variables that a library reads when it is imported. `jobs`: the jobs of a local execution are forked too.
+    A step (`-m steps.…`) finds what it finds on SageMaker: `env -i PATH=… AWS_REGION=us-east-1`, and `variables`.
     """
     servers: dict[bool, Forks] = {}
 
@@ -116,8 +119,9 @@ def fork(clean_environment: dict[str, str], shared_folder: Path) -> Iterator[Cal
     ) -> Forked:
         Running.require_slow_for(words)
         python = server(False).python if jobs else None
+        given = PLATFORM if words[0] == "-m" and str(words[1]).startswith("steps.") else clean_environment
         return server(words[0] == "pipeline.py").start(
-            *words, environment=clean_environment | variables, ranks=ranks, one_file=one_file, python=python
+            *words, environment=given | variables, ranks=ranks, one_file=one_file, python=python
         )
 
     yield call

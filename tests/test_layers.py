@@ -75,7 +75,7 @@ FLOORS = (
     {"pipeline.account_check.subjects"},
     {"pipeline.local.state"},
     {"pipeline.local.plan"},
-    {"pipeline.local.jobs"},
+    {"pipeline.local.jobs", "pipeline.local.jobs.in_job"},
     {"pipeline.local"},
     {"pipeline.commands.shared"},
     {"pipeline.commands"},

@@ -18,10 +18,11 @@ from pipeline.local.jobs import cache
 from pipeline.local.jobs.engine import Engine
 from pipeline.local.jobs.job import Job, JobFailed, JobStopped, job_name
 from pipeline.local.jobs.nodes import StopRequest, stop_on_signals
+from pipeline.local.jobs.platform_variables import Aws
 from pipeline.local.jobs.process_engine import unset_secrets
 from pipeline.local.jobs.processing import run_processing
 from pipeline.local.jobs.training import run_training
-from pipeline.local.plan import conditions
+from pipeline.local.plan import conditions, limits
 from pipeline.local.plan.expressions import Scope, evaluate
 from pipeline.local.plan.order import build_plan
 from pipeline.local.state import model_packages, records, summaries
@@ -71,7 +72,9 @@ def ignore(_event: Event) -> None:
     """A listener for callers who only want the outcome."""
 
 
-def run_execution(root: Path, execution_id: str, tell: Tell = ignore, repository: Path = ROOT) -> Execution:
+def run_execution(
+    root: Path, execution_id: str, tell: Tell = ignore, repository: Path = ROOT, aws: Aws | None = None
+) -> Execution:
     """Run an execution to its end and return its record; of one that failed or was stopped, the rest of it.
 
     Failure is in the record and raises nothing.
@@ -79,6 +82,7 @@ def run_execution(root: Path, execution_id: str, tell: Tell = ignore, repository
     Args:
         tell: hears of every change, of metrics and of a failed step's last lines, from the thread that called.
         repository: the folder that holds `steps/`, where jobs run.
+        aws: where the jobs' calls of AWS go; without it registry, objects, secrets and tracking are this machine's.
 
     Raises:
         UserError: there is no such execution, or another process is running it.
@@ -87,19 +91,22 @@ def run_execution(root: Path, execution_id: str, tell: Tell = ignore, repository
     with records.running(root, execution_id), stop_on_signals() as stop:
         execution = records.read(root, execution_id)
         if execution.status != "Succeeded":
-            _Executor(root.resolve(), execution, tell, repository, stop).run()
+            _Executor(root.resolve(), execution, tell, repository, stop, aws).run()
     return execution
 
 
 class _Executor:
     """Runs what is left of one execution, and holds what its steps share meanwhile."""
 
-    def __init__(self, root: Path, execution: Execution, tell: Tell, repository: Path, stop: StopRequest) -> None:
+    def __init__(
+        self, root: Path, execution: Execution, tell: Tell, repository: Path, stop: StopRequest, aws: Aws | None
+    ) -> None:
         self.root = root
         self.execution = execution
         self.tell = tell
         self.repository = repository
         self.stop = stop
+        self.aws = aws
         self.store = Store(root)
         self.plan = build_plan(records.load_definition(root, execution.id), execution.parameters)
         self._saved = now()
@@ -216,6 +223,7 @@ class _Executor:
             parts = step.arguments["Conditions"]
             return {"Outcome": str(all(conditions.holds(part, scope, step.name) for part in parts))}
         arguments = evaluate(step.arguments, scope, step.name)
+        limits.require(step, arguments)
         if step.type == "Fail":
             raise ExecutionFailed(arguments.get("ErrorMessage") or f"the Fail step {step.name} was reached")
         if step.type == "RegisterModel":
@@ -261,6 +269,7 @@ class _Executor:
             mlflow=records.mlflow_uri(self.root),
             repository=self.repository,
             engine=engine(self.execution.engine),
+            aws=self.aws,
             stop=self.stop,
             on_start=lambda: self._change(record, "Executing"),
             on_stop=stopping,
@@ -271,7 +280,7 @@ class _Executor:
         with open(job.log, "a", encoding="utf-8") as log:
             if record.attempts > 1:
                 log.write(f"=== attempt {record.attempts}, {now().isoformat(timespec='seconds')} ===\n")
-            for name in unset_secrets(arguments.get("Environment", {})):
+            for name in [] if self.aws else unset_secrets(arguments.get("Environment", {})):
                 log.write(f"{name} is not set in this shell: the job runs without it\n")
         record.log = str(job.log)
         properties = _JOBS[step.type](job, arguments)

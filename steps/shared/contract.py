@@ -1,4 +1,4 @@
-"""The SageMaker container contract as this project uses it: the /opt/ml tree, SM_* variables, failure reporting.
+"""The SageMaker container contract as this project uses it: the /opt/ml tree, the region, failure reporting.
 
 Every step reads its world through this module, so that the same code runs in a container and as a plain process under
 another root (the local executor sets OPT_ML). Imports the standard library only.
@@ -36,7 +36,7 @@ def resolve(path: str) -> str:
 
 def channel(name: str) -> Path:
     """The folder of an input channel of a Training job."""
-    return Path(os.environ.get(f"SM_CHANNEL_{name.upper()}", root() / "input" / "data" / name))
+    return root() / "input" / "data" / name
 
 
 def in_container() -> bool:

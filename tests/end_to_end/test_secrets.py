@@ -13,11 +13,12 @@ from typing import ClassVar
 
 import pytest
 
+from pipeline.local.jobs.platform_variables import Aws, of_the_platform
 from tests.pipeline import moto_server
 
 pytestmark = pytest.mark.slow
 PLANTED = "Planted4Secret7Value"
-MOTO = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+MOTO = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
 
 
 class Tracker(BaseHTTPRequestHandler):
@@ -104,8 +105,10 @@ def test_a_training_that_fetches_its_secrets_leaves_them_nowhere(
         "MLFLOW_TRACKING_PASSWORD": "password",
     }
     named = {f"{name}_SECRET_ARN": f"{arn}#{key}" for name, key in keys.items()}
-    world = {"OPT_ML": str(ml), "HOME": str(ml / "home"), "WANDB_MODE": "offline", "AWS_ENDPOINT_URL": endpoint}
-    done = forked("-m", "steps.train.launch", "--processes-per-node", "1", jobs=True, **MOTO | world | named)
+    world = {"OPT_ML": str(ml), "HOME": str(ml / "home"), "WANDB_MODE": "offline"}
+    with moto_server.credentials() as address:
+        world |= of_the_platform("image", Aws(endpoint, address))
+        done = forked("-m", "steps.train.launch", "--processes-per-node", "1", jobs=True, **world | named)
     assert done.returncode == 0, done.stdout + done.stderr
     assert Tracker.asked == {f"Basic {base64.b64encode(f'me:{PLANTED}'.encode()).decode()}"}  # it did arrive
     assert list(ml.rglob("offline-run-*")) and (ml / "model/report.html").is_file()

@@ -27,6 +27,8 @@ from typing import Any, NoReturn
 
 import psutil
 
+from pipeline.local.jobs.in_job.sitecustomize import VARIABLE, refusing
+
 OF_ARROW = "jemalloc_bg_thd"  # the one thread that begins anew in a forked child, by its library's own doing
 USERS = ".users"  # after the socket's path: the socket of those who use the server
 GRACE_SECONDS = 30  # that a rank has to end after another failed, as torchrun gives
@@ -133,6 +135,8 @@ def become(request: dict[str, Any], rank: int, files: list[int]) -> None:
         sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
         sys.stderr.reconfigure(write_through=True)  # type: ignore[union-attr]
     os.chdir(request["folder"])
+    if VARIABLE in os.environ and "coverage" not in sys.modules:  # which writes its figures into the checkout
+        sys.addaudithook(refusing(json.loads(os.environ[VARIABLE])))
     try:
         run(request["folder"], request["words"])
         code = 0

@@ -14,6 +14,8 @@ import socket
 import sys
 from collections.abc import Iterable
 
+OF_IMAGES = ("HF_HOME", "HF_HUB_DISABLE_TELEMETRY")  # every job has them; the server has the second, and none downloads
+
 
 def read_at_import(variables: Iterable[str]) -> bool:
     """Whether the hub's library reads one of these variables when it is imported, which a forked child does no more."""
@@ -22,7 +24,7 @@ def read_at_import(variables: Iterable[str]) -> bool:
 
 def forkable(words: list[str]) -> bool:
     """Whether these are a step's words, or torchrun's, and nothing in them is about the interpreter itself."""
-    if read_at_import(os.environ):
+    if read_at_import(name for name in os.environ if name not in OF_IMAGES):
         return False
     if words[:1] == ["-m"]:
         return words[1].startswith("steps.") or words[1] == "torch.distributed.run"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -64,3 +68,26 @@ def access(endpoint: str, home: Path) -> dict[str, str]:
         "NO_PROXY": "127.0.0.1",
         "HOME": str(home),
     }
+
+
+class _Credentials(BaseHTTPRequestHandler):
+    """Answers as the address does that AWS names to its containers."""
+
+    def do_GET(self) -> None:
+        hours = datetime.now(UTC) + timedelta(hours=6)
+        keys = {"AccessKeyId": "test", "SecretAccessKey": "test", "Token": "token", "Expiration": hours.isoformat()}
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(keys).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on stderr."""
+
+
+@contextmanager
+def credentials() -> Iterator[str]:
+    """The address that gives a job its credentials."""
+    with HTTPServer(("127.0.0.1", 0), _Credentials) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/credentials"
+        server.shutdown()

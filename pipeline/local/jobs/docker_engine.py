@@ -27,7 +27,6 @@ from pipeline.local.plan.support import ML_ROOT
 from pipeline.local.state.records import EngineName
 from pipeline.rendered import Step
 from pipeline.settings.content import code_key
-from steps.shared import secrets
 
 BUILD = "python pipeline.py images build"
 SHARED_MEMORY = "8g"  # a limit; NCCL and worker processes need more than Docker's 64 MB
@@ -57,7 +56,7 @@ class DockerEngine:
     def node(self, job_name: str, ml: Path, group: Group, host: str, request: Request, repository: Path) -> Node:
         name = f"{job_name}-{host}"
         # A value on the command line could be read by anyone on this machine: secrets go through docker's environment.
-        given = [secret for secret in secrets.NAMES if secret in os.environ]
+        given = request.secrets_of_the_shell
         variables = [f"{key}={value}" for key, value in _environment(request).items()]
         words = [to_text(word) for word in (*request.entrypoint, *request.arguments)]
         mounts = {ML_ROOT: ml, **request.shared}
@@ -105,7 +104,7 @@ def require(plan: list[Step], repository: Path, command: str) -> None:
 
 
 def _environment(request: Request) -> dict[str, str]:
-    own = {name: to_text(value) for name, value in request.environment.items() if not name.endswith(secrets.SUFFIX)}
+    own = {name: to_text(value) for name, value in request.own_variables.items()}
     # Someone whom the image does not know has neither a home nor a name, which libraries ask for.
     nobody = {} if os.getuid() == 0 else {"HOME": "/tmp", "USER": "dpo"}
     counted = {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(len(request.devices))))}  # anew, in a container

@@ -7,20 +7,24 @@ import math
 import re
 import shutil
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.files import last_lines
+from pipeline.local.jobs import inputs
 from pipeline.local.jobs.engine import Engine
 from pipeline.local.jobs.nodes import Node, Outcome, StopRequest, run_nodes
+from pipeline.local.jobs.platform_variables import Aws
 from pipeline.local.plan.support import ML_ROOT
-from pipeline.local.state.records import ACCOUNT, new_id
+from pipeline.local.state.records import ACCOUNT, MLFLOW, new_id
 from pipeline.local.state.store import Store
 from pipeline.texts import now
 
-_FAILURE_FILES = ("output/failure", "output/message")
+# Where SageMaker looks for the reason of a failure, and how much of it it shows.
+FAILURE_FILES = {"Training": "output/failure", "Processing": "output/message"}
+FAILURE_LIMIT = 1024
 
 
 class JobFailed(Exception):
@@ -42,6 +46,7 @@ class Job:
     mlflow: str  # where trainings are tracked that name no MLflow themselves
     repository: Path
     engine: Engine
+    aws: Aws | None  # what stands for AWS
     stop: StopRequest
     on_start: Callable[[], None]  # its inputs are in place and its processes begin
     on_stop: Callable[[], None]  # its processes were asked to end
@@ -59,6 +64,17 @@ class Job:
     def arn(self, kind: str) -> str:
         """As AWS names the job."""
         return f"{ACCOUNT}:{kind}/{self.name}"
+
+    @property
+    def scratch(self) -> Path:
+        """What the image's variables call /tmp: hub models lie there, once for all jobs of this root."""
+        return self.store.folder.parent / "tmp"
+
+    @property
+    def writable(self) -> dict[Path, bool]:
+        """What of this machine a job may write to, and what not: the local run's own state is as far away as AWS's."""
+        root = self.store.folder.parent
+        return {root: False, self.scratch: True, root / MLFLOW: True, root / "mlartifacts": True}
 
     def clear(self) -> None:
         """Remove the nodes' trees, as AWS gives a job's disk back. A failed job's stay, for a look inside."""
@@ -79,14 +95,19 @@ def job_name(execution_id: str, step: str) -> str:
 
 def run_job(
     job: Job,
+    kind: Literal["Training", "Processing"],
     nodes: list[Node],
     limit_seconds: float | None,
     metrics: Mapping[str, re.Pattern[str]] | None = None,
+    read_only: Sequence[str] = (),
 ) -> dict[str, float]:
     """Run the job's processes to the end and return each metric's last value.
 
+    Args:
+        read_only: the LocalPaths of its inputs, which it must leave as they are.
+
     Raises:
-        JobFailed: a node failed, or the time limit passed.
+        JobFailed: a node failed, the time limit passed, or an input was changed.
         JobStopped: someone asked to stop.
     """
     last: dict[str, float] = {}
@@ -97,6 +118,8 @@ def run_job(
             last.update(values)
             job.on_metrics(values)
 
+    given = [local_path(path, job.root(node)) for node in range(len(nodes)) for path in read_only]
+    before = inputs.listing(given)
     job.on_start()
     outcome = run_nodes(
         nodes,
@@ -112,7 +135,9 @@ def run_job(
     if outcome.ending == "timeout":
         raise JobFailed(f"it ran longer than its MaxRuntimeInSeconds ({limit_seconds:g}) and was ended")
     if outcome.ending == "failed":
-        raise JobFailed(_reason(job, nodes, outcome))
+        raise JobFailed(_reason(job, FAILURE_FILES[kind], nodes, outcome))
+    if path := inputs.changed(before, inputs.listing(given)):
+        raise JobFailed(f"it changed its input {path}: write to the job's outputs, or to /tmp")
     return last
 
 
@@ -138,16 +163,15 @@ def _values(line: str, metrics: Mapping[str, re.Pattern[str]]) -> dict[str, floa
     return values
 
 
-def _reason(job: Job, nodes: list[Node], outcome: Outcome) -> str:
+def _reason(job: Job, name: str, nodes: list[Node], outcome: Outcome) -> str:
     """Why the job failed: what it wrote as its reason; of several, the first written is the cause of the others."""
     written = []
     for node in range(len(nodes)):
-        for name in _FAILURE_FILES:
-            file = job.root(node) / name
-            if file.is_file() and (text := file.read_text(encoding="utf-8", errors="replace").strip()):
-                written.append((file.stat().st_mtime_ns, text))
+        file = job.root(node) / name
+        if file.is_file() and (text := file.read_text(encoding="utf-8", errors="replace").strip()):
+            written.append((file.stat().st_mtime_ns, text))
     if written:
-        return min(written)[1]
+        return min(written)[1][:FAILURE_LIMIT]
     failed = outcome.first_failed or 0
     prefix = f"node {nodes[failed].host}: " if len(nodes) > 1 else ""
     return f"{prefix}{_ended(outcome.codes[failed])}" + "".join(f": {line}" for line in last_lines(job.log, 1))

@@ -24,7 +24,7 @@ from typing import IO, Literal
 
 from pipeline.errors import UserError
 
-GRACE_SECONDS = 30.0  # between TERM and KILL; AWS gives 120, and nobody waits that long at a terminal
+GRACE_SECONDS = 120.0  # between TERM and KILL, as SageMaker gives a job that is stopped or has run too long
 _POLL_SECONDS = 0.05
 _LINE_LIMIT = 64 * 1024
 

@@ -1,20 +1,25 @@
 """Jobs as plain processes of this machine, which find what a container finds on AWS: tree, command, environment, hosts.
 
 A step's code takes the root of its tree from OPT_ML; strings that are or start with `/opt/ml/` in the entrypoint, the
-arguments and the environment are rewritten to the job's own root. Limits: the process sees this machine's files and
-Python; only its environment is made to order.
+arguments and the environment are rewritten to the job's own root. Its environment is the platform's and the image's,
+and what a process needs to start here; what its Python writes elsewhere than the container would keep is refused
+(`in_job`). Limits: the process reads this machine's files, and has its Python and its network.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.local.jobs import in_job
 from pipeline.local.jobs.engine import Group, Request
+from pipeline.local.jobs.in_job import sitecustomize
 from pipeline.local.jobs.job import local_path
 from pipeline.local.jobs.nodes import Node
 from pipeline.local.plan import spark
@@ -26,15 +31,16 @@ from steps.shared import secrets
 INTERFACE = "lo" if sys.platform == "linux" else "lo0"
 _PYTHON = ("python3", "python")
 
-# What a job inherits from this shell: what it takes to find programs, files, proxies, GPUs and downloaded models. Cloud
-# credentials and everything else stay out, so that a job cannot come to depend on what the container will not have.
+# What a job inherits from this shell: what a process of this machine needs to find programs and libraries, a place for
+# temporary files, and the way to the network. All else stays out, so that a job cannot come to depend on what the
+# container will not have: credentials, regions, this person's home and settings of libraries.
 _INHERITED = {
-    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "XDG_CACHE_HOME", "LD_LIBRARY_PATH",
-    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
-    "CURL_CA_BUNDLE", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "TORCH_HOME", "TRITON_CACHE_DIR",
-    *secrets.NAMES,  # in place of AWS's: a local run asks nobody
+    "PATH", "LD_LIBRARY_PATH", "TMPDIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE",
+    "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
 }  # fmt: skip
-_INHERITED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "HF_")
+# Stands for the container's /root, whose disk is small and goes with the job: a folder that is not there.
+HOME = "root"
+IN_JOB = Path(in_job.__file__).parent
 
 
 class ProcessEngine:
@@ -57,7 +63,7 @@ class ProcessEngine:
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(folder, target_is_directory=True)
         words = command(request.entrypoint, request.arguments, ml)
-        return Node(host, words, environment(request.environment, request.platform, ml, repository))
+        return Node(host, words, environment(request, ml, repository))
 
 
 def localize(text: Any, ml: Path) -> str:
@@ -77,22 +83,29 @@ def command(entrypoint: Sequence[Any], arguments: Sequence[Any], ml: Path) -> li
     return [*words, *(localize(word, ml) for word in arguments)]
 
 
-def environment(request: Mapping[str, Any], platform: Mapping[str, str], ml: Path, repository: Path) -> dict[str, str]:
-    """What the process inherits, then what the platform sets, then the step's own Environment."""
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if name.upper() in _INHERITED or name.startswith(_INHERITED_PREFIXES)
-    }
-    own = {name: localize(value, ml) for name, value in request.items() if not name.endswith(secrets.SUFFIX)}
+def environment(request: Request, ml: Path, repository: Path) -> dict[str, str]:
+    """What the process needs, then what the image and the platform set, then the step's own Environment."""
+    inherited = {name: value for name, value in os.environ.items() if name.upper() in _INHERITED}
+    own = {name: localize(value, ml) for name, value in request.own_variables.items()}
     return {
         **inherited,
-        "PYTHONUNBUFFERED": "1",  # else the log and the progress lag behind by a buffer
-        "PYTHONPATH": str(repository),
-        **platform,
+        **{name: os.environ[name] for name in request.secrets_of_the_shell},
+        "HOME": str(ml.parent / HOME),
+        "PYTHONPATH": os.pathsep.join([str(IN_JOB), str(repository)]),
+        **request.of_image,
+        **request.platform,
         **own,
         "OPT_ML": str(ml),
+        sitecustomize.VARIABLE: json.dumps(write_rules(request, ml, repository)),
     }
+
+
+def write_rules(request: Request, ml: Path, repository: Path) -> dict[str, bool]:
+    """Where the process may write, by path: in its tree and in temporary folders, and not in its inputs."""
+    temporary = {tempfile.gettempdir(): True, "/tmp": True, str(repository): False}
+    beyond = {str(path): allowed for path, allowed in request.writable.items()}
+    inputs = {str(local_path(path, ml)): False for path in request.inputs}
+    return temporary | beyond | {str(ml): True} | inputs
 
 
 def unset_secrets(request: Mapping[str, Any]) -> list[str]:

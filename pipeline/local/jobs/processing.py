@@ -6,18 +6,24 @@ A Spark job is one node too, whatever number of instances it asks for: its clust
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.files import write_json
+from pipeline.local.jobs import platform_variables
 from pipeline.local.jobs.engine import Request
-from pipeline.local.jobs.instances import resource_config
 from pipeline.local.jobs.job import Job, local_path, run_job, runtime_limit, times
 from pipeline.local.plan import spark
 from pipeline.local.plan.support import ML_ROOT
 from pipeline.texts import now
 from steps.champion import approved, objects
 from steps.preprocess import as_given
+
+# The members of processingjobconfig.json.
+CONFIG = (
+    "ProcessingJobArn", "ProcessingJobName", "AppSpecification", "Environment", "ProcessingInputs",
+    "ProcessingOutputConfig", "ProcessingResources", "RoleArn", "StoppingCondition",
+)  # fmt: skip
 
 
 def run_processing(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,37 +38,52 @@ def run_processing(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
     ml = job.root(0)
     application = arguments["AppSpecification"]
     outputs = arguments.get("ProcessingOutputConfig", {}).get("Outputs", [])
-    for given in arguments.get("ProcessingInputs", []):
-        job.store.download(given["S3Input"]["S3Uri"], local_path(given["S3Input"]["LocalPath"], ml))
+    given = {
+        entry["S3Input"]["LocalPath"]: entry["S3Input"]["S3Uri"] for entry in arguments.get("ProcessingInputs", [])
+    }
+    for path, uri in given.items():
+        job.store.download(uri, local_path(path, ml))
     for output in outputs:
         local_path(output["S3Output"]["LocalPath"], ml).mkdir(parents=True, exist_ok=True)
     (ml / "output").mkdir(parents=True)
 
     described = {**arguments, "ProcessingJobName": job.name, "ProcessingJobArn": job.arn("processing-job")}
-    write_json(ml / "config" / "processingjobconfig.json", described)
+    write_json(
+        ml / "config" / "processingjobconfig.json", {name: described[name] for name in CONFIG if name in described}
+    )
 
-    shared = {f"{ML_ROOT}/registry": job.registry, f"{ML_ROOT}/store": job.store.folder}
-    names = (approved.VARIABLE, objects.VARIABLE)
-    platform = {name: str(local_path(path, job.engine.root(ml))) for name, path in zip(names, shared, strict=True)}
-    given = [entry["S3Input"]["S3Uri"] for entry in arguments.get("ProcessingInputs", [])]
-    origins = {uri: origin for uri in given if (origin := job.store.origin(uri)) is not None}
-    platform[as_given.VARIABLE] = json.dumps(origins)
+    in_place = {} if job.aws else {approved.VARIABLE: job.registry, objects.VARIABLE: job.store.folder}
+    shared = {f"{ML_ROOT}/{folder.name}": folder for folder in in_place.values()}
+    is_spark = spark.is_spark(application)
     request = Request(
         image=application.get("ImageUri", ""),
         entrypoint=application["ContainerEntrypoint"],
         arguments=application.get("ContainerArguments", []),
         environment=arguments.get("Environment", {}),
-        platform=platform | (spark.environment(ml) if spark.is_spark(application) else {}),
+        platform={
+            **platform_variables.of_the_platform(application.get("ImageUri", ""), job.aws),
+            **{name: f"{job.engine.root(ml)}/{folder.name}" for name, folder in in_place.items()},
+            as_given.VARIABLE: json.dumps(_origins(job, given.values())),
+            **(spark.environment(ml) if is_spark else {}),
+        },
         shared=shared,
+        of_image=platform_variables.of_the_image("spark" if is_spark else "processing", job.scratch),
+        aws=job.aws,
+        writable=job.writable,
+        inputs=[*given, f"{ML_ROOT}/config"],
     )
-    instance = arguments.get("ProcessingResources", {}).get("ClusterConfig", {}).get("InstanceType", "local")
     isolated = arguments.get("NetworkConfig", {}).get("EnableNetworkIsolation", False)
     with job.engine.group(job.name, 1, isolated) as group:
         (host,) = group.hosts
-        write_json(ml / "config" / "resourceconfig.json", resource_config(group, host, instance))
+        write_json(ml / "config" / "resourceconfig.json", {"current_host": host, "hosts": group.hosts})
         node = job.engine.node(job.name, ml, group, host, request, job.repository)
-        run_job(job, [node], runtime_limit(arguments))
+        run_job(job, "Processing", [node], runtime_limit(arguments), read_only=list(given))
 
     for output in outputs:
         job.store.take(local_path(output["S3Output"]["LocalPath"], ml), output["S3Output"]["S3Uri"])
     return {**described, "ProcessingJobStatus": "Completed", **times(started, "Processing")}
+
+
+def _origins(job: Job, uris: Iterable[str]) -> dict[str, str]:
+    """For messages: from which file or folder of the user's the inputs came."""
+    return {uri: origin for uri in uris if (origin := job.store.origin(uri)) is not None}

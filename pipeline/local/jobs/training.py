@@ -1,22 +1,20 @@
 """Runs a Training job here: channels and hyperparameters in, one or several nodes, model artifacts out.
 
-Nodes have a tree each; what /opt/ml/model holds of all of them is merged as AWS merges it, the first node's files
-winning. The checkpoint folder is the S3 folder itself: what a job writes is stored at once, and what was stored is
-there when it starts, as AWS's syncing does.
+Nodes have a tree each, checkpoints included (`checkpoints.py`). What /opt/ml/model holds of all of them is merged as
+AWS merges it, the first node's files winning.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import UserError
 from pipeline.files import write_json
+from pipeline.local.jobs import platform_variables
+from pipeline.local.jobs.checkpoints import checkpoints
 from pipeline.local.jobs.engine import Group, Request
 from pipeline.local.jobs.instances import gpus, resource_config, shares
 from pipeline.local.jobs.job import Job, run_job, runtime_limit, times
@@ -24,6 +22,8 @@ from pipeline.local.plan.expressions import to_text
 from pipeline.local.plan.support import ML_ROOT
 from pipeline.settings.content import relative_files
 from pipeline.texts import now
+
+INPUT = f"{ML_ROOT}/input"
 
 
 def run_training(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,23 +38,29 @@ def run_training(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
     algorithm = arguments["AlgorithmSpecification"]
     count = arguments.get("ResourceConfig", {}).get("InstanceCount", 1)
     patterns = {metric["Name"]: re.compile(metric["Regex"]) for metric in algorithm.get("MetricDefinitions", [])}
-    shared, devices = _checkpoints(job, arguments), shares(gpus(), count)
+    devices = shares(gpus(), count)
+    trees = [job.root(node) for node in range(count)]
     with job.engine.group(job.name, count, arguments.get("EnableNetworkIsolation", False)) as group:
         nodes = []
-        for index, host in enumerate(group.hosts):
-            ml = job.root(index)
+        for ml, host, own in zip(trees, group.hosts, devices, strict=True):
             _lay_out(job, ml, arguments)
+            _configure(ml, arguments, group, host)
             request = Request(
                 image=algorithm.get("TrainingImage", ""),
                 entrypoint=algorithm["ContainerEntrypoint"],
                 arguments=algorithm.get("ContainerArguments", []),
                 environment=arguments.get("Environment", {}),
-                platform=_configure(job, ml, arguments, group, host, devices[index]),
-                shared=shared,
-                devices=devices[index],
+                platform=_variables(job, algorithm, own),
+                shared={},
+                devices=own,
+                of_image=platform_variables.of_the_image("training", job.scratch),
+                aws=job.aws,
+                writable=job.writable,
+                inputs=[INPUT],
             )
             nodes.append(job.engine.node(job.name, ml, group, host, request, job.repository))
-        metrics = run_job(job, nodes, runtime_limit(arguments), patterns)
+        with checkpoints(job.store, arguments.get("CheckpointConfig"), trees):
+            metrics = run_job(job, "Training", nodes, runtime_limit(arguments), patterns, read_only=[INPUT])
 
     artifacts = _upload(job, len(nodes), arguments["OutputDataConfig"])
     ended = now().isoformat()
@@ -78,24 +84,8 @@ def _lay_out(job: Job, ml: Path, arguments: Mapping[str, Any]) -> None:
         job.store.download(channel["DataSource"]["S3DataSource"]["S3Uri"], ml / "input/data" / channel["ChannelName"])
 
 
-def _checkpoints(job: Job, arguments: Mapping[str, Any]) -> dict[str, Path]:
-    """Where the nodes find their checkpoints, and the store's folder that these are."""
-    config = arguments.get("CheckpointConfig")
-    if not config:
-        return {}
-    uri = config["S3Uri"]
-    if not uri.endswith("/"):
-        raise UserError(
-            f"CheckpointConfig.S3Uri {uri}: must end in '/': without it AWS also restores the checkpoints of "
-            f"every run whose prefix starts the same ({uri.rpartition('/')[2]} takes {uri.rpartition('/')[2]}0)"
-        )
-    return {config.get("LocalPath", f"{ML_ROOT}/checkpoints"): job.store.path(uri)}
-
-
-def _configure(
-    job: Job, ml: Path, arguments: Mapping[str, Any], group: Group, host: str, devices: list[str]
-) -> dict[str, str]:
-    """Write input/config and return the variables that say the same, and where everything lies."""
+def _configure(ml: Path, arguments: Mapping[str, Any], group: Group, host: str) -> None:
+    """Write input/config: hyperparameters (all of them texts), channels, and the nodes of the job."""
     algorithm = arguments["AlgorithmSpecification"]
     hyperparameters = {name: to_text(value) for name, value in arguments.get("HyperParameters", {}).items()}
     resources = resource_config(group, host, arguments.get("ResourceConfig", {}).get("InstanceType", "local"))
@@ -112,29 +102,18 @@ def _configure(
     write_json(config / "hyperparameters.json", hyperparameters)
     write_json(config / "inputdataconfig.json", channels)
     write_json(config / "resourceconfig.json", resources)
-    seen = job.engine.root(ml)
+
+
+def _variables(job: Job, algorithm: Mapping[str, Any], devices: list[str]) -> dict[str, str]:
+    """What SageMaker sets, which of this machine's GPUs are the node's, and where the local run is tracked."""
     # A file of this machine, which a container does not see.
-    tracking = {"MLFLOW_TRACKING_URI": job.mlflow} if job.engine.name == "processes" else {}
+    tracking = {"MLFLOW_TRACKING_URI": job.mlflow} if job.engine.name == "processes" and not job.aws else {}
     return {
+        **platform_variables.of_the_platform(algorithm.get("TrainingImage", ""), job.aws),
         "TRAINING_JOB_NAME": job.name,
         "TRAINING_JOB_ARN": job.arn("training-job"),
         **tracking,
-        "SM_HOSTS": json.dumps(group.hosts),
-        "SM_CURRENT_HOST": host,
-        "SM_NETWORK_INTERFACE_NAME": group.interface,
-        "SM_NUM_CPUS": str(max(1, (os.cpu_count() or 1) // len(group.hosts))),
-        "SM_NUM_GPUS": str(len(devices)),
         "CUDA_VISIBLE_DEVICES": ",".join(devices),
-        "SM_HPS": json.dumps(hyperparameters),
-        "SM_CHANNELS": json.dumps(sorted(channels)),
-        **{f"SM_CHANNEL_{name.upper()}": str(seen / "input/data" / name) for name in channels},
-        "SM_MODEL_DIR": str(seen / "model"),
-        "SM_INPUT_DIR": str(seen / "input"),
-        "SM_INPUT_CONFIG_DIR": str(seen / "input/config"),
-        "SM_OUTPUT_DIR": str(seen / "output"),
-        "SM_OUTPUT_DATA_DIR": str(seen / "output/data"),
-        "SM_RESOURCE_CONFIG": json.dumps(resources),
-        "SM_INPUT_DATA_CONFIG": json.dumps(channels),
     }
 
 

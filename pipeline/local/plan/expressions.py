@@ -7,9 +7,11 @@ string.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from pipeline.errors import UserError, did_you_mean
@@ -68,8 +70,21 @@ def evaluate_known(value: Any, scope: Scope, where: str) -> Any:
 
 
 def to_text(value: Any) -> str:
-    """How a value looks inside a string: as in JSON, strings bare."""
+    """How the service writes a value into a string: strings bare, floats as Java prints them, the rest as in JSON."""
+    if isinstance(value, float):
+        return java_double(value)
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def java_double(value: float) -> str:
+    """A number as Java's Double.toString prints it: `0.001`, `32.0`, `5.0E-6`, `1.0E7`."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else f"{'-' if value < 0 else ''}Infinity"
+    if value == 0 or 1e-3 <= abs(value) < 1e7:
+        text = f"{Decimal(repr(value)):f}"
+        return text if "." in text else f"{text}.0"
+    digits, _, exponent = f"{Decimal(repr(value)).normalize():E}".partition("E")
+    return f"{digits if '.' in digits else digits + '.0'}E{int(exponent)}"
 
 
 def lookup(data: Any, path: str) -> Any:

@@ -91,6 +91,18 @@ class Store:
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 
+    def put(self, file: Path, uri: str) -> None:
+        """Copy one file to that key.
+
+        Raises:
+            FileNotFoundError: there is no such file any more.
+        """
+        self._put(file, self.path(uri), move=False)
+
+    def delete(self, uri: str) -> None:
+        """Remove the object of that key, if there is one."""
+        self.path(uri).unlink(missing_ok=True)
+
     def take(self, source: Path, uri: str) -> None:
         """As `upload`, for what a job leaves behind: the files move, so that a large model needs its space once."""
         home = source.resolve()
@@ -166,7 +178,8 @@ def _place(source: Path, target: Path) -> None:
     """Give a job an object of the store that it may read and cannot spoil.
 
     A hard link costs nothing, however large the model, but shares the bytes: a job that opened its input for writing
-    would rewrite the store. The link is therefore read-only, which holds against everyone but root: root gets a copy.
+    would rewrite the store. The link is therefore read-only, which holds against everyone but root: root gets a copy,
+    which says that it is read-only too.
     """
     if os.geteuid() != 0:
         try:
@@ -176,3 +189,4 @@ def _place(source: Path, target: Path) -> None:
         except OSError:
             pass  # another file system, or one without links
     _copy(source, target)
+    os.chmod(target, 0o444)

@@ -13,13 +13,14 @@ ON_THE_CPU = "to train on the CPU all the same, set CUDA_VISIBLE_DEVICES to noth
 
 
 def count() -> int:
-    """What SageMaker says, otherwise what the driver lists in /proc, otherwise what nvidia-smi lists; 0 without either.
+    """Those that CUDA_VISIBLE_DEVICES names, otherwise those that the driver lists in /proc, otherwise nvidia-smi's.
 
     Raises:
         StepError: nvidia-smi is there and fails.
     """
-    if os.environ.get("SM_NUM_GPUS", "").isdigit():
-        return int(os.environ["SM_NUM_GPUS"])
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return sum(device.strip() not in ("", "-1") for device in visible.split(","))
     return len(list(DRIVER.glob("*"))) or _listed_by_nvidia_smi()
 
 
@@ -39,8 +40,6 @@ def require_cuda() -> None:
     Raises:
         StepError: this machine has GPUs and torch cannot use them: training on its CPU would take days at their price.
     """
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
-        return
     gpus = count()
     if gpus == 0:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,23 @@ from pipeline.local.executor import create_execution, run_execution
 from pipeline.parameters.values import resolve_parameters
 
 BUCKET = "s3://bucket"
+# A word of a command has 256 characters at most and no line end: code comes in pieces, their number before them.
+LOADER = (
+    "import base64,sys;n=int(sys.argv[1])+2;code=base64.b64decode(''.join(sys.argv[2:n]));"
+    "sys.argv[1:]=sys.argv[n:];exec(code)"
+)
+
+
+def python(code):
+    """The command that runs a few lines of Python."""
+    text = base64.b64encode(code.encode()).decode()
+    pieces = [text[start : start + 256] for start in range(0, len(text), 256)]
+    return ["python3", "-c", LOADER, str(len(pieces)), *pieces]
+
+
+def filled(request):
+    """A request without its empty lists, which the service refuses."""
+    return {name: value for name, value in request.items() if value != []}
 
 
 def processing(name, code, *arguments, inputs=None, outputs=(), property_files=None, **more):
@@ -20,11 +38,9 @@ def processing(name, code, *arguments, inputs=None, outputs=(), property_files=N
         "Type": "Processing",
         "Arguments": {
             "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large"}},
-            "AppSpecification": {
-                "ImageUri": "image",
-                "ContainerEntrypoint": ["python3", "-c", code],
-                "ContainerArguments": list(arguments),
-            },
+            "AppSpecification": filled(
+                {"ImageUri": "image", "ContainerEntrypoint": python(code), "ContainerArguments": list(arguments)}
+            ),
             "ProcessingInputs": [
                 {
                     "InputName": key,
@@ -63,12 +79,14 @@ def processing(name, code, *arguments, inputs=None, outputs=(), property_files=N
 def training(name, code, channels=None, *, nodes=1, compression="NONE", checkpoints=None, metrics=None, **more):
     """A Training step; what else its request holds goes in `arguments`."""
     arguments = {
-        "AlgorithmSpecification": {
-            "TrainingImage": "image",
-            "TrainingInputMode": "File",
-            "ContainerEntrypoint": ["python3", "-c", code],
-            "MetricDefinitions": [{"Name": key, "Regex": regex} for key, regex in (metrics or {}).items()],
-        },
+        "AlgorithmSpecification": filled(
+            {
+                "TrainingImage": "image",
+                "TrainingInputMode": "File",
+                "ContainerEntrypoint": python(code),
+                "MetricDefinitions": [{"Name": key, "Regex": regex} for key, regex in (metrics or {}).items()],
+            }
+        ),
         "InputDataConfig": [
             {"ChannelName": key, "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}}
             for key, uri in (channels or {}).items()
@@ -79,7 +97,7 @@ def training(name, code, channels=None, *, nodes=1, compression="NONE", checkpoi
     }
     if checkpoints:
         arguments["CheckpointConfig"] = {"S3Uri": checkpoints, "LocalPath": "/opt/ml/checkpoints"}
-    return {"Name": name, "Type": "Training", "Arguments": arguments | more.pop("arguments", {})} | more
+    return {"Name": name, "Type": "Training", "Arguments": filled(arguments) | more.pop("arguments", {})} | more
 
 
 def condition(name, left, right, if_steps, else_steps=(), kind="Equals"):

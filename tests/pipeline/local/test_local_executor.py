@@ -91,7 +91,7 @@ def test_a_fail_step_fails_the_execution_with_its_message(build, start, states, 
 
 
 def test_a_failing_job_tells_its_reason_and_keeps_its_log(build, start, states):
-    code = WORLD + "print('some words'); (ml / 'output/failure').write_text('no rows'); sys.exit(3)"
+    code = WORLD + "print('some words'); (ml / 'output/message').write_text('no rows'); sys.exit(3)"
     execution = start(build.definition(build.processing("P", code), build.processing("Q", "", DependsOn=["P"])))
     assert (execution.status, execution.failure_reason) == ("Failed", "Step P failed: no rows")
     assert states(execution) == {"P": "Failed", "Q": "Pending"}
@@ -146,12 +146,11 @@ def test_a_training_job_finds_the_sagemaker_contract(build, start, root, tmp_pat
     seen = json.loads((Store(root).path(model) / "out.json").read_text())
     ml = records.job_folder(root, execution.id, "T") / "ml"
     environment = seen["environment"]
-    assert seen["hps"] == json.loads(environment["SM_HPS"]) == {"beta": "0.1"}
+    assert seen["hps"] == {"beta": "0.1"}
     assert seen["rows"] == "rows" and seen["channels"]["train"]["TrainingInputMode"] == "File"
     assert seen["argv"] == ["--model", f"{ml}/model", "s3://b/opt/ml/x"]
-    assert seen["resources"] == json.loads(environment["SM_RESOURCE_CONFIG"])
-    assert seen["resources"]["hosts"] == json.loads(environment["SM_HOSTS"]) == ["127.0.0.1"]
-    assert environment["DATA"] == f"{ml}/input/data" and environment["SM_CHANNEL_TRAIN"] == f"{ml}/input/data/train"
+    assert (seen["resources"]["hosts"], seen["resources"]["current_host"]) == (["127.0.0.1"], "127.0.0.1")
+    assert environment["DATA"] == f"{ml}/input/data"
     assert environment["TRAINING_JOB_NAME"] == properties["TrainingJobName"]
     assert not ml.exists()
 
@@ -222,11 +221,12 @@ NODE = (
 import socket, time
 config = json.loads((ml / "input/config/resourceconfig.json").read_text())
 hosts, me = config["hosts"], config["current_host"]
-port = ml.parent / "port"
+meeting = pathlib.Path(sys.argv[1])
+port = meeting / "port"
 if me == hosts[0]:
     server = socket.create_server((me, 0))
-    (ml.parent / "beside").write_text(str(server.getsockname()[1]))
-    (ml.parent / "beside").rename(port)
+    (meeting / "beside").write_text(str(server.getsockname()[1]))
+    (meeting / "beside").rename(port)
     peer, address = server.accept()
     (ml / "model/said.txt").write_text(f"{peer.recv(9).decode()} from {address[0]}")
 else:
@@ -239,8 +239,10 @@ else:
 )
 
 
-def test_two_nodes_find_each_other_and_the_first_ones_files_win(build, start, root):
-    execution = start(build.definition(build.training("T", NODE, nodes=2)))
+def test_two_nodes_find_each_other_and_the_first_ones_files_win(build, start, root, tmp_path):
+    step = build.training("T", NODE, nodes=2)
+    step["Arguments"]["AlgorithmSpecification"]["ContainerArguments"] = [str(tmp_path)]
+    execution = start(build.definition(step))
     assert execution.status == "Succeeded", execution.failure_reason
     model = Store(root).path(execution.step("T").properties["ModelArtifacts"]["S3ModelArtifacts"])
     assert (model / "said.txt").read_text() == "hello from 127.0.0.2"
@@ -250,7 +252,8 @@ def test_two_nodes_find_each_other_and_the_first_ones_files_win(build, start, ro
 def test_a_failing_node_ends_the_others(build, start):
     code = WORLD + (
         "import time\n"
-        "if os.environ['SM_CURRENT_HOST'] == '127.0.0.2': sys.exit('node two is out of memory')\n"
+        "world = json.loads((ml / 'input/config/resourceconfig.json').read_text())\n"
+        "if world['current_host'] == '127.0.0.2': sys.exit('node two is out of memory')\n"
         "time.sleep(60)"
     )
     execution = start(build.definition(build.training("T", code, nodes=2)))
@@ -275,8 +278,10 @@ RESUME = WORLD + (
 )
 
 
-def test_running_again_keeps_what_succeeded_and_resumes_from_checkpoints(build, start, states, root, repository):
-    count = "import pathlib; path = pathlib.Path('count'); path.open('a').write('x')"
+def test_running_again_keeps_what_succeeded_and_resumes_from_checkpoints(
+    build, start, states, root, repository, tmp_path
+):
+    count = f"import pathlib; path = pathlib.Path('{tmp_path}/count'); path.open('a').write('x')"
     rendered = build.definition(
         build.processing("First", count),
         build.training("T", RESUME, checkpoints="s3://bucket/checkpoints/run-1/", DependsOn=["First"]),
@@ -287,7 +292,7 @@ def test_running_again_keeps_what_succeeded_and_resumes_from_checkpoints(build, 
 
     retried = run_execution(root, failed.id, repository=repository)
     assert states(retried) == {"First": "Succeeded", "T": "Succeeded"} and retried.status == "Succeeded"
-    assert (repository / "count").read_text() == "x"
+    assert (tmp_path / "count").read_text() == "x"
     assert retried.step("T").attempts == 2
     log = Path(retried.step("T").log).read_text()
     assert "started at 0\nlost the machine\n=== attempt 2, " in log and log.endswith("started at 1\n")

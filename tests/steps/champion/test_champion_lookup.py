@@ -21,7 +21,6 @@ from steps.champion import approved, objects
 from steps.champion.__main__ import look_up, main
 from steps.shared.contract import StepError
 from steps.shared.serving import ADAPTER_FOLDER
-from tests.pipeline import moto_server
 from tests.pipeline.registered import BUCKET, register
 
 GROUP, PLACEHOLDER = "dpo-quickstart", "s3://bucket/inputs/recipes/KEY/"
@@ -120,19 +119,6 @@ def test_an_error_of_the_service_is_one_line_with_action_and_group(monkeypatch, 
 def test_throttled_calls_are_tried_again_by_botocore(client) -> None:
     retries = approved.client("sagemaker").meta.config.retries
     assert (retries["mode"], retries["total_max_attempts"]) == ("standard", 6)
-
-
-def test_a_job_that_has_the_platforms_variables_alone_finds_its_region(run, tmp_path: Path) -> None:
-    """A real process, with AWS_REGION as SageMaker sets it and nothing else that could name a region."""
-    words = ["--group", GROUP, "--placeholder", PLACEHOLDER, "--data", "s3://bucket/data/", "--output", tmp_path]
-    with moto_server.running() as endpoint:
-        s3 = moto_server.client(endpoint, "s3")
-        s3.create_bucket(Bucket="bucket")
-        s3.put_object(Bucket="bucket", Key="data/rows.jsonl", Body=b"{}")
-        platform = moto_server.access(endpoint, tmp_path) | {"AWS_REGION": "us-east-1"}
-        done = run("-m", "steps.champion", *words, **platform)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads((tmp_path / "champion.json").read_text())["found"] == "false"
 
 
 def test_a_local_registry_gives_the_same_facts(forked, local: Path) -> None:

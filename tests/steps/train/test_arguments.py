@@ -134,3 +134,11 @@ def test_what_the_chat_template_gets_is_an_object_and_never_what_rendering_sets_
     for name in ("enable-thinking", "none", "not", "range", "strftime_now"):
         with pytest.raises(typed_yaml.InvalidFile, match="no template can read it"):
             arguments.load(recipe(tmp_path, f"model_id: org/model\nchat_template_kwargs:\n  '{name}': 1\n"))
+
+
+def test_numbers_as_java_prints_them_are_read(tmp_path: Path) -> None:
+    """A pipeline's Float arrives so in a job's hyperparameters."""
+    (tmp_path / "args.yaml").write_text("model_id: m\n")
+    given = {"learning_rate": "5.0E-6", "lora_alpha": "32.0", "beta": "0.1", "num_train_epochs": "1.0E1"}
+    found = arguments.load(tmp_path / "args.yaml", given)
+    assert (found.learning_rate, found.lora_alpha, found.beta, found.num_train_epochs) == (5e-6, 32.0, 0.1, 10.0)

@@ -16,7 +16,7 @@ from steps.train import launch
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("OPT_ML", str(tmp_path))
     monkeypatch.setenv("TRAINING_JOB_NAME", "job-1")
-    for name in ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME", "SM_NUM_GPUS", "SM_CHANNEL_CONFIG"):
+    for name in ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     config = tmp_path / "input" / "config"
@@ -67,15 +67,15 @@ def test_a_wrong_number_of_processes_is_refused(job: Path, wanted: str) -> None:
 
 
 def test_auto_is_a_process_per_gpu_and_one_without(job: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SM_NUM_GPUS", "8")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4,5,6,7")
     assert launch.process_count("auto") == 8
-    monkeypatch.setenv("SM_NUM_GPUS", "0")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert launch.process_count("auto") == 1
 
 
 def test_a_wrong_hyperparameter_is_left_as_the_failure_reason(run, job: Path) -> None:
     (job / "input" / "config" / "hyperparameters.json").write_text('{"beta": "0", "max_lenght": "512"}')
-    done = run("-m", "steps.train.launch", OPT_ML=str(job), SM_CHANNEL_CONFIG=str(job / "input" / "data" / "config"))
+    done = run("-m", "steps.train.launch", OPT_ML=str(job))
     assert done.returncode == 1
     reason = (job / "output" / "failure").read_text()
     assert "beta: must be greater than 0" in reason

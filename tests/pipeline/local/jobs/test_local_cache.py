@@ -13,34 +13,36 @@ from pipeline.local.state.store import Store
 ON = {"Enabled": True, "ExpireAfter": "P30D"}
 CODE = (
     "import os, pathlib, sys; ml = os.environ['OPT_ML']\n"
-    "pathlib.Path('runs').open('a').write('x'); pathlib.Path(ml, 'processing/output/o/f').write_text(sys.argv[1])"
+    "pathlib.Path(sys.argv[2]).open('a').write('x'); pathlib.Path(ml, 'processing/output/o/f').write_text(sys.argv[1])"
 )
 
 
 @pytest.fixture
-def rendered(build):
-    step = build.processing("P", CODE, {"Get": "Parameters.Word"}, outputs=["o"], CacheConfig=ON)
+def rendered(build, tmp_path):
+    step = build.processing(
+        "P", CODE, {"Get": "Parameters.Word"}, str(tmp_path / "runs"), outputs=["o"], CacheConfig=ON
+    )
     return build.definition(step, Word="hello")
 
 
-def runs(repository):
-    return len((repository / "runs").read_text())
+def runs(tmp_path):
+    return len((tmp_path / "runs").read_text())
 
 
-def test_the_same_arguments_use_the_earlier_result(rendered, start, repository):
+def test_the_same_arguments_use_the_earlier_result(rendered, start, tmp_path):
     first, second = start(rendered), start(rendered)
     assert (first.step("P").cached, second.step("P").cached) == (False, True)
     assert second.step("P").properties == first.step("P").properties
     assert second.step("P").log == first.step("P").log
-    assert second.status == "Succeeded" and runs(repository) == 1
+    assert second.status == "Succeeded" and runs(tmp_path) == 1
 
 
-def test_other_arguments_or_other_code_run_again(rendered, start, repository):
+def test_other_arguments_or_other_code_run_again(rendered, start, repository, tmp_path):
     start(rendered)
     assert not start(rendered, Word="bye").step("P").cached
     (repository / "steps" / "code.py").write_text("VALUE = 2\n")
     assert not start(rendered).step("P").cached
-    assert runs(repository) == 3
+    assert runs(tmp_path) == 3
 
 
 def test_caching_is_off_unless_the_definition_turns_it_on(rendered, start):
@@ -69,7 +71,7 @@ def test_a_failed_step_is_never_a_hit(build, start):
 
 def test_a_cached_training_passes_its_artifacts_on(build, start, root):
     train = build.training(
-        "T", "import os, pathlib; pathlib.Path(os.environ['SM_MODEL_DIR'], 'w').write_text('w')", CacheConfig=ON
+        "T", "import os, pathlib; pathlib.Path(os.environ['OPT_ML'], 'model/w').write_text('w')", CacheConfig=ON
     )
     register = build.register("R", {"Get": "Steps.T.ModelArtifacts.S3ModelArtifacts"})
     one, two = start(build.definition(train, register)), start(build.definition(train, register))

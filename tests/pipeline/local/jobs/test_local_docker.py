@@ -147,7 +147,7 @@ def test_a_failing_container_tells_its_reason_and_finds_nothing_of_this_machine(
         f"assert not os.path.exists({str(repository)!r}) and 'OPT_ML' not in names\n"
         "assert os.listdir('/sys/class/net') == ['lo']\n"
         "assert os.environ['HF_TOKEN'] == 'hf_planted' and os.environ['LOCAL_REGISTRY'] == '/opt/ml/registry'\n"
-        "(ml / 'output/failure').write_text('no rows in ' + os.uname().nodename); sys.exit(3)"
+        "(ml / 'output/message').write_text('no rows in ' + os.uname().nodename); sys.exit(3)"
     )
     step = build.processing("P", code)
     step["Arguments"]["NetworkConfig"] = {"EnableNetworkIsolation": True}

@@ -16,7 +16,7 @@ ALONE = Group(["algo-1"], "lo", True, "none")
 
 def node(tmp_path: Path, repository: Path, group: Group = ALONE, **more: object) -> list[str]:
     given = {"image": "host/dpo:1", "entrypoint": ["python3", "-m", "steps.x"], "arguments": ["--rate", 0.5]}
-    given |= {"environment": {}, "platform": {"SM_CURRENT_HOST": "algo-1"}, "shared": {}} | more
+    given |= {"environment": {}, "platform": {"TRAINING_JOB_NAME": "job"}, "shared": {}} | more
     return DockerEngine().node("job", tmp_path / "ml", group, "algo-1", Request(**given), repository).command
 
 

@@ -2,6 +2,7 @@
 
 import json
 import operator
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import UserError
 from pipeline.local.plan.conditions import holds
-from pipeline.local.plan.expressions import Scope, evaluate, evaluate_known, lookup
+from pipeline.local.plan.expressions import Scope, evaluate, evaluate_known, java_double, lookup
 from pipeline.local.state.store import Store
 from pipeline.rendered import steps_in
 
@@ -33,6 +34,26 @@ def error_of(value, where="Train", **given):
     with pytest.raises(UserError) as error:
         evaluate(value, scope(**given), where)
     return str(error.value)
+
+
+JAVA = [
+    (5e-6, "5.0E-6"), (32.0, "32.0"), (0.001, "0.001"), (9.9e-4, "9.9E-4"), (1e7, "1.0E7"), (9999999.0, "9999999.0"),
+    (123456789.0, "1.23456789E8"), (-2.5e-7, "-2.5E-7"), (0.0, "0.0"), (-0.0, "-0.0"), (1e22, "1.0E22"),
+    (float("inf"), "Infinity"), (float("-inf"), "-Infinity"), (float("nan"), "NaN"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "text"), JAVA)
+def test_a_number_in_a_text_is_as_java_prints_it(number, text):
+    assert java_double(number) == text
+    joined = {"Std:Join": {"On": "=", "Values": ["beta", {"Get": "Parameters.Beta"}]}}
+    assert evaluate(joined, scope({"Beta": number}), "Step") == f"beta={text}"
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_javas_text_is_the_same_number(number):
+    assert float(java_double(number)) == number
+    assert re.fullmatch(r"-?\d+\.\d+(E-?\d+)?", java_double(number))
 
 
 @given(PLAIN)

@@ -50,12 +50,14 @@ def test_a_job_without_a_champion_in_its_channel_has_none(
 ) -> None:
     job = arguments.model_copy(update={"champion": None})
     assert champion.find(job) is None  # no channel at all, as outside of a job
-    monkeypatch.setenv("SM_CHANNEL_CHAMPION", str(tmp_path))
-    (tmp_path / "args.yaml").write_text("the placeholder")
+    monkeypatch.setenv("OPT_ML", str(tmp_path))
+    channel = tmp_path / "input" / "data" / "champion"
+    channel.mkdir(parents=True)
+    (channel / "args.yaml").write_text("the placeholder")
     assert champion.find(job) is None
-    monkeypatch.setenv("SM_CHANNEL_CHAMPION", str(adapter))
+    shutil.copytree(adapter, channel, dirs_exist_ok=True)
     found = champion.find(job)
-    assert (found.folder, found.version, found.reason) == (adapter, "3", None)
+    assert (found.folder, found.version, found.reason) == (channel, "3", None)
     assert found.scale == 12 / math.sqrt(8)
 
 

@@ -14,8 +14,7 @@ from steps.train.runtime import gpus
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine without GPUs: a folder that is first on the path, and `driver` in it stands for the one in /proc."""
-    for name in ("SM_NUM_GPUS", "CUDA_VISIBLE_DEVICES"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(gpus, "DRIVER", tmp_path / "driver")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin{os.pathsep}/usr/bin")
     return tmp_path
@@ -27,11 +26,14 @@ def nvidia_smi(folder: Path, script: str) -> None:
     program.chmod(0o755)
 
 
-def test_the_platform_is_believed_before_the_driver(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("visible", "left"), [("0,1", 2), ("3", 1), ("", 0), ("-1", 0)])
+def test_only_gpus_that_the_process_may_use_count(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, visible: str, left: int
+) -> None:
     (machine / "driver" / "0000:00:1e.0").mkdir(parents=True)
     assert gpus.count() == 1
-    monkeypatch.setenv("SM_NUM_GPUS", "8")
-    assert gpus.count() == 8
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpus.count() == left
 
 
 def test_where_proc_lists_none_nvidia_smi_does(machine: Path) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import json
 import logging
+import os
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from pipeline.local.jobs.platform_variables import Aws, of_the_platform
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
 from steps.train.tracking import callback
@@ -30,6 +32,7 @@ from steps.train.tracking.settings import check, login, shown, with_default, wit
 from steps.train.tracking.tracker import Entry, Refused
 from steps.train.tracking.wandb_run import WandbRun
 from tests.forks.client import Forked
+from tests.pipeline import moto_server
 from tests.steps.train import wandb_files
 
 KEY = "0123456789abcdef"
@@ -163,18 +166,18 @@ def test_the_server_gets_the_password_and_the_error_has_none(
 def test_the_arn_of_a_recipe_reaches_sagemakers_server_signed(
     resource: str, header: str, refusing: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The plugin's own variable for its endpoint leads it to a server of this test; SageMaker's was not asked."""
+    """With what a job finds on SageMaker: its region, and an address for credentials. The plugin's own variable for its
+    endpoint leads it to a server of this test; SageMaker's was not asked."""
     import mlflow
     from mlflow.exceptions import MlflowException
 
     arn = f"arn:aws:sagemaker:eu-west-1:123456789012:{resource}"
-    world = {
-        "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "MLFLOW_TRACKING_URI": "sqlite:///another.db",
-        "SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT": f"http://127.0.0.1:{refusing}",
-    }  # fmt: skip
-    for name, value in world.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(MlflowException, match="403"):
+    for name in [name for name in os.environ if name.startswith(("AWS_", "MLFLOW_TRACKING"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SAGEMAKER_MLFLOW_CUSTOM_ENDPOINT", f"http://127.0.0.1:{refusing}")
+    with moto_server.credentials() as address, pytest.raises(MlflowException, match="403"):
+        for name, value in of_the_platform("image", Aws("http://127.0.0.1:1", address)).items():
+            monkeypatch.setenv(name, value)
         MlflowRun(arn, "dpo", None, KEY).open()
     mlflow.set_tracking_uri(None)  # which is the whole process's
     assert [asked[header] for asked in Refusing.asked] == [arn]

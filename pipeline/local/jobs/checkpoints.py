@@ -1,0 +1,115 @@
+"""Checkpoints of a Training job, as SageMaker keeps them: a copy for each node, filled when the job starts.
+
+While the job runs, and once more when its processes have ended, what is new or different in a node's copy goes to S3,
+and what a node deleted is deleted there. What lands in S3 after the start reaches no node: each sees its own files.
+Limits: while the job runs a file is taken once it has stayed the same between two looks; the service may also take a
+half-written one. Nothing is compared by content, only by size and time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+from pipeline.local.jobs.job import local_path
+from pipeline.local.plan.support import ML_ROOT
+from pipeline.local.state.store import Store
+from pipeline.settings.content import relative_files
+
+LOOK_SECONDS = 1.0
+Facts = tuple[int, int]  # size in bytes, time of change in nanoseconds
+
+
+class Checkpoints:
+    """The nodes' copies of one S3 prefix."""
+
+    def __init__(self, store: Store, uri: str, copies: Sequence[Path]) -> None:
+        self._store, self._uri, self._copies = store, uri, copies
+        self._seen: list[dict[str, Facts]] = []
+        self._stored: list[dict[str, Facts]] = []
+
+    def fill(self) -> None:
+        """Give every node what S3 has; an empty folder where it has nothing."""
+        for folder in self._copies:
+            folder.mkdir(parents=True)
+            for name, file in self._store.objects(self._uri):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, folder / name)  # the node's own: it may write over it
+        self._stored = [_facts(folder) for folder in self._copies]
+        self._seen = [dict(stored) for stored in self._stored]
+
+    def store(self, *, ended: bool) -> None:
+        """Bring S3 up to date; `ended`: the processes are over, and every file is whole.
+
+        Raises:
+            UserError: an object cannot be stored.
+        """
+        now = [_facts(folder) for folder in self._copies]
+        for folder, seen, stored, facts in zip(self._copies, self._seen, self._stored, now, strict=True):
+            for name, fact in facts.items():
+                if fact != stored.get(name) and (ended or fact == seen.get(name)):
+                    with contextlib.suppress(FileNotFoundError):  # deleted since the look, as the next one will see
+                        self._store.put(folder / name, f"{self._uri}{name}")
+                        stored[name] = fact
+            for name in stored.keys() - facts.keys():
+                del stored[name]
+                if not any(name in others for others in now):
+                    self._store.delete(f"{self._uri}{name}")
+        self._seen = now
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Fill the copies, store what is new while the context lasts, and all of it at its end, however it ends."""
+        self.fill()
+        over = threading.Event()
+
+        def follow() -> None:
+            with contextlib.suppress(UserError, OSError):  # such as a full disk: the last look meets it too, and tells
+                while not over.wait(LOOK_SECONDS):
+                    self.store(ended=False)
+
+        thread = threading.Thread(target=follow, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            self.store(ended=True)
+
+
+@contextlib.contextmanager
+def checkpoints(store: Store, config: Mapping[str, Any] | None, trees: Sequence[Path]) -> Iterator[None]:
+    """The checkpoints of a request's CheckpointConfig in the nodes' trees while the job runs; nothing without one.
+
+    Raises:
+        UserError: the prefix would take in other runs' checkpoints, or an object cannot be stored.
+    """
+    if not config:
+        yield
+        return
+    uri = config["S3Uri"]
+    if not uri.endswith("/"):
+        name = uri.rpartition("/")[2]
+        raise UserError(
+            f"CheckpointConfig.S3Uri {uri}: must end in '/': without it AWS also restores the checkpoints of "
+            f"every run whose prefix starts the same ({name} takes {name}0)"
+        )
+    place = config.get("LocalPath", f"{ML_ROOT}/checkpoints")
+    with Checkpoints(store, uri, [local_path(place, tree) for tree in trees]).kept():
+        yield
+
+
+def _facts(folder: Path) -> dict[str, Facts]:
+    """Size and time of every file; one that is deleted meanwhile is not there."""
+    found = {}
+    for name, file in relative_files(folder).items():
+        with contextlib.suppress(FileNotFoundError):
+            facts = file.stat()
+            found[name] = (facts.st_size, facts.st_mtime_ns)
+    return found

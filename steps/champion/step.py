@@ -26,7 +26,7 @@ def build(scope: Scope) -> RequestStep:
     so that Train still finds its cached result. It also makes one word of what training starts from, since a definition
     itself can only join texts, and a URI within a URI is no place for checkpoints.
     """
-    workflow = scope.workflow
+    workflow, gate = scope.workflow, scope.workflow.settings.gate
     job = ProcessingJob(
         command=module("steps.champion"),
         arguments=[
@@ -38,7 +38,7 @@ def build(scope: Scope) -> RequestStep:
         ],
         outputs={"champion": OUTPUT},
         property_files={"champion": ("champion", "champion.json")},
-        instances=Instances(workflow.settings.gate.instance_type),
+        instances=Instances(gate.instance_type, max_runtime_hours=gate.max_runtime_hours),
         isolated=False,  # it asks the registry, and reads no data
     )  # fmt: skip
     description = "Find the newest approved version, to compare with, and what data there is."

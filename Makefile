@@ -8,9 +8,9 @@ TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint containers/constraints.txt
 TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
-EVERYWHERE := "not docker and not spark and not families"
+EVERYWHERE := "not docker and not spark and not families and not account and not rehearsal"
 
-.PHONY: run test test-slow fast coverage constraints locks clean
+.PHONY: run test test-slow account-test fast coverage constraints locks clean
 
 run: $(VENV)/.installed-local
 	$(BIN)/python pipeline.py start --local --wait
@@ -21,11 +21,14 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m mypy
 	$(TESTS) -m $(EVERYWHERE)
 
-test-slow: $(VENV)/.installed-test  ## Docker (where an engine can be started), Spark, and every family of models
-	$(BIN)/python -m pytest -m "docker or spark or families"
+test-slow: $(VENV)/.installed-test  ## Docker (where an engine can be started), Spark, every family, the account test's rehearsal
+	$(BIN)/python -m pytest -m "docker or spark or families or rehearsal"
+
+account-test: $(VENV)/.installed-test  ## the quickstart in your AWS account, for cents: tests/account/README.md
+	$(BIN)/python -m pytest -m account -s -rs tests/account/test_account.py
 
 fast: $(VENV)/.installed-test  ## the tests that start no training
-	$(TESTS) -m "not slow"
+	$(TESTS) -m "not slow and not account and not rehearsal"
 
 coverage: $(VENV)/.installed-test  ## what the tests of `make test` run, their processes included
 	$(BIN)/python -m coverage erase

@@ -199,7 +199,10 @@ class Train(Section):
 
 
 class Gate(Section):
+    """Of the gate, and of the job that looks up the champion before it."""
+
     instance_type: InstanceType = "ml.t3.medium"
+    max_runtime_hours: Hours = 1
     reward_accuracy_threshold: float = Field(
         0.6, ge=0, le=1, description="Lowest held-out reward accuracy that passes."
     )

@@ -29,7 +29,7 @@ def build(scope: Scope) -> RequestStep:
     model's revision is, here and not at `upsert`: executions that a schedule or Studio starts have one commit too, and
     the same settings give the same definition.
     """
-    workflow = scope.workflow
+    workflow, gate = scope.workflow, scope.workflow.settings.gate
     job = ProcessingJob(
         command=module("steps.champion"),
         arguments=[
@@ -43,7 +43,7 @@ def build(scope: Scope) -> RequestStep:
         ],
         outputs={"champion": OUTPUT},
         property_files={"champion": ("champion", "champion.json")},
-        instances=Instances(workflow.settings.gate.instance_type),
+        instances=Instances(gate.instance_type, max_runtime_hours=gate.max_runtime_hours),
         secrets=HUB if "ModelId" in scope.parameter else (),
         isolated=False,  # it asks the registry, and reads no data
     )  # fmt: skip

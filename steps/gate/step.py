@@ -21,6 +21,7 @@ OUTPUT = "/opt/ml/processing/output"
 def build(scope: Scope, train: RequestStep, champion: RequestStep) -> RequestStep:
     """Reads the trained adapter; outputs `decision` (property files `gate` and `card`) and `serving`, which holds the
     verified adapter where an endpoint looks for it."""
+    settings = scope.workflow.settings.gate
     job = ProcessingJob(
         command=module("steps.gate"),
         arguments=[
@@ -34,7 +35,7 @@ def build(scope: Scope, train: RequestStep, champion: RequestStep) -> RequestSte
         inputs={"adapter": train.properties.ModelArtifacts.S3ModelArtifacts},
         outputs={name: f"{OUTPUT}/{name}" for name in ("decision", "serving")},
         property_files={"gate": ("decision", "gate.json"), "card": ("decision", "card.json")},
-        instances=Instances(scope.workflow.settings.gate.instance_type),
+        instances=Instances(settings.instance_type, max_runtime_hours=settings.max_runtime_hours),
     )  # fmt: skip
     description = "Verify that training finished whole, and judge the held-out figures by threshold and champion."
     return job.step(scope, "Gate", description)

@@ -43,6 +43,7 @@ ACTIONS = {
     "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
     "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
     "s3:PutBucketNotificationConfiguration": "s3:PutBucketNotification", "sts:GetCallerIdentity": None,
+    "s3:ListObjectVersions": "s3:ListBucketVersions", "s3:DeleteObjects": "s3:DeleteObjectVersion",
 }  # fmt: skip
 # The stack itself, and which rules lead to its function, are an administrator's to change (bootstrap, teardown).
 ADMINISTRATORS = {"pipeline/account/stack.py"}
@@ -222,6 +223,20 @@ def test_an_operator_may_do_what_the_commands_call(resources: dict[str, Any]) ->
     assert {"sagemaker:StartPipelineExecution"} in calls(ROOT / "pipeline" / "aws" / "executions.py")
     for action in ("events:PutRule", "events:ListRules", "s3:PutBucketNotification"):
         assert {action} in calls(ROOT / "pipeline" / "automation" / "triggers.py")
+
+
+def test_who_runs_the_account_test_may_do_what_it_calls_and_delete_nothing_else(resources: dict[str, Any]) -> None:
+    both = allowed(resources, "OperatorPolicy", "AccountTestPolicy")
+    needs = [actions for path in sorted((ROOT / "tests" / "account").glob("[!t]*.py")) for actions in calls(path)
+             if path.stem != "stand_in"]  # fmt: skip
+    assert {"sagemaker:DeleteModelPackageGroup"} in needs and {"s3:DeleteObjectVersion"} in needs and len(needs) > 10
+    assert [actions for actions in needs if not actions & both] == []
+    statements = [one for name, document in policies(resources) if name == "AccountTestPolicy"
+                  for one in document["Statement"]]  # fmt: skip
+    assert len(statements) == 3
+    for one in statements:  # of the bucket's list a condition names the prefix
+        places = [one["Condition"]] if "Condition" in one else listed(one["Resource"])
+        assert all("account-test" in json.dumps(place) for place in places)
 
 
 def test_a_job_may_do_what_the_steps_call(resources: dict[str, Any]) -> None:

@@ -11,6 +11,8 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
 
 from steps.champion import approved, objects
 from steps.register.__main__ import main
@@ -22,18 +24,25 @@ MODEL = "s3://bucket/runs/1/Merge/model/"
 KEY = "runs/1/Merge/model/config.json"
 
 
-@pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    with mock_aws():
+@pytest.fixture(scope="module")
+def moto() -> Iterator[Any]:
+    """A SageMaker client of moto's, and the model in its S3."""
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "testing")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         s3 = boto3.client("s3")
         s3.create_bucket(Bucket="bucket")
         s3.put_object(Bucket="bucket", Key=KEY, Body=b"{}")
-        sagemaker = boto3.client("sagemaker")
-        sagemaker.create_model_package_group(ModelPackageGroupName=GROUP)
-        yield sagemaker
+        yield boto3.client("sagemaker")
+
+
+@pytest.fixture
+def client(moto: Any) -> Any:
+    """The same with an empty group."""
+    get_backend("sagemaker")[DEFAULT_ACCOUNT_ID]["us-east-1"].reset()
+    moto.create_model_package_group(ModelPackageGroupName=GROUP)
+    return moto
 
 
 @pytest.fixture

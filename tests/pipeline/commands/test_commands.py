@@ -46,10 +46,10 @@ FLAGS = {
     "reject": {"--note", "--group", "--local", "--local-root", "--settings", "--json"},
     "compare": {"--plot", "--group", "--local", "--local-root", "--settings", "--json"},
     "try": {
-        "--system", "--tools", "--max-new-tokens", "--temperature", "--base", "--group", "--local", "--local-root",
+        "--system", "--tools", "--max-new-tokens", "--temperature", "--base", "--verify", "--group", "--local", "--local-root",
         "--settings", "--json",
     },
-    "deploy": {"--instance-type", "--name", "--wait", "--group", "--settings", "--json"},
+    "deploy": {"--instance-type", "--name", "--wait", "--unverified", "--group", "--settings", "--json"},
     "undeploy": {"--settings", "--json"},
     "schedule": {
         "--cron", "--rate", "--timezone", "--name", "--set", "--flexible-minutes", "--settings", "--json",

@@ -18,6 +18,7 @@ from pipeline.commands.shared.options import (
     Local,
     LocalRoot,
     Settings,
+    left_out,
     print_json,
     say,
     stdout,
@@ -43,7 +44,7 @@ def models(
 ) -> None:
     """List the registered model versions, newest first; locally those of all groups."""
     if local:
-        found = model_packages.versions(local_root, group)
+        found = model_packages.versions(local_root, left_out, group)
     else:
         with remote("models", settings) as there:
             name = group or there.workflow.settings.register_model.package_group

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.local.state import records
+from pipeline.local.state import damage, records
 from pipeline.local.state.records import Execution
 from pipeline.local.state.store import Store
 
@@ -15,8 +15,10 @@ REGISTER_JOBS = ("RegisterMerged", "RegisterAdapter")  # Processing jobs with `r
 
 
 def summarise(root: Path, execution: Execution) -> dict[str, Any]:
-    """Rows, evaluation, gate, merge, registered version and where things lie; what a step did not reach is absent."""
+    """Rows, evaluation, gate, merge, registered version and where things lie; what a step did not reach is absent, and
+    what has been removed since is named."""
     store = Store(root)
+    gone: list[str] = []
     found: dict[str, Any] = {
         "execution": execution.id,
         "status": execution.status,
@@ -24,18 +26,20 @@ def summarise(root: Path, execution: Execution) -> dict[str, Any]:
     }
     if _no_new_data(execution):
         found["no_new_data"] = True
-    report = _output(store, execution, "Preprocess", "report", "report.json")
+    report = _output(store, execution, gone, "Preprocess", "report", "report.json")
     if report:
         found["rows"] = report["rows"]
-    evaluation = _output(store, execution, "Gate", "decision", "evaluation.json")
+    evaluation = _output(store, execution, gone, "Gate", "decision", "evaluation.json")
     if evaluation:
         found["held_out"] = {"rows": evaluation["rows"], "before": evaluation["before"], "after": evaluation["after"]}
         found["tokenised"] = evaluation["tokenised"]
-    gate = _output(store, execution, "Gate", "decision", "gate.json")
+    gate = _output(store, execution, gone, "Gate", "decision", "gate.json")
     if gate:
         found["gate"] = gate
-    if registered := _registered(store, execution):
+    if registered := _registered(store, execution, gone):
         found["registered"] = registered | {"model": str(store.path(registered["model"]))}
+    if gone:
+        found["gone"] = gone
     if (root / records.MLFLOW).is_file():
         found["mlflow"] = records.mlflow_uri(root)
     found["logs"] = str(records.folder(root, execution.id) / "jobs")
@@ -47,7 +51,7 @@ def _no_new_data(execution: Execution) -> bool:
     return step is not None and step.status == "Succeeded" and step.properties["Outcome"] == "True"
 
 
-def _registered(store: Store, execution: Execution) -> dict[str, Any] | None:
+def _registered(store: Store, execution: Execution, gone: list[str]) -> dict[str, Any] | None:
     """The version of this execution, whether a step or a job has registered it."""
     done = [step for step in execution.steps if step.status == "Succeeded"]
     for step in done:
@@ -62,18 +66,23 @@ def _registered(store: Store, execution: Execution) -> dict[str, Any] | None:
                 "model": container["ModelDataSource"]["S3DataSource"]["S3Uri"],
             }
         if step.name in REGISTER_JOBS and step.type == "Processing":
-            registered = _output(store, execution, step.name, "registered", "registered.json")
-            return {**registered, "version": int(registered["version"])}
+            registered = _output(store, execution, gone, step.name, "registered", "registered.json")
+            return {**registered, "version": int(registered["version"])} if registered else None
     return None
 
 
-def _output(store: Store, execution: Execution, step: str, output: str, file: str) -> Any:
+def _output(store: Store, execution: Execution, gone: list[str], step: str, output: str, file: str) -> Any:
+    """What a step left in a file; None where it did not come so far, or the file is gone, which `gone` then names."""
     record = execution.step(step)
     if record.status != "Succeeded":
         return None
     outputs = {entry["OutputName"]: entry for entry in record.properties["ProcessingOutputConfig"]["Outputs"]}
     path = store.path(f"{outputs[output]['S3Output']['S3Uri']}/{file}")
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return damage.read(path, f"the output {output} of {step}", json.loads)
+    except FileNotFoundError:
+        gone.append(str(path))
+        return None
 
 
 def text(summary: dict[str, Any]) -> str:
@@ -114,6 +123,7 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
             )
         )
         lines.append(("model", registered["model"]))
+    lines += [("gone", path) for path in summary.get("gone", [])]
     if uri := summary.get("mlflow"):
         lines.append(("tracked", f"mlflow ui --backend-store-uri {uri}"))
     lines.append(("logs", summary["logs"]))

@@ -94,4 +94,11 @@ def translated(call: str) -> Iterator[None]:
 
 
 def _read(file: Path) -> Package:
-    return json.loads(file.read_text(encoding="utf-8"))
+    """Raises StepError where the file of a version is damaged: it may be the champion's."""
+    try:
+        package = json.loads(file.read_text(encoding="utf-8"))
+        package["ModelPackageVersion"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        fix = f"restore it, or remove the folder {file.parent}, then retry the execution"
+        raise StepError(f"{file}: the file of a registered version is damaged ({error}); {fix}") from None
+    return package

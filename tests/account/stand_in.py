@@ -25,6 +25,7 @@ from pipeline.local.state.store import Store
 from pipeline.parameters.values import resolve_parameters
 from tests.forks.client import Forked
 from tests.pipeline.moto_server import ACCOUNT, client
+from tests.pipeline.registered import unexpected
 
 PIPELINE = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:pipeline/"
 TIMES = ("CreationTime", "LastModifiedTime", *(f"{kind}{end}Time" for kind in ("Training", "Processing")
@@ -115,7 +116,7 @@ class StandIn:
         )
 
     def ListPipelineExecutions(self, request: Mapping[str, Any], _body: bytes) -> dict[str, Any]:
-        found = [one for one in records.load_all(self.root) if one.pipeline_name == request["PipelineName"]]
+        found = [one for one in records.load_all(self.root, unexpected) if one.pipeline_name == request["PipelineName"]]
         arns = ({"PipelineExecutionArn": f"{PIPELINE}{one.pipeline_name}/execution/{one.id}"} for one in found)
         summaries = ({**arn, **_summary(one)} for arn, one in zip(arns, found, strict=True))
         return {"PipelineExecutionSummaries": list(summaries)}
@@ -136,11 +137,11 @@ class StandIn:
         return self._job("ProcessingJobName", request["ProcessingJobName"])
 
     def _job(self, member: str, name: str) -> dict[str, Any]:
-        found = (step.properties for one in records.load_all(self.root) for step in one.steps)
+        found = (step.properties for one in records.load_all(self.root, unexpected) for step in one.steps)
         return next((_timed(one) for one in found if one.get(member) == name), MISSING)
 
     def ListModelPackages(self, request: Mapping[str, Any], _body: bytes) -> dict[str, Any]:
-        found = model_packages.list_models(self.root, request["ModelPackageGroupName"])
+        found = model_packages.list_models(self.root, unexpected, request["ModelPackageGroupName"])
         return {"ModelPackageSummaryList": [_timed(package) for package in found]}
 
     def DescribeModelPackage(self, request: Mapping[str, Any], _body: bytes) -> dict[str, Any]:

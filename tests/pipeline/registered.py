@@ -17,6 +17,11 @@ BUCKET = "s3://dpo-bucket/runs"
 BASE = "s3://dpo-bucket/models/base/"
 
 
+def unexpected(error: Exception) -> None:
+    """Told of a damaged file where none is expected."""
+    raise error
+
+
 def evaluation(margins: Mapping[str, float], beta: float = 0.1) -> dict[str, Any]:
     """An evaluation.json of these margins, its figures computed as training computes them."""
     from steps.train.evaluation.figures import RowMargin, summarise
@@ -48,7 +53,8 @@ def register(
         hashed: with the hash of its files' manifest, which versions of an earlier time do not have.
     """
     store = Store(root)
-    run = f"{BUCKET}/run-{group}-{len(model_packages.list_models(root)) + 1}"
+    before = len(list(model_packages.home(root).glob("*/*")))
+    run = f"{BUCKET}/run-{group}-{before + 1}"
     judged = json.dumps(evaluation(margins))
     files = {
         f"serving/{ADAPTER_FOLDER}/adapter_model.safetensors": "weights",

@@ -73,16 +73,22 @@ class LocalRegistry:
     options: Options
 
     def find(self, name: str) -> ModelVersion:
-        versions = {version.version: version for version in model_packages.versions(self.root, self.group)}
-        others = {version.group for version in model_packages.versions(self.root)}
+        versions = {version.version: version for version in self._versions(self.group)}
+        others = {version.group for version in self._versions(None)} if not versions else set()
         if not versions and others:
             named = ", ".join(sorted(others))
             raise UserError(f"{self.group}: no version is registered in {self.root}; name one of {named} with --group")
         statuses = {number: version.approval_status for number, version in versions.items()}
+        if name.isdecimal() and int(name) not in versions:  # not there, or its file is damaged, which is then said
+            model_packages.require_readable(self.root, self.group, int(name))
         return versions[registry.choose(name, statuses, self.group, self.options)]
 
     def statuses(self) -> dict[int, str]:
-        return {version.version: version.approval_status for version in model_packages.versions(self.root, self.group)}
+        return {version.version: version.approval_status for version in self._versions(self.group)}
+
+    def _versions(self, group: str | None) -> list[ModelVersion]:
+        """Without those whose file is damaged, which hurts nobody who means another one."""
+        return model_packages.versions(self.root, lambda error: None, group)
 
     def decide(self, version: ModelVersion, decision: Decision, note: str) -> None:
         model_packages.decide(self.root, version.arn, decision, note)

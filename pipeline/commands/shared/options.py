@@ -38,6 +38,11 @@ def say(text: str) -> None:
     stderr.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+def left_out(error: Exception) -> None:
+    """Say what a list leaves out, and why."""
+    say(f"left out: {error}")
+
+
 def print_json(value: Any) -> None:
     """One JSON document; dataclasses as objects, times in ISO 8601."""
     json.dump(value, sys.stdout, indent=2, default=_plain, ensure_ascii=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.aws import executions
 from pipeline.aws.executions import ExecutionSummary, StepSummary
-from pipeline.commands.shared.options import print_json, stderr
+from pipeline.commands.shared.options import left_out, print_json, stderr
 from pipeline.local.state import records, step_logs, summaries
 from pipeline.local.state.records import Execution
 from pipeline.parameters import declared, history
@@ -29,7 +29,7 @@ class PlaceHere:
     options: str
 
     def newest(self) -> list[ExecutionSummary]:
-        return [summaries.summary(record) for record in records.load_all(self.root)]
+        return [summaries.summary(record) for record in records.load_all(self.root, left_out)]
 
     def find(self, execution: str | None) -> str:
         return (records.load(self.root, execution) if execution else records.newest(self.root)).id

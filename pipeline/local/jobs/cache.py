@@ -19,6 +19,8 @@ from pydantic import BaseModel
 
 from pipeline.errors import UserError
 from pipeline.files import write_text
+from pipeline.local.state import damage
+from pipeline.local.state.damage import Damaged
 from pipeline.local.state.records import Execution
 from pipeline.local.state.store import Store
 from pipeline.rendered import Step
@@ -71,11 +73,12 @@ def cache_key(execution: Execution, step: Step, arguments: Mapping[str, Any], re
 
 
 def find(root: Path, key: str, step: Step, store: Store) -> Entry | None:
-    """The latest result under a key, unless it is too old or its objects are gone."""
-    file = _file(root, key)
-    if not file.is_file():
+    """The latest result under a key, unless it is too old, its objects are gone or its file is damaged: the step then
+    runs, which writes the file anew."""
+    try:
+        entry = damage.read(_file(root, key), f"the cached result of {step.name}", Entry.model_validate_json)
+    except (FileNotFoundError, Damaged):
         return None
-    entry = Entry.model_validate_json(file.read_text(encoding="utf-8"))
     limit = step.cache.get("ExpireAfter")
     if limit and now() - entry.succeeded > parse_duration(limit):
         return None

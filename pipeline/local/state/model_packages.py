@@ -9,18 +9,21 @@ from __future__ import annotations
 import getpass
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import write_json
+from pipeline.local.state import damage
+from pipeline.local.state.damage import Damaged
 from pipeline.local.state.records import ACCOUNT
 from pipeline.local.state.store import Store
 from pipeline.texts import now
 from pipeline.versions.registry import Decision, ModelVersion, checked_note, decided, version_of, with_champions
 from steps.register import folder
 
+MEMBERS = {"ModelPackageGroupName", "ModelPackageVersion", "ModelPackageArn", "CreationTime"}  # what all have
 _GROUP = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 
 
@@ -28,7 +31,7 @@ def register(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     """Store a CreateModelPackage request as the next version of its group and return the package.
 
     Raises:
-        UserError: the group's name is not one, or the model is not in the store.
+        UserError: the group's name is not one, the model is not in the store, or the version cannot be stored.
     """
     group = str(request["ModelPackageGroupName"]).rpartition("/")[2]  # AWS takes a name or an ARN
     if not _GROUP.fullmatch(group):
@@ -36,29 +39,48 @@ def register(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     for uri in _models(request):
         if not Store(root).exists(uri):
             raise UserError(f"model package group {group}: the model {uri} does not exist")
-    return folder.add(home(root), request, group, ACCOUNT)
+    try:
+        return folder.add(home(root), request, group, ACCOUNT)
+    except OSError as error:
+        raise UserError(
+            f"model package group {group}: the version cannot be stored in {home(root)} ({error.strerror or error}); "
+            "fix that, then retry the execution: what training made is still there"
+        ) from None
 
 
-def list_models(root: Path, group: str | None = None) -> list[dict[str, Any]]:
-    """The packages of one group, or of all, newest first."""
-    packages = [_read(file) for file in home(root).glob(f"{group or '*'}/*/package.json")]
+def list_models(root: Path, left_out: Callable[[Damaged], None], group: str | None = None) -> list[dict[str, Any]]:
+    """The packages of one group, or of all, newest first; `left_out` is told of those whose file is damaged."""
+    packages = []
+    for file in sorted(home(root).glob(f"{group or '*'}/*/package.json")):
+        try:
+            packages.append(_read(file))
+        except Damaged as error:
+            left_out(error)
     return sorted(packages, key=lambda package: package["CreationTime"], reverse=True)
 
 
-def versions(root: Path, group: str | None = None) -> list[ModelVersion]:
+def versions(root: Path, left_out: Callable[[Damaged], None], group: str | None = None) -> list[ModelVersion]:
     """The packages of one group, or of all, as the versions that commands show, newest first."""
-    return with_champions(version_of(package) for package in list_models(root, group))
+    return with_champions(version_of(package) for package in list_models(root, left_out, group))
+
+
+def require_readable(root: Path, group: str, version: int) -> None:
+    """Raises Damaged where the file of a version is there and cannot be read."""
+    file = home(root) / group / str(version) / "package.json"
+    if file.exists():
+        _read(file)
 
 
 def describe(root: Path, name: str) -> dict[str, Any]:
     """One package, by its ARN or as `group/version`.
 
     Raises:
-        UserError: there is no such package.
+        UserError: there is no such package, or its file is damaged.
     """
     short = name.partition(":model-package/")[2] or name
     group, _, version = short.partition("/")
-    known = {f"{package['ModelPackageGroupName']}/{package['ModelPackageVersion']}" for package in list_models(root)}
+    files = home(root).glob("*/*/package.json")
+    known = {f"{file.parents[1].name}/{file.parent.name}" for file in files}
     if f"{group}/{version}" not in known:
         raise UserError(f"{name}: no such model package{did_you_mean(short, known) or '; it looks like group/version'}")
     return _read(home(root) / group / version / "package.json")
@@ -84,7 +106,15 @@ def home(root: Path) -> Path:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    return json.loads(file.read_text(encoding="utf-8"))
+    return damage.read(file, f"version {file.parent.name} of {file.parents[1].name}", _package)
+
+
+def _package(text: str) -> dict[str, Any]:
+    """Raises ValueError where the text is no package."""
+    package = json.loads(text)
+    if not isinstance(package, dict) or not package.keys() >= MEMBERS:
+        raise ValueError("it is no model package")
+    return package
 
 
 def _models(request: Mapping[str, Any]) -> Iterator[str]:

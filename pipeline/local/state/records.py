@@ -15,7 +15,7 @@ import shutil
 import signal
 import string
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,8 @@ from pydantic import BaseModel, Field
 
 from pipeline.errors import UserError, did_you_mean
 from pipeline.files import write_json, write_text
+from pipeline.local.state import damage
+from pipeline.local.state.damage import Damaged
 from pipeline.texts import now
 
 ACCOUNT = "arn:aws:sagemaker:local:000000000000"
@@ -146,26 +148,40 @@ def read(root: Path, execution_id: str) -> Execution:
     """The record as it was last written, whether or not its process still lives.
 
     Raises:
-        UserError: there is no such execution.
+        UserError: there is no such execution, or its file is damaged.
     """
+    file = folder(root, execution_id) / "execution.json"
     try:
-        text = (folder(root, execution_id) / "execution.json").read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
+        return damage.read(file, f"execution {execution_id}", Execution.model_validate_json)
+    except FileNotFoundError:
         known = _ids(root)
         there = f"; the newest is {known[0]}" if known else "; there are none yet"
         hint = did_you_mean(execution_id, known) or there
         raise UserError(f"{root}: there is no execution {execution_id!r}{hint}") from None
-    return Execution.model_validate_json(text)
 
 
 def load_definition(root: Path, execution_id: str) -> dict[str, Any]:
-    """The definition that an execution runs: the one it was created with, whatever has changed since."""
-    return json.loads((folder(root, execution_id) / "definition.json").read_text(encoding="utf-8"))
+    """The definition that an execution runs: the one it was created with, whatever has changed since.
+
+    Raises:
+        UserError: its file is damaged, or gone.
+    """
+    file = folder(root, execution_id) / "definition.json"
+    try:
+        return damage.read(file, f"the definition of execution {execution_id}", json.loads)
+    except FileNotFoundError:
+        raise UserError(f"{file}: the definition of execution {execution_id} is gone; start another one") from None
 
 
-def load_all(root: Path) -> list[Execution]:
-    """Every execution, newest first."""
-    return [load(root, execution_id) for execution_id in _ids(root)]
+def load_all(root: Path, left_out: Callable[[Damaged], None]) -> list[Execution]:
+    """Every execution, newest first; `left_out` is told of those whose file is damaged."""
+    found = []
+    for execution_id in _ids(root):
+        try:
+            found.append(load(root, execution_id))
+        except Damaged as error:
+            left_out(error)
+    return found
 
 
 def newest(root: Path) -> Execution:
@@ -235,7 +251,8 @@ def _ids(root: Path) -> list[str]:
 
 
 def _created(path: Path) -> tuple[int, str]:
-    return (path / "definition.json").stat().st_mtime_ns, path.name
+    file = path / "definition.json"
+    return (file if file.exists() else path / "execution.json").stat().st_mtime_ns, path.name
 
 
 def _buried(execution: Execution) -> Execution:

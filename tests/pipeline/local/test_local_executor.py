@@ -12,6 +12,7 @@ from pipeline.local.executor import create_execution, lines_before, run_executio
 from pipeline.local.state import model_packages, records
 from pipeline.local.state.store import Store
 from pipeline.watching.watch import Progress, State
+from tests.pipeline.registered import unexpected
 
 # Each job's code finds its tree as a container's does, through OPT_ML.
 WORLD = "import json, os, pathlib, sys; ml = pathlib.Path(os.environ['OPT_ML'])\n"
@@ -70,7 +71,7 @@ def test_the_merge_branch_registers_the_merged_model(build, start, states, root)
         "RegisterAdapter": "Skipped",
         "RejectModel": "Skipped",
     }
-    (package,) = model_packages.list_models(root)
+    (package,) = model_packages.list_models(root, unexpected)
     model = package["InferenceSpecification"]["Containers"][0]["ModelDataSource"]["S3DataSource"]["S3Uri"]
     assert (Store(root).path(model) / "m.bin").read_text() == "w!"
     assert package["ModelPackageArn"] == "arn:aws:sagemaker:local:000000000000:model-package/merged/1"
@@ -79,7 +80,9 @@ def test_the_merge_branch_registers_the_merged_model(build, start, states, root)
 def test_the_other_branch_registers_the_adapter(build, start, states, root):
     execution = start(gated(build, "pass"), Merge="false")
     assert states(execution)["Merge"] == states(execution)["RegisterMerged"] == "Skipped"
-    assert [package["ModelPackageGroupName"] for package in model_packages.list_models(root)] == ["adapters"]
+    assert [package["ModelPackageGroupName"] for package in model_packages.list_models(root, unexpected)] == [
+        "adapters"
+    ]
     assert execution.step("ChooseModel").properties == {"Outcome": "False"}
 
 
@@ -87,7 +90,7 @@ def test_a_fail_step_fails_the_execution_with_its_message(build, start, states, 
     execution = start(gated(build, "fail"))
     assert (execution.status, execution.failure_reason) == ("Failed", "the gate says fail")
     assert states(execution)["RejectModel"] == "Failed" and states(execution)["ChooseModel"] == "Skipped"
-    assert model_packages.list_models(root) == []
+    assert model_packages.list_models(root, unexpected) == []
 
 
 def test_a_failing_job_tells_its_reason_and_keeps_its_log(build, start, states):

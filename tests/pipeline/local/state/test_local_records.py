@@ -13,6 +13,7 @@ from pipeline.local.state import model_packages, records
 from pipeline.local.state.store import Store
 from pipeline.texts import duration, metrics_text
 from pipeline.watching.view import shown
+from tests.pipeline.registered import unexpected
 
 
 def test_an_id_looks_like_one_of_aws():
@@ -24,7 +25,7 @@ def test_executions_come_newest_first(build, root):
     for _ in range(3):
         made.append(create_execution(root, "pipe", build.definition(build.fail("F", "x")), {}).id)
         time.sleep(0.01)
-    assert [execution.id for execution in records.load_all(root)] == made[::-1]
+    assert [execution.id for execution in records.load_all(root, unexpected)] == made[::-1]
     assert records.newest(root).id == made[-1]
 
 
@@ -56,8 +57,12 @@ def test_versions_count_up_within_a_group_and_can_be_described(root, tmp_path):
     versions = [model_packages.register(root, request)["ModelPackageVersion"] for _ in range(3)]
     model_packages.register(root, request | {"ModelPackageGroupName": "other"})
     assert versions == [1, 2, 3]
-    assert [package["ModelPackageVersion"] for package in model_packages.list_models(root, "group")] == [3, 2, 1]
-    assert len(model_packages.list_models(root)) == 4
+    assert [package["ModelPackageVersion"] for package in model_packages.list_models(root, unexpected, "group")] == [
+        3,
+        2,
+        1,
+    ]
+    assert len(model_packages.list_models(root, unexpected)) == 4
     package = model_packages.describe(root, "arn:aws:sagemaker:local:000000000000:model-package/group/2")
     assert package == model_packages.describe(root, "group/2")
     assert (package["ModelApprovalStatus"], package["ModelPackageStatus"]) == ("Approved", "Completed")
@@ -74,7 +79,7 @@ def test_a_package_whose_model_is_not_there_is_refused(root):
         model_packages.register(root, request)
     with pytest.raises(UserError, match="letters, digits and single -"):
         model_packages.register(root, {"ModelPackageGroupName": ".."})
-    assert model_packages.list_models(root) == []
+    assert model_packages.list_models(root, unexpected) == []
 
 
 TRAIN = "print('step=1 of 2 loss=0.7'); print('step=2 of 2 loss=0.25 accuracy=0.9'); raise SystemExit('boom')"

@@ -85,6 +85,20 @@ def simulation(decision: str, **more: Any) -> dict[str, Any]:
             "unknown",
             "unless a condition holds that cannot be tried here (aws:RequestTag/team)",
         ),
+        (
+            simulation(
+                "explicitDeny",
+                ResourceSpecificResults=[
+                    {
+                        "EvalResourceName": JOB,
+                        "EvalResourceDecision": "explicitDeny",
+                        "MissingContextValues": ["aws:PrincipalOrgID"],
+                    }
+                ],
+            ),
+            "unknown",
+            "unless a condition holds that cannot be tried here (aws:PrincipalOrgID)",
+        ),
     ],
 )
 def test_each_of_iams_verdicts_is_worded(
@@ -99,6 +113,16 @@ def test_each_of_iams_verdicts_is_worded(
     stubs("iam").add_response("simulate_principal_policy", answer, request)
     (found,) = role.simulated(context, NEED)
     assert found.level == level and says in found.what
+
+
+@pytest.mark.parametrize(("details", "findings"), [({"iam": "allowed", "resource": "implicitDeny"}, 0), ({}, 1)])
+def test_a_resource_of_another_account_is_judged_by_the_roles_own_policies(
+    context: Context, stubs: Stubs, details: dict[str, str], findings: int
+) -> None:
+    image = Need("arn:aws:ecr:us-east-1:763104351884:repository/djl-inference", ("sagemaker:CreateTrainingJob",))
+    stubs("iam").add_response("simulate_principal_policy", simulation("implicitDeny", EvalDecisionDetails=details))
+    found = list(role.simulated(context, image))
+    assert [one.level for one in found] == ["unknown"] * findings
 
 
 def test_a_need_that_is_allowed_is_no_finding(context: Context, stubs: Stubs) -> None:

@@ -88,6 +88,7 @@ def test_a_model_of_the_hub_is_looked_at_by_its_names(context: Context) -> None:
     [
         (404, "error", "the hub has no Qwen/Qwen3-0.6B at main"),
         (401, "error", "and the jobs have no token"),
+        (403, "error", "and the jobs have no token"),
         (503, "unknown", "the hub answers 503"),
     ],
 )
@@ -97,3 +98,9 @@ def test_what_the_hub_refuses_is_worded(context: Context, code: int, level: str,
 
     (found,) = on_the_hub(context, read)
     assert found.level == level and says in found.what
+
+
+def test_a_gated_model_needs_a_token_though_its_names_are_shown(context: Context) -> None:
+    answer = {"gated": "manual", "siblings": [{"rfilename": "config.json", "size": 2}]}
+    (found,) = on_the_hub(context, lambda address: json.dumps(answer).encode())
+    assert found.level == "error" and "security.secrets.HF_TOKEN" in found.fix

@@ -12,10 +12,8 @@ from botocore.stub import ANY, Stubber
 
 from pipeline.account_check.context import Context, Look
 from pipeline.account_check.needs import Need
-from pipeline.account_check.subjects import (
-    role,
-    table,
-)
+from pipeline.account_check.subjects import identity, role, table
+from tests.pipeline.account_check.conftest import with_settings
 from tests.pipeline.moto_server import ACCOUNT
 
 Stubs = Callable[[str], Stubber]
@@ -153,3 +151,18 @@ def test_what_does_not_answer_in_time_is_said_and_the_rest_is_shown(
     answered.set()
     assert [(one.level, one.where) for one in found] == [("unknown", "here"), ("error", "there")]
     assert "no answer within 0.3 s" in found[0].what
+
+
+def test_an_answer_that_is_no_json_is_a_finding(context: Context) -> None:
+    look = Look("here", (), lambda: json.loads("<html>"))
+    (found,) = table._found(look)
+    assert found.level == "unknown" and "could not be looked at: Expecting value" in found.what
+
+
+def test_settings_of_another_account_or_an_unknown_region_are_named(context: Context) -> None:
+    changed = with_settings(context, region="us-east-9", role_arn="arn:aws:iam::999999999999:role/dpo")
+    found = [(one.level, one.what) for look in identity.looks(changed) for one in look.find()]
+    assert [level for level, _ in found] == ["warning", "error"]
+    assert "boto3 knows no SageMaker in us-east-9; it knows " in found[0][1] and "us-east-1" in found[0][1]
+    assert f"the role is of account 999999999999, and the jobs run in {ACCOUNT}" in found[1][1]
+    assert [one for look in identity.looks(context) for one in look.find()] == []

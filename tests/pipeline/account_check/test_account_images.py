@@ -11,10 +11,7 @@ import pytest
 from botocore.stub import Stubber
 
 from pipeline.account_check.context import Context
-from pipeline.account_check.subjects import (
-    cuda,
-    images,
-)
+from pipeline.account_check.subjects import cuda, images
 from tests.pipeline.moto_server import ACCOUNT
 
 Stubs = Callable[[str], Stubber]

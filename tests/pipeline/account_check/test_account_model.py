@@ -12,9 +12,7 @@ from urllib.error import HTTPError
 import pytest
 
 from pipeline.account_check.context import Context
-from pipeline.account_check.subjects import (
-    model,
-)
+from pipeline.account_check.subjects import model
 from pipeline.account_check.subjects.model import Files
 
 SHARDS = {

@@ -68,7 +68,8 @@ def run_processing(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
         shared=shared,
         of_image=platform_variables.of_the_image("spark" if is_spark else "processing", job.scratch),
         aws=job.aws,
-        writable=job.writable,
+        # The job that registers in the Register step's place calls an API on AWS, which this folder stands for.
+        writable={**job.writable, **({} if job.aws else {job.registry: True})},
         inputs=[*read_only, f"{ML_ROOT}/config"],
     )
     isolated = arguments.get("NetworkConfig", {}).get("EnableNetworkIsolation", False)

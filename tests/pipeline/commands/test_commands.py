@@ -46,8 +46,8 @@ FLAGS = {
     "reject": {"--note", "--group", "--local", "--local-root", "--settings", "--json"},
     "compare": {"--plot", "--group", "--local", "--local-root", "--settings", "--json"},
     "try": {
-        "--system", "--tools", "--max-new-tokens", "--temperature", "--base", "--verify", "--group", "--local", "--local-root",
-        "--settings", "--json",
+        "--system", "--tools", "--max-new-tokens", "--temperature", "--base", "--verify", "--group", "--local",
+        "--local-root", "--settings", "--json",
     },
     "deploy": {"--instance-type", "--name", "--wait", "--unverified", "--group", "--settings", "--json"},
     "undeploy": {"--settings", "--json"},

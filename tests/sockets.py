@@ -9,7 +9,7 @@ import psutil
 
 from tests.forks.client import Launched
 
-SECONDS = 0.2  # between two looks
+SECONDS = 0.5  # between two looks
 
 
 def heard(process: Launched) -> set[tuple[str, str]]:

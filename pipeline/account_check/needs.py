@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pipeline.account import template
@@ -67,8 +68,10 @@ def of_key(key_arn: str) -> Need:
     return Need(key_arn, tuple(template.listed(statement["Action"])))
 
 
+@cache
 def statements() -> dict[tuple[str, str], dict[str, Any]]:
-    """The statements of the jobs' role in the template, by the resource that they stand in and their Sid."""
+    """The statements of the jobs' role in the template, by the resource that they stand in and their Sid; not to be
+    changed."""
     return {
         (name, statement["Sid"]): statement
         for name, document in template.policies(template.read()["Resources"])

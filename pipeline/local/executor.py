@@ -15,6 +15,7 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.files import ROOT, last_lines, write_json
 from pipeline.local.jobs import cache
+from pipeline.local.jobs.checkpoints import rescue
 from pipeline.local.jobs.engine import Engine
 from pipeline.local.jobs.job import Job, JobFailed, JobStopped, job_name
 from pipeline.local.jobs.nodes import StopRequest, stop_on_signals
@@ -275,6 +276,7 @@ class _Executor:
             on_stop=stopping,
             on_metrics=report,
         )
+        rescue(job.store, arguments.get("CheckpointConfig"), job.trees)
         job.clear()
         write_json(job.folder / "request.json", arguments)
         with open(job.log, "a", encoding="utf-8") as log:

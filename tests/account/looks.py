@@ -188,6 +188,9 @@ def job_fails(evidence: Evidence) -> Answer:
 
 def retry(evidence: Evidence) -> Answer:
     before, after = seen_of(evidence, "gate-fails"), seen_of(evidence, "retried")
+    code, said = evidence.said["retry"]
+    if code:
+        return Answer(False, said.strip())
     jobs = [{step["name"]: step["job_name"] for step in seen.status["steps"] if step["job_name"]}
             for seen in (before, after)]  # fmt: skip
     good = after.status["status"] == "Failed" and jobs[0] == jobs[1]

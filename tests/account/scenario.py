@@ -68,7 +68,7 @@ class Scenario:
         settings = self.by_step
         if not self._upserted(evidence, settings, "upsert"):
             if REFUSED not in evidence.said["upsert"][1]:
-                raise Ended("upsert was refused")
+                raise Ended(f"upsert was refused: {evidence.said['upsert'][1].strip()}")
             settings = self.by_job
             if not self._upserted(evidence, settings, "upsert by job"):
                 raise Ended("upsert was refused again")
@@ -117,7 +117,7 @@ class Scenario:
             words += [word for name, value in start.parameters.items() for word in ("--set", f"{name}={value}")]
             done = self._command(evidence, start.name, words, settings)
             if not done.stdout.strip():
-                raise Ended(f"{start.name} was not started")
+                raise Ended(f"{start.name} was not started: {_last_line(done.stderr)}")
             execution = json.loads(done.stdout)["id"]
         evidence.executions[start.name] = self._seen(evidence, start, execution, settings)
         if start.name == "first" and evidence.executions["first"].status["status"] != "Succeeded":
@@ -176,3 +176,7 @@ class Scenario:
         done = self.run_command([*words, "--settings", str(settings)])
         evidence.said[word] = (done.returncode, done.stderr[-2000:])
         return done
+
+
+def _last_line(text: str) -> str:
+    return next(reversed(text.strip().splitlines()), "it said nothing")

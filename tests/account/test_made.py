@@ -171,7 +171,8 @@ def test_it_is_written_down_before_it_is_made_and_deleted_however_it_ends(client
         with pytest.raises(ending):
             scenario.run()
     else:
-        assert scenario.run()[1] == [] and "the account test ends early: upsert was refused" in said
+        assert scenario.run()[1] == []
+        assert "the account test ends early: upsert was refused: AWS: CreatePipeline was refused" in said
     assert noted == [("upsert", {"objects", "group", "pipeline"})]
     assert calls.done[0] == "stop 0" and f"delete {NAME}" in calls.done and not made.path.exists()
     assert keys(s3) == ["account-test/another/c", "other/kept"]
@@ -192,7 +193,7 @@ def test_where_the_step_is_refused_the_job_registers(clients, s3, tmp_path: Path
     made, said = Made(tmp_path / f"{NAME}.made"), []
     evidence, _ = Scenario(NAME, by_step, by_job, most, made, run_command, said.append, Calls(clients)).run()
     assert asked == [("upsert", by_step), ("upsert", by_job), ("start", by_job)]
-    assert "the account test ends early: first was not started" in said
+    assert "the account test ends early: first was not started: it said nothing" in said
     found = {question.text: answer for question, answer in answers(evidence)}
     (first, *others) = found.values()
     assert first.good is False and "does not take ModelDataSource" in first.seen

@@ -35,6 +35,7 @@ def stand_in(tmp_path: Path, fork: Callable[..., Any]) -> Iterator[StandIn]:
     def run(execution: str) -> Forked:
         return fork("pipeline.py", "retry", execution, "--local", "--local-root", root, jobs=True)
 
+    fork("pipeline.py", "--help", jobs=True).wait()  # loads what executions and jobs import, which no request waits for
     application = StandIn(root, run)
     server = make_server("127.0.0.1", 0, application, threaded=True)
     Thread(target=server.serve_forever, daemon=True).start()
@@ -106,7 +107,9 @@ def remains(stand_in: StandIn, name: str) -> dict[str, list[Any]]:
     }
 
 
-def test_every_question_is_answered_and_nothing_stays(scenario: Scenario, stand_in: StandIn) -> None:
+def test_every_question_is_answered_and_nothing_stays(
+    scenario: Scenario, stand_in: StandIn, quickstart_model: Path
+) -> None:
     evidence, left = scenario.run()
     said = report.text(evidence, scenario.bound, costs.load_prices(scenario.bound.prices_file))
     print(said)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.account_check.context import Context, Look
-from pipeline.account_check.finding import Finding, error
+from pipeline.account_check.finding import Finding, error, warning
+from pipeline.aws.client import session
 
 
 def caller(context: Context) -> tuple[str, list[Finding]]:
@@ -27,7 +28,19 @@ def caller(context: Context) -> tuple[str, list[Finding]]:
 
 
 def looks(context: Context) -> Iterator[Look]:
+    yield Look(context.place("account", "region"), (), lambda: _region(context))
     yield Look(context.place("account", "role_arn"), (), lambda: _role(context))
+
+
+def _region(context: Context) -> Iterator[Finding]:
+    """By botocore's own list, which may be older than a region."""
+    partition = context.workflow.account.role_arn.split(":")[1]
+    listed = session(context.region, None).get_available_regions("sagemaker", partition_name=partition)
+    if context.region not in listed:
+        yield warning(
+            f"boto3 knows no SageMaker in {context.region}; it knows {', '.join(sorted(listed)) or 'none'}",
+            "fix the region, or update boto3 if it is new",
+        )
 
 
 def _role(context: Context) -> Iterator[Finding]:

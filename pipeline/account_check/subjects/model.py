@@ -84,6 +84,9 @@ def _on_the_hub(context: Context) -> Iterator[Finding]:
     except HTTPError as problem:
         yield _refused(context, f"{name} at {revision}", problem.code)
         return
+    if answer.get("gated") and "HF_TOKEN" not in needs.secrets_of(context):
+        yield _refused(context, f"{name} at {revision}", 403)
+        return
     sizes = {entry["rfilename"]: entry.get("size") for entry in answer.get("siblings", [])}
     files = Files(sizes, lambda file: context.read(f"{hub}/{name}/resolve/{quote(revision, safe='')}/{quote(file)}"))
     try:
@@ -105,7 +108,8 @@ def _refused(context: Context, model: str, code: int) -> Finding:
         )
     if code in (401, 403):
         return error(
-            f"the hub does not show {model} to anyone (it is gated, private, or not there), and the jobs have no token",
+            f"the hub does not give {model} to everyone (it is gated, private, or not there), and the jobs have no "
+            "token",
             "name the secret that holds one as security.secrets.HF_TOKEN in the account's file, or fix the name",
         )
     if code == 404:

@@ -113,10 +113,17 @@ def simulated(context: Context, need: Need) -> Iterable[Finding]:
         if is_missing(problem):
             return
         raise
-    yield from _verdicts(context, need, [result for result in results if result["EvalDecision"] != "allowed"])
+    foreign = need.resource.split(":")[4:5] not in ([], [""], [context.workflow.account.account_id])
+    denied = [result for result in results if result["EvalDecision"] != "allowed" and not (foreign and _allows(result))]
+    yield from _verdicts(context, need, denied, foreign)
 
 
-def _verdicts(context: Context, need: Need, denied: list[dict[str, Any]]) -> Iterator[Finding]:
+def _allows(result: Mapping[str, Any]) -> bool:
+    """Whether the role's own policies allow it, of a resource of another account, whose policy is not simulated."""
+    return "allowed" in result.get("EvalDecisionDetails", {}).values()
+
+
+def _verdicts(context: Context, need: Need, denied: list[dict[str, Any]], foreign: bool) -> Iterator[Finding]:
     """One finding for each reason; the actions with the same one together."""
     reasons: dict[str, list[dict[str, Any]]] = {}
     for result in denied:
@@ -128,13 +135,20 @@ def _verdicts(context: Context, need: Need, denied: list[dict[str, Any]]) -> Ite
         fix = f"add to a policy of the role: {statement}"
         if _name(context).endswith(OF_THE_STACK):
             fix = f"bring the stack up to date: {context.command('bootstrap')}; or {fix}"
-        missing = sorted({key for result in results for key in result.get("MissingContextValues", [])})
-        if missing and not reason:
-            yield unknown(f"{what}, unless a condition holds that cannot be tried here ({', '.join(missing)})", fix)
-        elif reason:
-            yield (error if need.fatal else warning)(what, "have that policy changed by whoever set it")
+        if reason:
+            fix = "have that policy changed by whoever set it"
+        if missing := _missing(results):
+            yield unknown(f"{what}, unless a condition holds that cannot be tried here ({missing})", fix)
+        elif foreign and not reason:
+            yield unknown(f"{what}, as far as IAM can tell of another account's resource", fix)
         else:
             yield (error if need.fatal else warning)(what, fix)
+
+
+def _missing(results: list[dict[str, Any]]) -> str:
+    """The condition keys that a policy asks for and that are not known here."""
+    parts = [part for result in results for part in (result, *result.get("ResourceSpecificResults", []))]
+    return ", ".join(sorted({key for part in parts for key in part.get("MissingContextValues", [])}))
 
 
 def _condition(need: Need) -> dict[str, Any]:

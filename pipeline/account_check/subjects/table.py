@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from json import JSONDecodeError
 
 from pipeline.account_check.context import Context, Look
 from pipeline.account_check.finding import Finding, unknown
@@ -90,7 +91,7 @@ def _found(look: Look) -> list[Finding]:
     try:
         for finding in look.find():
             found.append(finding)
-    except (BotoCoreError, ClientError, OSError) as problem:
+    except (BotoCoreError, ClientError, OSError, JSONDecodeError) as problem:
         found.append(_not_seen(look, problem))
     return found
 

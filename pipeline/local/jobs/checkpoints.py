@@ -21,7 +21,7 @@ from pipeline.local.plan.support import ML_ROOT
 from pipeline.local.state.store import Store
 from pipeline.settings.content import relative_files
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.25
 Facts = tuple[int, int]  # size in bytes, time of change in nanoseconds
 
 
@@ -100,9 +100,27 @@ def checkpoints(store: Store, config: Mapping[str, Any] | None, trees: Sequence[
             f"CheckpointConfig.S3Uri {uri}: must end in '/': without it AWS also restores the checkpoints of "
             f"every run whose prefix starts the same ({name} takes {name}0)"
         )
-    place = config.get("LocalPath", f"{ML_ROOT}/checkpoints")
-    with Checkpoints(store, uri, [local_path(place, tree) for tree in trees]).kept():
+    with Checkpoints(store, uri, [_place(config, tree) for tree in trees]).kept():
         yield
+
+
+def rescue(store: Store, config: Mapping[str, Any] | None, trees: Sequence[Path]) -> None:
+    """Store what an earlier attempt left in these trees when its executor was killed, and nobody followed it any more.
+
+    SageMaker lives on when a job ends, whatever ended it, and would have stored it.
+    """
+    if not config or not config["S3Uri"].endswith("/"):
+        return
+    for tree in trees:
+        for name, file in relative_files(_place(config, tree)).items():
+            uri = f"{config['S3Uri']}{name}"
+            stored = store.path(uri)
+            if not stored.is_file() or stored.stat().st_mtime_ns < file.stat().st_mtime_ns:
+                store.put(file, uri)
+
+
+def _place(config: Mapping[str, Any], tree: Path) -> Path:
+    return local_path(config.get("LocalPath", f"{ML_ROOT}/checkpoints"), tree)
 
 
 def _facts(folder: Path) -> dict[str, Facts]:

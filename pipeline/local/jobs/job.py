@@ -61,6 +61,11 @@ class Job:
         """What /opt/ml is to a node."""
         return self.folder / ("ml" if node == 0 else f"ml-{node + 1}")
 
+    @property
+    def trees(self) -> list[Path]:
+        """The nodes' trees that are there."""
+        return sorted(self.folder.glob("ml*"))
+
     def arn(self, kind: str) -> str:
         """As AWS names the job."""
         return f"{ACCOUNT}:{kind}/{self.name}"
@@ -78,7 +83,7 @@ class Job:
 
     def clear(self) -> None:
         """Remove the nodes' trees, as AWS gives a job's disk back. A failed job's stay, for a look inside."""
-        for tree in self.folder.glob("ml*"):
+        for tree in self.trees:
             shutil.rmtree(tree)
 
 

@@ -38,11 +38,10 @@ def run_processing(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
     ml = job.root(0)
     application = arguments["AppSpecification"]
     outputs = arguments.get("ProcessingOutputConfig", {}).get("Outputs", [])
-    given = {
-        entry["S3Input"]["LocalPath"]: entry["S3Input"]["S3Uri"] for entry in arguments.get("ProcessingInputs", [])
-    }
-    for path, uri in given.items():
-        job.store.download(uri, local_path(path, ml))
+    sources = [given["S3Input"] for given in arguments.get("ProcessingInputs", [])]
+    read_only = [source["LocalPath"] for source in sources]
+    for source in sources:
+        job.store.download(source["S3Uri"], local_path(source["LocalPath"], ml))
     for output in outputs:
         local_path(output["S3Output"]["LocalPath"], ml).mkdir(parents=True, exist_ok=True)
     (ml / "output").mkdir(parents=True)
@@ -63,21 +62,22 @@ def run_processing(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
         platform={
             **platform_variables.of_the_platform(application.get("ImageUri", ""), job.aws),
             **{name: f"{job.engine.root(ml)}/{folder.name}" for name, folder in in_place.items()},
-            as_given.VARIABLE: json.dumps(_origins(job, given.values())),
+            as_given.VARIABLE: json.dumps(_origins(job, [source["S3Uri"] for source in sources])),
             **(spark.environment(ml) if is_spark else {}),
         },
         shared=shared,
         of_image=platform_variables.of_the_image("spark" if is_spark else "processing", job.scratch),
         aws=job.aws,
-        writable=job.writable,
-        inputs=[*given, f"{ML_ROOT}/config"],
+        # The job that registers in the Register step's place calls an API on AWS, which this folder stands for.
+        writable={**job.writable, **({} if job.aws else {job.registry: True})},
+        inputs=[*read_only, f"{ML_ROOT}/config"],
     )
     isolated = arguments.get("NetworkConfig", {}).get("EnableNetworkIsolation", False)
     with job.engine.group(job.name, 1, isolated) as group:
         (host,) = group.hosts
         write_json(ml / "config" / "resourceconfig.json", {"current_host": host, "hosts": group.hosts})
         node = job.engine.node(job.name, ml, group, host, request, job.repository)
-        run_job(job, "Processing", [node], runtime_limit(arguments), read_only=list(given))
+        run_job(job, "Processing", [node], runtime_limit(arguments), read_only=read_only)
 
     for output in outputs:
         job.store.take(local_path(output["S3Output"]["LocalPath"], ml), output["S3Output"]["S3Uri"])

@@ -239,6 +239,14 @@ def test_who_runs_the_account_test_may_do_what_it_calls_and_delete_nothing_else(
         assert all("account-test" in json.dumps(place) for place in places)
 
 
+def test_the_check_of_an_account_calls_nothing_that_changes_it() -> None:
+    found = {action for path in modules("pipeline/account_check") for actions in calls(path) for action in actions}
+    assert {"iam:SimulatePrincipalPolicy", "ecr:BatchGetImage", "secretsmanager:DescribeSecret"} <= found
+    reading = ("Get", "List", "Describe", "Simulate", "Head", "BatchGet")
+    assert len(found) > 15 and [name for name in found if not name.partition(":")[2].startswith(reading)] == []
+    assert "secretsmanager:GetSecretValue" not in found
+
+
 def test_a_job_may_do_what_the_steps_call(resources: dict[str, Any]) -> None:
     allows = allowed(resources, "ExecutionRole")
     needed = {action for path in modules("steps/champion") for actions in calls(path) for action in actions}

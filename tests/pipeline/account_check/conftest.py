@@ -18,7 +18,7 @@ from pipeline.settings import workflow as workflow_settings
 from tests.pipeline import moto_server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Context:
     """Its clients and its reading of addresses fail: a test gives those that it needs."""
     settings = moto_server.write_settings(tmp_path_factory.mktemp("quickstart"))

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -147,9 +148,14 @@ class Made:
         self.client("s3").put_object(Bucket=BUCKET, Key=f"blobs/{digest}", Body=body, ACL="public-read")
 
 
+@cache
+def _template() -> dict[str, Any]:
+    return template.read()
+
+
 def template_policies() -> Iterator[tuple[str, dict[str, Any]]]:
     """The policies of the jobs' role, as the stack makes them in moto's account."""
-    resources = template.read()["Resources"]
+    resources = _template()["Resources"]
     for name in ("ExecutionRole", "ExecutionRoleKey", "ExecutionRoleNetwork"):
         for _, document in template.policies({name: resources[name]}):
             if "Resource" in document["Statement"][0]:
@@ -169,7 +175,7 @@ def make(endpoint: str, code_version: str) -> Made:
     )
     blocks = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
     s3.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=blocks)
-    properties = template.read()["Resources"]["ExecutionRole"]["Properties"]
+    properties = _template()["Resources"]["ExecutionRole"]["Properties"]
     trust = resolved(properties["AssumeRolePolicyDocument"])
     iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(trust))
     for name, document in template_policies():

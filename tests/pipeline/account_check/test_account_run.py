@@ -162,9 +162,10 @@ def require_readme(out: str) -> None:
     assert len(shown) > 20 and other == []
 
 
-def test_everything_that_is_wrong_is_named_in_one_output(check: Any, broken: Path) -> None:
+def test_everything_that_is_wrong_is_named_in_one_output(check: Any, broken: Path, operations: list[str]) -> None:
     code, out, err = check(broken)
     assert code == 1
+    assert len(operations) > 35 and [name for name in operations if not name.startswith(READ_ONLY)] == []
     errors = re.findall(r"^ERROR +(\w+): (.+)\n +(.+)\n +fix: (.+)$", out, re.MULTILINE)
     for subject, texts in PLANTED.items():
         for text in texts:

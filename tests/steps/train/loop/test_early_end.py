@@ -77,16 +77,16 @@ def test_early_stopping_waits_for_its_patience_and_remembers_the_best() -> None:
 def test_the_best_checkpoint_is_the_result_on_a_node_that_does_not_have_it(start_on_nodes, tmp_path: Path) -> None:
     output, other = tmp_path / "out", tmp_path / "out-1"
     done = start_on_nodes(
-        output, max_steps=30, logging_steps=1, eval_steps=2, early_stopping_patience=2, early_stopping_min_delta=10,
+        output, max_steps=30, logging_steps=1, eval_steps=1, early_stopping_patience=2, early_stopping_min_delta=10,
         save_total_limit=1,
     ).completed()  # fmt: skip
     assert done.returncode == 0, done.stdout
-    assert "stopped at step 6 of 30: eval_loss has not gained since step 2" in done.stdout
+    assert "stopped at step 3 of 30: eval_loss has not gained since step 1" in done.stdout
     assert other.is_dir() and not list(other.rglob("*.safetensors"))
-    best = output / "checkpoints" / "checkpoint-2" / "adapter_model.safetensors"
+    best = output / "checkpoints" / "checkpoint-1" / "adapter_model.safetensors"
     # Each node has half of every matrix: the file and the figures are the best ones where both took it.
     assert (output / "adapter_model.safetensors").read_bytes() == best.read_bytes()
     history = json.loads((output / "history.json").read_text())
     losses = {entry["step"]: entry["eval_loss"] for entry in history if "eval_loss" in entry}
-    assert json.loads((output / "evaluation.json").read_text())["after"]["loss"] == pytest.approx(losses[2], rel=1e-12)
-    assert {entry["step"] for entry in history if "loss" in entry} == set(range(1, 7))  # evaluations hide no step
+    assert json.loads((output / "evaluation.json").read_text())["after"]["loss"] == pytest.approx(losses[1], rel=1e-12)
+    assert {entry["step"] for entry in history if "loss" in entry} == set(range(1, 4))  # evaluations hide no step

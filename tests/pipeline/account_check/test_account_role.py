@@ -1,0 +1,168 @@
+"""What the check itself may not look at, and IAM's verdicts on the role, against botocore's Stubber."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from botocore.stub import ANY, Stubber
+
+from pipeline.account_check.context import Context, Look
+from pipeline.account_check.needs import Need
+from pipeline.account_check.subjects import identity, role, table
+from tests.pipeline.account_check.conftest import with_settings
+from tests.pipeline.moto_server import ACCOUNT
+
+Stubs = Callable[[str], Stubber]
+JOB = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:training-job/pipelines-account-check"
+NEED = Need(JOB, ("sagemaker:CreateTrainingJob",))
+REFUSED = "User: arn:aws:iam::1:user/a is not authorized to perform: {} on resource: x"
+
+
+def test_a_missing_permission_of_the_check_itself_is_a_finding(context: Context, stubs: Stubs) -> None:
+    stubs("iam").add_client_error("get_role", "AccessDenied", REFUSED.format("iam:GetRole"))
+    found = table._found(next(iter(role.looks(context))))
+    assert [(one.level, one.what) for one in found] == [("unknown", "could not be looked at: needs iam:GetRole")]
+    assert '"Action": "iam:GetRole"' in found[0].fix
+
+
+def test_a_refusal_that_names_no_action_gets_those_of_the_look(context: Context, stubs: Stubs) -> None:
+    stubs("s3").add_client_error("get_bucket_location", "403", "Forbidden")
+    look = Look("x", ("s3:A", "s3:B"), lambda: [stubs("s3").client.get_bucket_location(Bucket="b")])
+    (found,) = table._found(look)
+    assert found.what == "could not be looked at: needs s3:A and s3:B"
+
+
+def test_what_was_found_before_a_refusal_is_kept(context: Context, stubs: Stubs) -> None:
+    def find() -> Any:
+        yield role.error("first", "fix")
+        raise TimeoutError("no answer")
+
+    found = table._found(Look("x", (), find))
+    assert [(one.level, one.what) for one in found] == [
+        ("error", "first"),
+        ("unknown", "could not be looked at: no answer"),
+    ]
+
+
+def simulation(decision: str, **more: Any) -> dict[str, Any]:
+    return {"EvaluationResults": [{"EvalActionName": "sagemaker:CreateTrainingJob", "EvalDecision": decision, **more}]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "level", "says"),
+    [
+        (simulation("implicitDeny"), "error", "training-job/pipelines-*"),
+        (simulation("explicitDeny"), "error", ": a policy denies it"),
+        (
+            simulation("implicitDeny", OrganizationsDecisionDetail={"AllowedByOrganizations": False}),
+            "error",
+            ": the organization's policies do not allow it",
+        ),
+        (
+            simulation("implicitDeny", MissingContextValues=["aws:RequestTag/team"]),
+            "unknown",
+            "unless a condition holds that cannot be tried here (aws:RequestTag/team)",
+        ),
+        (
+            simulation(
+                "explicitDeny",
+                ResourceSpecificResults=[
+                    {
+                        "EvalResourceName": JOB,
+                        "EvalResourceDecision": "explicitDeny",
+                        "MissingContextValues": ["aws:PrincipalOrgID"],
+                    }
+                ],
+            ),
+            "unknown",
+            "unless a condition holds that cannot be tried here (aws:PrincipalOrgID)",
+        ),
+    ],
+)
+def test_each_of_iams_verdicts_is_worded(
+    context: Context, stubs: Stubs, answer: dict[str, Any], level: str, says: str
+) -> None:
+    request = {
+        "PolicySourceArn": context.workflow.account.role_arn,
+        "ActionNames": ["sagemaker:CreateTrainingJob"],
+        "ResourceArns": [JOB],
+        "ContextEntries": ANY,
+    }
+    stubs("iam").add_response("simulate_principal_policy", answer, request)
+    (found,) = role.simulated(context, NEED)
+    assert found.level == level and says in found.what
+
+
+@pytest.mark.parametrize(("details", "findings"), [({"iam": "allowed", "resource": "implicitDeny"}, 0), ({}, 1)])
+def test_a_resource_of_another_account_is_judged_by_the_roles_own_policies(
+    context: Context, stubs: Stubs, details: dict[str, str], findings: int
+) -> None:
+    image = Need("arn:aws:ecr:us-east-1:763104351884:repository/djl-inference", ("sagemaker:CreateTrainingJob",))
+    stubs("iam").add_response("simulate_principal_policy", simulation("implicitDeny", EvalDecisionDetails=details))
+    found = list(role.simulated(context, image))
+    assert [one.level for one in found] == ["unknown"] * findings
+
+
+def test_a_need_that_is_allowed_is_no_finding(context: Context, stubs: Stubs) -> None:
+    stubs("iam").add_response("simulate_principal_policy", simulation("allowed"))
+    assert list(role.simulated(context, NEED)) == []
+
+
+def test_the_statement_to_add_is_of_any_jobs_name(context: Context, stubs: Stubs) -> None:
+    stubs("iam").add_response("simulate_principal_policy", simulation("implicitDeny"))
+    (found,) = role.simulated(context, NEED)
+    statement = json.loads(found.fix[found.fix.index("{") :])
+    assert statement == {
+        "Effect": "Allow",
+        "Action": ["sagemaker:CreateTrainingJob"],
+        "Resource": JOB.replace("account-check", "*"),
+    }
+
+
+def trusted(context: Context, condition: Mapping[str, Any]) -> bool:
+    return role._of_account(condition, context)
+
+
+def test_a_trust_policy_for_another_account_is_seen(context: Context) -> None:
+    assert trusted(context, {"StringEquals": {"aws:SourceAccount": ACCOUNT}})
+    assert trusted(context, {})
+    assert not trusted(context, {"StringEquals": {"AWS:SourceAccount": ["999999999999"]}})
+
+
+def test_what_does_not_answer_in_time_is_said_and_the_rest_is_shown(
+    context: Context, stubs: Stubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+
+    def never() -> list[Any]:
+        answered.wait(20)
+        return []
+
+    looks = [Look("here", (), never), Look("there", (), lambda: [role.error("wrong", "fix")])]
+    monkeypatch.setattr(table, "SECONDS", 0.3)
+    monkeypatch.setattr(table, "SUBJECTS", {"role": lambda context: looks})
+    identity = {"UserId": "a", "Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/a"}
+    stubs("sts").add_response("get_caller_identity", identity)
+    found = table.run(context).findings
+    answered.set()
+    assert [(one.level, one.where) for one in found] == [("unknown", "here"), ("error", "there")]
+    assert "no answer within 0.3 s" in found[0].what
+
+
+def test_an_answer_that_is_no_json_is_a_finding(context: Context) -> None:
+    look = Look("here", (), lambda: json.loads("<html>"))
+    (found,) = table._found(look)
+    assert found.level == "unknown" and "could not be looked at: Expecting value" in found.what
+
+
+def test_settings_of_another_account_or_an_unknown_region_are_named(context: Context) -> None:
+    changed = with_settings(context, region="us-east-9", role_arn="arn:aws:iam::999999999999:role/dpo")
+    found = [(one.level, one.what) for look in identity.looks(changed) for one in look.find()]
+    assert [level for level, _ in found] == ["warning", "error"]
+    assert "boto3 knows no SageMaker in us-east-9; it knows " in found[0][1] and "us-east-1" in found[0][1]
+    assert f"the role is of account 999999999999, and the jobs run in {ACCOUNT}" in found[1][1]
+    assert [one for look in identity.looks(context) for one in look.find()] == []

@@ -167,7 +167,7 @@ def _root_in_use(root: Path) -> Path:
         UserError: it cannot be written to.
     """
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)  # it quotes the data
     except OSError as error:
         raise UserError(f"--local-root {root}: cannot be made: {error.strerror}") from None
     if not os.access(root, os.W_OK):

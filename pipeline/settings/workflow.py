@@ -145,7 +145,9 @@ class _Reading:
         if recipe and recipe.champion:
             self._problem(f"recipe's champion: a job gets the newest approved version; leave it out: {recipe.champion}")
         if settings.make_model:
-            if not _module(settings.make_model).with_suffix(".py").is_file():
+            if not all(part.isidentifier() for part in settings.make_model.split(".")):
+                self._problem(f"make_model: {settings.make_model}: must name a module, as steps.quickstart.tiny_model")
+            elif not _module(settings.make_model).with_suffix(".py").is_file():
                 self._problem(f"make_model: {settings.make_model}: there is no such module")
         elif recipe and not is_hub_name(recipe.model_id):
             self._look_at("recipe's model_id", recipe.model_id, ROOT)

@@ -132,7 +132,7 @@ def _quiet() -> None:
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise StepError(f"{folder}: the tokenizer cannot be loaded: {contract.first_line(error)}") from None
     if not tokenizer.chat_template:
@@ -172,8 +172,8 @@ def _load(weights: Weights) -> _Model:
     require_memory(weights, free, where)
     try:
         folder = weights.model.folder
-        made_by = auto_class(AutoConfig.from_pretrained(folder))
-        plain = made_by.from_pretrained(folder, dtype="auto", use_safetensors=True)
+        made_by = auto_class(AutoConfig.from_pretrained(folder, trust_remote_code=False))
+        plain = made_by.from_pretrained(folder, dtype="auto", use_safetensors=True, trust_remote_code=False)
         model: torch.nn.Module = plain
         if weights.adapter:
             from peft import PeftModel

@@ -192,7 +192,9 @@ def _prompts(folder: Path, template_kwargs: dict[str, Any]) -> list[list[int]]:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
         if tokenizer.chat_template:
             template = ChatTemplate(tokenizer, template_kwargs)
             found = [prompt_ids(template, [{"role": "user", "content": text}], None) for text in PROMPTS]

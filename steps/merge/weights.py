@@ -54,8 +54,10 @@ def load(folder: Path, dtype: torch.dtype | str) -> PreTrainedModel:
     """A model's folder in the class that it is served in; `auto`: in the dtype of its files."""
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
-    return auto_class(config).from_pretrained(folder, config=config, dtype=dtype, local_files_only=True)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return auto_class(config).from_pretrained(
+        folder, config=config, dtype=dtype, local_files_only=True, trust_remote_code=False
+    )
 
 
 def same(one: torch.Tensor, other: torch.Tensor) -> bool:

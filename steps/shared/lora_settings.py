@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ NEUTRAL = frozenset({
 PLAIN = frozenset({"fan_in_fan_out", "lora_alpha", "r", "use_rslora"})
 # The others (pissa, olora, corda, loftq, …) train against an altered base: with the original one it is another model.
 PLAIN_STARTS = (None, True, False, "gaussian", "orthogonal", "eva")
+PATTERN_SHOWN = 60  # characters of a pattern in a message
 CONVERT = (
     "its matrices belong to an altered base; of PiSSA, OLoRA and CorDA peft's "
     "save_pretrained(path_initial_model_for_weight_conversion=…) makes a plain adapter"
@@ -61,4 +63,29 @@ def malformed(config: Mapping[str, Any]) -> str | None:
         names = config.get(key) or []
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             return f"{key} must be a list of names"
+    return _wrong_names(config)
+
+
+def _wrong_names(config: Mapping[str, Any]) -> str | None:
+    """What of the settings that name modules is neither names nor a pattern that Python's `re` takes."""
+    for key in ("target_modules", "exclude_modules"):
+        names = config.get(key) or []
+        if isinstance(names, str):
+            if fault := _fault(names):
+                return f"{key} {names[:PATTERN_SHOWN]!r} is no regular expression ({fault})"
+        elif not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            return f"{key} must be a list of names, or one text"
+    for key in ("rank_pattern", "alpha_pattern"):
+        for pattern in config.get(key) or {}:
+            if fault := _fault(pattern):
+                return f"{key}: {pattern[:PATTERN_SHOWN]!r} is no regular expression ({fault})"
+    return None
+
+
+def _fault(pattern: str) -> str | None:
+    """Why a text is no pattern; None where it is one."""
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        return str(error)
     return None

@@ -91,7 +91,7 @@ class LocalRegistry:
         return model_packages.versions(self.root, lambda error: None, group)
 
     def decide(self, version: ModelVersion, decision: Decision, note: str) -> None:
-        model_packages.decide(self.root, version.arn, decision, note)
+        model_packages.decide(self.root, version.arn, decision, note, was=version.approval_status)
 
     def check(self, version: ModelVersion) -> bool:
         return served.check_folder(version, self._store.path(version.model_uri or ""), self.options, whole=False)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError, did_you_mean
-from pipeline.files import write_json
+from pipeline.files import one_at_a_time, write_json
 from pipeline.local.state import damage
 from pipeline.local.state.damage import Damaged
 from pipeline.local.state.records import ACCOUNT
@@ -86,18 +86,33 @@ def describe(root: Path, name: str) -> dict[str, Any]:
     return _read(home(root) / group / version / "package.json")
 
 
-def decide(root: Path, name: str, decision: Decision, note: str) -> None:
-    """Approve or reject a package, named as for `describe`; its file is replaced whole, with who decided and when."""
-    package = describe(root, name)
-    changed = {
-        "ModelApprovalStatus": decision,
-        "ApprovalDescription": checked_note(note),
-        "LastModifiedTime": now().isoformat(),
-        "LastModifiedBy": {"UserProfileName": getpass.getuser()},
-        "CustomerMetadataProperties": decided(package.get("CustomerMetadataProperties") or {}, decision),
-    }
-    place = home(root) / package["ModelPackageGroupName"] / str(package["ModelPackageVersion"])
-    write_json(place / "package.json", package | changed)
+def decide(root: Path, name: str, decision: Decision, note: str, *, was: str | None = None) -> None:
+    """Approve or reject a package, named as for `describe`; its file is replaced whole, with who decided and when.
+
+    Args:
+        was: the status that was decided upon; None where nobody looked.
+
+    Raises:
+        UserError: there is no such package, its file is damaged, or somebody else has decided meanwhile.
+    """
+    describe(root, name)  # that there is one, and so a folder to lock
+    with one_at_a_time(home(root)):
+        package = describe(root, name)
+        found = package.get("ModelApprovalStatus")
+        if was not in (None, found):
+            who = package.get("LastModifiedBy", {}).get("UserProfileName", "somebody")
+            raise UserError(
+                f"{name}: was {was}, and {who} has made it {found} meanwhile; nothing was changed: look again"
+            )
+        changed = {
+            "ModelApprovalStatus": decision,
+            "ApprovalDescription": checked_note(note),
+            "LastModifiedTime": now().isoformat(),
+            "LastModifiedBy": {"UserProfileName": getpass.getuser()},
+            "CustomerMetadataProperties": decided(package.get("CustomerMetadataProperties") or {}, decision),
+        }
+        place = home(root) / package["ModelPackageGroupName"] / str(package["ModelPackageVersion"])
+        write_json(place / "package.json", package | changed)
 
 
 def home(root: Path) -> Path:

@@ -57,7 +57,7 @@ def _as_loaded(base: Base) -> Named:
     try:
         config = AutoConfig.from_pretrained(base.folder, local_files_only=True, trust_remote_code=False)
         with torch.device("meta"):
-            model = auto_class(config).from_config(config)
+            model = auto_class(config).from_config(config, trust_remote_code=False)
     except CODE_ERRORS as error:
         reason = contract.first_line(error)
         raise StepError(

@@ -42,7 +42,7 @@ def token_counter(folder: Path, chat_template_kwargs: str = "{}") -> CountTokens
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise StepError(f"--tokenizer {folder}: cannot be loaded: {first_line(error)}") from None
     if tokenizer.chat_template is None:

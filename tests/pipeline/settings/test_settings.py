@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import get_args
@@ -9,6 +10,7 @@ from typing import get_args
 import pytest
 
 from pipeline.cli import main
+from pipeline.errors import UserError
 from pipeline.settings import content
 from pipeline.settings import workflow as settings
 from pipeline.settings.schema import Columns, Layout
@@ -80,6 +82,14 @@ def test_warm_pools_tags_and_prices_are_checked_where_they_stand(configs: Path) 
     (configs / "prices.yaml").write_text("ml.m5.xlarge: 0.23\n")
     found = settings.load(workflow)
     assert (found.prices, found.tags) == (configs / "prices.yaml", {"team": "seven"})
+
+
+@pytest.mark.parametrize("name", ["/", "..", "a/b", "steps.", "steps.quickstart; ls"])
+def test_a_name_that_is_no_modules_is_told(configs: Path, name: str) -> None:
+    file = configs / "quickstart.yaml"
+    file.write_text(re.sub(r"(?m)^make_model: .*", f'make_model: "{name}"', file.read_text()))
+    with pytest.raises(UserError, match=f"make_model: {re.escape(name)}: must name a module"):
+        settings.load(file)
 
 
 def test_a_key_that_stands_twice_is_refused(configs: Path) -> None:

@@ -29,3 +29,27 @@ def test_a_switch_that_nobody_here_knows_is_not_plain_once_it_is_on() -> None:
     config = saved(of_a_later_peft={"x": 1}, another=False, use_dora=True, bias="all")
     assert named(beyond_plain(config)) == 'bias "all", of_a_later_peft {"x": 1}, use_dora true'
     assert beyond_plain(config, frozenset({"bias", "use_dora"})) == {"of_a_later_peft": {"x": 1}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"target_modules": "((("},
+            "target_modules '(((' is no regular expression (missing ), unterminated subpattern",
+        ),
+        ({"exclude_modules": "*"}, "exclude_modules '*' is no regular expression (nothing to repeat"),
+        ({"target_modules": "a{99999999999}"}, "is no regular expression (the repetition number is too large)"),
+        ({"target_modules": {"q_proj": 1}}, "target_modules must be a list of names, or one text"),
+        ({"target_modules": [1]}, "target_modules must be a list of names, or one text"),
+        ({"rank_pattern": {"(": 8}}, "rank_pattern: '(' is no regular expression"),
+        ({"alpha_pattern": {"*": 8}}, "alpha_pattern: '*' is no regular expression"),
+    ],
+)
+def test_what_is_no_pattern_is_told_before_peft_reads_it(settings: dict[str, object], said: str) -> None:
+    assert said in malformed(saved(**settings))
+
+
+@pytest.mark.parametrize("target", ["all-linear", r".*\.(q|v)_proj", ["(["], None, []])
+def test_patterns_and_names_are_well_formed(target: object) -> None:
+    assert malformed(saved(target_modules=target)) is None

@@ -132,3 +132,14 @@ def test_a_damaged_file_says_what_is_wrong_in_one_line(root) -> None:
     with pytest.raises(Damaged) as error:
         model_packages.describe(root, f"{GROUP}/1")
     assert "\n" not in str(error.value) and str(file.parent) in str(error.value)
+
+
+def test_two_decisions_at_once_have_one_order(root: Path) -> None:
+    arn = register(root, {"a": 1.0})["ModelPackageArn"]
+    seen = model_packages.describe(root, arn)["ModelApprovalStatus"]
+    model_packages.decide(root, arn, "Rejected", "bad", was=seen)
+    with pytest.raises(
+        UserError, match=r"was PendingManualApproval, and \S+ has made it Rejected meanwhile; nothing was"
+    ):
+        model_packages.decide(root, arn, "Approved", "good", was=seen)
+    assert model_packages.describe(root, arn)["ApprovalDescription"] == "bad"

@@ -10,7 +10,6 @@ from typing import get_args
 import pytest
 
 from pipeline.cli import main
-from pipeline.errors import UserError
 from pipeline.settings import content
 from pipeline.settings import workflow as settings
 from pipeline.settings.schema import Columns, Layout
@@ -88,7 +87,7 @@ def test_warm_pools_tags_and_prices_are_checked_where_they_stand(configs: Path) 
 def test_a_name_that_is_no_modules_is_told(configs: Path, name: str) -> None:
     file = configs / "quickstart.yaml"
     file.write_text(re.sub(r"(?m)^make_model: .*", f'make_model: "{name}"', file.read_text()))
-    with pytest.raises(UserError, match=f"make_model: {re.escape(name)}: must name a module"):
+    with pytest.raises(InvalidFile, match=f"make_model: {re.escape(name)}: must name a module"):
         settings.load(file)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.errors import UserError
 from pipeline.files import ROOT, last_lines, write_json
-from pipeline.local.jobs import cache
+from pipeline.local.jobs import cache, earlier
 from pipeline.local.jobs.checkpoints import rescue
 from pipeline.local.jobs.engine import Engine
 from pipeline.local.jobs.job import Job, JobFailed, JobStopped, job_name
@@ -276,6 +276,7 @@ class _Executor:
             on_stop=stopping,
             on_metrics=report,
         )
+        earlier.wait(job.folder, self.stop)
         rescue(job.store, arguments.get("CheckpointConfig"), job.trees)
         job.clear()
         write_json(job.folder / "request.json", arguments)

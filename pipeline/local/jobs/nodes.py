@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from pipeline.errors import UserError
+from pipeline.local.jobs import earlier
 
 GRACE_SECONDS = 120.0  # between TERM and KILL, as SageMaker gives a job that is stopped or has run too long
 _POLL_SECONDS = 0.05
@@ -106,9 +107,9 @@ def run_nodes(
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
     running: list[_Process] = []
     readers: list[threading.Thread] = []
-    with open(log, "ab", buffering=0) as file:
+    with open(log, "ab", buffering=0) as file, earlier.lock(log.parent) as lock:
         try:
-            running += (_Process(_spawn(node, cwd)) for node in nodes)
+            running += (_Process(_spawn(node, cwd, lock)) for node in nodes)
             for node, process in zip(nodes, running, strict=True):
                 prefix = f"[{node.host}] ".encode() if len(nodes) > 1 else b""
                 readers.append(threading.Thread(target=_copy, args=(process.output, file, prefix, lines), daemon=True))
@@ -228,7 +229,7 @@ def _kill(running: list[_Process]) -> None:
         process.wait()
 
 
-def _spawn(node: Node, cwd: Path) -> subprocess.Popen[bytes]:
+def _spawn(node: Node, cwd: Path, lock: int) -> subprocess.Popen[bytes]:
     named = node.command[0]
     program = named if os.sep in named else shutil.which(named, path=node.environment.get("PATH"))
     if program is None or not os.path.exists(program):
@@ -241,6 +242,7 @@ def _spawn(node: Node, cwd: Path) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        pass_fds=(lock,),
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.files import ROOT
 from pipeline.local.executor import create_execution, run_execution
+from pipeline.local.jobs import earlier
 from pipeline.local.jobs.nodes import Node, StopRequest, run_nodes
 from pipeline.local.run import run_log, start_detached
 from pipeline.local.state import records
@@ -126,6 +127,38 @@ def test_a_nodes_group_is_killed_once_when_its_exit_code_appears(tmp_path, monke
     outcome = run_nodes(nodes, cwd=tmp_path, log=tmp_path / "log", stop=StopRequest(), **ignore)
     assert outcome.codes == [0, 0]
     assert [number for _, number in sent] == [signal.SIGKILL] * 2 and len(dict(sent)) == 2
+
+
+LINGERING = """
+import os, pathlib, signal, sys, time
+ml = pathlib.Path(os.environ["OPT_ML"])
+if (ml / "checkpoints/saved").exists():
+    sys.exit(0)
+signal.signal(signal.SIGTERM, lambda number, frame: None)
+(ml / "checkpoints/pids").write_text(f"{os.getpid()} {os.getpid()}")
+until = time.time() + 6
+while time.time() < until:
+    time.sleep(0.1)
+(ml / "checkpoints/saved").write_text("late")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends the children of a killed process")
+def test_a_retry_waits_for_what_a_killed_executor_left_running(build, root):
+    train = build.training("T", LINGERING, checkpoints=CHECKPOINTS)
+    execution = create_execution(root, "pipe", build.definition(train), {})
+    process = start_detached(root, execution.id)
+    wait_for(lambda: (Store(root).path(CHECKPOINTS) / "pids").exists())
+    process.kill()
+    process.wait()
+    assert run_execution(root, execution.id).status == "Succeeded"
+    assert (Store(root).path(CHECKPOINTS) / "saved").read_text() == "late"
+
+
+def test_a_retry_does_not_wait_for_ever(tmp_path):
+    with earlier.lock(tmp_path), pytest.raises(UserError, match=r"attempt before still run, .* fuser -v .*; end them"):
+        earlier.wait(tmp_path, StopRequest(), seconds=0.2)
+    earlier.wait(tmp_path, StopRequest(), seconds=0.2)
 
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"

@@ -31,7 +31,7 @@ from tests.paths import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.docker]
 SHORT = {"MaxSteps": 3, "LearningRate": 5e-3, "RewardAccuracyThreshold": 0}
-VOLATILE = ("execution_arn", "adapter_uri")
+VOLATILE = ("execution_arn", "adapter_uri", "manifest_sha256", "adapter_manifest_sha256")  # which name folders
 
 
 @pytest.fixture(scope="module")

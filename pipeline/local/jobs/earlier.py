@@ -1,0 +1,58 @@
+"""What an earlier attempt of a job may have left running, where its executor was killed: the next attempt waits for it.
+
+Every process of a job holds a lock in the job's folder, by a file that it inherits and that the kernel closes with it.
+Limits: holds for processes of this machine, not for a container; what a node starts and does not wait for has no lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.local.jobs.nodes import StopRequest
+
+LOCK = "processes.lock"
+WAIT_SECONDS = 150.0  # what a process has that is asked to end, and some more
+_LOOK_SECONDS = 0.1
+
+
+@contextlib.contextmanager
+def lock(folder: Path) -> Iterator[int]:
+    """The open file that a job's processes are to inherit, whose lock lasts until the last of them has ended."""
+    number = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)
+        yield number
+    finally:
+        os.close(number)
+
+
+def wait(folder: Path, stop: StopRequest, seconds: float = WAIT_SECONDS) -> None:
+    """Wait until no process of an earlier attempt runs, or somebody asks to stop.
+
+    Raises:
+        UserError: they still run after `seconds`.
+    """
+    file = folder / LOCK
+    if not file.exists():
+        return
+    until = time.monotonic() + seconds
+    with open(file, "w") as held:
+        while not stop.count:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            if time.monotonic() > until:
+                raise UserError(
+                    f"processes of the attempt before still run, after its executor was killed (they hold {file}); "
+                    f"see them: fuser -v {file}; end them, then retry"
+                )
+            time.sleep(_LOOK_SECONDS)

@@ -1,7 +1,7 @@
 """One of two ranks, each with a folder of its own: brings files of the first one's to the other, or fails with it.
 
 Command:  python -m tests.steps.train.runtime.on_two_nodes share|collect|fail FOLDER, with the variables of torchrun
-Outputs:  FOLDER/RANK, and a line of what was copied, or the error.
+Outputs:  FOLDER/RANK, and FOLDER/said-RANK: what was copied, or the error.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from steps.train.runtime import nodes, ranks
 
 what, place = sys.argv[1], Path(sys.argv[2])
 rank = os.environ["RANK"]
+said = place / f"said-{rank}"
 os.environ["LOCAL_RANK"] = "0"
 nodes.CHUNK = 1000
 dist.init_process_group("gloo")
@@ -31,7 +32,7 @@ def main() -> None:
     if what == "share":
         first = place / "0"
         files = {path.name: contract.sha256(path) for path in sorted(first.iterdir())}
-        print(f"rank {rank}: {nodes.share(place / rank, files)}", flush=True)
+        said.write_text(str(nodes.share(place / rank, files)))
     elif what == "collect":
         nodes.collect(place / rank, f"state_{rank}")
     else:
@@ -41,6 +42,6 @@ def main() -> None:
 try:
     main()
 except StepError as error:
-    print(f"rank {rank}: {error}", flush=True)
+    said.write_text(str(error))
 dist.barrier()
 dist.destroy_process_group()

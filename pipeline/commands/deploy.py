@@ -44,14 +44,16 @@ def deploy(
     Every file of the version is read before, to see that it is what was registered and approved.
     """
     options = next_options(False, settings, group)
-    with remote(f"deploy {version}", settings, changes=True) as there:
+    own = f" --name {name}" if name else ""
+    own += f" --instance-type {instance_type}" if instance_type else ""
+    with remote(f"deploy {version}{own}", settings, changes=True) as there:
         group = group or there.workflow.settings.register_model.package_group
         model = registry.find(there.sagemaker, group, version, options)
         deployment.require_approved(model, options)
         account, endpoint = there.workflow.account, name or group
         deployment.require_own_base(model, account.security)
         instance = deployment.instance_type(model, instance_type)
-        check = partial(_check_files, model, there, options, unverified)
+        check = partial(_check_files, model, there, options, f"{options}{own} --unverified", unverified)
         outcome = deployment.deploy(
             there.sagemaker, model, endpoint, instance, account.role_arn, account.security, check
         )
@@ -83,8 +85,11 @@ def undeploy(name: EndpointName, settings: Settings = DEFAULT_SETTINGS, as_json:
         print("\n".join(f"deleted {entry}" for entry in deleted))
 
 
-def _check_files(model: ModelVersion, there: Remote, options: Options, unverified: bool) -> None:
+def _check_files(model: ModelVersion, there: Remote, options: Options, as_it_is: str, unverified: bool) -> None:
     """
+    Args:
+        as_it_is: the options of the command that deploys it all the same.
+
     Raises:
         UserError: a file is not what was registered, or nothing tells what it should be.
     """
@@ -92,7 +97,7 @@ def _check_files(model: ModelVersion, there: Remote, options: Options, unverifie
         raise UserError(
             f"{model.group} version {model.version} was registered without a hash of its files, so nothing tells "
             f"whether they are what was approved; run the pipeline again, or deploy it as it is: "
-            f"python pipeline.py deploy {model.version}{options} --unverified"
+            f"python pipeline.py deploy {model.version}{as_it_is}"
         )
 
 

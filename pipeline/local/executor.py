@@ -276,7 +276,7 @@ class _Executor:
             on_stop=stopping,
             on_metrics=report,
         )
-        earlier.wait(job.folder, self.stop)
+        earlier.wait(job.folder, lambda: self.stop.count > 0)
         rescue(job.store, arguments.get("CheckpointConfig"), job.trees)
         job.clear()
         write_json(job.folder / "request.json", arguments)

@@ -173,11 +173,14 @@ def _require_registered(
         UserError: one of them is not what was registered.
     """
     expected, uri = version.metadata.get(served_files.OF_ADAPTER), _beside(version.metrics_uri or "", SERVED)
+    weights = f"{uri}/{ADAPTER_FOLDER}/adapter_config.json"
     content = read(f"{uri}/{served_files.MANIFEST}")
-    if expected is None or content is None or of_training is None:
+    if expected is None or (content is None and of_training is None and read(weights) is None):
         return
     try:
         files = served_files.read_manifest(content, expected)
+        if of_training is None:
+            raise served_files.FilesDiffer(f"{ADAPTER_FOLDER}/{served_files.MANIFEST} is missing")
         files.check_content(f"{ADAPTER_FOLDER}/{served_files.MANIFEST}", of_training)
         files.check_content(f"{ADAPTER_FOLDER}/evaluation.json", evaluation)
     except served_files.FilesDiffer as error:

@@ -77,6 +77,6 @@ def _sha256(s3: Any, bucket: str, key: str) -> str:
 def swapped(version: ModelVersion, place: str, error: FilesDiffer, options: Options) -> UserError:
     """The error of a version one of whose files is not the registered one."""
     return UserError(
-        f"{version.group} version {version.version} is not what was registered: in {place} {error}; bring that file "
-        f"back, or reject the version: python pipeline.py reject {version.version}{options}"
+        f"{version.group} version {version.version} is not what was registered: in {place} {error}; bring back "
+        f"what was registered, or reject the version: python pipeline.py reject {version.version}{options}"
     )

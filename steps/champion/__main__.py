@@ -9,8 +9,8 @@ Outputs:  OUTPUT/champion.json with fixed keys, all of them texts, `none` where 
           data's state, with which a cached Preprocess notices new files. A long reason is cut: it becomes an argument.
           `model_commit` is what the base's revision is now: every job of the execution loads that. `origins_hash` is
           one word for what training starts from (--origin, and that commit), which names the place of checkpoints.
-Limits:   does not read the adapter; an approved version whose registration did not say where it lies, or whose adapter
-          has been deleted, is no champion, and `reason` says so.
+Limits:   reads the champion's adapter whole, to see that it is what was approved. An approved version whose
+          registration did not say where it lies, or whose adapter has been deleted, is no champion: `reason` says so.
 """
 
 from __future__ import annotations
@@ -120,8 +120,9 @@ def _require_same_files(group: str, version: str, facts: Mapping[str, str]) -> N
         return  # registered before versions had a hash of their files
     folder = f"{facts['adapter_uri'].rstrip('/').removesuffix(ADAPTER_FOLDER)}"
     try:
-        manifest = objects.read(f"{folder}{served_files.MANIFEST}")
-        served_files.read_manifest(manifest, expected).check_sizes(objects.sizes(folder))
+        served = served_files.read_manifest(objects.read(f"{folder}{served_files.MANIFEST}"), expected)
+        served.check_sizes(objects.sizes(folder))
+        served.check_hashes(lambda name: objects.sha256(f"{folder}{name}"))
     except served_files.FilesDiffer as error:
         raise StepError(f"version {version} of {group} is not what was approved: in {folder} {error}; {fix}") from None
 

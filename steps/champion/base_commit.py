@@ -47,7 +47,7 @@ def _snapshot(name: str, revision: str, cache: str | None) -> Path:
         return Path(
             snapshot_download(name, revision=revision, cache_dir=cache, endpoint=endpoint, allow_patterns=CONFIG)
         )
-    except (OSError, ValueError) as error:  # the hub's other errors are kinds of these
+    except Exception as error:  # the hub's own, and those of its HTTP library: a proxy that refuses, SOCKS without help
         raise _unknown(name, revision, _reason(error)) from None
 
 
@@ -62,7 +62,8 @@ def _reason(error: Exception) -> str:
         return f"there is no such model, or it is private; check ModelId, or give a token that may read it {token}"
     if isinstance(error, RevisionNotFoundError):
         return "it has no such branch, tag or commit; check ModelRevision"
-    return f"{contract.first_line(error).rstrip('.')}; check ModelId, ModelRevision and the network, then start again"
+    fix = "check ModelId, ModelRevision and the network (a proxy?), then start again, or name a commit as ModelRevision"
+    return f"{contract.first_line(error).rstrip('.')}; {fix}"
 
 
 def _unknown(name: str, revision: str, reason: str) -> StepError:

@@ -14,8 +14,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from steps.champion.approved import client, translated
+from steps.shared import contract
 from steps.shared.contract import StepError
 
+BLOCK = 2**20
 VARIABLE = "LOCAL_STORE"  # set by the local executor: the folder that stands for S3
 
 
@@ -62,6 +64,22 @@ def read(uri: str) -> bytes | None:
             if error.response["Error"].get("Code") in ("NoSuchKey", "404"):
                 return None
             raise
+
+
+def sha256(uri: str) -> str:
+    """The hash of an object's content, hex, read in blocks.
+
+    Raises:
+        StepError: S3 does not answer.
+    """
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if folder := os.environ.get(VARIABLE):
+        return contract.sha256(Path(folder) / bucket / key)
+    digest = hashlib.sha256()
+    with translated(f"s3:GetObject on {uri}"):
+        for block in client("s3").get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def sizes(uri: str) -> dict[str, int]:

@@ -16,6 +16,11 @@ from typing import Any
 from steps.shared import contract
 
 MANIFEST = "manifest.json"
+OF_THE_DESKTOP = (
+    ".DS_Store",
+    "Thumbs.db",
+    "desktop.ini",
+)  # what looking into a folder leaves there; nothing loads them
 # Keys of a version's metadata: the manifest of the folder that is served, that of the gate's folder with the adapter,
 # and the one that was there when the version was approved.
 OF_MODEL, OF_ADAPTER, OF_APPROVAL = "manifest_sha256", "adapter_manifest_sha256", "approved_manifest_sha256"
@@ -45,8 +50,9 @@ class ServedFiles:
                 raise FilesDiffer(f"{name} is missing")
             if there[name] != size:
                 raise FilesDiffer(f"{name} has {there[name]:,} bytes, the registered one has {size:,}")
-        if more := sorted(there.keys() - self.sizes.keys() - {MANIFEST}):
-            raise FilesDiffer(f"{more[0]} was not there when the version was registered")
+        more = sorted(there.keys() - self.sizes.keys() - {MANIFEST})
+        if more := [name for name in more if name.rpartition("/")[2] not in OF_THE_DESKTOP]:
+            raise FilesDiffer(f"{more[0]} was not there when the version was registered (a file too many: remove it)")
 
     def check_content(self, name: str, content: bytes) -> None:
         """Raises FilesDiffer where this is not the content of the file of that path."""

@@ -42,8 +42,9 @@ class Made:
 
     def entries(self) -> list[dict[str, str]]:
         """The things, in the order in which they were written down."""
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-        return [json.loads(line) for line in lines]
+        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        whole, _, _ = text.rpartition("\n")  # a line without its end was never whole, and what it names not made yet
+        return [json.loads(line) for line in whole.splitlines()]
 
     def delete(self, say: Say, clients: Callable[[str, str], Any] = client) -> list[str]:
         """Delete them all, the last first, and the list with them; what could not be deleted, where something is left.

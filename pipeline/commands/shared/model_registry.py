@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,9 +14,10 @@ import typer
 
 from pipeline.aws import downloads
 from pipeline.commands.shared.on_aws import Remote, remote
-from pipeline.commands.shared.options import LOCAL_ROOT, say, where
+from pipeline.commands.shared.options import LOCAL_ROOT, left_out, say, where
 from pipeline.errors import UserError
 from pipeline.local.state import model_packages
+from pipeline.local.state.damage import Damaged
 from pipeline.local.state.store import Store
 from pipeline.settings.schema import WorkflowFile
 from pipeline.versions import registry, served
@@ -73,8 +74,11 @@ class LocalRegistry:
     options: Options
 
     def find(self, name: str) -> ModelVersion:
-        versions = {version.version: version for version in self._versions(self.group)}
-        others = {version.group for version in self._versions(None)} if not versions else set()
+        damaged: list[Damaged] = []
+        versions = {version.version: version for version in self._versions(self.group, damaged.append)}
+        if damaged and not name.isdecimal():
+            raise UserError(f"{name} cannot be told: {damaged[0]}; or name a version by its number")
+        others = {version.group for version in self._versions(None, lambda error: None)} if not versions else set()
         if not versions and others:
             named = ", ".join(sorted(others))
             raise UserError(f"{self.group}: no version is registered in {self.root}; name one of {named} with --group")
@@ -84,11 +88,11 @@ class LocalRegistry:
         return versions[registry.choose(name, statuses, self.group, self.options)]
 
     def statuses(self) -> dict[int, str]:
-        return {version.version: version.approval_status for version in self._versions(self.group)}
+        return {version.version: version.approval_status for version in self._versions(self.group, left_out)}
 
-    def _versions(self, group: str | None) -> list[ModelVersion]:
-        """Without those whose file is damaged, which hurts nobody who means another one."""
-        return model_packages.versions(self.root, lambda error: None, group)
+    def _versions(self, group: str | None, damaged: Callable[[Damaged], None]) -> list[ModelVersion]:
+        """Without those whose file is damaged, which hurts nobody who means another one by its number."""
+        return model_packages.versions(self.root, damaged, group)
 
     def decide(self, version: ModelVersion, decision: Decision, note: str) -> None:
         model_packages.decide(self.root, version.arn, decision, note, was=version.approval_status)

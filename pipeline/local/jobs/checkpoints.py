@@ -32,6 +32,7 @@ class Checkpoints:
         self._store, self._uri, self._copies = store, uri, copies
         self._seen: list[dict[str, Facts]] = []
         self._stored: list[dict[str, Facts]] = []
+        self.all_stored = False  # whether the job has ended, and S3 has what its nodes had then
 
     def fill(self) -> None:
         """Give every node what S3 has; an empty folder where it has nothing."""
@@ -81,6 +82,7 @@ class Checkpoints:
             over.set()
             thread.join()
             self.store(ended=True)
+            self.all_stored = True
 
 
 @contextlib.contextmanager
@@ -100,8 +102,15 @@ def checkpoints(store: Store, config: Mapping[str, Any] | None, trees: Sequence[
             f"CheckpointConfig.S3Uri {uri}: must end in '/': without it AWS also restores the checkpoints of "
             f"every run whose prefix starts the same ({name} takes {name}0)"
         )
-    with Checkpoints(store, uri, [_place(config, tree) for tree in trees]).kept():
-        yield
+    for tree in trees:
+        _ended(tree).unlink(missing_ok=True)
+    copies = Checkpoints(store, uri, [_place(config, tree) for tree in trees])
+    try:
+        with copies.kept():
+            yield
+    finally:
+        for tree in trees if copies.all_stored else ():
+            _ended(tree).touch()
 
 
 def rescue(store: Store, config: Mapping[str, Any] | None, trees: Sequence[Path]) -> None:
@@ -112,11 +121,18 @@ def rescue(store: Store, config: Mapping[str, Any] | None, trees: Sequence[Path]
     if not config or not config["S3Uri"].endswith("/"):
         return
     for tree in trees:
+        if _ended(tree).exists():
+            continue  # its executor stored what there was, and others may have deleted some of it since
         for name, file in relative_files(_place(config, tree)).items():
             uri = f"{config['S3Uri']}{name}"
             stored = store.path(uri)
             if not stored.is_file() or stored.stat().st_mtime_ns < file.stat().st_mtime_ns:
                 store.put(file, uri)
+
+
+def _ended(tree: Path) -> Path:
+    """The mark that the executor saw a node's job to its end, and stored its checkpoints."""
+    return tree.with_name(f"stored-{tree.name}")
 
 
 def _place(config: Mapping[str, Any], tree: Path) -> Path:

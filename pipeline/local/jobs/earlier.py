@@ -10,14 +10,10 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError
-
-if TYPE_CHECKING:
-    from pipeline.local.jobs.nodes import StopRequest
 
 LOCK = "processes.lock"
 WAIT_SECONDS = 150.0  # what a process has that is asked to end, and some more
@@ -35,8 +31,8 @@ def lock(folder: Path) -> Iterator[int]:
         os.close(number)
 
 
-def wait(folder: Path, stop: StopRequest, seconds: float = WAIT_SECONDS) -> None:
-    """Wait until no process of an earlier attempt runs, or somebody asks to stop.
+def wait(folder: Path, stopped: Callable[[], bool], seconds: float = WAIT_SECONDS) -> None:
+    """Wait until no process of an earlier attempt runs, or `stopped` says that it is not wanted any more.
 
     Raises:
         UserError: they still run after `seconds`.
@@ -46,7 +42,7 @@ def wait(folder: Path, stop: StopRequest, seconds: float = WAIT_SECONDS) -> None
         return
     until = time.monotonic() + seconds
     with open(file, "w") as held:
-        while not stop.count:
+        while not stopped():
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return

@@ -8,6 +8,7 @@ node started dies with it. Limits: a process that makes itself a session of its 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import math
 import os
 import queue
@@ -28,6 +29,7 @@ from pipeline.local.jobs import earlier
 GRACE_SECONDS = 120.0  # between TERM and KILL, as SageMaker gives a job that is stopped or has run too long
 _POLL_SECONDS = 0.05
 _LINE_LIMIT = 64 * 1024
+_PIPE_BYTES = 2**20  # the largest that Linux allows everybody
 
 # Has the kernel end a node when this process is killed: else a training would go on that nobody sees. A program of its
 # own that turns into the node, because code between fork and exec may hang a process that has threads.
@@ -109,7 +111,7 @@ def run_nodes(
     readers: list[threading.Thread] = []
     with open(log, "ab", buffering=0) as file, earlier.lock(log.parent) as lock:
         try:
-            running += (_Process(_spawn(node, cwd, lock)) for node in nodes)
+            running += (_Process(*_spawn(node, cwd, lock)) for node in nodes)
             for node, process in zip(nodes, running, strict=True):
                 prefix = f"[{node.host}] ".encode() if len(nodes) > 1 else b""
                 readers.append(threading.Thread(target=_copy, args=(process.output, file, prefix, lines), daemon=True))
@@ -135,9 +137,9 @@ class _Process:
     From then on the number is free, and may be that of someone else's group.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], output: IO[bytes]) -> None:
         self._process = process
-        self.output = process.stdout
+        self.output = output
 
     def poll(self) -> int | None:
         """The exit code once there is one. What the process left behind in its group is killed when it first shows."""
@@ -229,21 +231,33 @@ def _kill(running: list[_Process]) -> None:
         process.wait()
 
 
-def _spawn(node: Node, cwd: Path, lock: int) -> subprocess.Popen[bytes]:
+def _spawn(node: Node, cwd: Path, lock: int) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    """The process of a node, and what it prints."""
     named = node.command[0]
     program = named if os.sep in named else shutil.which(named, path=node.environment.get("PATH"))
     if program is None or not os.path.exists(program):
         raise UserError(f"cannot start {named!r}: there is no such program")
-    return subprocess.Popen(
-        [*_TIED, program, *node.command[1:]],
-        cwd=cwd,
-        env=dict(node.environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        pass_fds=(lock,),
-    )
+    # The node holds the reading end too: where this process is killed, it may go on to print while it saves its work.
+    reading, writing = os.pipe()
+    if sys.platform == "linux":
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    try:
+        process = subprocess.Popen(
+            [*_TIED, program, *node.command[1:]],
+            cwd=cwd,
+            env=dict(node.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=writing,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=(lock, reading),
+        )
+    except BaseException:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    return process, os.fdopen(reading, "rb")
 
 
 def _remove(node: Node) -> None:

@@ -37,6 +37,8 @@ _PYTHON = ("python3", "python")
 _INHERITED = {
     "PATH", "LD_LIBRARY_PATH", "TMPDIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE",
     "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+    # Where this machine's network leads, as proxies do: to a mirror, to a server of one's own, or to none.
+    "HF_ENDPOINT", "HF_HUB_OFFLINE", "WANDB_BASE_URL", "WANDB_MODE",
 }  # fmt: skip
 # Stands for the container's /root, whose disk is small and goes with the job: a folder that is not there.
 HOME = "root"

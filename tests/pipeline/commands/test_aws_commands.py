@@ -256,6 +256,13 @@ def test_a_version_is_approved_then_served_then_taken_down(deployed: str, aws, e
     approved = aws("approve", "latest", "--group", "served", "--note", "good")
     assert approved.returncode == 0, approved.stderr
     assert "PendingManualApproval -> Approved; the champion is version 1" in approved.stdout
+    sagemaker.create_model_package(
+        ModelPackageGroupName="served", ModelApprovalStatus="Approved", InferenceSpecification=specification
+    )
+    unknown = aws("deploy", "2", "--group", "served", "--name", "other", "--instance-type", "ml.g4dn.xlarge")
+    assert unknown.returncode == 1 and "registered without a hash of its files" in unknown.stderr
+    assert unknown.stderr.rstrip().endswith("--name other --instance-type ml.g4dn.xlarge --unverified")
+    aws("reject", "2", "--group", "served")
     s3.put_object(Bucket=bucket, Key="run/model/config.json", Body=b"[]")  # of the same size
     swapped = aws("deploy", "approved", "--group", "served")
     assert swapped.returncode == 1, swapped.stdout

@@ -181,7 +181,10 @@ def test_an_evaluation_that_is_gone_or_none_is_named(command: Command, root: Pat
     code, _, err = command("compare", "1", "2")
     assert code == 1 and "version 2 is not what was registered: in s3://" in err
     assert "adapters/dpo/evaluation.json has another content than the registered one" in err
-    Store(root).path(f"{BUCKET}/run-{GROUP}-2/serving/manifest.json").unlink()  # nothing to hold it against
+    serving = Store(root).path(f"{BUCKET}/run-{GROUP}-2/serving")
+    (serving / "manifest.json").unlink()
+    assert "serving manifest.json is missing" in command("compare", "1", "2")[2]
+    shutil.rmtree(serving)  # there is nothing to hold it against any more
     code, _, err = command("compare", "1", "2")
     assert code == 1 and f"run-{GROUP}-2/decision/evaluation.json: not an evaluation: before: Field required" in err
     path.unlink()
@@ -240,6 +243,19 @@ def test_a_swap_of_the_same_size_is_found_where_every_file_is_read(command: Comm
     assert command("try", "2", "Well?")[0] == 7
     code, _, err = command("try", "2", "Well?", "--verify")
     assert code == 1 and "adapters/dpo/adapter_model.safetensors has another content than the registered one" in err
+
+
+@pytest.mark.parametrize("name", ["latest", "approved"])
+def test_a_damaged_version_is_not_passed_over_where_a_name_might_mean_it(command: Command, root, name: str) -> None:
+    command("approve", "1")
+    command("approve", "2")
+    file = root / "registry" / GROUP / "2" / "package.json"
+    file.write_text("{")
+    for words in (["reject", name], ["compare", "1", name], ["approve", name]):
+        code, _, err = command(*words)
+        assert code == 1 and f"error: {name} cannot be told: {file}: " in err and "by its number" in err
+    assert package(root, 1)["ModelApprovalStatus"] == "Approved"
+    assert command("reject", "1")[0] == 0
 
 
 def test_a_version_of_before_is_tried_and_approved_with_a_word(command: Command, root: Path, monkeypatch) -> None:

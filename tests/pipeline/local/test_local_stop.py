@@ -155,10 +155,39 @@ def test_a_retry_waits_for_what_a_killed_executor_left_running(build, root):
     assert (Store(root).path(CHECKPOINTS) / "saved").read_text() == "late"
 
 
+TALKING = """
+import os, pathlib, signal, sys, time
+ml = pathlib.Path(os.environ["OPT_ML"])
+if (ml / "checkpoints/saved").exists():
+    sys.exit(0)
+def save(number, frame):
+    time.sleep(0.5)
+    for line in range(2000):
+        print("step", line, "a line of a log that nobody reads any more", flush=True)
+    (ml / "checkpoints/saved").write_text("yes")
+    sys.exit(1)
+signal.signal(signal.SIGTERM, save)
+(ml / "checkpoints/pids").write_text("1")
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends the children of a killed process")
+def test_a_training_whose_executor_was_killed_saves_its_work_though_nobody_reads_what_it_prints(build, root):
+    train = build.training("T", TALKING, checkpoints=CHECKPOINTS)
+    execution = create_execution(root, "pipe", build.definition(train), {})
+    process = start_detached(root, execution.id)
+    wait_for(lambda: (Store(root).path(CHECKPOINTS) / "pids").exists())
+    process.kill()
+    process.wait()
+    assert run_execution(root, execution.id).status == "Succeeded"
+    assert (Store(root).path(CHECKPOINTS) / "saved").read_text() == "yes"
+
+
 def test_a_retry_does_not_wait_for_ever(tmp_path):
     with earlier.lock(tmp_path), pytest.raises(UserError, match=r"attempt before still run, .* fuser -v .*; end them"):
-        earlier.wait(tmp_path, StopRequest(), seconds=0.2)
-    earlier.wait(tmp_path, StopRequest(), seconds=0.2)
+        earlier.wait(tmp_path, lambda: False, seconds=0.2)
+    earlier.wait(tmp_path, lambda: False, seconds=0.2)
 
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"

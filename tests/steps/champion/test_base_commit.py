@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
@@ -154,6 +155,15 @@ def test_a_hub_that_does_not_answer_ends_the_job_also_where_a_cache_could(
         commit_of("org/tiny", "main")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)  # the user's own word that the cache is to be taken
     assert commit_of("org/tiny", "main") == FIRST
+
+
+def test_a_proxy_that_cannot_be_used_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*words: object, **more: object) -> None:
+        raise ImportError("Using SOCKS proxy, but the 'socksio' package is not installed.")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refused)
+    with pytest.raises(StepError, match=r"Using SOCKS proxy, .* not installed; check .* the network \(a proxy\?\)"):
+        commit_of("org/tiny", "main")
 
 
 def test_the_execution_gets_the_commit_and_its_checkpoints_a_place_of_their_own(

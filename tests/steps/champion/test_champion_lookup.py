@@ -178,7 +178,8 @@ def test_a_champion_that_was_approved_with_other_files_stops_the_execution(local
 
 def test_a_champion_in_s3_is_held_against_its_manifest(client) -> None:
     s3, folder = boto3.client("s3"), "runs/5/Gate/serving"
-    manifest = json.dumps({"files": {f"{ADAPTER_FOLDER}/a": "0"}, "sizes": {f"{ADAPTER_FOLDER}/a": 2}}).encode()
+    files = {f"{ADAPTER_FOLDER}/a": hashlib.sha256(b"{}").hexdigest()}
+    manifest = json.dumps({"files": files, "sizes": {f"{ADAPTER_FOLDER}/a": 2}}).encode()
     for name, content in ((f"{ADAPTER_FOLDER}/a", b"{}"), ("manifest.json", manifest)):
         s3.put_object(Bucket="bucket", Key=f"{folder}/{name}", Body=content)
     digest = hashlib.sha256(manifest).hexdigest()
@@ -186,6 +187,9 @@ def test_a_champion_in_s3_is_held_against_its_manifest(client) -> None:
     client.create_model_package_group(ModelPackageGroupName=GROUP)
     package(client, "Approved", facts(5) | known)
     assert look_up(GROUP, PLACEHOLDER)["found"] == "true"
+    s3.put_object(Bucket="bucket", Key=f"{folder}/{ADAPTER_FOLDER}/a", Body=b"[]")  # of the same size
+    with pytest.raises(StepError, match=f"serving/ {ADAPTER_FOLDER}/a has another content than the registered one"):
+        look_up(GROUP, PLACEHOLDER)
     s3.delete_object(Bucket="bucket", Key=f"{folder}/manifest.json")
     with pytest.raises(StepError, match=r"serving/ manifest\.json is missing"):
         look_up(GROUP, PLACEHOLDER)

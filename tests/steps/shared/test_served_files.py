@@ -20,6 +20,11 @@ def served(tmp_path: Path) -> tuple[Path, str]:
     return tmp_path, contract.sha256(tmp_path / MANIFEST)
 
 
+def test_what_a_desktop_leaves_in_a_folder_is_no_difference(served: tuple[Path, str]) -> None:
+    (served[0] / "sub" / ".DS_Store").write_bytes(b"x")
+    served_files.check_folder(*served, whole=True)
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_an_untouched_folder_is_what_was_registered(served: tuple[Path, str], whole: bool) -> None:
     served_files.check_folder(*served, whole=whole)
@@ -30,7 +35,7 @@ def test_an_untouched_folder_is_what_was_registered(served: tuple[Path, str], wh
     [
         ("sub/weights", "weight", "sub/weights has 6 bytes, the registered one has 7"),
         ("sub/weights", None, "sub/weights is missing"),
-        ("model.py", "", "model.py was not there when the version was registered"),
+        ("model.py", "", "model.py was not there when the version was registered (a file too many: remove it)"),
         (MANIFEST, "{}", "manifest.json has another content than the registered one"),
         (MANIFEST, None, "manifest.json is missing"),
     ],

@@ -5,7 +5,8 @@ rules: {"PATH": whether one may write below it}; the longest path counts, and no
 this does nothing.
 
 Limits: sees what Python itself opens, makes, renames, links and removes. What compiled libraries and other programs
-write (Java, sqlite's journals, the caches of CUDA) is not seen, nor is a Python that was started with -I, -E or -S.
+write (Java, sqlite's journals, the caches of CUDA) is not seen; a relative path with a `dir_fd` is taken for one of the
+working folder in `os.open`; nor is a Python that was started with -I, -E or -S.
 Python's own __pycache__ and devices may be written. Standard library only: it runs before everything else.
 """
 
@@ -51,6 +52,8 @@ def refusing(rules: Mapping[str, bool]) -> Callable[[str, tuple[Any, ...]], None
             path, mode, flags = values
             if (flags & _WRITING if isinstance(flags, int) else 0) or (mode and set(mode) & set("wax+")):
                 look(path, None)
+        elif event in ("os.remove", "os.rmdir") and values[1] < 0 and not os.path.lexists(values[0]):
+            return  # nothing is there, which the call will say itself
         elif event in _CHANGES:
             for path_at, folder_at in _CHANGES[event]:
                 look(values[path_at], None if folder_at is None else values[folder_at])

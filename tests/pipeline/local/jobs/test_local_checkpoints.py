@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -81,3 +82,23 @@ def test_a_job_that_fails_has_its_checkpoints_stored(store: Store, nodes: list[P
         write(nodes[0], "checkpoint-3/state", "last")
         raise RuntimeError
     assert names(store) == ["checkpoint-1/state", "checkpoint-2/state", "checkpoint-3/state"]
+
+
+def test_what_a_killed_executor_left_is_stored_and_what_was_stored_and_deleted_since_stays_away(
+    store: Store, tmp_path: Path
+) -> None:
+    trees, config = [tmp_path / "ml", tmp_path / "ml-2"], {"S3Uri": URI}
+    with pytest.raises(ValueError, match="the job failed"), checkpoints.checkpoints(store, config, trees):
+        write(trees[0] / "checkpoints", "checkpoint-2/state", "new")
+        raise ValueError("the job failed")
+    store.delete(f"{URI}checkpoint-2/state")  # by another run of the same prefix, which went on
+    checkpoints.rescue(store, config, trees)
+    assert names(store) == ["checkpoint-1/state"]
+    shutil.rmtree(trees[0])
+    shutil.rmtree(trees[1])
+    begun = checkpoints.checkpoints(store, config, trees)
+    begun.__enter__()  # and its executor is killed
+    write(trees[1] / "checkpoints", "checkpoint-3/state", "last")
+    checkpoints.rescue(store, config, trees)
+    assert names(store) == ["checkpoint-1/state", "checkpoint-3/state"]
+    begun.__exit__(None, None, None)

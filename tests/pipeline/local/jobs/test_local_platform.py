@@ -22,8 +22,10 @@ IMAGE = "111122223333.dkr.ecr.eu-west-1.amazonaws.com/dpo:1"
 # What a person's shell has, and no job may see.
 SHELL = {
     "AWS_DEFAULT_REGION": "us-west-2", "AWS_REGION": "us-west-2", "AWS_PROFILE": "me", "HF_HOME": "/home/me/hf",
-    "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "3", "LC_ALL": "C.UTF-8", "SM_NUM_GPUS": "8", "MLFLOW_TRACKING_URI": "x",
+    "OMP_NUM_THREADS": "3", "LC_ALL": "C.UTF-8", "SM_NUM_GPUS": "8", "MLFLOW_TRACKING_URI": "x",
 }  # fmt: skip
+# Where this machine's network leads: a job may go nowhere else.
+NETWORK = {"HF_ENDPOINT": "https://mirror.example", "HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline"}
 # What a process of this machine needs to start, and what stands for the container.
 PROCESS = {"PATH", "HOME", "PYTHONPATH", "OPT_ML", "LOCAL_WRITES"}
 NEEDED = {"LD_LIBRARY_PATH", "TMPDIR", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
@@ -34,7 +36,7 @@ OF_JOBS = {"AWS_REGION", "AWS_CONTAINER_CREDENTIALS_FULL_URI"}
 def seen(names: set[str]) -> set[str]:
     """The names without those that this machine may need, and without what Python itself sets."""
     proxies = {name for name in names if name.lower().endswith("_proxy")}
-    return names - proxies - NEEDED - {"LC_CTYPE", "SSL_CERT_DIR"}
+    return names - proxies - NEEDED - NETWORK.keys() - {"LC_CTYPE", "SSL_CERT_DIR"}
 
 
 def read(root: Path, pattern: str) -> Any:
@@ -43,7 +45,7 @@ def read(root: Path, pattern: str) -> Any:
 
 
 def test_a_processing_job_finds_the_platforms_variables_and_the_images_alone(build, start, root, monkeypatch) -> None:
-    for name, value in SHELL.items():
+    for name, value in (SHELL | NETWORK).items():
         monkeypatch.setenv(name, value)
     step = build.processing("P", TELL, "processing/output/o/env.json", outputs=["o"])
     step["Arguments"]["AppSpecification"]["ImageUri"] = IMAGE
@@ -51,6 +53,7 @@ def test_a_processing_job_finds_the_platforms_variables_and_the_images_alone(bui
     found = read(root, "s3/bucket/*/P/o/env.json")
     stand_ins = {"LOCAL_REGISTRY", "LOCAL_STORE", "INPUT_ORIGINS"}
     assert seen(found.keys()) == PROCESS | OF_IMAGES | OF_JOBS | stand_ins
+    assert {name: found[name] for name in NETWORK} == NETWORK
     assert found["AWS_REGION"] == "eu-west-1" and found["HF_HOME"] == f"{root}/tmp/huggingface"
     assert not Path(found["HOME"]).exists()
 

@@ -28,8 +28,8 @@ def conflicts(security: Security, settings: WorkflowFile, recipe: TrainArguments
     if recipe and not settings.make_model and is_hub_name(recipe.model_id):
         fix = "copy the model to S3 and write model_id: s3://BUCKET/MODEL/"
         found.append(f"recipe's model_id: {recipe.model_id} is fetched from the hub; {fix}")
-    if recipe and recipe.mlflow_uri and not recipe.mlflow_uri.startswith("sqlite:"):
-        found.append("recipe's mlflow_uri: a tracking server cannot be reached; leave it out, or write sqlite:///FILE")
+    if recipe and recipe.mlflow_uri and recipe.mlflow_uri != "none" and not recipe.mlflow_uri.startswith("sqlite:"):
+        found.append("recipe's mlflow_uri: a tracking server cannot be reached; leave it out, or write none")
     if recipe and recipe.wandb_project:
         found.append("recipe's wandb_project: Weights & Biases cannot be reached; leave it out")
     if settings.preprocess.instance_count > 1:

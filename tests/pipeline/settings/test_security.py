@@ -170,7 +170,7 @@ def test_isolation_names_every_setting_that_needs_the_network(account: Path) -> 
         for text in (
             "recipe's model_id: Qwen/Qwen3-0.6B is fetched from the hub; copy the model to S3 and write "
             "model_id: s3://BUCKET/MODEL/",
-            "recipe's mlflow_uri: a tracking server cannot be reached; leave it out, or write sqlite:///FILE",
+            "recipe's mlflow_uri: a tracking server cannot be reached; leave it out, or write none",
             "recipe's wandb_project: Weights & Biases cannot be reached; leave it out",
             "preprocess.engine: spark: its instances cannot reach each other in a Processing job; write "
             "preprocess.instance_count: 1",

@@ -10,20 +10,26 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote
 
 from pipeline.account_check import needs
 from pipeline.account_check.context import LARGEST, Context, Look
-from pipeline.account_check.finding import Finding, error, unknown
+from pipeline.account_check.finding import Finding, error, unknown, warning
 from steps.shared.model_folder import CHAT_TEMPLATES, NO_TEMPLATE
 
 INDEX = "model.safetensors.index.json"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 POINTER = 1024  # bytes: a file of weights this small is one of Git LFS's pointers, or cut off
+MOST_OBJECTS = 10_000  # under a model's prefix: more are not listed
 HUB = "https://huggingface.co"
+
+
+class InvalidDocument(Exception):
+    """A JSON file of the model that cannot be read; the text names the file."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +45,22 @@ class Files:
     read: Callable[[str], bytes]
 
     def document(self, name: str) -> dict[str, Any]:
-        """A JSON file, empty where it is not there or larger than a configuration is."""
+        """A JSON file's object, empty where the file is not there or larger than a configuration is.
+
+        Raises:
+            InvalidDocument: it is cut off, or holds something else than a JSON object.
+        """
         size = self.sizes.get(name, 0)
         if name not in self.sizes or (size or 0) > LARGEST:
             return {}
-        content = json.loads(self.read(name))
-        return content if isinstance(content, dict) else {}
+        text = self.read(name)
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError) as problem:
+            raise InvalidDocument(f"{name} is no JSON, as if an upload was cut off: {problem}") from problem
+        if not isinstance(content, dict):
+            raise InvalidDocument(f"{name} must hold a JSON object, and holds {_kind(content)}")
+        return content
 
 
 def looks(context: Context) -> Iterator[Look]:
@@ -64,16 +80,22 @@ def _in_s3(context: Context, uri: str) -> Iterator[Finding]:
     upload = f"upload the whole model: aws s3 sync FOLDER {uri}"
     try:
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        entries = [entry for page in pages for entry in page.get("Contents", [])]
+        entries = list(islice((entry for page in pages for entry in page.get("Contents", [])), MOST_OBJECTS + 1))
     except ClientError as refused:
         if refused.response["Error"].get("Code") != "NoSuchBucket":
             raise
         yield error(f"there is no bucket {bucket}", upload)
         return
+    if len(entries) > MOST_OBJECTS:
+        yield unknown(
+            f"could not be looked at: more than {MOST_OBJECTS:,} objects lie under {uri}",
+            "name the folder of one model alone as model_id: every job downloads all of it",
+        )
+        return
     sizes = {entry["Key"].removeprefix(prefix): entry["Size"] for entry in entries}
     files = Files(sizes, lambda name: s3.get_object(Bucket=bucket, Key=prefix + name)["Body"].read())
     for problem in problems(files):
-        yield error(f"{uri}: {problem}", upload)
+        yield replace(problem, what=f"{uri}: {problem.what}", fix=problem.fix or upload)
 
 
 def _on_the_hub(context: Context) -> Iterator[Finding]:
@@ -94,8 +116,9 @@ def _on_the_hub(context: Context) -> Iterator[Finding]:
     except HTTPError as problem:
         yield _refused(context, f"{name} at {revision}", problem.code)
         return
-    for text in found:
-        yield error(f"{name} at {revision}: {text}", "take another revision (model_revision) or another model")
+    for one in found:
+        fix = one.fix or "take another revision (model_revision) or another model"
+        yield replace(one, what=f"{name} at {revision}: {one.what}", fix=fix)
 
 
 def _refused(context: Context, model: str, code: int) -> Finding:
@@ -117,36 +140,92 @@ def _refused(context: Context, model: str, code: int) -> Finding:
     return unknown(f"the hub answers {code} for {model}", "try again later")
 
 
-def problems(files: Files) -> Iterator[str]:
-    """What a model lacks."""
+def problems(files: Files) -> Iterator[Finding]:
+    """What a model lacks; the caller says of which model, and the fix."""
     sizes = files.sizes
     if not sizes:
-        yield "there is no object"
+        yield error("there is no object", "")
         return
     if "config.json" not in sizes:
-        yield "config.json is missing"
-    if not any(name in sizes for name in TOKENIZERS):
-        yield "no tokenizer: tokenizer.json is missing"
-    elif not any(name.startswith(CHAT_TEMPLATES) for name in sizes) and "chat_template" not in files.document(
-        "tokenizer_config.json"
-    ):
-        yield NO_TEMPLATE
-    yield from _weights(files)
+        yield error("config.json is missing", "")
+    yield from _tokenizer(files)
+    try:
+        index = files.document(INDEX)
+    except InvalidDocument as problem:
+        yield error(str(problem), "")
+        return
+    if INDEX in sizes and (sizes[INDEX] or 0) > LARGEST:
+        yield unknown(
+            f"{INDEX} is larger than {LARGEST:,} bytes and was not read", "compare its weight_map with the files"
+        )
+    elif INDEX in sizes and (wrong := _form(index)):
+        yield error(f"{INDEX}: {wrong}: transformers cannot load the shards by it", "")
+        return
+    yield from _weights(sizes, index)
 
 
-def _weights(files: Files) -> Iterator[str]:
-    sizes = files.sizes
-    index = files.document(INDEX)
+def _tokenizer(files: Files) -> Iterator[Finding]:
+    if not any(name in files.sizes for name in TOKENIZERS):
+        yield error("no tokenizer: tokenizer.json is missing", "")
+        return
+    try:
+        settings = files.document("tokenizer_config.json")
+    except InvalidDocument as problem:
+        yield error(str(problem), "")
+        return
+    if "chat_template" not in settings and not any(name.startswith(CHAT_TEMPLATES) for name in files.sizes):
+        yield error(NO_TEMPLATE, "")
+
+
+def _form(index: Mapping[str, Any]) -> str:
+    """What of an index is not as transformers reads it; empty where nothing is."""
+    shards = index.get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        return f"weight_map must be an object of tensors and their files, and is {_kind(shards)}"
+    if other := next((name for name, file in shards.items() if not isinstance(file, str)), None):
+        return f"weight_map.{other} must be a file's name, and is {_kind(shards[other])}"
+    if not isinstance(index.get("metadata"), dict):
+        return f"metadata must be an object, and is {_kind(index.get('metadata'))}"
+    return ""
+
+
+def _kind(value: Any) -> str:
+    """What a value of a JSON document is, shortly: `null`, `a list`, `"12"`."""
+    if isinstance(value, list):
+        return "a list"
+    return ("an object" if value else "empty") if isinstance(value, dict) else json.dumps(value)[:40]
+
+
+def _weights(sizes: Mapping[str, int | None], index: Mapping[str, Any]) -> Iterator[Finding]:
     named = sorted(set(index.get("weight_map", {}).values()))
     weights = named or sorted(name for name in sizes if name.endswith(".safetensors") and "/" not in name)
     if not weights:
-        yield "no weights: there is no *.safetensors"
+        yield error("no weights: there is no *.safetensors", "")
     if missing := [name for name in weights if name not in sizes]:
-        yield f"{len(missing)} of {len(named)} shards are missing that {INDEX} names: {', '.join(missing[:5])}"
+        yield error(
+            f"{len(missing)} of {len(named)} shards are missing that {INDEX} names: {', '.join(missing[:5])}", ""
+        )
     known = {name: size for name in weights if (size := sizes.get(name)) is not None}
     small = [name for name, size in known.items() if size < POINTER]
     if small:
-        yield f"{', '.join(small[:5])}: only {known[small[0]]} bytes, which is a pointer of Git LFS or a cut-off upload"
-    whole = index.get("metadata", {}).get("total_size")
-    if whole and not missing and not small and len(known) == len(weights) and sum(known.values()) < whole:
-        yield f"the shards have {sum(known.values()):,} bytes, and {INDEX} counts {whole:,}: an upload was cut off"
+        what = "which is a pointer of Git LFS or a cut-off upload"
+        yield error(f"{', '.join(small[:5])}: only {known[small[0]]} bytes, {what}", "")
+    if not missing and not small and len(known) == len(weights):
+        yield from _total(sum(known.values()), index.get("metadata", {}).get("total_size"))
+
+
+def _total(there: int, counted: Any) -> Iterator[Finding]:
+    """Compares the shards' bytes with the index's `total_size`, which counts the tensors' bytes without headers.
+
+    Only a warning: indexes are known that count tied weights twice, and nothing loads by this number.
+    """
+    if counted is None:
+        return
+    if isinstance(counted, bool) or not isinstance(counted, int | float):
+        yield warning(f"{INDEX}: metadata.total_size must be a number of bytes, and is {_kind(counted)}", "")
+    elif there < counted:
+        yield warning(
+            f"the shards have {there:,} bytes, and {INDEX} counts {counted:,}: an upload was cut off, or tied weights "
+            "are counted twice",
+            "",
+        )

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from pipeline.account_check.context import Context
 from pipeline.account_check.finding import Finding
-from pipeline.account_check.subjects import model
-from pipeline.account_check.subjects.model import Files
+from pipeline.account_check.subjects import model, model_files
+from pipeline.account_check.subjects.model_files import Files
 
 SHARDS = {
     "weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"},
@@ -53,7 +53,7 @@ def problems(files: Mapping[str, bytes | None]) -> list[str]:
 
 
 def found_in(there: Mapping[str, bytes]) -> list[Finding]:
-    return list(model.problems(Files({name: len(text) for name, text in there.items()}, there.__getitem__)))
+    return list(model_files.problems(Files({name: len(text) for name, text in there.items()}, there.__getitem__)))
 
 
 def test_a_whole_model_lacks_nothing() -> None:
@@ -70,24 +70,28 @@ def test_a_whole_model_lacks_nothing() -> None:
         ("model-2.safetensors", b"version https://git-lfs", "only 23 bytes, which is a pointer of Git LFS"),
         ("model-2.safetensors", b"", "error: model-2.safetensors: only 0 bytes"),
         ("model-2.safetensors", bytes(1500), "warning: the shards have 3,600 bytes, and model.safetensors.index.json"),
-        (model.INDEX, index(metadata=None), f"error: {model.INDEX}: metadata must be an object, and is null"),
         (
-            model.INDEX,
+            model_files.INDEX,
+            index(metadata=None),
+            f"error: {model_files.INDEX}: metadata must be an object, and is null",
+        ),
+        (
+            model_files.INDEX,
             index(metadata={"total_size": "4000"}),
             "warning: model.safetensors.index.json: metadata.total_s",
         ),
         (
-            model.INDEX,
+            model_files.INDEX,
             index(weight_map=["a"]),
             "weight_map must be an object of tensors and their files, and is a list",
         ),
         (
-            model.INDEX,
+            model_files.INDEX,
             index(weight_map={"a": None}),
             "error: model.safetensors.index.json: weight_map.a must be a file",
         ),
-        (model.INDEX, index()[:-9], f"error: {model.INDEX} is no JSON, as if an upload was cut off: "),
-        (model.INDEX, b"[]", f"error: {model.INDEX} must hold a JSON object, and holds a list"),
+        (model_files.INDEX, index()[:-9], f"error: {model_files.INDEX} is no JSON, as if an upload was cut off: "),
+        (model_files.INDEX, b"[]", f"error: {model_files.INDEX} must hold a JSON object, and holds a list"),
         ("tokenizer_config.json", b"{", "error: tokenizer_config.json is no JSON"),
     ],
 )
@@ -98,7 +102,7 @@ def test_what_a_model_lacks_is_named(name: str, content: bytes | None, says: str
 
 @given(st.dictionaries(st.sampled_from(["weight_map", "metadata", "x"]), JSON))
 def test_no_index_ends_the_check(content: dict[str, Any]) -> None:
-    assert all(one.what for one in found_in({**WHOLE, model.INDEX: json.dumps(content).encode()}))
+    assert all(one.what for one in found_in({**WHOLE, model_files.INDEX: json.dumps(content).encode()}))
 
 
 def test_a_listing_of_very_many_objects_is_cut(

@@ -89,7 +89,10 @@ def check(
         if not problems:
             usage = costs.usage(definition, resolve_parameters(definition, {}), prices_of(workflow, prices))
         if account:
-            seen = check_account.look(workflow, definition, settings, next_command)
+            try:
+                seen = check_account.look(workflow, definition, settings, next_command)
+            except UserError as refused:  # no credentials: what was found without them is shown all the same
+                problems = [*problems, str(refused)]
     document = {"settings": str(settings), "usage": dataclasses.asdict(usage) if usage else None}
     if usage and not as_json:
         stdout().print(table(usage))

@@ -34,8 +34,7 @@ def findings(context: Context, image: str, version: str | None) -> Iterator[Find
         return
     for name in types:
         if problem := _problem(name, version):
-            make = unknown if version is None and image == "inference" else error
-            yield make(problem, fix)
+            yield (unknown if version is None else error)(problem, fix)
 
 
 def _of_training(context: Context) -> str:

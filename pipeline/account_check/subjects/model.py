@@ -9,42 +9,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 from urllib.error import HTTPError
 from urllib.parse import quote
 
 from pipeline.account_check import needs
-from pipeline.account_check.context import LARGEST, Context, Look
+from pipeline.account_check.context import Context, Look
 from pipeline.account_check.finding import Finding, error, unknown
-from steps.shared.model_folder import CHAT_TEMPLATES, NO_TEMPLATE
+from pipeline.account_check.subjects.model_files import Files, problems
 
-INDEX = "model.safetensors.index.json"
-TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
-POINTER = 1024  # bytes: a file of weights this small is one of Git LFS's pointers, or cut off
+MOST_OBJECTS = 10_000  # under a model's prefix: more are not listed
 HUB = "https://huggingface.co"
-
-
-@dataclass(frozen=True)
-class Files:
-    """A model's files.
-
-    Attributes:
-        sizes: name -> bytes; None where that is not known.
-        read: the content of one of them.
-    """
-
-    sizes: Mapping[str, int | None]
-    read: Callable[[str], bytes]
-
-    def document(self, name: str) -> dict[str, Any]:
-        """A JSON file, empty where it is not there or larger than a configuration is."""
-        size = self.sizes.get(name, 0)
-        if name not in self.sizes or (size or 0) > LARGEST:
-            return {}
-        content = json.loads(self.read(name))
-        return content if isinstance(content, dict) else {}
 
 
 def looks(context: Context) -> Iterator[Look]:
@@ -64,16 +41,22 @@ def _in_s3(context: Context, uri: str) -> Iterator[Finding]:
     upload = f"upload the whole model: aws s3 sync FOLDER {uri}"
     try:
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        entries = [entry for page in pages for entry in page.get("Contents", [])]
+        entries = list(islice((entry for page in pages for entry in page.get("Contents", [])), MOST_OBJECTS + 1))
     except ClientError as refused:
         if refused.response["Error"].get("Code") != "NoSuchBucket":
             raise
         yield error(f"there is no bucket {bucket}", upload)
         return
+    if len(entries) > MOST_OBJECTS:
+        yield unknown(
+            f"could not be looked at: more than {MOST_OBJECTS:,} objects lie under {uri}",
+            "name the folder of one model alone as model_id: every job downloads all of it",
+        )
+        return
     sizes = {entry["Key"].removeprefix(prefix): entry["Size"] for entry in entries}
     files = Files(sizes, lambda name: s3.get_object(Bucket=bucket, Key=prefix + name)["Body"].read())
     for problem in problems(files):
-        yield error(f"{uri}: {problem}", upload)
+        yield replace(problem, what=f"{uri}: {problem.what}", fix=problem.fix or upload)
 
 
 def _on_the_hub(context: Context) -> Iterator[Finding]:
@@ -94,8 +77,9 @@ def _on_the_hub(context: Context) -> Iterator[Finding]:
     except HTTPError as problem:
         yield _refused(context, f"{name} at {revision}", problem.code)
         return
-    for text in found:
-        yield error(f"{name} at {revision}: {text}", "take another revision (model_revision) or another model")
+    for one in found:
+        fix = one.fix or "take another revision (model_revision) or another model"
+        yield replace(one, what=f"{name} at {revision}: {one.what}", fix=fix)
 
 
 def _refused(context: Context, model: str, code: int) -> Finding:
@@ -115,38 +99,3 @@ def _refused(context: Context, model: str, code: int) -> Finding:
     if code == 404:
         return error(f"the hub has no {model}", "fix model_id or model_revision in the recipe")
     return unknown(f"the hub answers {code} for {model}", "try again later")
-
-
-def problems(files: Files) -> Iterator[str]:
-    """What a model lacks."""
-    sizes = files.sizes
-    if not sizes:
-        yield "there is no object"
-        return
-    if "config.json" not in sizes:
-        yield "config.json is missing"
-    if not any(name in sizes for name in TOKENIZERS):
-        yield "no tokenizer: tokenizer.json is missing"
-    elif not any(name.startswith(CHAT_TEMPLATES) for name in sizes) and "chat_template" not in files.document(
-        "tokenizer_config.json"
-    ):
-        yield NO_TEMPLATE
-    yield from _weights(files)
-
-
-def _weights(files: Files) -> Iterator[str]:
-    sizes = files.sizes
-    index = files.document(INDEX)
-    named = sorted(set(index.get("weight_map", {}).values()))
-    weights = named or sorted(name for name in sizes if name.endswith(".safetensors") and "/" not in name)
-    if not weights:
-        yield "no weights: there is no *.safetensors"
-    if missing := [name for name in weights if name not in sizes]:
-        yield f"{len(missing)} of {len(named)} shards are missing that {INDEX} names: {', '.join(missing[:5])}"
-    known = {name: size for name in weights if (size := sizes.get(name)) is not None}
-    small = [name for name, size in known.items() if size < POINTER]
-    if small:
-        yield f"{', '.join(small[:5])}: only {known[small[0]]} bytes, which is a pointer of Git LFS or a cut-off upload"
-    whole = index.get("metadata", {}).get("total_size")
-    if whole and not missing and not small and len(known) == len(weights) and sum(known.values()) < whole:
-        yield f"the shards have {sum(known.values()):,} bytes, and {INDEX} counts {whole:,}: an upload was cut off"

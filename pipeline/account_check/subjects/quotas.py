@@ -24,6 +24,8 @@ SETTINGS = {
     "Train": "train.instance_type",
     "Gate": "gate.instance_type",
     "Merge": "merge.instance_type",
+    "RegisterMerged": "register.instance_type",
+    "RegisterAdapter": "register.instance_type",
     "deploy": "register.inference_instance_types",
 }
 
@@ -70,7 +72,10 @@ def _quotas(context: Context) -> Iterator[Finding]:
         known = _named(client.get_paginator("list_aws_default_service_quotas"), wanted) | known
     for name, use in wanted.items():
         quota = known.get(name)
-        where = context.place("workflow", SETTINGS[use.steps[0]])
+        where = _where(context, use.steps[0])
+        for step in use.steps:
+            if step not in SETTINGS:
+                yield replace(_not_in_the_table(context, step, name), where=where)
         if quota is None:
             yield replace(_not_listed(context, use), where=where)
         elif quota["Value"] < use.instances:
@@ -80,6 +85,18 @@ def _quotas(context: Context) -> Iterator[Finding]:
 def _named(paginator: Any, wanted: Mapping[str, Use]) -> dict[str, dict[str, Any]]:
     pages = paginator.paginate(ServiceCode="sagemaker", PaginationConfig={"PageSize": 100})
     return {quota["QuotaName"]: quota for page in pages for quota in page["Quotas"] if quota["QuotaName"] in wanted}
+
+
+def _where(context: Context, step: str) -> str:
+    """The place of the setting of a step's instance type; the step where `SETTINGS` does not name it."""
+    return context.place("workflow", SETTINGS[step]) if step in SETTINGS else f"step {step}"
+
+
+def _not_in_the_table(context: Context, step: str, quota: str) -> Finding:
+    return unknown(
+        f"{step} uses {quota!r}, and this check does not know which setting names the step's instance type",
+        f"see the step's arguments: {context.command('definition')}",
+    )
 
 
 def _not_listed(context: Context, use: Use) -> Finding:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from functools import partial
 from json import JSONDecodeError
+from pathlib import Path
 
+from pipeline.account_check import side_by_side
 from pipeline.account_check.context import Context, Look
 from pipeline.account_check.finding import Finding, unknown
 from pipeline.account_check.subjects import (
@@ -65,26 +68,35 @@ def run(context: Context) -> Result:
         where = context.place("account", "account_id")
         findings = [replace(one, subject="identity", where=where) for one in refused]
         return Result(context.workflow.account.account_id, context.region, caller, {"identity": 1}, findings)
-    looks = [(subject, look) for subject, of in SUBJECTS.items() for look in of(context)]
-    pool = ThreadPoolExecutor(THREADS)
-    running = [pool.submit(_found, look) for _, look in looks]
-    done, _ = wait(running, timeout=SECONDS)
-    pool.shutdown(wait=False, cancel_futures=True)
+    looks = [(subject, look) for subject, of in SUBJECTS.items() for look in _looks(subject, of, context)]
+    answers = side_by_side.run([partial(_found, look) for _, look in looks], THREADS, SECONDS)
     late = unknown(
         f"could not be looked at: no answer within {SECONDS} s", "try again; does it stay, look at it in the console"
     )
     findings = [
         replace(finding, subject=subject, where=finding.where or look.where)
-        for (subject, look), future in zip(looks, running, strict=True)
-        for finding in (future.result() if future in done else [late])
+        for (subject, look), found in zip(looks, answers, strict=True)
+        for finding in ([late] if found is None else found)
     ]
     counts = {subject: sum(1 for name, _ in looks if name == subject) for subject in SUBJECTS}
     account = context.workflow.account.account_id
     return Result(account, context.region, caller, counts, list(dict.fromkeys(findings)))
 
 
+def _looks(subject: str, of: Callable[[Context], Iterable[Look]], context: Context) -> list[Look]:
+    """The looks of a subject; where it fails to name them all, one that finds that."""
+    looks: list[Look] = []
+    try:
+        for look in of(context):
+            looks.append(look)
+    except Exception as problem:  # a fault of one subject must not hide what the others find
+        failed = _failed(problem)
+        looks.append(Look(f"the subject {subject}", (), lambda: [failed]))
+    return looks
+
+
 def _found(look: Look) -> list[Finding]:
-    """What a look finds, and where AWS refuses it or does not answer, that."""
+    """What a look finds, and where AWS refuses it or does not answer, or it fails itself, that; raises nothing."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     found: list[Finding] = []
@@ -93,7 +105,19 @@ def _found(look: Look) -> list[Finding]:
             found.append(finding)
     except (BotoCoreError, ClientError, OSError, JSONDecodeError) as problem:
         found.append(_not_seen(look, problem))
+    except Exception as problem:  # of any class: a fault of one look must not hide what the others find
+        found.append(_failed(problem))
     return found
+
+
+def _failed(problem: Exception) -> Finding:
+    """Names the line of the look that raised something that nobody foresaw."""
+    at = traceback.extract_tb(problem.__traceback__)[-1]
+    what = f"{type(problem).__name__}: {problem} ({Path(at.filename).name} line {at.lineno}, {at.name})"
+    return unknown(
+        f"could not be looked at: the check itself failed with {what}",
+        "look at it in the console, and report this line as a fault of check --account",
+    )
 
 
 def _not_seen(look: Look, problem: Exception) -> Finding:

@@ -33,6 +33,15 @@ def test_an_images_cuda_and_an_instances_gpus_are_compared(instance: str, versio
     assert says in problem and bool(says) == bool(problem)
 
 
+@pytest.mark.parametrize(("version", "level"), [(None, "unknown"), ("11.7.0", "error")])
+def test_a_training_image_that_names_no_cuda_is_not_decided(context: Context, version: str | None, level: str) -> None:
+    settings = context.workflow.settings
+    train = settings.train.model_copy(update={"instance_type": "ml.p5.48xlarge"})
+    workflow = replace(context.workflow, settings=settings.model_copy(update={"train": train}))
+    (found,) = cuda.findings(replace(context, workflow=workflow), "training", version)
+    assert found.level == level
+
+
 def test_an_image_elsewhere_is_no_image_for_a_job(context: Context) -> None:
     (found,) = images._image(context, "training", "docker.io/team/dpo:1")
     assert found.level == "error" and "is not in ECR" in found.what

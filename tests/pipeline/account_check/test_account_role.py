@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
 from botocore.stub import ANY, Stubber
 
+from pipeline.account_check import side_by_side
 from pipeline.account_check.context import Context, Look
 from pipeline.account_check.needs import Need
 from pipeline.account_check.subjects import identity, role, table
+from tests.paths import ROOT
 from tests.pipeline.account_check.conftest import with_settings
 from tests.pipeline.moto_server import ACCOUNT
 
@@ -151,6 +156,41 @@ def test_what_does_not_answer_in_time_is_said_and_the_rest_is_shown(
     answered.set()
     assert [(one.level, one.where) for one in found] == [("unknown", "here"), ("error", "there")]
     assert "no answer within 0.3 s" in found[0].what
+
+
+def test_a_look_that_fails_is_a_finding_and_hides_no_other(
+    context: Context, stubs: Stubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> list[Any]:
+        raise TypeError("unhashable")
+
+    def unnamed(context: Context) -> list[Look]:
+        raise KeyError("Step")
+
+    looks = [Look("here", (), fails), Look("there", (), lambda: [role.error("wrong", "fix")])]
+    monkeypatch.setattr(table, "SUBJECTS", {"data": unnamed, "role": lambda context: looks})
+    identity = {"UserId": "a", "Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/a"}
+    stubs("sts").add_response("get_caller_identity", identity)
+    unlisted, failed, other = table.run(context).findings
+    assert (unlisted.level, unlisted.subject, unlisted.where) == ("unknown", "data", "the subject data")
+    assert "failed with KeyError: 'Step' (test_account_role.py line" in unlisted.what
+    assert (failed.level, failed.subject, failed.where) == ("unknown", "role", "here")
+    assert "failed with TypeError: unhashable (test_account_role.py line" in failed.what
+    assert other.what == "wrong"
+
+
+def test_a_call_that_hangs_does_not_keep_the_process() -> None:
+    code = (
+        "import time; from pipeline.account_check import side_by_side;"
+        "print(side_by_side.run([lambda: time.sleep(60), lambda: 1], 2, 0.2))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=30, capture_output=True, text=True)
+    assert done.stdout == "[None, 1]\n"
+
+
+def test_results_are_in_the_order_of_the_tasks() -> None:
+    tasks = [partial(lambda value: value, number) for number in range(20)]
+    assert side_by_side.run(tasks, 3, 20) == list(range(20)) and side_by_side.run([], 3, 20) == []
 
 
 def test_an_answer_that_is_no_json_is_a_finding(context: Context) -> None:

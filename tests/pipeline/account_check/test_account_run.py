@@ -12,6 +12,8 @@ import pytest
 
 from pipeline.aws.client import session
 from pipeline.cli import main
+from pipeline.commands import check_account
+from pipeline.errors import UserError
 from pipeline.settings import workflow as workflow_settings
 from tests.paths import ROOT
 from tests.pipeline import moto_server
@@ -192,6 +194,22 @@ def test_credentials_of_another_account_are_said_once(check: Any, settings: Path
     assert code == 1 and out.count("\nERROR") == 1
     assert "the settings name account 999999999999, and the credentials are arn:aws:sts::123456789012:" in out
     assert operations == ["GetCallerIdentity"]
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_without_credentials_the_definitions_problems_are_shown_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, settings: Path, as_json: bool
+) -> None:
+    def refused(*words: Any) -> Any:
+        raise UserError("AWS: no complete credentials found")
+
+    monkeypatch.setattr(check_account, "look", refused)
+    monkeypatch.setattr("pipeline.checks.api_model.check_definition", lambda definition: ["Train: wrong"])
+    assert main(["check", "--account", "--settings", str(settings), *(["--json"] if as_json else [])]) == 1
+    done = capsys.readouterr()
+    assert "  Train: wrong\n  AWS: no complete credentials found\n" in done.err
+    if as_json:
+        assert json.loads(done.out)["problems"] == ["Train: wrong", "AWS: no complete credentials found"]
 
 
 def test_a_recipe_alone_has_no_account(capsys: pytest.CaptureFixture[str], settings: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from pipeline.account_check.subjects import (
     secrets,
     tracking,
 )
+from pipeline.definition.render import render
 from tests.pipeline.account_check.conftest import with_settings, with_training
 from tests.pipeline.moto_server import ACCOUNT
 
@@ -36,7 +38,8 @@ def quota_findings(context: Context, stubs: Stubs, given: list[Any], defaults: l
     request = {"ServiceCode": "sagemaker", "MaxResults": 100}
     stub.add_response("list_service_quotas", {"Quotas": given[:1], "NextToken": "2"}, request)
     stub.add_response("list_service_quotas", {"Quotas": given[1:]}, request | {"NextToken": "2"})
-    stub.add_response("list_aws_default_service_quotas", {"Quotas": defaults}, request)
+    if defaults:
+        stub.add_response("list_aws_default_service_quotas", {"Quotas": defaults}, request)
     return list(quotas._quotas(context))
 
 
@@ -64,6 +67,29 @@ def test_spot_and_warm_pools_have_quotas_of_their_own(context: Context) -> None:
     assert warm["ml.m5.xlarge for training job usage"].fatal
     spot = {use.quota for use in quotas.uses(with_training(context, EnableManagedSpotTraining=True))}
     assert "ml.m5.xlarge for spot training job usage" in spot and "ml.m5.xlarge for training job usage" not in spot
+
+
+def test_jobs_that_register_have_a_setting_of_their_own(context: Context) -> None:
+    """Of every job of a workflow that registers with jobs, the table names the setting of its type."""
+    section = {"register_with": "job", "instance_type": "ml.c5.large"}
+    settings = context.workflow.settings
+    changed = settings.model_copy(update={"register_model": settings.register_model.model_copy(update=section)})
+    workflow = replace(context.workflow, settings=changed)
+    jobs = replace(context, workflow=workflow, definition=json.loads(render(workflow)))
+    assert "ml.c5.large for processing job usage" in {use.quota for use in quotas.uses(jobs)}
+    names = {step.name for step in jobs.document.all_steps if step.type in ("Processing", "Training")}
+    assert {"RegisterMerged", "RegisterAdapter"} <= names <= quotas.SETTINGS.keys()
+    for name in ("RegisterMerged", "RegisterAdapter"):
+        assert quotas._where(jobs, name).endswith("register.instance_type (its default)")
+
+
+def test_a_step_in_no_table_is_a_finding(context: Context, stubs: Stubs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quotas, "SETTINGS", {"deploy": "register.inference_instance_types"})
+    every = [quota(use.quota, 9) for use in quotas.uses(context)]
+    found = quota_findings(context, stubs, every, [])
+    assert {one.level for one in found} == {"unknown"}
+    trained = next(one for one in found if one.what.startswith("Train uses 'ml.m5.xlarge for training job usage'"))
+    assert trained.where == "step Train" and "definition --settings" in trained.fix
 
 
 SECRET = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:dpo-a-GhIjKl"

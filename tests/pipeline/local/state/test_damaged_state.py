@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def test_a_damaged_record_is_named_and_the_others_are_listed(command: Command, r
     assert command("status", good)[0] == 0
 
 
-@pytest.mark.parametrize("content", [None, "", "{"])
+@pytest.mark.parametrize("content", [None, "", "{", "null", "[]", "{}", '{"Steps": [], "Parameters": [1]}'])
 def test_a_damaged_or_missing_definition_is_named(command: Command, root, two, content: str | None) -> None:
     bad, good = two
     file = records.folder(root, bad) / "definition.json"
@@ -94,6 +95,34 @@ def test_a_damaged_version_is_named_and_the_others_are_found(command: Command, r
     code, _, err = command("approve", "1")
     assert code == 1 and f"error: {file}: the file of version 1 of {GROUP} is damaged (" in err
     assert register(root, {"a": 1.0})["ModelPackageVersion"] == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"CreationTime": None},
+        {"CreationTime": "yesterday"},
+        {"CreationTime": "2026-01-01T00:00:00"},
+        {"InferenceSpecification": "x"},
+        {"CustomerMetadataProperties": ["x"]},
+        {"ModelPackageVersion": "1"},
+    ],
+)
+def test_a_version_of_wrong_values_is_named_and_the_others_are_found(command: Command, root, change: dict) -> None:
+    for _ in range(2):
+        register(root, {"a": 1.0})
+    file = model_packages.home(root) / GROUP / "1" / "package.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    code, out, err = command("models")
+    assert code == 0 and out.count(GROUP) == 1
+    assert f"left out: {file}: the file of version 1 of {GROUP} is damaged (" in err
+
+
+def test_a_lock_that_is_a_folder_is_named(command: Command, root, two) -> None:
+    lock = records.folder(root, two[0]) / "lock"
+    lock.mkdir()
+    code, _, err = command("retry", two[0])
+    assert code == 1 and f"error: {lock}: the lock of execution {two[0]} must be a file" in err
 
 
 @CONTENTS

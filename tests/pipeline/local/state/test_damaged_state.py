@@ -145,6 +145,45 @@ def test_what_a_finished_execution_left_may_be_gone(command: Command, root, two)
     assert f"gone             {report}\n" in out and "pass: well" in out and "1 read" not in out
 
 
+@pytest.mark.parametrize("content", ["", "{", "null", "[]", '{"rows": 3}'])
+@pytest.mark.parametrize(
+    ("step", "output", "name"),
+    [
+        ("Preprocess", "report", "report.json"),
+        ("Gate", "decision", "evaluation.json"),
+        ("Gate", "decision", "gate.json"),
+    ],
+)
+def test_a_damaged_output_is_named_beside_what_can_be_read(
+    command: Command, root, two, step: str, output: str, name: str, content: str
+) -> None:
+    file = Store(root).path(f"s3://bucket/{two[1]}/{step}/{output}/{name}")
+    file.write_text(content)
+    code, out, err = command("retry", two[1])
+    assert code == 0 and "Traceback" not in err
+    assert f"damaged          {file}: the file of the output {output} of {step} is damaged (" in out
+    assert "restore it, or start another execution; remove nothing" in out and "remove the folder" not in out
+    assert ("1 read, 2 valid" in out, "held-out loss" in out, "pass: well" in out) == (
+        name != "report.json",
+        name != "evaluation.json",
+        name != "gate.json",
+    )
+
+
+def test_steps_without_properties_are_named(command: Command, root, two) -> None:
+    file = records.folder(root, two[1]) / "execution.json"
+    record = json.loads(file.read_text())
+    for step in record["steps"]:
+        step["properties"] = {}
+    condition = {"name": "NoNewData", "type": "Condition", "status": "Succeeded"}
+    package = {"name": "RegisterModel", "type": "RegisterModel", "status": "Succeeded"}
+    file.write_text(json.dumps(record | {"steps": [*record["steps"], condition, package]}))
+    code, out, err = command("retry", two[1])
+    assert code == 0 and "Traceback" not in err
+    for name in ("Preprocess", "Gate", "NoNewData", "RegisterModel"):
+        assert f"damaged          {file}: the properties of step {name} are damaged (" in out
+
+
 def test_a_registry_that_takes_no_version_says_that_what_training_made_is_still_there(root: Path) -> None:
     root.mkdir(exist_ok=True)
     model_packages.home(root).write_text("a file where the folder of versions should be")

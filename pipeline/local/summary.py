@@ -2,87 +2,44 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.local.state import damage, records
+from pipeline.local.outputs import Evaluation, Gate, Outputs, Report
+from pipeline.local.state import records
 from pipeline.local.state.records import Execution
-from pipeline.local.state.store import Store
 
 USED = ("given", "used")
-REGISTER_JOBS = ("RegisterMerged", "RegisterAdapter")  # Processing jobs with `register_with: job`
 
 
 def summarise(root: Path, execution: Execution) -> dict[str, Any]:
     """Rows, evaluation, gate, merge, registered version and where things lie; what a step did not reach is absent, and
-    what has been removed since is named."""
-    store = Store(root)
-    gone: list[str] = []
+    what has been removed since, or cannot be read, is named."""
+    left = Outputs(root, execution)
     found: dict[str, Any] = {
         "execution": execution.id,
         "status": execution.status,
         "failure_reason": execution.failure_reason,
     }
-    if _no_new_data(execution):
+    if left.no_new_data():
         found["no_new_data"] = True
-    report = _output(store, execution, gone, "Preprocess", "report", "report.json")
-    if report:
+    if report := left.file("Preprocess", "report", "report.json", Report):
         found["rows"] = report["rows"]
-    evaluation = _output(store, execution, gone, "Gate", "decision", "evaluation.json")
-    if evaluation:
+    if evaluation := left.file("Gate", "decision", "evaluation.json", Evaluation):
         found["held_out"] = {"rows": evaluation["rows"], "before": evaluation["before"], "after": evaluation["after"]}
         found["tokenised"] = evaluation["tokenised"]
-    gate = _output(store, execution, gone, "Gate", "decision", "gate.json")
-    if gate:
+    if gate := left.file("Gate", "decision", "gate.json", Gate):
         found["gate"] = gate
-    if registered := _registered(store, execution, gone):
-        found["registered"] = registered | {"model": str(store.path(registered["model"]))}
-    if gone:
-        found["gone"] = gone
+    if registered := left.registered():
+        found["registered"] = registered
+    if left.gone:
+        found["gone"] = left.gone
+    if left.damaged:
+        found["damaged"] = left.damaged
     if (root / records.MLFLOW).is_file():
         found["mlflow"] = records.mlflow_uri(root)
     found["logs"] = str(records.folder(root, execution.id) / "jobs")
     return found
-
-
-def _no_new_data(execution: Execution) -> bool:
-    step = next((step for step in execution.steps if step.name == "NoNewData"), None)
-    return step is not None and step.status == "Succeeded" and step.properties["Outcome"] == "True"
-
-
-def _registered(store: Store, execution: Execution, gone: list[str]) -> dict[str, Any] | None:
-    """The version of this execution, whether a step or a job has registered it."""
-    done = [step for step in execution.steps if step.status == "Succeeded"]
-    for step in done:
-        if step.type == "RegisterModel":
-            package = step.properties
-            container = package["InferenceSpecification"]["Containers"][0]
-            return {
-                "group": package["ModelPackageGroupName"],
-                "version": package["ModelPackageVersion"],
-                "variant": package["CustomerMetadataProperties"]["variant"],
-                "approval_status": package["ModelApprovalStatus"],
-                "model": container["ModelDataSource"]["S3DataSource"]["S3Uri"],
-            }
-        if step.name in REGISTER_JOBS and step.type == "Processing":
-            registered = _output(store, execution, gone, step.name, "registered", "registered.json")
-            return {**registered, "version": int(registered["version"])} if registered else None
-    return None
-
-
-def _output(store: Store, execution: Execution, gone: list[str], step: str, output: str, file: str) -> Any:
-    """What a step left in a file; None where it did not come so far, or the file is gone, which `gone` then names."""
-    record = execution.step(step)
-    if record.status != "Succeeded":
-        return None
-    outputs = {entry["OutputName"]: entry for entry in record.properties["ProcessingOutputConfig"]["Outputs"]}
-    path = store.path(f"{outputs[output]['S3Output']['S3Uri']}/{file}")
-    try:
-        return damage.read(path, f"the output {output} of {step}", json.loads)
-    except FileNotFoundError:
-        gone.append(str(path))
-        return None
 
 
 def text(summary: dict[str, Any]) -> str:
@@ -124,6 +81,7 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         )
         lines.append(("model", registered["model"]))
     lines += [("gone", path) for path in summary.get("gone", [])]
+    lines += [("damaged", said) for said in summary.get("damaged", [])]
     if uri := summary.get("mlflow"):
         lines.append(("tracked", f"mlflow ui --backend-store-uri {uri}"))
     lines.append(("logs", summary["logs"]))

@@ -17,12 +17,14 @@ class Damaged(UserError):
     """A file of the local state is not what was written there."""
 
 
-def read(path: Path, what: str, parse: Callable[[str], Found]) -> Found:
+def read(path: Path, what: str, parse: Callable[[str], Found], advice: str | None = None) -> Found:
     """What a file holds.
 
     Args:
         what: whose file it is, for the message.
         parse: may raise ValueError, as JSON's and pydantic's errors are.
+        advice: what to do about it; by default, to restore it or to remove its folder, which must hold nothing else
+            that anybody needs.
 
     Raises:
         FileNotFoundError: it is not there.
@@ -36,7 +38,5 @@ def read(path: Path, what: str, parse: Callable[[str], Found]) -> Found:
         said = (
             f"{len(error.errors())} wrong values" if isinstance(error, ValidationError) else str(error).split("\n")[0]
         )
-        raise Damaged(
-            f"{path}: the file of {what} is damaged ({said or 'it is empty'}); restore it, or remove the folder "
-            f"{path.parent}; the others are not affected"
-        ) from None
+        todo = advice or f"restore it, or remove the folder {path.parent}; the others are not affected"
+        raise Damaged(f"{path}: the file of {what} is damaged ({said or 'it is empty'}); {todo}") from None

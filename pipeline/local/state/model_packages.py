@@ -10,6 +10,7 @@ import getpass
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,14 @@ def _package(text: str) -> dict[str, Any]:
     package = json.loads(text)
     if not isinstance(package, dict) or not package.keys() >= MEMBERS:
         raise ValueError("it is no model package")
+    try:
+        version = version_of(package)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"it is no model package: {error}") from None
+    if not (isinstance(version.created, datetime) and version.created.tzinfo):
+        raise ValueError(f"CreationTime is {package['CreationTime']!r}, not an ISO 8601 time with its zone")
+    if not isinstance(version.version, int) or not isinstance(version.metadata, dict):
+        raise ValueError("ModelPackageVersion must be a number and CustomerMetadataProperties an object")
     return package
 
 

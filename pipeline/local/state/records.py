@@ -168,7 +168,7 @@ def load_definition(root: Path, execution_id: str) -> dict[str, Any]:
     """
     file = folder(root, execution_id) / "definition.json"
     try:
-        return damage.read(file, f"the definition of execution {execution_id}", json.loads)
+        return damage.read(file, f"the definition of execution {execution_id}", _definition)
     except FileNotFoundError:
         raise UserError(f"{file}: the definition of execution {execution_id} is gone; start another one") from None
 
@@ -201,9 +201,17 @@ def running(root: Path, execution_id: str) -> Iterator[None]:
     """Hold an execution's lock: for the one process that runs it.
 
     Raises:
-        UserError: another process runs it.
+        UserError: another process runs it, or its lock cannot be opened.
     """
-    with open(_lock(root, execution_id), "w") as lock:
+    file = _lock(root, execution_id)
+    try:
+        opened = open(file, "w")  # noqa: SIM115 - closed below; only its opening may fail this way
+    except OSError as error:
+        raise UserError(
+            f"{file}: the lock of execution {execution_id} must be a file that this user may write ({error.strerror}); "
+            f"remove it, which harms nothing while the execution does not run, then retry"
+        ) from None
+    with opened as lock:
         for _ in range(20):  # a reader holds the lock for an instant while it looks
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -241,6 +249,15 @@ def stop(root: Path, execution_id: str) -> None:
 
 def _lock(root: Path, execution_id: str) -> Path:
     return folder(root, execution_id) / "lock"
+
+
+def _definition(text: str) -> dict[str, Any]:
+    """Raises ValueError where the text is no definition."""
+    found = json.loads(text)
+    lists = (found.get("Steps"), found.get("Parameters")) if isinstance(found, dict) else (None,)
+    if not all(isinstance(one, list) and all(isinstance(entry, dict) for entry in one) for one in lists):
+        raise ValueError("it is no definition: an object with lists of Steps and Parameters")
+    return found
 
 
 def _ids(root: Path) -> list[str]:

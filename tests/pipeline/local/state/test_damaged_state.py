@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def test_a_damaged_record_is_named_and_the_others_are_listed(command: Command, r
     assert command("status", good)[0] == 0
 
 
-@pytest.mark.parametrize("content", [None, "", "{"])
+@pytest.mark.parametrize("content", [None, "", "{", "null", "[]", "{}", '{"Steps": [], "Parameters": [1]}'])
 def test_a_damaged_or_missing_definition_is_named(command: Command, root, two, content: str | None) -> None:
     bad, good = two
     file = records.folder(root, bad) / "definition.json"
@@ -96,6 +97,34 @@ def test_a_damaged_version_is_named_and_the_others_are_found(command: Command, r
     assert register(root, {"a": 1.0})["ModelPackageVersion"] == 3
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"CreationTime": None},
+        {"CreationTime": "yesterday"},
+        {"CreationTime": "2026-01-01T00:00:00"},
+        {"InferenceSpecification": "x"},
+        {"CustomerMetadataProperties": ["x"]},
+        {"ModelPackageVersion": "1"},
+    ],
+)
+def test_a_version_of_wrong_values_is_named_and_the_others_are_found(command: Command, root, change: dict) -> None:
+    for _ in range(2):
+        register(root, {"a": 1.0})
+    file = model_packages.home(root) / GROUP / "1" / "package.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    code, out, err = command("models")
+    assert code == 0 and out.count(GROUP) == 1
+    assert f"left out: {file}: the file of version 1 of {GROUP} is damaged (" in err
+
+
+def test_a_lock_that_is_a_folder_is_named(command: Command, root, two) -> None:
+    lock = records.folder(root, two[0]) / "lock"
+    lock.mkdir()
+    code, _, err = command("retry", two[0])
+    assert code == 1 and f"error: {lock}: the lock of execution {two[0]} must be a file" in err
+
+
 @CONTENTS
 def test_a_damaged_cache_entry_is_no_hit_and_is_written_anew(build, start, root, content: str) -> None:
     definition = build.definition(build.processing("P", "", CacheConfig={"Enabled": True, "ExpireAfter": "P30D"}))
@@ -114,6 +143,45 @@ def test_what_a_finished_execution_left_may_be_gone(command: Command, root, two)
     code, out, err = command("retry", two[1])
     assert code == 0 and "Traceback" not in err
     assert f"gone             {report}\n" in out and "pass: well" in out and "1 read" not in out
+
+
+@pytest.mark.parametrize("content", ["", "{", "null", "[]", '{"rows": 3}'])
+@pytest.mark.parametrize(
+    ("step", "output", "name"),
+    [
+        ("Preprocess", "report", "report.json"),
+        ("Gate", "decision", "evaluation.json"),
+        ("Gate", "decision", "gate.json"),
+    ],
+)
+def test_a_damaged_output_is_named_beside_what_can_be_read(
+    command: Command, root, two, step: str, output: str, name: str, content: str
+) -> None:
+    file = Store(root).path(f"s3://bucket/{two[1]}/{step}/{output}/{name}")
+    file.write_text(content)
+    code, out, err = command("retry", two[1])
+    assert code == 0 and "Traceback" not in err
+    assert f"damaged          {file}: the file of the output {output} of {step} is damaged (" in out
+    assert "restore it, or start another execution; remove nothing" in out and "remove the folder" not in out
+    assert ("1 read, 2 valid" in out, "held-out loss" in out, "pass: well" in out) == (
+        name != "report.json",
+        name != "evaluation.json",
+        name != "gate.json",
+    )
+
+
+def test_steps_without_properties_are_named(command: Command, root, two) -> None:
+    file = records.folder(root, two[1]) / "execution.json"
+    record = json.loads(file.read_text())
+    for step in record["steps"]:
+        step["properties"] = {}
+    condition = {"name": "NoNewData", "type": "Condition", "status": "Succeeded"}
+    package = {"name": "RegisterModel", "type": "RegisterModel", "status": "Succeeded"}
+    file.write_text(json.dumps(record | {"steps": [*record["steps"], condition, package]}))
+    code, out, err = command("retry", two[1])
+    assert code == 0 and "Traceback" not in err
+    for name in ("Preprocess", "Gate", "NoNewData", "RegisterModel"):
+        assert f"damaged          {file}: the properties of step {name} are damaged (" in out
 
 
 def test_a_registry_that_takes_no_version_says_that_what_training_made_is_still_there(root: Path) -> None:

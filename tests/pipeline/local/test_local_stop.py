@@ -136,7 +136,7 @@ if (ml / "checkpoints/saved").exists():
     sys.exit(0)
 signal.signal(signal.SIGTERM, lambda number, frame: None)
 (ml / "checkpoints/pids").write_text(f"{os.getpid()} {os.getpid()}")
-until = time.time() + 6
+until = time.time() + 2
 while time.time() < until:
     time.sleep(0.1)
 (ml / "checkpoints/saved").write_text("late")

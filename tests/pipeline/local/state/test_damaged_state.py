@@ -91,7 +91,7 @@ def test_a_damaged_version_is_named_and_the_others_are_found(command: Command, r
     code, out, err = command("models")
     assert code == 0 and out.count(GROUP) == 1
     assert f"left out: {file}: the file of version 1 of {GROUP} is damaged (" in err
-    assert command("approve", "latest")[0] == 0
+    assert command("approve", "2")[0] == 0
     code, _, err = command("approve", "1")
     assert code == 1 and f"error: {file}: the file of version 1 of {GROUP} is damaged (" in err
     assert register(root, {"a": 1.0})["ModelPackageVersion"] == 3

@@ -23,9 +23,9 @@ from pipeline.aws.errors import described
 from pipeline.errors import UserError
 from pipeline.settings.security import Security
 from pipeline.step_kit import network_and_keys
-from pipeline.versions import served
 from pipeline.versions.endpoints import FAILED, IN_SERVICE, TAG, describe, is_ours, not_now, require_ours
 from pipeline.versions.registry import APPROVED, ModelVersion, Options
+from steps.shared import served_files
 from steps.shared.serving import ADAPTER_NAME
 
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
@@ -49,7 +49,7 @@ def require_approved(version: ModelVersion, options: Options) -> None:
             f"{name} is {version.approval_status}, and only an approved version is deployed; look at it and approve "
             f"it: python pipeline.py approve {version.version}{options}"
         )
-    if served.is_approval_of_others(version):
+    if served_files.is_approval_of_others(version.metadata):
         raise UserError(
             f"{name} was approved with other files than it is registered with now; look at it and approve it anew: "
             f"python pipeline.py approve {version.version}{options}"

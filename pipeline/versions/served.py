@@ -6,7 +6,6 @@ that were registered before this was so have none: what may be done with those, 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,9 @@ from pipeline.errors import UserError
 from pipeline.settings.content import split_uri
 from pipeline.versions.registry import ModelVersion, Options
 from steps.shared import served_files
-from steps.shared.served_files import OF_APPROVAL, OF_MODEL, FilesDiffer
+from steps.shared.served_files import OF_MODEL, FilesDiffer
 
 BLOCK = 2**20
-
-
-def is_approval_of_others(version: ModelVersion) -> bool:
-    """Whether a version was approved when its manifest was another one than it is registered with now."""
-    approved = version.metadata.get(OF_APPROVAL)
-    return approved is not None and approved != version.metadata.get(OF_MODEL)
 
 
 def check_folder(version: ModelVersion, folder: Path, options: Options, *, whole: bool) -> bool:
@@ -68,10 +61,7 @@ def check_objects(
 
 
 def _sha256(s3: Any, bucket: str, key: str) -> str:
-    digest = hashlib.sha256()
-    for block in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(BLOCK):
-        digest.update(block)
-    return digest.hexdigest()
+    return served_files.sha256_of(s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(BLOCK))
 
 
 def swapped(version: ModelVersion, place: str, error: FilesDiffer, options: Options) -> UserError:

@@ -113,8 +113,8 @@ def _require_same_files(group: str, version: str, facts: Mapping[str, str]) -> N
         StepError: the champion's adapter is not what was registered, or its approval is of other files.
     """
     fix = f"reject it (python pipeline.py reject {version}), or bring the file back, then start again"
-    approved, expected = facts.get(served_files.OF_APPROVAL), facts.get(served_files.OF_ADAPTER)
-    if approved is not None and approved != facts.get(served_files.OF_MODEL):
+    expected = facts.get(served_files.OF_ADAPTER)
+    if served_files.is_approval_of_others(facts):
         raise StepError(f"version {version} of {group} was approved with other files than it is registered with; {fix}")
     if expected is None:
         return  # registered before versions had a hash of their files

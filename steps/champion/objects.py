@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from steps.champion.approved import client, translated
-from steps.shared import contract
+from steps.shared import contract, served_files
 from steps.shared.contract import StepError
 
 BLOCK = 2**20
@@ -75,11 +75,8 @@ def sha256(uri: str) -> str:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if folder := os.environ.get(VARIABLE):
         return contract.sha256(Path(folder) / bucket / key)
-    digest = hashlib.sha256()
     with translated(f"s3:GetObject on {uri}"):
-        for block in client("s3").get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return served_files.sha256_of(client("s3").get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(BLOCK))
 
 
 def sizes(uri: str) -> dict[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,20 @@ class ServedFiles:
         for name, expected in self.hashes.items():
             if sha256_of(name) != expected:
                 raise FilesDiffer(f"{name} has another content than the registered one")
+
+
+def is_approval_of_others(metadata: Mapping[str, str]) -> bool:
+    """Whether a version was approved when its manifest was another one than it is registered with now."""
+    approved = metadata.get(OF_APPROVAL)
+    return approved is not None and approved != metadata.get(OF_MODEL)
+
+
+def sha256_of(blocks: Iterable[bytes]) -> str:
+    """The hash, hex, of a content that comes in blocks."""
+    digest = hashlib.sha256()
+    for block in blocks:
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def facts(folder: Path, names: list[str]) -> dict[str, dict[str, Any]]:

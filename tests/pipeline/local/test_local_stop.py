@@ -129,6 +129,17 @@ def test_a_nodes_group_is_killed_once_when_its_exit_code_appears(tmp_path, monke
     assert [number for _, number in sent] == [signal.SIGKILL] * 2 and len(dict(sent)) == 2
 
 
+def run_again_after_a_kill(build, root, code):
+    """A training's execution whose executor is killed once it runs, and which is then run to its end."""
+    train = build.training("T", code, checkpoints=CHECKPOINTS)
+    execution = create_execution(root, "pipe", build.definition(train), {})
+    process = start_detached(root, execution.id)
+    wait_for(lambda: (Store(root).path(CHECKPOINTS) / "pids").exists())
+    process.kill()
+    process.wait()
+    return run_execution(root, execution.id)
+
+
 LINGERING = """
 import os, pathlib, signal, sys, time
 ml = pathlib.Path(os.environ["OPT_ML"])
@@ -145,13 +156,7 @@ while time.time() < until:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends the children of a killed process")
 def test_a_retry_waits_for_what_a_killed_executor_left_running(build, root):
-    train = build.training("T", LINGERING, checkpoints=CHECKPOINTS)
-    execution = create_execution(root, "pipe", build.definition(train), {})
-    process = start_detached(root, execution.id)
-    wait_for(lambda: (Store(root).path(CHECKPOINTS) / "pids").exists())
-    process.kill()
-    process.wait()
-    assert run_execution(root, execution.id).status == "Succeeded"
+    assert run_again_after_a_kill(build, root, LINGERING).status == "Succeeded"
     assert (Store(root).path(CHECKPOINTS) / "saved").read_text() == "late"
 
 
@@ -174,13 +179,7 @@ time.sleep(60)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends the children of a killed process")
 def test_a_training_whose_executor_was_killed_saves_its_work_though_nobody_reads_what_it_prints(build, root):
-    train = build.training("T", TALKING, checkpoints=CHECKPOINTS)
-    execution = create_execution(root, "pipe", build.definition(train), {})
-    process = start_detached(root, execution.id)
-    wait_for(lambda: (Store(root).path(CHECKPOINTS) / "pids").exists())
-    process.kill()
-    process.wait()
-    assert run_execution(root, execution.id).status == "Succeeded"
+    assert run_again_after_a_kill(build, root, TALKING).status == "Succeeded"
     assert (Store(root).path(CHECKPOINTS) / "saved").read_text() == "yes"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.commands import check_account
+from pipeline.commands.shared import gate_rules
 from pipeline.commands.shared.cost import PricesFile, prices_of, sentence, table
 from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stdout, where
 from pipeline.errors import UserError, problems_error
@@ -93,10 +94,13 @@ def check(
                 seen = check_account.look(workflow, definition, settings, next_command)
             except UserError as refused:  # no credentials: what was found without them is shown all the same
                 problems = [*problems, str(refused)]
-    document = {"settings": str(settings), "usage": dataclasses.asdict(usage) if usage else None}
+    rules = gate_rules.of(workflow.settings.gate) if workflow else None
+    document = {"settings": str(settings), "usage": dataclasses.asdict(usage) if usage else None, "gate": rules}
     if usage and not as_json:
         stdout().print(table(usage))
         print(f"{sentence(usage)}\n" if usage.unpriced else "")
+    if rules and not as_json:
+        stdout().print(gate_rules.table(rules), "")
     _conclude(str(settings), document, problems, result, next_command, as_json, seen)
 
 

@@ -46,6 +46,7 @@ SETTINGS: dict[str, tuple[type[BaseModel], str]] = {
     "MaxInvalidFraction": (Preprocess, "max_invalid_fraction"),
     "RewardAccuracyThreshold": (Gate, "reward_accuracy_threshold"),
     "ChampionTolerance": (Gate, "champion_tolerance"),
+    "MinValidationRows": (Gate, "min_validation_rows"),
 }
 
 
@@ -82,6 +83,10 @@ def parameters(workflow: Workflow) -> list[Parameter]:
         Parameter(
             "ChampionTolerance", "Float", settings.gate.champion_tolerance,
             "How far its reward accuracy may be below the champion's, on the same rows.",
+        ),
+        Parameter(
+            "MinValidationRows", "Integer", settings.gate.min_validation_rows,
+            "Fewest held-out rows to judge a model by; a run with fewer ends before training.",
         ),
         Parameter(
             "MergeWeights", "String", str(workflow.recipe.merge_weights).lower(),

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from pipeline.settings.security import Security
+from steps.gate.rules import ThresholdOn
 
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$", description="SageMaker instance type.")]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -208,6 +209,15 @@ class Gate(Section):
     )
     champion_tolerance: float = Field(
         0.02, ge=0, le=1, description="How far below the champion's reward accuracy on the same rows a model may be."
+    )
+    min_validation_rows: int = Field(
+        30, ge=1, description="Fewest held-out rows to judge a model by; Preprocess ends a run that has fewer."
+    )
+    threshold_on: ThresholdOn = Field(
+        "accuracy", description="What must reach the threshold: the accuracy, or the lower end of its 95 % interval."
+    )
+    max_chosen_drop: float | None = Field(
+        None, ge=0, description="Most nats a token that the chosen answers' log-probability may fall; without it, any."
     )
 
 

@@ -1,7 +1,8 @@
-"""The quality gate: verify that training finished whole, then compare held-out reward accuracy with the threshold and
-with the champion's.
+"""The quality gate: verify that training finished whole, then judge its held-out figures by the rules of
+`steps.gate.rules`, which include the champion's on the same rows.
 
 Command:  python3 -m steps.gate --adapter DIR --threshold 0.6 --pipeline NAME --output DIR [--champion-tolerance 0.02]
+          [--min-validation-rows 30] [--threshold-on accuracy|lower_end] [--max-chosen-drop NATS]
 Inputs:   --adapter: what the Train step left (adapter, evaluation.json, manifest.json, its cards and reports).
 Outputs:  OUTPUT/decision: gate.json (fixed keys: a Condition, the Fail message and registration read them), card.json
           (`content`: the model card of the registration), evaluation.json, and what people read of the training;
@@ -19,9 +20,10 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from steps.gate.decision import decide
+from steps.gate.decision import decide, table_lines
+from steps.gate.rules import Limits, ThresholdOn
 from steps.shared import contract, served_files
 from steps.shared.contract import StepError
 from steps.shared.served_files import MANIFEST
@@ -36,18 +38,26 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--adapter", type=Path, required=True, help="folder that the Train step left")
     parser.add_argument("--threshold", type=float, required=True, help="least held-out reward accuracy, 0 to 1")
     parser.add_argument("--champion-tolerance", type=float, default=0.02, help="how far below the champion's, 0 to 1")
+    parser.add_argument("--min-validation-rows", type=int, default=30, help="fewest held-out rows to judge by")
+    parser.add_argument("--threshold-on", choices=get_args(ThresholdOn), default="accuracy", help="what must reach it")
+    parser.add_argument("--max-chosen-drop", type=float, help="most nats a token that chosen answers may lose")
     parser.add_argument("--champion-lookup", default="no champion was named", help="what the registry said of it")
     parser.add_argument("--pipeline", required=True, help="name of the pipeline that made the model, for its card")
     parser.add_argument("--output", type=Path, required=True, help="folder for decision/ and serving/")
     options = parser.parse_args(argv)
-    for flag, value in (("--threshold", options.threshold), ("--champion-tolerance", options.champion_tolerance)):
-        if not 0 <= value <= 1:
-            raise StepError(f"{flag}: {value}: must lie between 0 and 1")
+    limits = Limits(
+        threshold=options.threshold,
+        threshold_on=options.threshold_on,
+        tolerance=options.champion_tolerance,
+        min_rows=options.min_validation_rows,
+        max_chosen_drop=options.max_chosen_drop,
+    )
+    limits.check()
     manifest = verify(options.adapter)
     evaluation = contract.read_json(options.adapter / "evaluation.json", "the evaluation")
     adapter = contract.read_json(options.adapter / "adapter_config.json", "the adapter's configuration")
     card = contract.read_json(options.adapter / CARD, "the model card")
-    decision = decide(evaluation, options.threshold, options.champion_tolerance, options.champion_lookup)
+    decision = decide(evaluation, limits, options.champion_lookup)
     decision |= {"max_lora_rank": max_lora_rank(adapter["r"])}
     decided = options.output / "decision"
     serving = options.output / "serving"
@@ -57,7 +67,7 @@ def main(argv: list[str]) -> None:
     shutil.copyfile(options.adapter / "evaluation.json", decided / "evaluation.json")
     contract.write_json(decided / "card.json", {"content": card_content(card, decision["message"], options.pipeline)})
     contract.write_json(decided / "gate.json", decision)
-    print(decision["message"])
+    print("\n".join([*table_lines(decision["rules"]), decision["message"]]))
 
 
 def verify(adapter: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from steps.champion import step as champion_step
 from steps.shared.serving import ADAPTER_FOLDER
 
 if TYPE_CHECKING:
+    from pipeline.settings.schema import Gate
     from pipeline.step_kit.request_step import RequestStep
     from pipeline.step_kit.scope import Scope
 
@@ -30,15 +31,25 @@ def build(scope: Scope, train: RequestStep, champion: RequestStep) -> RequestSte
             "--threshold", scope.parameter["RewardAccuracyThreshold"].to_string(),
             "--pipeline", scope.workflow.settings.pipeline_name,
             "--champion-tolerance", scope.parameter["ChampionTolerance"].to_string(),
+            "--min-validation-rows", scope.parameter["MinValidationRows"].to_string(),
             "--champion-lookup", champion_step.fact(champion, "reason"),
+            *_rules_beside(settings),
         ],
         inputs={"adapter": train.properties.ModelArtifacts.S3ModelArtifacts},
         outputs={name: f"{OUTPUT}/{name}" for name in ("decision", "serving")},
         property_files={"gate": ("decision", "gate.json"), "card": ("decision", "card.json")},
         instances=Instances(settings.instance_type, max_runtime_hours=settings.max_runtime_hours),
     )  # fmt: skip
-    description = "Verify that training finished whole, and judge the held-out figures by threshold and champion."
+    description = "Verify that training finished whole, and judge the held-out figures by the gate's rules."
     return job.step(scope, "Gate", description)
+
+
+def _rules_beside(settings: Gate) -> list[str]:
+    """What is left at its default does not stand in the command."""
+    words = ["--threshold-on", settings.threshold_on] if settings.threshold_on != "accuracy" else []
+    if settings.max_chosen_drop is not None:
+        words += ["--max-chosen-drop", f"{settings.max_chosen_drop:g}"]
+    return words
 
 
 def serving_uri(gate: RequestStep) -> object:

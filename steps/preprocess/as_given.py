@@ -19,7 +19,8 @@ from steps.shared.contract import StepError
 
 VARIABLE = "INPUT_ORIGINS"  # JSON: URI -> the file or folder that it was copied from; of a local run
 PARAMETERS = {"input": "InputDataUri", "validation-data": "ValidationDataUri",
-              "validation-fraction": "ValidationFraction", "max-invalid-fraction": "MaxInvalidFraction"}  # fmt: skip
+              "validation-fraction": "ValidationFraction", "max-invalid-fraction": "MaxInvalidFraction",
+              "min-validation-rows": "MinValidationRows"}  # fmt: skip
 SETTINGS = "format|tool-calls|near-duplicates|tokenizer|max-tokens|max-characters|baseline"  # below preprocess:
 COLUMNS = re.compile(r"--column [\w.]+=\S+(?: --column [\w.]+=\S+)*")
 PARAMETER = re.compile(rf"--({'|'.join(PARAMETERS)})\b(?: ([\d.]+(?:e-?\d+)?)\b)?")

@@ -26,6 +26,7 @@ class Options:
     output: Path
     validation_fraction: float = 0.1
     validation_data: Path | None = None
+    min_validation_rows: int = 1
     max_invalid_fraction: float = 0.1
     format: str | None = None
     columns: dict[str, str] = field(default_factory=dict)
@@ -68,7 +69,7 @@ class Options:
             )
         if self.max_tokens is not None and self.tokenizer is None:
             raise StepError("--max-tokens needs --tokenizer; without one give --max-characters")
-        for name in ("max_tokens", "max_characters", "max_pairs", "workers", "shard_bytes"):
+        for name in ("min_validation_rows", "max_tokens", "max_characters", "max_pairs", "workers", "shard_bytes"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise StepError(f"--{name.replace('_', '-')} {value}: must be at least 1")
@@ -103,6 +104,7 @@ class Options:
         return {
             "validation_fraction": None if self.validation_data else self.validation_fraction,
             "validation_data": self.validation_data.name if self.validation_data else None,
+            "min_validation_rows": self.min_validation_rows,
             "max_invalid_fraction": self.max_invalid_fraction,
             "format": self.format,
             "columns": self.columns,
@@ -166,6 +168,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--output", type=Path, required=True, metavar="DIR", help="where the four parts are written")
     add("--validation-fraction", type=float, default=0.1, metavar="X", help="share of the prompts held out (0.1)")
     add("--validation-data", type=Path, metavar="PATH", help="hold out this data instead; its prompts leave --input")
+    add("--min-validation-rows", type=int, default=1, metavar="N", help="fail with fewer rows held out (1)")
     add("--max-invalid-fraction", type=float, default=0.1, metavar="X", help="fail beyond this share of bad rows (0.1)")
     add("--format", metavar="NAME", help="read all files by this layout")
     add("--column", action="append", type=_column, metavar="FIELD=NAME", help="the rows call this field NAME")

@@ -62,6 +62,7 @@ def _arguments(
     words: list[Any] = ["--input", f"{INPUT}/data", "--output", OUTPUT]
     if "ValidationFraction" in parameter:
         words += ["--validation-fraction", parameter["ValidationFraction"].to_string()]
+    words += ["--min-validation-rows", parameter["MinValidationRows"].to_string()]
     words += ["--max-invalid-fraction", parameter["MaxInvalidFraction"].to_string()]
     if settings.format is not None:
         words += ["--format", settings.format]

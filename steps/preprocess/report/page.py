@@ -34,6 +34,7 @@ FAULTS = {"undeclared": "calls a tool that is not declared", "arguments": "gets 
 SETTINGS = {
     "validation_fraction": "share of the prompts that is held out",
     "validation_data": "the set that is held out instead",
+    "min_validation_rows": "fewest rows to judge a model by",
     "max_invalid_fraction": "share of invalid rows beyond which the run fails",
     "format": "layout of all files; otherwise told from their rows",
     "columns": "the names of the fields in the files",
@@ -103,6 +104,9 @@ def problem(report: Mapping[str, Any]) -> tuple[str, str] | None:
     for side in ("train", "validation"):
         if not rows[side]:
             return f"No row is left for {side}", "Add rows, or change what is held out."
+    if rows["validation"] < (least := report["min_validation_rows"]):
+        few = f"{number(rows['validation'])} rows are held out, too few to judge a model by: {number(least)} are needed"
+        return few, "Add rows, hold out a larger share, or lower min_validation_rows."
     return None
 
 

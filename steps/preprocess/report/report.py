@@ -118,7 +118,15 @@ class Report:
                 have = f"no row falls to {side} at --validation-fraction {self.asked['validation_fraction']:g}"
                 change = "lower" if side == "train" else "raise"
                 return f"{have} ({read} read, {quarantined} quarantined); {change} it, or add rows"
-        return None
+        return self._too_few_to_judge()
+
+    def _too_few_to_judge(self) -> str | None:
+        rows, least, fraction = self.figures.validation, self.asked["min_validation_rows"], "validation_fraction"
+        if rows >= least:
+            return None
+        few = f"{rows} rows are held out, too few to judge a model by: at least {least} are needed"
+        larger = "hold out more data" if self.asked[fraction] is None else "raise --validation-fraction"
+        return f"{few}. Add rows, {larger}, or lower --min-validation-rows."
 
     def _files_without_valid_row(self) -> list[str]:
         """One line for each of the first files of which nothing would be left, however small a share they are."""

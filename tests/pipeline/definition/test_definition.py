@@ -84,8 +84,14 @@ def training(workflow: settings.Workflow) -> dict:
 
 def arguments(request: dict) -> Options:
     """The command line of a rendered step as its container reads it, parameters as some number."""
+    return parse(words_of(request))
+
+
+def words_of(request: dict) -> list[str]:
     words = request["AppSpecification"]["ContainerArguments"]
-    return parse([word if isinstance(word, str) else "0.25" for word in words])
+    return [
+        word if isinstance(word, str) else "7" if "MinValidationRows" in json.dumps(word) else "0.25" for word in words
+    ]
 
 
 def test_every_setting_of_preprocess_reaches_its_command_line() -> None:
@@ -95,6 +101,7 @@ def test_every_setting_of_preprocess_reaches_its_command_line() -> None:
         input=inputs / "data",
         output=Path("/opt/ml/processing/output"),
         validation_data=inputs / "validation_data",
+        min_validation_rows=7,
         max_invalid_fraction=0.25,
         format="chat",
         columns={"prompt": "question", "rejected": "worse answer"},
@@ -121,9 +128,24 @@ def test_every_setting_of_preprocess_reaches_its_command_line() -> None:
 def test_what_is_not_set_is_left_to_the_step() -> None:
     request = preprocess(settings.load(ROOT / "configs" / "qwen3-8b.yaml"))
     inputs, output = Path("/opt/ml/processing/input"), Path("/opt/ml/processing/output")
-    expected = Options(inputs / "data", output, validation_fraction=0.25, max_invalid_fraction=0.25)
-    assert arguments(request) == expected
+    fractions = {"validation_fraction": 0.25, "max_invalid_fraction": 0.25}
+    assert arguments(request) == Options(inputs / "data", output, min_validation_rows=7, **fractions)
     assert [given["InputName"] for given in request["ProcessingInputs"]] == ["data"]
+
+
+def test_every_setting_of_the_gate_reaches_its_command_line() -> None:
+    workflow = settings.load(SPARK)
+    rules = {"threshold_on": "lower_end", "max_chosen_drop": 0.5}
+    section = workflow.settings.gate.model_copy(update=rules)
+    strict = dataclasses.replace(workflow, settings=workflow.settings.model_copy(update={"gate": section}))
+    words, plain = words_of(request(strict, "Gate")), words_of(request(workflow, "Gate"))
+    assert words == [*plain, "--threshold-on", "lower_end", "--max-chosen-drop", "0.5"]
+    given = dict(itertools.pairwise(plain))
+    assert (given["--threshold"], given["--champion-tolerance"], given["--min-validation-rows"]) == (
+        "0.25",
+        "0.25",
+        "7",
+    )
 
 
 def test_the_engine_decides_on_image_instances_and_command_alone() -> None:

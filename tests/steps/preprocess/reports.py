@@ -103,6 +103,7 @@ def report(read: int = 12_840, seed: int = 1, **changes: Any) -> dict[str, Any]:
         "baseline": None,
         "validation_fraction": 0.1,
         "validation_data": None,
+        "min_validation_rows": 30,
         "max_invalid_fraction": 0.1,
         "format": None,
         "columns": {"prompt": "question"},

@@ -364,3 +364,20 @@ def test_real_data_is_accounted_for(run_step, name, expected):
 def types(schema: dict) -> list[str]:
     inner = [*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])]
     return [*([schema["type"]] if "type" in schema else []), *(kind for entry in inner for kind in types(entry))]
+
+
+@pytest.mark.parametrize("held_out", [2, 3])
+def test_fewer_held_out_rows_than_are_asked_for_end_the_step_before_training(write_lines, tmp_path, held_out):
+    data = write_lines([plain(f"prompt {n}") for n in range(20)])
+    other = write_lines([plain(f"other {n}") for n in range(held_out)], "other/held.jsonl")
+    options = {"validation_data": other, "min_validation_rows": 3}
+    if held_out == 3:
+        assert preprocess(Options(data, tmp_path / "out", **options)).figures.validation == 3
+        return
+    said = failure(data, tmp_path / "out", **options)
+    assert said == (
+        f"{data}: 2 rows are held out, too few to judge a model by: at least 3 are needed. Add rows, hold out more "
+        "data, or lower --min-validation-rows."
+    )
+    page = (tmp_path / "out" / "failed" / "report.html").read_text()
+    assert "2 rows are held out, too few to judge a model by: 3 are needed" in page

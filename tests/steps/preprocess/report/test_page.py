@@ -73,14 +73,22 @@ def test_a_failed_run_says_why_and_opens_its_reason():
 COUNTS = st.integers(0, 30)
 
 
-@given(train=COUNTS, validation=COUNTS, duplicate=COUNTS, broken=COUNTS, leaked=COUNTS, allowed=st.floats(0, 1))
-def test_the_page_calls_a_run_failed_when_the_step_does(train, validation, duplicate, broken, leaked, allowed):
+@given(
+    train=COUNTS,
+    validation=COUNTS,
+    duplicate=COUNTS,
+    broken=COUNTS,
+    leaked=COUNTS,
+    allowed=st.floats(0, 1),
+    least=COUNTS,
+)
+def test_the_page_calls_a_run_failed_when_the_step_does(train, validation, duplicate, broken, leaked, allowed, least):
     reasons = Counter({"not_json": broken, "leaked": leaked})
     kept = train + validation
     read = kept + duplicate + broken + leaked
     tally = Tally(read=read, kept=kept, duplicate=duplicate, reasons=reasons)
     tally.examples = {"not_json": [{"file": "a", "line": 1, "message": "m", "raw": ""}]}
-    asked = {"max_invalid_fraction": allowed, "validation_fraction": 0.1}
+    asked = {"max_invalid_fraction": allowed, "validation_fraction": 0.1, "min_validation_rows": least}
     report = Report(tally, Figures(train=train, validation=validation), "", [], asked, ("characters",))
     assert (page.problem(report.as_json()) is None) == (report.problem() is None)
 

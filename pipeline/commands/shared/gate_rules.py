@@ -1,0 +1,31 @@
+"""The rules that a run's gate will hold against the model, drawn for `check`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.table import Table
+
+from pipeline.settings.schema import Gate
+from steps.gate.rules import Limits, asked
+
+
+def of(gate: Gate) -> dict[str, str]:
+    """Each rule's name with what passes it, as the settings say; an execution's own parameters win over them."""
+    return asked(
+        Limits(
+            threshold=gate.reward_accuracy_threshold,
+            threshold_on=gate.threshold_on,
+            tolerance=gate.champion_tolerance,
+            min_rows=gate.min_validation_rows,
+            max_chosen_drop=gate.max_chosen_drop,
+        )
+    )
+
+
+def table(rules: Mapping[str, str]) -> Table:
+    """The picture of what `of` gave."""
+    drawn = Table("Rule", "Passes with", title="The gate registers a model that passes", title_justify="left", box=None)
+    for name, passes_with in rules.items():
+        drawn.add_row(name, passes_with)
+    return drawn

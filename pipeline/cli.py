@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import typer
 
@@ -39,34 +41,26 @@ app = typer.Typer(
     help="Preference-tune a language model with DPO on Amazon SageMaker, or with --local on this machine.",
     epilog="Add --debug to any command to see the traceback behind an error.",
 )
-app.command()(check_show.check)
-app.command("definition")(check_show.print_definition)
-app.command()(check_show.show)
-app.command()(images.images)
-app.command()(upsert.upsert)
-app.command()(start.start)
-app.command()(status_stop_retry.status)
-app.command("list")(status_stop_retry.list_executions)
-app.command()(describe.describe)
-app.command()(logs.logs)
-app.command()(status_stop_retry.stop)
-app.command()(status_stop_retry.retry)
-app.command()(upsert.delete)
-app.command()(models.models)
-app.command()(models.approve)
-app.command()(models.reject)
-app.command()(compare.compare)
-app.command("try")(try_version.try_version)
-app.command()(deploy.deploy)
-app.command()(deploy.undeploy)
-app.command()(schedules.schedule)
-app.command()(schedules.schedules)
-app.command()(schedules.unschedule)
-app.command()(triggers.trigger)
-app.command()(triggers.triggers)
-app.command()(triggers.untrigger)
-app.command()(bootstrap.bootstrap)
-app.command()(bootstrap.teardown)
+# One group of the help a line: what a person is about to do, in the order in which they come to it.
+RUN, LOOK, DECIDE, SERVE = "Run", "Look at executions", "Judge versions", "Serve"
+AUTOMATE, ACCOUNT = "Automate", "Definition and account"
+COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
+    RUN: {"check": check_show.check, "start": start.start, "stop": status_stop_retry.stop,
+          "retry": status_stop_retry.retry},
+    LOOK: {"status": status_stop_retry.status, "list": status_stop_retry.list_executions,
+           "describe": describe.describe, "logs": logs.logs},
+    DECIDE: {"models": models.models, "compare": compare.compare, "try": try_version.try_version,
+             "approve": models.approve, "reject": models.reject},
+    SERVE: {"deploy": deploy.deploy, "undeploy": deploy.undeploy},
+    AUTOMATE: {"schedule": schedules.schedule, "schedules": schedules.schedules, "unschedule": schedules.unschedule,
+               "trigger": triggers.trigger, "triggers": triggers.triggers, "untrigger": triggers.untrigger},
+    ACCOUNT: {"bootstrap": bootstrap.bootstrap, "images": images.images, "upsert": upsert.upsert,
+              "show": check_show.show, "definition": check_show.print_definition, "delete": upsert.delete,
+              "teardown": bootstrap.teardown},
+}  # fmt: skip
+for group, commands in COMMANDS.items():
+    for name, command in commands.items():
+        app.command(name, rich_help_panel=group)(command)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -113,10 +113,13 @@ def _check_recipe(
     as_json: bool,
 ) -> None:
     """The preflight of a recipe alone: needs neither account nor workflow, nor the SageMaker SDK."""
+    from pipeline.checks.service_model import service, value_problem
     from pipeline.preflight import recipe as preflight
     from steps.shared import typed_yaml
     from steps.train import arguments
 
+    if instance_type and (wrong := value_problem(service().shape_for("TrainingInstanceType"), instance_type)):
+        raise UserError(f"--instance-type: {wrong}")
     result, problems = None, []
     try:
         result = preflight.of_recipe(arguments.load(path), instance_type, instance_count, model_config, rows)

@@ -35,11 +35,13 @@ def load(
     *,
     overrides: Mapping[str, str] | None = None,
     successors: Mapping[str, str] | None = None,
+    other_names: Mapping[str, str] | None = None,
 ) -> Model:
     """Read `path` as `model`; `overrides` (key -> text, as a command line or a hyperparameter gives it) win.
 
     Args:
         successors: keys that a library removed, with what to write instead.
+        other_names: what other tools call a key, with its name here.
 
     Raises:
         InvalidFile: the file is missing, is not YAML, or has problems; all of them are named at once.
@@ -51,7 +53,7 @@ def load(
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise InvalidFile(path, _problems(error, model, lines, successors or {})) from None
+        raise InvalidFile(path, _problems(error, model, lines, successors or {}, other_names or {})) from None
 
 
 def decode(text: str) -> Any:
@@ -111,7 +113,7 @@ def _read_mapping(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
         _collect_lines(path, root, (), lines, ())
         return yaml.SafeLoader("").construct_document(root), lines
     except FileNotFoundError:
-        raise InvalidFile(path, ["the file does not exist"]) from None
+        raise InvalidFile(path, [f"the file does not exist{_near(path)}"]) from None
     except IsADirectoryError:
         raise InvalidFile(path, ["is a folder; name a YAML file"]) from None
     except UnicodeDecodeError as error:
@@ -120,6 +122,13 @@ def _read_mapping(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}  " if mark else ""
         raise InvalidFile(path, [f"{where}is not YAML: {getattr(error, 'problem', None) or error}"]) from None
+
+
+def _near(path: Path) -> str:
+    """The file beside a missing one whose name is nearest to its."""
+    beside = {file.stem: file for file in path.parent.glob("*.y*ml")}
+    near = difflib.get_close_matches(path.stem, list(beside), n=1, cutoff=0.6)
+    return f"; did you mean {beside[near[0]]}?" if near else ""
 
 
 def _collect_lines(
@@ -145,14 +154,18 @@ def _collect_lines(
 
 
 def _problems(
-    error: ValidationError, model: type[BaseModel], lines: Mapping[Location, int], successors: Mapping[str, str]
+    error: ValidationError,
+    model: type[BaseModel],
+    lines: Mapping[Location, int],
+    successors: Mapping[str, str],
+    other_names: Mapping[str, str],
 ) -> list[str]:
     found: dict[str, int] = {}
     for detail in error.errors(include_url=False):
         location = tuple(part for part in detail["loc"] if not _is_union_tag(part))
         line = next((lines[location[:end]] for end in range(len(location), 0, -1) if location[:end] in lines), 0)
         name = ".".join(str(part) for part in location)
-        found.setdefault(placed(f"{name}: {_explain(detail, location, model, successors)}", line), line)
+        found.setdefault(placed(f"{name}: {_explain(detail, location, model, successors, other_names)}", line), line)
     return sorted(found, key=lambda problem: found[problem])
 
 
@@ -162,12 +175,18 @@ def _is_union_tag(part: str | int) -> bool:
 
 
 def _explain(
-    detail: Mapping[str, Any], location: Location, model: type[BaseModel], successors: Mapping[str, str]
+    detail: Mapping[str, Any],
+    location: Location,
+    model: type[BaseModel],
+    successors: Mapping[str, str],
+    other_names: Mapping[str, str],
 ) -> str:
     key = str(location[-1]) if location else ""
     if detail["type"] == "extra_forbidden":
         if key in successors:
             return f"was removed; {successors[key]}"
+        if key in other_names:
+            return f"unknown key; it is {other_names[key]} here"
         return f"unknown key{suggestion(key, _fields_at(model, location[:-1]))}"
     if detail["type"] == "missing":
         return "is required and missing"

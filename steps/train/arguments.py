@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, m
 from steps.shared import typed_yaml
 from steps.shared.contract import StepError
 from steps.shared.templates import arguments as template_arguments
+from steps.train.other_names import OTHER_NAMES
 
 LossType = Literal[
     "sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired",
@@ -277,7 +278,7 @@ def load(path: Path, overrides: Mapping[str, str] | None = None) -> TrainArgumen
     Raises:
         InvalidFile: with every problem, its line and the fix.
     """
-    return typed_yaml.load(path, TrainArguments, overrides=overrides, successors=SUCCESSORS)
+    return typed_yaml.load(path, TrainArguments, overrides=overrides, successors=SUCCESSORS, other_names=OTHER_NAMES)
 
 
 def parse(argv: Sequence[str]) -> tuple[Path, dict[str, str]]:

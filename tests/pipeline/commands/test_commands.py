@@ -10,9 +10,9 @@ import pytest
 from tests.steps.train.models import QWEN3_0_6B
 
 VERBS = [
-    "check", "definition", "show", "images", "upsert", "start", "status", "list", "describe", "logs", "stop", "retry",
-    "delete", "models", "approve", "reject", "compare", "try", "deploy", "undeploy", "schedule", "schedules",
-    "unschedule", "trigger", "triggers", "untrigger", "bootstrap", "teardown",
+    "check", "start", "stop", "retry", "status", "list", "describe", "logs", "models", "compare", "try", "approve",
+    "reject", "deploy", "undeploy", "schedule", "schedules", "unschedule", "trigger", "triggers", "untrigger",
+    "bootstrap", "images", "upsert", "show", "definition", "delete", "teardown",
 ]  # fmt: skip
 FLAGS = {
     "check": {
@@ -67,10 +67,11 @@ FLAGS = {
 def test_the_command_line_has_these_verbs_and_flags_and_no_others() -> None:
     import typer
 
-    from pipeline.cli import app
+    from pipeline.cli import COMMANDS, app
 
     commands = typer.main.get_command(app).commands
     assert list(commands) == VERBS
+    assert all(command.rich_help_panel in COMMANDS for command in commands.values())
     for verb, command in commands.items():
         flags = {name for option in command.params for name in option.opts if name.startswith("--")}
         assert flags == FLAGS[verb], verb
@@ -117,6 +118,13 @@ def test_a_wrong_value_is_refused_before_anything_starts(forked, tmp_path: Path,
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "state" / "executions").exists()
+
+
+def test_a_recipe_is_not_checked_on_an_instance_type_that_there_is_not(forked) -> None:
+    recipe = "configs/recipes/qwen3-8b.yaml"
+    done = forked("pipeline.py", "check", "--recipe", recipe, "--instance-type", "ml.g5.12xlage")
+    said = "'ml.g5.12xlage' is no TrainingInstanceType that AWS knows; did you mean ml.g5.12xlarge"
+    assert done.returncode == 1 and done.stderr.startswith(f"error: --instance-type: {said}")
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors", "tokenizer.json", "chat_template.jinja"])

@@ -103,6 +103,9 @@ def test_what_is_no_yaml_or_no_file_is_one_clear_error(tmp_path: Path) -> None:
     broken.write_text("a: [1,\nb: }")
     assert "is not YAML" in problems(broken)[0]
     assert problems(tmp_path / "absent.yaml") == [f"{tmp_path / 'absent.yaml'}: the file does not exist"]
+    (tmp_path / "absence.yaml").touch()
+    near = f"; did you mean {tmp_path / 'absence.yaml'}?"
+    assert problems(tmp_path / "absent.yaml") == [f"{tmp_path / 'absent.yaml'}: the file does not exist{near}"]
 
 
 def test_new_content_gets_a_new_key_and_the_same_content_the_same(configs: Path) -> None:

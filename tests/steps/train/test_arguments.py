@@ -13,6 +13,7 @@ from steps.shared import typed_yaml
 from steps.shared.contract import StepError
 from steps.train import arguments
 from steps.train.arguments import SUCCESSORS, FsdpConfig, TrainArguments
+from steps.train.other_names import OTHER_NAMES
 from tests.paths import ROOT
 
 RECIPES = sorted((ROOT / "configs" / "recipes").glob("*.yaml"))
@@ -47,6 +48,14 @@ def test_all_problems_are_named_with_line_and_mend(tmp_path: Path) -> None:
         "  line 4  warmup_ratio: was removed; write warmup_steps: a value below 1 is a ratio of all steps\n"
         "  line 6  fsdp_config.versio: unknown key; did you mean version?"
     )
+
+
+def test_what_other_tools_call_a_key_is_told_with_its_name_here(tmp_path: Path) -> None:
+    known = TrainArguments.model_fields.keys()
+    assert known.isdisjoint(OTHER_NAMES) and known >= set(OTHER_NAMES.values())
+    with pytest.raises(typed_yaml.InvalidFile) as caught:
+        arguments.load(recipe(tmp_path, "model_id: m\nlr: 1e-4\n"))
+    assert caught.value.problems == ["line 2  lr: unknown key; it is learning_rate here"]
 
 
 @pytest.mark.parametrize(

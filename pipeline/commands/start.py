@@ -15,6 +15,7 @@ import typer
 
 from pipeline.aws import executions as aws_executions
 from pipeline.aws.executions import ExecutionSummary
+from pipeline.commands.shared.after_failure import next_commands
 from pipeline.commands.shared.before_start import require_deployed, require_inputs
 from pipeline.commands.shared.cost import MaxCost, PricesFile, prices_of, require_below, sentence
 from pipeline.commands.shared.on_aws import remote
@@ -155,8 +156,8 @@ def _start_local(
         return 0
     execution = PlaceHere(root, settings, options).run(execution.id, as_json)
     if execution.status != "Succeeded" and not as_json:
-        say(f"See why: python pipeline.py logs{options} {execution.id}")
-        say(f"Fix it and go on: python pipeline.py retry{options} {execution.id}")
+        for line in next_commands(execution.id, summaries.reached(execution), options):
+            say(line)
     return aws_executions.exit_code(execution.status)
 
 
@@ -214,28 +215,24 @@ def _start_on_aws(settings: Path, request: _Request, as_json: bool, options: str
         arn = aws_executions.start(there.sagemaker, there.name, overrides, request.name, token)
         execution_id = aws_executions.id_of(arn)
         say(f"execution {execution_id} started")
-        ended = ExecutionSummary(execution_id, arn, there.name, "Executing", name=request.name)
+        ended, further = ExecutionSummary(execution_id, arn, there.name, "Executing", name=request.name), list[str]()
         if request.wait:
-            ended = PlaceOnAws(there).watch(arn)
+            place = PlaceOnAws(there)
+            ended = place.watch(arn)
+            if ended.status != "Succeeded":
+                further = next_commands(ended.id, place.status(arn)[1], options)
     if as_json:
         print_json(ended)
     elif request.wait:
-        print(_ending(ended, options))
+        print("\n".join([_ending(ended), *further]))
     else:
         print(f"watch it: python pipeline.py status{options} {execution_id} --wait")
     return aws_executions.exit_code(ended.status) if request.wait else 0
 
 
-def _ending(ended: ExecutionSummary, options: str) -> str:
-    """How an execution ended, and what comes next where it did not succeed."""
+def _ending(ended: ExecutionSummary) -> str:
     reason = f": {ended.failure_reason}{advice_on(ended.failure_reason)}" if ended.failure_reason else ""
-    text = f"execution {ended.id} {ended.status}{reason}"
-    if ended.status == "Succeeded":
-        return text
-    return (
-        f"{text}\nsee why: python pipeline.py logs{options} {ended.id}\n"
-        f"fix it and go on: python pipeline.py retry{options} {ended.id}"
-    )
+    return f"execution {ended.id} {ended.status}{reason}"
 
 
 def _require_affordable(workflow: Workflow, definition: dict[str, Any], request: _Request, command: str) -> None:

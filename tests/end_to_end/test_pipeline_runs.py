@@ -61,6 +61,8 @@ def test_the_same_inputs_hit_the_cache_and_the_adapter_is_registered(pipeline, m
     assert adapter["registered"]["variant"] == "adapter"
     assert adapter["registered"]["version"] == merged["registered"]["version"] + 1
     assert (Path(adapter["registered"]["model"]) / ADAPTER_FOLDER / "adapter_model.safetensors").is_file()
+    again = pipeline("retry", adapter["execution"])
+    assert again.returncode == 0 and "succeeded, and there is nothing to do" in again.stderr
 
 
 def test_training_continues_from_the_adapter_of_an_earlier_execution(

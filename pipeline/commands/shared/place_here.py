@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.aws import executions
 from pipeline.aws.executions import ExecutionSummary, StepSummary
-from pipeline.commands.shared.options import left_out, print_json, stderr
+from pipeline.commands.shared.options import left_out, print_json, say, stderr
 from pipeline.local.state import records, step_logs, summaries
 from pipeline.local.state.records import Execution
 from pipeline.parameters import declared, history
@@ -59,6 +59,9 @@ class PlaceHere:
         records.stop(self.root, execution)
 
     def retry(self, execution: str, as_json: bool) -> int:
+        if records.load(self.root, execution).status == "Succeeded":
+            again = f"python pipeline.py start{self.options}"
+            say(f"execution {execution} succeeded, and there is nothing to do; to run it all again: {again}")
         return executions.exit_code(self.run(execution, as_json).status)
 
     def run(self, execution: str, as_json: bool) -> Execution:

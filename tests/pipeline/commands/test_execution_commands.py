@@ -157,15 +157,16 @@ def test_a_failed_execution_ends_the_wait_with_1_the_fix_and_the_next_commands(s
     add_pipeline(stubs, definition)
     add_start(stubs)
     reason = "ResourceLimitExceeded: The account-level service limit 'ml.g5.12xlarge for training job usage' is 0"
-    add_status(stubs["sagemaker"], "Failed", [], reason=reason, arn=ARN)
+    for _ in ("watched", "asked which step failed"):
+        add_status(stubs["sagemaker"], "Failed", [], reason=reason, arn=ARN)
     code, out, _ = run("start", "--wait")
     assert code == 1
     options = " --settings " + out.splitlines()[1].split("--settings ")[1].split()[0] if "--settings" in out else ""
     assert out.splitlines() == [
         f"execution abcdefghijkl Failed: {reason} → the account's quota is too small; ask for more in Service Quotas "
         "(SageMaker, by instance type and use)",
-        f"see why: python pipeline.py logs{options} abcdefghijkl",
-        f"fix it and go on: python pipeline.py retry{options} abcdefghijkl",
+        f"See why: python pipeline.py logs{options} abcdefghijkl",
+        f"Fix it and go on: python pipeline.py retry{options} abcdefghijkl",
     ]
 
 

@@ -68,6 +68,12 @@ class Store:
         """Whether there is an object of that key, or any object below that prefix."""
         return bool(self.objects(uri))
 
+    def sizes(self, uri: str) -> dict[str, int]:
+        """The bytes of the object of that key, or of each one in its folder, by name; unlike `objects` no siblings."""
+        path = self.path(uri)
+        here = [(path.name, path)] if path.is_file() else self.objects(f"{uri.rstrip('/')}/")
+        return {name: file.stat().st_size for name, file in here}
+
     def upload(self, source: Path, uri: str) -> None:
         """Copy a file to that key, or a folder's files below that prefix. The source stays untouched.
 

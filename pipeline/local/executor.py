@@ -1,8 +1,9 @@
 """Runs an execution: its steps one at a time, in the order of `plan/order.py`.
 
 A step that fails ends the execution; running the execution again goes on from there, with the steps that succeeded kept
-and a training resuming from its checkpoints. Ctrl-C and TERM end the running job and leave the execution Stopped. Retry
-policies are accepted and never used: they retry faults of the service, and AWS does not retry a script's error either.
+(one whose output is not whole any more runs again) and a training resuming from its checkpoints. Ctrl-C and TERM end
+the running job and leave the execution Stopped. Retry policies are accepted and never used: they retry faults of the
+service, and AWS does not retry a script's error either.
 """
 
 from __future__ import annotations
@@ -144,13 +145,18 @@ class _Executor:
         execution.pid = os.getpid()
         execution.steps = [
             record
-            if record.status == "Succeeded"
+            if record.status == "Succeeded" and self._is_whole(record)
             else StepRecord(name=record.name, type=record.type, attempts=record.attempts)
             for record in execution.steps
         ]
         for record in execution.steps:
             self._tell_metrics(record)
         self._report()
+
+    def _is_whole(self, record: StepRecord) -> bool:
+        """Whether the store still has what a step left: a later step must not go on with a part of it, unsaid."""
+        there = cache.left(record.properties, self.store) if record.objects else {}
+        return all(there.get(uri, {}).items() >= objects.items() for uri, objects in (record.objects or {}).items())
 
     def _end(self, status: records.ExecutionStatus, reason: str | None) -> None:
         self.execution.status, self.execution.failure_reason, self.execution.ended = status, reason, now()
@@ -237,7 +243,7 @@ class _Executor:
         key = cache.cache_key(self.execution, step, arguments, self.repository)
         entry = cache.find(self.root, key, step, self.store)
         if entry is not None:
-            record.cached, record.log, record.metrics = True, entry.log, entry.metrics
+            record.cached, record.log, record.metrics, record.objects = True, entry.log, entry.metrics, entry.objects
             self._tell_metrics(record)
             return entry.properties
         properties = self._run_job(step, record, arguments)
@@ -247,6 +253,7 @@ class _Executor:
             log=record.log,
             metrics=record.metrics,
             properties=properties,
+            objects=record.objects or {},
         )
         cache.remember(self.root, key, entry)
         return properties
@@ -287,6 +294,7 @@ class _Executor:
                 log.write(f"{name} is not set in this shell: the job runs without it\n")
         record.log = str(job.log)
         properties = _JOBS[step.type](job, arguments)
+        record.objects = cache.left(properties, self.store)
         job.clear()
         return properties
 

@@ -27,6 +27,7 @@ from tests.faults.kinds import KINDS
 from tests.faults.processes import Fault
 from tests.faults.room import Room
 from tests.faults.table import Result
+from tests.forks.client import Forks
 from tests.paths import ROOT
 
 
@@ -49,12 +50,15 @@ def main(argv: list[str] | None = None) -> int:
     print(f"the undisturbed executions are there after {time.monotonic() - began:.0f} s: {made.folder}", flush=True)
     rounds = chosen(given.only, given.rounds)
     results = []
+    forks = Forks(["tests.forks.steps"], dict(os.environ), given.work.resolve() / f"forks-{os.getpid()}")
     with ProcessPoolExecutor(given.workers, max_tasks_per_child=None) as pool:
         until = began + given.minutes * 60
-        waiting = [pool.submit(play, made, given.seed, *one, until) for one in rounds]
+        waiting = [pool.submit(play, made, given.seed, *one, until, forks.python) for one in rounds]
         for future in as_completed(waiting):
             results.append(future.result())
             tell(results[-1], given.seed)
+    forks.leave()
+    forks.wait()
     failed = [one for one in results if one.fault]
     where = {"commit": commit(), "on": f"{datetime.date.today()}", "in": f"{(time.monotonic() - began) / 60:.0f} min",
              "workers": str(given.workers), "Python": platform.python_version()}  # fmt: skip
@@ -78,7 +82,7 @@ def chosen(only: list[str] | None, count: int | None) -> list[tuple[str, int]]:
     return [(name, one) for _, name, one in sorted(found)]
 
 
-def play(made: world.World, seed: str, kind: str, number: int, until: float) -> Result:
+def play(made: world.World, seed: str, kind: str, number: int, until: float, stand_in: str) -> Result:
     """One round, in a folder of its own, which stays where it failed."""
     began = time.monotonic()
     if began > until:
@@ -87,7 +91,7 @@ def play(made: world.World, seed: str, kind: str, number: int, until: float) -> 
         return Result(kind, number, 0, skipped="not played: needs root")
     folder = made.folder.parent / f"{seed}-{kind}-{number}"
     shutil.rmtree(folder, ignore_errors=True)
-    room = Room(made, folder, random.Random(f"{seed} {kind} {number}"))
+    room = Room(made, folder, random.Random(f"{seed} {kind} {number}"), stand_in)
     fault = ""
     try:
         KINDS[kind].play(room, number)

@@ -21,7 +21,7 @@ def killed(room: Room, number: int) -> None:
     room.furnish()
     room.forget("Train")
     execution = room.create(ranks)
-    executor = room.launch(execution)
+    executor = room.launch(execution, real=True)
     if room.reached(execution, "Train", executor):
         time.sleep(room.rng.uniform(0.4, 0.8) * room.world.seconds("Train", ranks))
         with contextlib.suppress(psutil.NoSuchProcess):

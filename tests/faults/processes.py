@@ -1,4 +1,4 @@
-"""Which processes belong to a local root, and a command as a forked child that has the libraries loaded."""
+"""Commands and executors as processes, and which processes belong to a local root."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from pipeline import cli
+from pipeline.local import run as local_run
 
 PATIENCE = 240.0  # seconds until something that ought to end counts as hanging
 
@@ -38,41 +39,69 @@ class Done:
         return self.out + self.err
 
 
-class Command:
-    """A command of `pipeline.py` in a forked child: without its imports, with its own output and exit code."""
+class Child:
+    """A function in a forked child with a session of its own: without imports, with its own output and exit code.
 
-    def __init__(self, words: Iterable[str], place: Path):
-        self.words = tuple(words)
-        self._out, self._err = place.with_suffix(".out"), place.with_suffix(".err")
+    `python`: what it starts as Python, for its jobs: the real one, or the stand-in of `tests.forks`.
+    """
+
+    def __init__(self, work: Callable[[], int], out: Path, err: Path, python: str):
+        self.returncode: int | None = None
         self.pid = os.fork()
         if self.pid == 0:
-            os._exit(_be(self.words, self._out, self._err))
+            os._exit(_be(work, out, err, python))
 
-    def done(self, patience: float = PATIENCE) -> Done:
+    def poll(self) -> int | None:
+        """The exit code, None while it runs."""
+        if self.returncode is None:
+            found, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if found else None
+        return self.returncode
+
+    def wait(self, timeout: float = PATIENCE) -> int:
         """Wait for its end.
 
         Raises:
             Fault: it does not end.
         """
-        until = time.monotonic() + patience
-        while True:
-            found, status = os.waitpid(self.pid, os.WNOHANG)
-            if found:
-                code = os.waitstatus_to_exitcode(status)
-                return Done(self.words, code, *(file.read_text(errors="replace") for file in (self._out, self._err)))
+        until = time.monotonic() + timeout
+        while (code := self.poll()) is None:
             if time.monotonic() > until:
-                os.kill(self.pid, signal.SIGKILL)
+                self.kill()
                 os.waitpid(self.pid, 0)
-                raise Fault(f"`{' '.join(self.words)}` did not end within {patience:g} s")
+                raise Fault(f"process {self.pid} did not end within {timeout:g} s")
             time.sleep(0.02)
+        return code
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
 
 
-def _be(words: tuple[str, ...], out: Path, err: Path) -> int:
-    """Run the command in this process, which is a forked child."""
+class Command(Child):
+    """A command of `pipeline.py`."""
+
+    def __init__(self, words: Iterable[str], place: Path, python: str = sys.executable):
+        self.words = tuple(words)
+        self._files = place.with_suffix(".out"), place.with_suffix(".err")
+        super().__init__(lambda: cli.main(list(self.words)), *self._files, python)
+
+    def done(self) -> Done:
+        """Wait for its end."""
+        try:
+            code = self.wait()
+        except Fault as error:
+            raise Fault(f"`{' '.join(self.words)}`: {error}") from None
+        return Done(self.words, code, *(file.read_text(errors="replace") for file in self._files))
+
+
+def _be(work: Callable[[], int], out: Path, err: Path, python: str) -> int:
+    """Do the work in this process, which is a forked child."""
     try:
+        os.setsid()
         for number, file in ((1, out), (2, err)):
-            os.dup2(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), number)
-        code = cli.main(list(words))
+            os.dup2(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600), number)
+        sys.executable = python
+        code = work()
     except BaseException:
         traceback.print_exc()
         code = 70
@@ -81,9 +110,18 @@ def _be(words: tuple[str, ...], out: Path, err: Path) -> int:
     return code
 
 
-def start_executor(root: Path, execution: str, log: Path) -> subprocess.Popen[bytes]:
-    """The process that `start` leaves behind: runs an execution, in a session of its own."""
-    command = [sys.executable, "-m", "pipeline.local.run", execution, "--root", str(root)]
+Executor = subprocess.Popen[bytes] | Child
+
+
+def start_executor(root: Path, execution: str, log: Path, stand_in: str | None) -> Executor:
+    """What `start` leaves behind: a process that runs an execution, in a session of its own.
+
+    `stand_in`: its jobs are forked from a process that has the libraries loaded; None: all of it is started anew.
+    """
+    words = [execution, "--root", str(root)]
+    if stand_in:
+        return Child(lambda: local_run.main(words), log, log, stand_in)
+    command = [sys.executable, "-m", "pipeline.local.run", *words]
     with open(log, "ab") as file:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
 

@@ -18,9 +18,9 @@ def executions(room: Room) -> None:
     room.furnish()
     room.forget("Train")
     first, second = room.create(), room.create()
-    running = [room.launch(first)]
+    running = [room.launch(first, real=True)]
     time.sleep(room.rng.random() * 4)
-    running.append(room.launch(second))
+    running.append(room.launch(second, real=True))
     for executor in running:
         room.ended(executor)
     room.nobody_left()
@@ -57,7 +57,7 @@ def stops(room: Room) -> None:
     room.forget("Train")
     ranks = room.rng.choice((1, 2))
     execution = room.create(ranks)
-    executor = room.launch(execution)
+    executor = room.launch(execution, real=True)
     if room.reached(execution, "Train", executor):
         time.sleep(room.rng.uniform(0.3, 0.9) * room.world.seconds("Train", ranks))
         for done in [command.done() for command in [room.start_command("stop", execution) for _ in range(2)]]:

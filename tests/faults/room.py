@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from pipeline.local.executor import create_execution
 from pipeline.local.state.records import Execution
 from tests.faults import processes
-from tests.faults.processes import PATIENCE, Command, Done, Fault
+from tests.faults.processes import PATIENCE, Command, Done, Executor, Fault
 from tests.faults.world import GROUP, STEPS, World, results
 
 AFTER = 5.0  # seconds that a job's processes have to end when their executor has
@@ -24,8 +25,8 @@ UNFINISHED = (".incomplete", ".partial", ".tmp")
 class Room:
     """A round's folder: `root` is the local root that it may do anything to."""
 
-    def __init__(self, world: World, folder: Path, rng: random.Random):
-        self.world, self.folder, self.rng = world, folder, rng
+    def __init__(self, world: World, folder: Path, rng: random.Random, stand_in: str | None = None):
+        self.world, self.folder, self.rng, self.stand_in = world, folder, rng, stand_in
         self.root = folder / "local"
         self.notes: list[str] = []
         self._commands = 0
@@ -36,12 +37,15 @@ class Room:
         shutil.copytree(self.world.root, self.root, symlinks=True)
 
     def forget(self, first: str) -> None:
-        """Have this step and all after it run anew: neither cache nor checkpoints know their results."""
+        """Have this step and all after it run anew: the cache does not know their results.
+
+        Where it is Train, there are no checkpoints either; else Train goes on from its last one.
+        """
         later = STEPS[STEPS.index(first) :]
         for entry in (self.root / "cache").glob("*.json"):
             if Path(json.loads(entry.read_text())["log"]).parent.name in later:
                 entry.unlink()
-        if "Train" in later:
+        if first == "Train":
             for folder in (self.root / "s3").glob("*/*/*/checkpoints"):
                 shutil.rmtree(folder)
 
@@ -50,9 +54,10 @@ class Room:
         like = self.world.execution(ranks)
         return create_execution(self.root, like.pipeline_name, self.world.definition(ranks), like.parameters).id
 
-    def launch(self, execution: str) -> subprocess.Popen[bytes]:
-        """Start its executor."""
-        return processes.start_executor(self.root, execution, self.folder / "executor.log")
+    def launch(self, execution: str, *, real: bool = False) -> Executor:
+        """Start its executor; `real`: with jobs that are started anew, as a user's are, instead of forked."""
+        log = self.folder / "executor.log"
+        return processes.start_executor(self.root, execution, log, None if real else self.stand_in)
 
     def record(self, execution: str) -> Execution | None:
         """The record as it stands on the disk, None while there is none to read."""
@@ -61,7 +66,7 @@ class Room:
         except OSError:
             return None
 
-    def reached(self, execution: str, step: str, executor: subprocess.Popen[bytes]) -> bool:
+    def reached(self, execution: str, step: str, executor: Executor) -> bool:
         """Wait until a step's turn has come; whether it came."""
         until = time.monotonic() + PATIENCE
         before = STEPS[STEPS.index(step) - 1] if step != STEPS[0] else None
@@ -74,7 +79,7 @@ class Room:
             time.sleep(0.005)
         return False
 
-    def ended(self, executor: subprocess.Popen[bytes]) -> int:
+    def ended(self, executor: Executor) -> int:
         """Wait for the executor's end; its exit code."""
         try:
             return executor.wait(PATIENCE)
@@ -85,7 +90,8 @@ class Room:
         """Begin a command on this root."""
         self._commands += 1
         place = self.folder / f"{self._commands:02}-{verb}"
-        return Command((verb, *words, "--local", "--local-root", str(self.root)), place)
+        given = (verb, *words, "--local", "--local-root", str(self.root))
+        return Command(given, place, self.stand_in or sys.executable)
 
     def command(self, verb: str, *words: str, may_fail: bool = True) -> Done:
         """Run a command to its end; a traceback is a fault."""
@@ -156,10 +162,15 @@ class Room:
                 versions.append(file.parent.name)
         if len(versions) != 1:
             raise Fault(f"registered {len(versions)} times: versions {', '.join(versions)}")
-        for part in ("s3", "registry", "cache"):
-            for path in (self.root / part).rglob("*"):
-                if path.name.endswith(UNFINISHED):
-                    raise Fault(f"left over: {path.relative_to(self.root)}")
+        if left := unfinished(self.root) - unfinished(self.world.root):
+            raise Fault(f"left over: {', '.join(sorted(left))}")
+
+
+def unfinished(root: Path) -> set[str]:
+    """The files in store, registry and cache that are named as something half-made."""
+    files = (path for part in ("s3", "registry", "cache") for path in (root / part).rglob("*") if path.is_file())
+    names = (file.relative_to(root) for file in files)
+    return {str(name) for name in names if any(part.endswith(UNFINISHED) for part in name.parts)}
 
 
 def _end_of(text: str) -> str:

@@ -116,29 +116,26 @@ def _run(*words: str) -> str:
 
 
 def results(root: Path, execution_id: str) -> dict[str, str]:
-    """The hash of each file that must have the same bits: rows, adapter, held-out figures, merged weights."""
+    """The hash of each file that must have the same bits: rows, adapter, held-out figures, merged weights.
+
+    A cached step's files lie under the execution that made them.
+    """
     found = {}
-    for run in sorted((root / "s3").glob(f"*/*/*/runs/{execution_id}")):
-        for file in sorted(run.rglob("*")):
-            if file.suffix in (".parquet", ".safetensors") or file.name == "evaluation.json":
-                name = re.sub(r"pipelines-[^/]*", "job", str(file.relative_to(run)))
-                found[name] = hashlib.sha256(file.read_bytes()).hexdigest()
-    record = records.read(root, execution_id)
-    for step in record.steps:  # a cached step's files lie under the execution that made them
-        if step.cached:
-            for name, digest in _of_cached(root, step.name, step.properties).items():
-                found.setdefault(name, digest)
+    for step in records.read(root, execution_id).steps:
+        made_by = set(re.findall(rf"/runs/(\w+)/{step.name}/", json.dumps(step.properties)))
+        for run in made_by if step.cached else {execution_id}:
+            for folder in (root / "s3").glob(f"*/*/*/runs/{run}/{step.name}"):
+                found |= {f"{step.name}/{name}": digest for name, digest in _hashes(folder).items()}
     return found
 
 
-def _of_cached(root: Path, step: str, properties: dict[str, Any]) -> dict[str, str]:
-    for uri in re.findall(r"s3://[^\"']*?/runs/(\w+)/", json.dumps(properties)):
-        if (root / "executions" / uri).is_dir():
-            earlier = records.read(root, uri)
-            if not earlier.step(step).cached:
-                every = results(root, uri)
-                return {name: digest for name, digest in every.items() if name.startswith(f"{step}/")}
-    return {}
+def _hashes(folder: Path) -> dict[str, str]:
+    found = {}
+    for file in sorted(folder.rglob("*")):
+        if file.suffix in (".parquet", ".safetensors") or file.name == "evaluation.json":
+            name = re.sub(r"pipelines-[^/]*", "job", str(file.relative_to(folder)))
+            found[name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return found
 
 
 def environment() -> None:

@@ -118,10 +118,14 @@ def checkpoints(room: Room, number: int) -> None:
 
 
 def state(room: Room, number: int) -> None:
-    """A damaged file of the local state is named by the commands that need it; another execution works."""
+    """A damaged file of the local state is named by the commands that need it; another execution works.
+
+    At once, or after what its reason says: a version is restored, a result removed.
+    """
     pattern = STATE[number % len(STATE)]
     room.furnish()
     file = one_of(room, pattern)
+    before = file.read_bytes()
     way = WAYS[number // len(STATE) % len(WAYS)]
     way(file, room.rng)
     room.notes.append(f"{way.__name__}: {file.relative_to(room.root)}")
@@ -136,6 +140,12 @@ def state(room: Room, number: int) -> None:
     except UserError as error:
         raise Fault(f"another execution cannot be made: {error}") from None
     room.ended(room.launch(execution))
-    if room.tells_the_truth(execution)["status"] != "Succeeded":
+    said = room.tells_the_truth(execution)
+    if said["status"] != "Succeeded":
+        if file.name not in said["failure_reason"]:
+            raise Fault(f"{file.name} is damaged, and status says: {said['failure_reason'][:300]}")
+        file.unlink(missing_ok=True)
+        if "registry" in pattern:
+            file.write_bytes(before)
         room.goes_on(execution)
     room.is_whole(execution)

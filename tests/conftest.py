@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -188,3 +190,18 @@ def quickstart_model(tiny_model: Path, shared_folder: Path) -> Path:
 def pairs(made_once: Callable[..., Path]) -> Path:
     """The quickstart's preference data, as the Preprocess step leaves it."""
     return made_once("pairs", "-m", "steps.preprocess", "--input", "steps/quickstart/preferences.jsonl")
+
+
+@pytest.fixture
+def shut(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Make a folder one that cannot be entered, for root too."""
+    closed: set[str] = set()
+    enter = os.scandir
+
+    def scandir(folder: Any = ".") -> Any:
+        if not isinstance(folder, int) and os.fspath(folder) in closed:
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(folder))
+        return enter(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    return lambda folder: closed.add(str(folder))

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 from pipeline.aws.errors import described
 from pipeline.definition.diff import Change, compare
-from pipeline.settings.content import KEY_LENGTH, input_files
+from pipeline.settings.content import KEY_LENGTH
 from pipeline.settings.workflow import Workflow, tag_list
 from pipeline.step_kit import network_and_keys
 
@@ -136,25 +134,6 @@ def ensure_model_group(sagemaker: Any, group: str, tags: Mapping[str, str]) -> b
     return found is None
 
 
-def upload_assets(s3: Any, assets: Mapping[str, Path], encryption: Mapping[str, str] | None = None) -> list[str]:
-    """Upload local files, and folders file by file, to their S3 URIs; returns the URIs that were not there yet.
-
-    Keys are content-addressed: an object that exists has this content already and is not touched.
-
-    Args:
-        encryption: what S3 is told of the objects' encryption; without it the bucket's default holds.
-    """
-    uploaded = []
-    for uri, path in sorted(assets.items()):
-        for object_uri, file in _files(uri, Path(path)):
-            bucket, key = _split(object_uri)
-            if described(partial(s3.head_object, Bucket=bucket, Key=key)) is None:
-                # In parts where it is large; appears whole or not at all.
-                s3.upload_file(str(file), bucket, key, ExtraArgs=dict(encryption or {}))
-                uploaded.append(object_uri)
-    return uploaded
-
-
 def _request(s3: Any, wanted: Wanted) -> dict[str, Any]:
     request: dict[str, Any] = {**_definition(s3, wanted), "RoleArn": wanted.role_arn}
     if wanted.description is not None:
@@ -185,14 +164,6 @@ def _add_tags(sagemaker: Any, arn: str, present: Mapping[str, str], tags: Mappin
     lacking = {key: value for key, value in tags.items() if present.get(key) != value}
     if lacking:
         sagemaker.add_tags(ResourceArn=arn, Tags=tag_list(lacking))
-
-
-def _files(uri: str, path: Path) -> Iterator[tuple[str, Path]]:
-    if path.is_file():
-        yield uri, path
-        return
-    for name, file in input_files(path).items():
-        yield f"{uri.rstrip('/')}/{name}", file
 
 
 def _split(uri: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from pipeline.aws import executions, pipelines
+from pipeline.aws import executions, pipelines, uploads
 from pipeline.aws.errors import described
 from pipeline.aws.refused_members import explained
 from pipeline.commands.shared.confirm import Yes, confirm
@@ -88,9 +88,8 @@ def upload(there: Remote, assets: Sequence[Asset]) -> None:
     for asset in assets:
         if asset.module:
             inputs.make(asset)
-    paths = {asset.uri: asset.path for asset in assets}
     encryption = network_and_keys.upload(there.workflow.account.security)
-    pipelines.upload_assets(there.client("s3"), paths, encryption)
+    uploads.upload_assets(there.client("s3"), assets, encryption)
 
 
 def _checked(workflow: Workflow, settings: Path, options: str) -> str:

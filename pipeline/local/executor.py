@@ -1,8 +1,9 @@
 """Runs an execution: its steps one at a time, in the order of `plan/order.py`.
 
 A step that fails ends the execution; running the execution again goes on from there, with the steps that succeeded kept
-and a training resuming from its checkpoints. Ctrl-C and TERM end the running job and leave the execution Stopped. Retry
-policies are accepted and never used: they retry faults of the service, and AWS does not retry a script's error either.
+(one whose output is not whole any more runs again) and a training resuming from its checkpoints. Ctrl-C and TERM end
+the running job and leave the execution Stopped. Retry policies are accepted and never used: they retry faults of the
+service, and AWS does not retry a script's error either.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.files import ROOT, last_lines, write_json
 from pipeline.local.jobs import cache, earlier
-from pipeline.local.jobs.checkpoints import rescue
+from pipeline.local.jobs.checkpoints import rescue, sole_user
 from pipeline.local.jobs.engine import Engine
 from pipeline.local.jobs.job import Job, JobFailed, JobStopped, job_name
 from pipeline.local.jobs.nodes import StopRequest, stop_on_signals
@@ -144,13 +145,18 @@ class _Executor:
         execution.pid = os.getpid()
         execution.steps = [
             record
-            if record.status == "Succeeded"
+            if record.status == "Succeeded" and self._is_whole(record)
             else StepRecord(name=record.name, type=record.type, attempts=record.attempts)
             for record in execution.steps
         ]
         for record in execution.steps:
             self._tell_metrics(record)
         self._report()
+
+    def _is_whole(self, record: StepRecord) -> bool:
+        """Whether the store still has what a step left: a later step must not go on with a part of it, unsaid."""
+        there = cache.left(record.properties, self.store) if record.objects else {}
+        return all(there.get(uri, {}).items() >= objects.items() for uri, objects in (record.objects or {}).items())
 
     def _end(self, status: records.ExecutionStatus, reason: str | None) -> None:
         self.execution.status, self.execution.failure_reason, self.execution.ended = status, reason, now()
@@ -228,7 +234,7 @@ class _Executor:
         if step.type == "Fail":
             raise ExecutionFailed(arguments.get("ErrorMessage") or f"the Fail step {step.name} was reached")
         if step.type == "RegisterModel":
-            return model_packages.register(self.root, arguments)
+            return model_packages.register(self.root, arguments, by=f"{self.execution.id}/{step.name}")
         return self._cached_or_run(step, record, arguments)
 
     def _cached_or_run(self, step: Step, record: StepRecord, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -237,7 +243,7 @@ class _Executor:
         key = cache.cache_key(self.execution, step, arguments, self.repository)
         entry = cache.find(self.root, key, step, self.store)
         if entry is not None:
-            record.cached, record.log, record.metrics = True, entry.log, entry.metrics
+            record.cached, record.log, record.metrics, record.objects = True, entry.log, entry.metrics, entry.objects
             self._tell_metrics(record)
             return entry.properties
         properties = self._run_job(step, record, arguments)
@@ -247,6 +253,7 @@ class _Executor:
             log=record.log,
             metrics=record.metrics,
             properties=properties,
+            objects=record.objects or {},
         )
         cache.remember(self.root, key, entry)
         return properties
@@ -276,19 +283,25 @@ class _Executor:
             on_stop=stopping,
             on_metrics=report,
         )
-        earlier.wait(job.folder, lambda: self.stop.count > 0)
-        rescue(job.store, arguments.get("CheckpointConfig"), job.trees)
-        job.clear()
-        write_json(job.folder / "request.json", arguments)
-        with open(job.log, "a", encoding="utf-8") as log:
-            if record.attempts > 1:
-                log.write(f"=== attempt {record.attempts}, {now().isoformat(timespec='seconds')} ===\n")
-            for name in [] if self.aws else unset_secrets(arguments.get("Environment", {})):
-                log.write(f"{name} is not set in this shell: the job runs without it\n")
+        job.folder.mkdir(parents=True, exist_ok=True)
         record.log = str(job.log)
-        properties = _JOBS[step.type](job, arguments)
+        earlier.wait(job.folder, lambda: self.stop.count > 0)
+        with sole_user(job, arguments.get("CheckpointConfig")):
+            rescue(job.store, arguments.get("CheckpointConfig"), job.trees)
+            job.clear()
+            write_json(job.folder / "request.json", arguments)
+            self._begin_log(job, record.attempts, arguments)
+            properties = _JOBS[step.type](job, arguments)
+        record.objects = cache.left(properties, self.store)
         job.clear()
         return properties
+
+    def _begin_log(self, job: Job, attempt: int, arguments: Mapping[str, Any]) -> None:
+        with open(job.log, "a", encoding="utf-8") as log:
+            if attempt > 1:
+                log.write(f"=== attempt {attempt}, {now().isoformat(timespec='seconds')} ===\n")
+            for name in [] if self.aws else unset_secrets(arguments.get("Environment", {})):
+                log.write(f"{name} is not set in this shell: the job runs without it\n")
 
 
 def engine(name: EngineName) -> Engine:

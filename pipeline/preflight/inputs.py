@@ -14,7 +14,7 @@ from pathlib import Path
 from pipeline.errors import UserError, problems_error
 from pipeline.files import ROOT
 from pipeline.preflight.recipe import initial_adapter_problems
-from pipeline.settings.assets import Asset, asset_uri
+from pipeline.settings.assets import Asset, asset
 from pipeline.settings.workflow import Workflow
 from steps.shared.model_folder import check_folder
 
@@ -44,9 +44,9 @@ def resolve_inputs(workflow: Workflow, overrides: Mapping[str, str]) -> tuple[di
             raise UserError(f"{name}: {given}: there is no such file or folder; name one, or an s3:// URI")
         if name == "ModelUri":
             check_folder(path)
-        asset = Asset(asset_uri(path, f"{workflow.account.inputs_uri}/{folder}"), path)
-        resolved[name] = asset.uri
-        added.append(asset)
+        found = asset(path, f"{workflow.account.inputs_uri}/{folder}")
+        resolved[name] = found.uri
+        added.append(found)
     defaults = {
         "InputDataUri": workflow.data_uri,
         "ValidationDataUri": workflow.validation_uri,
@@ -62,27 +62,30 @@ def resolve_inputs(workflow: Workflow, overrides: Mapping[str, str]) -> tuple[di
     return resolved, assets
 
 
-def provide(assets: list[Asset], exists: Callable[[str], bool], put: Callable[[Path, str], None]) -> None:
+def provide(assets: list[Asset], exists: Callable[[str], bool], put: Callable[[Path, str, str | None], None]) -> None:
     """Bring the assets to where the execution reads them; those that are there already are not touched.
+
+    Args:
+        put: is handed path, URI and the key that the content must still have.
 
     Raises:
         UserError: a model could not be made.
     """
-    for asset in assets:
-        if exists(asset.uri):
+    for one in assets:
+        if exists(one.uri):
             continue
-        if asset.module:
-            make(asset)
-        put(asset.path, asset.uri)
+        if one.module:
+            make(one)
+        put(one.path, one.uri, one.key)
 
 
-def make(asset: Asset) -> None:
+def make(made: Asset) -> None:
     """Run the module that makes an asset's folder; what it prints goes to stderr.
 
     Raises:
         UserError: it failed.
     """
-    command = [sys.executable, "-m", str(asset.module), "--output", str(asset.path)]
+    command = [sys.executable, "-m", str(made.module), "--output", str(made.path)]
     done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False)
     if done.returncode != 0:
-        raise UserError(f"{asset.path}: {asset.module} failed with exit code {done.returncode}; its output is above")
+        raise UserError(f"{made.path}: {made.module} failed with exit code {done.returncode}; its output is above")

@@ -20,11 +20,13 @@ class Asset:
         uri: where it belongs; content-addressed. A folder's URI ends in "/".
         path: the local file or folder; may not exist yet when `module` makes it.
         module: makes `path` with `python -m MODULE --output PATH`.
+        key: that of its content, which what is brought to `uri` must still have; None where `module` makes it.
     """
 
     uri: str
     path: Path
     module: str | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,15 @@ def source(named: str, beside: Path, inputs: str) -> Source:
     """
     if named.startswith("s3://"):
         return Source(named)
-    path = beside / named
-    asset = Asset(asset_uri(path, inputs), path)
-    return Source(asset.uri, asset)
+    found = asset(beside / named, inputs)
+    return Source(found.uri, found)
 
 
-def asset_uri(path: Path, inputs: str) -> str:
-    """Where a local file or folder belongs under the prefix `inputs`: `<content hash>/<name>`, or `<content hash>/`.
+def asset(path: Path, inputs: str) -> Asset:
+    """A local file or folder, and where it belongs below `inputs`: `<content key>/<name>`, or `<content key>/`.
 
     Raises:
-        UserError: nothing is there, or an empty folder.
+        UserError: nothing is there, an empty folder, or something in it cannot be read.
     """
     key = content_key(path)
-    return f"{inputs}/{key}/" if path.is_dir() else f"{inputs}/{key}/{path.name}"
+    return Asset(f"{inputs}/{key}/" if path.is_dir() else f"{inputs}/{key}/{path.name}", path, key=key)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from pipeline.errors import UserError
 from steps.shared.contract import sha256
+from steps.shared.folders import walk
 
 KEY_LENGTH = 16  # hex digits: 64 bits keep accidental collisions out of reach for any number of uploads
 
@@ -17,61 +17,82 @@ def content_key(path: Path) -> str:
     """A hash over the content of a file, or over the relative names and contents of a folder's input files.
 
     Raises:
-        UserError: nothing is there, or an empty folder.
+        UserError: nothing is there, an empty folder, or something in it cannot be read.
     """
-    return _key(input_files(path))
+    return key_of(hashes(input_files(path)))
 
 
 def code_key(folder: Path) -> str:
     """The same over a folder of code without its manuals (*.md): no image holds them, and no job reads them."""
-    return _key({name: file for name, file in input_files(folder).items() if not name.endswith(".md")})
+    return key_of(hashes({name: file for name, file in input_files(folder).items() if not name.endswith(".md")}))
 
 
-def _key(files: Mapping[str, Path]) -> str:
+def hashes(files: Mapping[str, Path]) -> dict[str, str]:
+    """The SHA-256 of each file, hex, by name; raises UserError where one cannot be read."""
+    try:
+        return {name: sha256(file) for name, file in files.items()}
+    except OSError as error:
+        raise _unreadable(error) from None
+
+
+def key_of(hashed: Mapping[str, str]) -> str:
+    """The content key of files with these names and hashes, given in the order of names."""
     digest = hashlib.sha256()
-    for name, file in files.items():
-        digest.update(f"{len(name)}:{name}:{sha256(file)}\n".encode())
+    for name, file_hash in hashed.items():
+        digest.update(f"{len(name)}:{name}:{file_hash}\n".encode())
     return digest.hexdigest()[:KEY_LENGTH]
+
+
+def changed(path: Path) -> UserError:
+    """The error where a file or folder is not any more what its key was made of."""
+    return UserError(f"{path}: its content changed while it was read; run again when nothing writes there any more")
 
 
 def input_files(path: Path) -> dict[str, Path]:
     """What an upload of `path` takes along, by relative name: the file itself, or a folder's files without hidden ones.
 
-    Links are followed: hub caches keep a model as links to blobs.
+    Links are followed, to folders too: hub caches keep a model as links to blobs.
 
     Raises:
-        UserError: nothing is there, or an empty folder.
+        UserError: nothing is there, an empty folder, or one in it that cannot be entered.
     """
     if path.is_file():
         return {path.name: path}
     if not path.is_dir():
         raise UserError(f"{path}: no such file or folder")
-    found = {name: file for name, file in relative_files(path).items() if not _is_aside(name)}
+    try:
+        found = _files(path, _is_aside)
+    except OSError as error:
+        raise _unreadable(error) from None
     if not found:
         raise UserError(f"{path}: an empty folder, there is nothing to use as input")
     return found
 
 
 def relative_files(folder: Path) -> dict[str, Path]:
-    """Every file below a folder by its relative name, in the order of names; links are followed."""
-    return {name: folder / name for name in sorted(_names(folder))}
+    """Every file below a folder by its relative name, in the order of names; links are followed.
+
+    Raises:
+        OSError: a folder below cannot be entered.
+    """
+    return _files(folder, lambda name: False)
+
+
+def _files(folder: Path, skip: Callable[[str], bool]) -> dict[str, Path]:
+    names = (here.relative_to(folder) / name for here, files in walk(folder, skip) for name in files if not skip(name))
+    return {name: folder / name for name in sorted(path.as_posix() for path in names)}
 
 
 def _is_aside(name: str) -> bool:
     """Hidden files and Python's caches lie beside an input and are not part of it."""
-    return any(part.startswith(".") or part == "__pycache__" for part in name.split("/"))
+    return name.startswith(".") or name == "__pycache__"
 
 
-def _names(path: Path) -> Iterator[str]:
-    seen = set()
-    for folder, folders, files in os.walk(path, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link to a parent folder would never end
-            folders.clear()
-            continue
-        seen.add(real)
-        for name in files:
-            yield PurePosixPath(os.path.relpath(os.path.join(folder, name), path)).as_posix()
+def _unreadable(error: OSError) -> UserError:
+    return UserError(
+        f"{error.filename}: cannot be read ({error.strerror}), and an input is taken whole: make it readable, or take "
+        "it out of the folder"
+    )
 
 
 def split_uri(uri: str) -> tuple[str, str]:

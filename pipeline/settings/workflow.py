@@ -172,7 +172,7 @@ class _Reading:
             return source(named, beside, f"{inputs}/{folder}") if named else None
 
         recipe_key = content_key(recipe_path)
-        args = Asset(f"{inputs}/recipes/{recipe_key}/args.yaml", recipe_path)
+        args = Asset(f"{inputs}/recipes/{recipe_key}/args.yaml", recipe_path, key=recipe_key)
         data = source(settings.data, beside, f"{inputs}/data")
         model = _model(settings, recipe, f"{inputs}/models")
         validation = optional(preprocess.validation_data, "validation")

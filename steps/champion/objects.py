@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from steps.champion.approved import client, translated
-from steps.shared import contract, served_files
+from steps.shared import contract, folders, served_files
 from steps.shared.contract import StepError
 
 BLOCK = 2**20
@@ -103,8 +103,8 @@ def _lines(uri: str) -> Iterator[str]:
 
 def _local(bucket: Path, prefix: str) -> Iterator[str]:
     start = (bucket / prefix).parent if prefix and not prefix.endswith("/") else bucket / prefix
-    for file in start.rglob("*"):
+    for file in (folder / name for folder, names in folders.walk(start) for name in names):
         key = file.relative_to(bucket).as_posix()
-        if file.is_file() and key.startswith(prefix):
+        if key.startswith(prefix):
             facts = file.stat()
             yield f"{bucket.name}/{key} {facts.st_size} {facts.st_mtime_ns}\n"

@@ -24,6 +24,7 @@ from steps.merge.write.journal import Journal
 from steps.merge.write.progress import Progress
 from steps.merge.write.shards import ShardWriter
 from steps.shared import contract
+from steps.shared.folders import sole_writer
 from steps.shared.model_folder import not_the_tokenizers
 from steps.shared.safetensors_file import TensorFile
 from steps.shared.templates.trained_with import trained_with
@@ -33,8 +34,8 @@ def merge(base: Base, adapter: Adapter, folder: Path, check_logits: logits.When)
     """Write the merged model to `folder`, complete with tokenizer and manifest, or raise.
 
     Raises:
-        StepError: the adapter does not fit the base, the result is not finite or not what base and adapter compute, or
-            it cannot be written.
+        StepError: another run writes to the folder, the adapter does not fit the base, the result is not finite or not
+            what base and adapter compute, or it cannot be written.
     """
     require_whole(base)
     changes = find_changes(base, adapter)
@@ -42,6 +43,20 @@ def merge(base: Base, adapter: Adapter, folder: Path, check_logits: logits.When)
     require_embedded(base, others)
     if (own := other_template(others)) is not None:
         print(f"note: {not_the_tokenizers(own)}", flush=True)
+    with sole_writer(folder):
+        output_folder.check(folder)
+        _write(base, adapter, changes, others, folder, check_logits)
+
+
+def _write(
+    base: Base,
+    adapter: Adapter,
+    changes: dict[str, Change],
+    others: dict[str, Path],
+    folder: Path,
+    check_logits: logits.When,
+) -> None:
+    """Write, or go on with, a merge that has been checked."""
     sizes = {shard.path.name: shard.path.stat().st_size for shard in base.shards}
     begin = time.monotonic()
     record = Journal(output_folder.reopen(folder), journal.identity(base, adapter))

@@ -31,6 +31,7 @@ from steps.preprocess.shards.shard_worker import QUARANTINE, ShardWorker, start_
 from steps.preprocess.shards.tally import Tally
 from steps.preprocess.shards.workers import Workers, cores
 from steps.shared.contract import StepError
+from steps.shared.folders import sole_writer
 from steps.shared.records import part_name
 
 PARALLEL_FROM = 2 * BLOCK_BYTES  # less is done before worker processes have started
@@ -40,9 +41,15 @@ def preprocess(options: Options) -> Report:
     """Run the step and return its report; the output appears whole, or not at all.
 
     Raises:
-        StepError: nothing to read, too many invalid rows, or a side of the split without a row.
+        StepError: another run writes to the output folder, nothing to read, too many invalid rows, or a side of the
+            split without a row.
     """
     options.check()
+    with sole_writer(options.output):
+        return _written(options)
+
+
+def _written(options: Options) -> Report:
     data = find_data(options.input, options.validation_data)
     baseline = Baseline.read(options.baseline) if options.baseline else None
     staging = output.prepare(options.output)

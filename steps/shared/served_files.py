@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from steps.shared import contract
+from steps.shared.folders import walk
 
 MANIFEST = "manifest.json"
 OF_THE_DESKTOP = (
@@ -96,7 +97,8 @@ def facts(folder: Path, names: list[str]) -> dict[str, dict[str, Any]]:
 
 def paths(folder: Path) -> dict[str, Path]:
     """All files below a folder, by their paths there."""
-    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    found = [here / name for here, names in walk(folder) for name in names]
+    return {path.relative_to(folder).as_posix(): path for path in sorted(found)}
 
 
 def read_manifest(content: bytes | None, expected: str) -> ServedFiles:

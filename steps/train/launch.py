@@ -21,6 +21,7 @@ from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.train import arguments as train_arguments
 from steps.train.runtime import gpus
+from steps.train.runtime.tied import tied
 
 NOTICE_SECONDS = 115  # that a SIGTERM leaves the processes to write a checkpoint; SageMaker gives a spot job 120
 PORTS = range(20000, 30000)
@@ -88,7 +89,7 @@ def torchrun(processes: int) -> list[str]:
 def run(command: list[str]) -> int:
     """Run torchrun; SIGTERM (a stopped job, a spot interruption) and SIGINT reach it and its processes."""
     environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    child = subprocess.Popen(command, env=environment)
+    child = subprocess.Popen([*tied(signal.SIGTERM), *command], env=environment)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _: child.send_signal(received))
     return child.wait()

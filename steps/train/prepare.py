@@ -48,7 +48,7 @@ def prepare(arguments: TrainArguments) -> Run:
     Raises:
         StepError: the data, the model, an adapter, the arguments or this machine are refused.
     """
-    output = Path(arguments.output_dir) if arguments.output_dir else contract.root() / "model"
+    output = output_folder(arguments)
     records = splits.read(arguments)
     data_report = read_data_report(splits.folder(arguments.train_data, "train"))
     arguments = champion.continued(arguments)
@@ -87,6 +87,11 @@ def prepare(arguments: TrainArguments) -> Run:
         held_out=held_out,
         tracking=tracking,
     )
+
+
+def output_folder(arguments: TrainArguments) -> Path:
+    """The folder of the results."""
+    return Path(arguments.output_dir) if arguments.output_dir else contract.root() / "model"
 
 
 def _checkpoint_folder(arguments: TrainArguments, output: Path) -> Path:

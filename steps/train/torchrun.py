@@ -3,7 +3,8 @@
 Command:  python -m steps.train.torchrun --nproc-per-node N steps/train/train.py --config FILE [--key value …]
           for several nodes on this machine also --nnodes, --node-rank, --master-addr 127.0.0.1, --master-port
 Inputs:   torchrun's own options; those of the rendezvous are set here.
-Outputs:  torchrun's: exit code, the processes' variables, the report of a process that failed, restarts.
+Outputs:  torchrun's: exit code, the processes' variables, the report of a process that failed, restarts. No process
+          outlives it (on Linux).
 Limits:   one machine; for several use torchrun itself, on a network that is theirs alone.
 
 The processes of a training find each other through a store, a server that torchrun keeps for them. torchrun lets it
@@ -14,7 +15,9 @@ address alone, and gloo and NCCL get that interface.
 
 from __future__ import annotations
 
+import argparse
 import os
+import signal
 import socket
 import sys
 
@@ -22,6 +25,8 @@ from torch.distributed import TCPStore, run
 from torch.distributed.elastic.multiprocessing.errors import record
 from torch.distributed.elastic.rendezvous import RendezvousInfo, RendezvousParameters, rendezvous_handler_registry
 from torch.distributed.elastic.rendezvous.static_tcp_rendezvous import StaticTCPRendezvous
+
+from steps.train.runtime.tied import tied
 
 BACKEND = "loopback"  # torchrun's name for what `LoopbackRendezvous` does
 INTERFACE = "lo" if sys.platform == "linux" else "lo0"
@@ -62,6 +67,17 @@ def rendezvous(parameters: RendezvousParameters) -> LoopbackRendezvous:
     return LoopbackRendezvous(address, int(port), rank, parameters.max_nodes, parameters.run_id, SECONDS)
 
 
+def _tie(options: argparse.Namespace) -> None:
+    """Have each process end with this one: its session is its own, and a signal to this one's group misses it."""
+    if not (words := tied(signal.SIGKILL)):
+        return
+    python: list[str] = [] if options.no_python else [sys.executable, "-u", *(["-m"] if options.module else [])]
+    given: list[str] = [options.training_script, *options.training_script_args]
+    program, *rest = [*words, *python, *given]
+    options.no_python, options.module = True, False
+    options.training_script, options.training_script_args = program, rest
+
+
 def main(argv: list[str]) -> None:
     options = run.parse_args(argv)
     if not options.master_addr.startswith("127."):
@@ -72,6 +88,7 @@ def main(argv: list[str]) -> None:
     options.standalone, options.rdzv_backend = False, BACKEND
     options.rdzv_endpoint = f"{options.master_addr}:{options.master_port or 0}"
     options.rdzv_conf, options.node_rank = f"rank={options.node_rank}", 0  # torchrun warns of the latter
+    _tie(options)
     os.environ |= {"GLOO_SOCKET_IFNAME": INTERFACE, "NCCL_SOCKET_IFNAME": INTERFACE}
     rendezvous_handler_registry.register(BACKEND, rendezvous)
     record(run.run)(options)

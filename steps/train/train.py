@@ -18,6 +18,7 @@ import logging
 import os
 import sys
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 # Run as a script, this file's folder is first on the path; the packages are found from the folder above `steps`.
@@ -26,11 +27,12 @@ if not __package__:
 
 from steps.shared import contract, secrets
 from steps.shared.contract import StepError
+from steps.shared.folders import sole_writer
 from steps.shared.records import read_records
 from steps.train import arguments as train_arguments
 from steps.train.arguments import TrainArguments
 from steps.train.evaluation import champion
-from steps.train.prepare import prepare
+from steps.train.prepare import output_folder, prepare
 from steps.train.results import save
 from steps.train.rows import preview, splits
 from steps.train.run import Run
@@ -53,7 +55,7 @@ def main(argv: list[str]) -> None:
     prepare_environment(arguments)
     gpus.require_cuda()
 
-    with lost_process.explained(), out_of_memory.explained(arguments):
+    with lost_process.explained(), out_of_memory.explained(arguments), alone_in(output_folder(arguments)):
         run = prepare(arguments)
         with run.tracking.run():
             train(run)
@@ -61,6 +63,11 @@ def main(argv: list[str]) -> None:
     # A rank that leaves while another works can abort in the threads of its process group.
     run.trainer.accelerator.wait_for_everyone()
     run.trainer.accelerator.end_training()
+
+
+def alone_in(output: Path) -> AbstractContextManager[None]:
+    """Hold the folder of the results: the first rank does, for all."""
+    return sole_writer(output, "--output_dir") if os.environ.get("RANK", "0") == "0" else nullcontext()
 
 
 def train(run: Run) -> None:

@@ -1,8 +1,9 @@
 """Step caching: a step with the same arguments as one that succeeded before takes that one's result.
 
 The key takes in what AWS's takes in, which for S3 inputs is their URI and not their content, and, because code here is
-the working tree and not an image, the content of `steps/` too. Unlike on AWS, a result whose objects are gone from the
-store is no hit. Limits: the versions of installed packages are not in the key.
+the working tree and not an image, the content of `steps/` too. Unlike on AWS, a result is a hit only where the store
+still has what the step left, object by object. Limits: objects are compared by name and size; the versions of installed
+packages are not in the key.
 """
 
 from __future__ import annotations
@@ -46,14 +47,18 @@ _DURATION = re.compile(
 )
 
 
+Objects = dict[str, dict[str, int]]  # by URI: the objects there by name, with their sizes in bytes
+
+
 class Entry(BaseModel):
-    """A result to use again."""
+    """A result to use again; `objects` has what `left` said when the step had succeeded."""
 
     execution_id: str
     succeeded: datetime
     log: str | None
     metrics: dict[str, float]
     properties: dict[str, Any]
+    objects: Objects
 
 
 def enabled(step: Step) -> bool:
@@ -73,8 +78,8 @@ def cache_key(execution: Execution, step: Step, arguments: Mapping[str, Any], re
 
 
 def find(root: Path, key: str, step: Step, store: Store) -> Entry | None:
-    """The latest result under a key, unless it is too old, its objects are gone or its file is damaged: the step then
-    runs, which writes the file anew."""
+    """The latest result under a key, unless it is too old, its objects are not those that the step left, or its file is
+    damaged: the step then runs, which writes the file anew."""
     try:
         entry = damage.read(_file(root, key), f"the cached result of {step.name}", Entry.model_validate_json)
     except (FileNotFoundError, Damaged):
@@ -82,7 +87,12 @@ def find(root: Path, key: str, step: Step, store: Store) -> Entry | None:
     limit = step.cache.get("ExpireAfter")
     if limit and now() - entry.succeeded > parse_duration(limit):
         return None
-    return entry if all(store.exists(uri) for uri in _results(entry.properties)) else None
+    return entry if left(entry.properties, store) == entry.objects else None
+
+
+def left(properties: Mapping[str, Any], store: Store) -> Objects:
+    """What the store has of a job's outputs and artifacts, by its Describe answer."""
+    return {uri: store.sizes(uri) for uri in _results(properties)}
 
 
 def remember(root: Path, key: str, entry: Entry) -> None:

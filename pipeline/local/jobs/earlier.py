@@ -1,7 +1,8 @@
 """What an earlier attempt of a job may have left running, where its executor was killed: the next attempt waits for it.
 
-Every process of a job holds a lock in the job's folder, by a file that it inherits and that the kernel closes with it.
-Limits: holds for processes of this machine, not for a container; what a node starts and does not wait for has no lock.
+Every process of a job holds a lock in the job's folder, by a file that it inherits and that the kernel closes with it;
+one that closes it, as torchrun's do, is found by its environment (`left.py`). Limits: holds for processes of this
+machine, not for a container.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline.errors import UserError
+from pipeline.local.jobs.left import left
 
 LOCK = "processes.lock"
 WAIT_SECONDS = 150.0  # what a process has that is asked to end, and some more
@@ -45,10 +47,13 @@ def wait(folder: Path, stopped: Callable[[], bool], seconds: float = WAIT_SECOND
         while not stopped():
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
+                if not left(folder):
+                    return
             if time.monotonic() > until:
+                ids = " ".join(map(str, left(folder)))
+                see = f"ps {ids}" if ids else f"fuser -v {file}"
                 raise UserError(
                     f"processes of the attempt before still run, after its executor was killed (they hold {file}); "
-                    f"see them: fuser -v {file}; end them, then retry"
+                    f"see them: {see}; end them, then retry"
                 )
             time.sleep(_LOOK_SECONDS)

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from pipeline.settings.content import relative_files
+
 Listing = dict[Path, tuple[int, int, int]]
 
 
 def listing(folders: Iterable[Path]) -> Listing:
     """Every file below the folders with its size in bytes, its time of change in nanoseconds and its inode."""
-    files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+    files = (path for folder in folders for path in relative_files(folder).values())
     return {path: (facts.st_size, facts.st_mtime_ns, facts.st_ino) for path in files for facts in [path.stat()]}
 
 

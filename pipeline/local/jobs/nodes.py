@@ -2,7 +2,7 @@
 
 Each node leads a session of its own, so that Ctrl-C in the terminal reaches this process alone, which then ends the
 nodes in order: TERM to their whole process groups, time to write a checkpoint, then KILL. As in a container, what a
-node started dies with it. Limits: a process that makes itself a session of its own escapes.
+node started dies with it, whatever session it made itself. Limits: the latter holds on Linux (`left.py`).
 """
 
 from __future__ import annotations
@@ -24,23 +24,19 @@ from pathlib import Path
 from typing import IO, Literal
 
 from pipeline.errors import UserError
-from pipeline.local.jobs import earlier
+from pipeline.local.jobs import earlier, left
+from steps.train.runtime.tied import tied
 
 GRACE_SECONDS = 120.0  # between TERM and KILL, as SageMaker gives a job that is stopped or has run too long
 _POLL_SECONDS = 0.05
 _LINE_LIMIT = 64 * 1024
 _PIPE_BYTES = 2**20  # the largest that Linux allows everybody
 
-# Has the kernel end a node when this process is killed: else a training would go on that nobody sees. A program of its
-# own that turns into the node, because code between fork and exec may hang a process that has threads.
-_TIE = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execv(sys.argv[1], sys.argv[1:])"  # PDEATHSIG, TERM
-_TIED = [sys.executable, "-I", "-S", "-c", _TIE] if sys.platform == "linux" else []
-
 Ending = Literal["finished", "failed", "timeout", "stopped"]
 
 
 class StopRequest:
-    """Whether someone asked to stop: once ends jobs with time to save, twice at once."""
+    """Whether someone asked to stop: once ends jobs with time to save, twice at once. Only Ctrl-C insists."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -48,6 +44,10 @@ class StopRequest:
     def ask(self) -> None:
         """Ask, or insist."""
         self.count += 1
+
+    def ask_once(self) -> None:
+        """Ask; whoever has asked before does not insist by it."""
+        self.count = max(1, self.count)
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,9 @@ def stop_on_signals() -> Iterator[StopRequest]:
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     if previous[signal.SIGHUP] == signal.SIG_IGN:
         del previous[signal.SIGHUP]
-    for number in previous:
-        signal.signal(number, lambda _number, _frame: stop.ask())
+    signal.signal(signal.SIGINT, lambda _number, _frame: stop.ask())
+    for number in previous.keys() - {signal.SIGINT}:  # `stop` sends TERM, and a second one cuts no saving short
+        signal.signal(number, lambda _number, _frame: stop.ask_once())
     try:
         yield stop
     finally:
@@ -122,6 +123,7 @@ def run_nodes(
                 time.sleep(_POLL_SECONDS)
         finally:
             _kill(running)
+            left.kill(log.parent)
             for node in nodes[: len(running)]:
                 _remove(node)
             for reader in readers:
@@ -243,7 +245,7 @@ def _spawn(node: Node, cwd: Path, lock: int) -> tuple[subprocess.Popen[bytes], I
         fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     try:
         process = subprocess.Popen(
-            [*_TIED, program, *node.command[1:]],
+            [*tied(signal.SIGTERM), program, *node.command[1:]],  # else a training would go on that nobody sees
             cwd=cwd,
             env=dict(node.environment),
             stdin=subprocess.DEVNULL,

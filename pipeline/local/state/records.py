@@ -51,6 +51,7 @@ class StepRecord(BaseModel):
     log: str | None = None  # the job's log; a cached step's is that of the job that once ran
     metrics: dict[str, float] = Field(default_factory=dict)  # the last value of each, while it runs too
     properties: dict[str, Any] = Field(default_factory=dict)  # as AWS's Describe answer has them
+    objects: dict[str, dict[str, int]] | None = None  # what a job left in the store: by URI, names with sizes in bytes
 
 
 class Execution(BaseModel):

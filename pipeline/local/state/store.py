@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pipeline.errors import UserError
 from pipeline.files import write_text
-from pipeline.settings.content import input_files, relative_files, split_uri
+from pipeline.settings.content import changed, hashes, input_files, key_of, relative_files, split_uri
 
 _NO_COPY_RANGE = (  # from one file system to another, or one that cannot
     errno.EXDEV,
@@ -68,21 +68,35 @@ class Store:
         """Whether there is an object of that key, or any object below that prefix."""
         return bool(self.objects(uri))
 
-    def upload(self, source: Path, uri: str) -> None:
+    def sizes(self, uri: str) -> dict[str, int]:
+        """The bytes of the object of that key, or of each one in its folder, by name; unlike `objects` no siblings."""
+        path = self.path(uri)
+        here = [(path.name, path)] if path.is_file() else self.objects(f"{uri.rstrip('/')}/")
+        return {name: file.stat().st_size for name, file in here}
+
+    def upload(self, source: Path, uri: str, key: str | None = None) -> None:
         """Copy a file to that key, or a folder's files below that prefix. The source stays untouched.
 
         A folder that is new to the store appears whole: a key that exists is a key whose content is complete.
+
+        Args:
+            key: the content key that the copy must have.
+
+        Raises:
+            UserError: nothing is there, it cannot be read, or it has another content by now; nothing is stored then.
         """
-        files = input_files(source)
-        final = self.path(uri)
-        if source.is_file() or final.exists():
-            for name, file in files.items():
-                self._put(file, self._target(uri, name, source), move=False)
-            return
-        beside = self._staging / uuid.uuid4().hex
+        final, beside = self.path(uri), self._staging / uuid.uuid4().hex
         try:
+            files = input_files(source)
+            copies = {name: beside / name for name in files}
             for name, file in files.items():
                 _copy(file, beside / name)
+            if key is not None and key_of(hashes(copies)) != key:
+                raise changed(source)
+            if source.is_file() or final.exists():
+                for name, copy in copies.items():
+                    self._put(copy, self._target(uri, name, source), move=True)
+                return
             final.parent.mkdir(parents=True, exist_ok=True)
             os.rename(beside, final)
         except OSError:

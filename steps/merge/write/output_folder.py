@@ -3,7 +3,8 @@
 Everything is written into `.incomplete` inside it, because SageMaker makes (or mounts) the empty folder beforehand, and
 moved up at the end: config.json, without which nothing loads, last but one, and manifest.json last. A run that was
 killed, or whose disk was full, leaves its finished shards there and a journal that names them; the next run of the same
-base and adapter goes on from them. Any other failure clears all of it. One run at a time may write.
+base and adapter goes on from them. Any other failure clears all of it. A run holds the folder
+(`steps/shared/folders.py`): a second one is refused.
 """
 
 from __future__ import annotations

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from steps.shared.contract import StepError, read_json
+from steps.shared.folders import walk
 
 TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 SUFFIXES = (*TEXTS, *(text + packed for text in TEXTS for packed in (".gz", ".zst")), ".parquet", ".arrow", ".feather")
@@ -54,11 +55,12 @@ def find_data(path: Path, validation_data: Path | None) -> Data:
 def find_inputs(path: Path) -> Inputs:
     """The data files of a folder and the folders in it, in the order of their names; or the one file.
 
-    Hidden files are left alone and not named. Of a folder that `save_to_disk` wrote, the files that it lists are read.
+    Hidden files are left alone and not named; links are followed, to folders too. Of a folder that `save_to_disk`
+    wrote, the files that it lists are read.
 
     Raises:
-        StepError: there is no such path, no data file in it, a file that would be data unpacked, or a file is
-            gone that the folder lists.
+        StepError: there is no such path, no data file in it, a folder that cannot be entered, a file that would be data
+            unpacked, or a file is gone that the folder lists.
     """
     if path.is_file():
         return Inputs([(_label(path.name), path)], [])
@@ -68,13 +70,12 @@ def find_inputs(path: Path) -> Inputs:
     ignored: list[str] = []
     packed: list[str] = []
     splits: list[str] = []
-    for folder, folders, names in os.walk(path):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        listed = _listed(Path(folder), names)
+    for folder, names in _folders(path):
+        listed = _listed(folder, names)
         if SPLITS in names:
-            splits += [str(name) for name in read_json(Path(folder, SPLITS), "the list of splits").get("splits", [])]
+            splits += [str(name) for name in read_json(folder / SPLITS, "the list of splits").get("splits", [])]
         for name in names:
-            file = Path(folder, name)
+            file = folder / name
             label = _label(file.relative_to(path).as_posix())
             if name.startswith("."):
                 continue
@@ -89,6 +90,16 @@ def find_inputs(path: Path) -> Inputs:
         others = f" (it holds {', '.join(sorted(ignored)[:SHOWN])})" if ignored else ""
         raise StepError(f"{path}: no data file in this folder{others}; readable are {', '.join(SUFFIXES)}")
     return Inputs(sorted(found), sorted(ignored), tuple(splits))
+
+
+def _folders(path: Path) -> Iterator[tuple[Path, list[str]]]:
+    try:
+        yield from walk(path, skip=lambda name: name.startswith("."))
+    except OSError as error:
+        raise StepError(
+            f"{error.filename}: this folder cannot be entered ({error.strerror}), and data is read whole; make it "
+            "readable, or take it out of the folder"
+        ) from None
 
 
 def _refuse_packed(path: Path, packed: Sequence[str]) -> None:

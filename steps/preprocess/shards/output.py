@@ -2,8 +2,8 @@
 
 SageMaker creates train/, validation/, quarantine/ and report/ beforehand and may mount them, so existing empty
 folders are filled rather than replaced. report/report.json marks a complete output; a run killed before leaves
-`.incomplete` only, which the next run removes. What a failed run has to show stays in `failed/`. One run at a time
-may write to a folder.
+`.incomplete` only, which the next run removes. What a failed run has to show stays in `failed/`. A run holds the folder
+(`steps/shared/folders.py`): a second one is refused.
 """
 
 from __future__ import annotations

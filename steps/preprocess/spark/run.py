@@ -56,6 +56,7 @@ from steps.preprocess.spark.tasks import (
     write_tasks,
 )
 from steps.shared.contract import StepError
+from steps.shared.folders import sole_writer
 
 # How Python's traceback, which Spark quotes in Java's, names the step's own error.
 OWN_ERROR = re.escape(f"{StepError.__module__}.{StepError.__qualname__}: ")
@@ -80,9 +81,15 @@ def preprocess(options: Options, spark: SparkContext) -> Report:
     """Run the step and return its report, which is written last.
 
     Raises:
-        StepError: nothing to read, too many invalid rows, or a side of the split without a row.
+        StepError: another run writes to the output folder, nothing to read, too many invalid rows, or a side of the
+            split without a row.
     """
     options.check()
+    with sole_writer(options.output):
+        return _written(options, spark)
+
+
+def _written(options: Options, spark: SparkContext) -> Report:
     data = find_data(options.input, options.validation_data)
     baseline = read_report(options.baseline) if options.baseline else None
     staging = output.prepare(options.output)

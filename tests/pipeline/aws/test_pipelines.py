@@ -112,23 +112,3 @@ def test_a_deleted_pipeline_is_gone(sagemaker, s3):
     upsert(sagemaker, s3, WANTED)
     pipelines.delete(sagemaker, "dpo")
     assert pipelines.find(sagemaker, "dpo") is None
-
-
-def test_assets_are_uploaded_once_and_folders_file_by_file(tmp_path, s3):
-    (tmp_path / "model" / "deep").mkdir(parents=True)
-    (tmp_path / "model" / "config.json").write_text("{}")
-    (tmp_path / "model" / "deep" / "weights").write_text("1")
-    (tmp_path / "args.yaml").write_text("beta: 0.1")
-    assets = {
-        "s3://dpo-bucket/config/0f3a/args.yaml": tmp_path / "args.yaml",
-        "s3://dpo-bucket/model/77aa/": tmp_path / "model",
-    }
-    uploaded = [
-        "s3://dpo-bucket/config/0f3a/args.yaml",
-        "s3://dpo-bucket/model/77aa/config.json",
-        "s3://dpo-bucket/model/77aa/deep/weights",
-    ]
-    assert pipelines.upload_assets(s3, assets) == uploaded
-    assert s3.get_object(Bucket="dpo-bucket", Key="config/0f3a/args.yaml")["Body"].read() == b"beta: 0.1"
-    s3.delete_object(Bucket="dpo-bucket", Key="model/77aa/config.json")
-    assert pipelines.upload_assets(s3, assets) == ["s3://dpo-bucket/model/77aa/config.json"]

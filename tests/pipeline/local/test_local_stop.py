@@ -13,7 +13,7 @@ from pipeline.errors import UserError
 from pipeline.files import ROOT
 from pipeline.local.executor import create_execution, run_execution
 from pipeline.local.jobs import earlier
-from pipeline.local.jobs.nodes import Node, StopRequest, run_nodes
+from pipeline.local.jobs.nodes import Node, StopRequest, run_nodes, stop_on_signals
 from pipeline.local.run import run_log, start_detached
 from pipeline.local.state import records
 from pipeline.local.state.store import Store
@@ -183,6 +183,41 @@ def test_a_training_whose_executor_was_killed_saves_its_work_though_nobody_reads
     assert (Store(root).path(CHECKPOINTS) / "saved").read_text() == "yes"
 
 
+ESCAPING = """
+import os, pathlib, subprocess, sys, time
+ml = pathlib.Path(os.environ["OPT_ML"])
+code = "import os, time; os.setsid(); time.sleep(60)"
+child = subprocess.Popen([sys.executable, "-c", code], start_new_session=True, close_fds=True)
+(ml / "checkpoints/pid").write_text(str(child.pid))
+raise SystemExit(3)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process of another session belongs to")
+def test_a_process_with_a_session_of_its_own_ends_with_its_job(build, root):
+    execution = create_execution(
+        root, "pipe", build.definition(build.training("T", ESCAPING, checkpoints=CHECKPOINTS)), {}
+    )
+    assert run_execution(root, execution.id).step("T").failure_reason.startswith("exit code 3")
+    pid = int((Store(root).path(CHECKPOINTS) / "pid").read_text())
+    wait_for(lambda: gone(pid), 5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process of another session belongs to")
+def test_a_retry_waits_for_a_process_that_holds_no_lock(tmp_path):
+    with earlier.lock(tmp_path):
+        pass
+    environment = os.environ | {"OPT_ML": str(tmp_path / "ml")}
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=environment)
+    try:
+        with pytest.raises(UserError, match=rf"see them: ps {child.pid}; end them"):
+            earlier.wait(tmp_path, lambda: False, seconds=0.2)
+    finally:
+        child.kill()
+        child.wait()
+    earlier.wait(tmp_path, lambda: False, seconds=0.2)
+
+
 def test_a_retry_does_not_wait_for_ever(tmp_path):
     with earlier.lock(tmp_path), pytest.raises(UserError, match=r"attempt before still run, .* fuser -v .*; end them"):
         earlier.wait(tmp_path, lambda: False, seconds=0.2)
@@ -203,6 +238,14 @@ def test_asking_twice_kills_at_once(tmp_path):
     stop.ask()
     outcome, _ = run(STUBBORN, tmp_path, stop)
     assert outcome.ending == "stopped"
+
+
+@pytest.mark.parametrize(("number", "count"), [(signal.SIGINT, 2), (signal.SIGTERM, 1), (signal.SIGHUP, 1)])
+def test_only_a_second_ctrl_c_insists(number, count):
+    with stop_on_signals() as stop:
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+        wait_for(lambda: stop.count == count, 5)
 
 
 def test_what_a_job_leaves_running_ends_with_it(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,24 @@ def test_nothing_to_upload_is_an_error(tmp_path: Path) -> None:
         content_key(tmp_path / "none")
     with pytest.raises(UserError, match="no such file or folder"):
         content_key(tmp_path / "missing")
+
+
+def test_what_cannot_be_read_in_an_input_is_an_error_that_names_it(
+    tmp_path: Path, shut: Callable[[Path], None]
+) -> None:
+    folder = write(tmp_path / "data", a_txt="1")
+    (folder / "shut").mkdir()
+    shut(folder / "shut")
+    with pytest.raises(UserError) as error:
+        content_key(folder)
+    assert str(error.value) == (
+        f"{folder / 'shut'}: cannot be read (Permission denied), and an input is taken whole: make it readable, or "
+        "take it out of the folder"
+    )
+
+
+def test_a_link_to_nothing_is_an_error_that_names_it(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data", a_txt="1")
+    (folder / "gone").symlink_to(tmp_path / "none")
+    with pytest.raises(UserError, match=r"data/gone: cannot be read \(No such file or directory\)"):
+        content_key(folder)

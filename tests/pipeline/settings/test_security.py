@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.aws import pipelines
+from pipeline.aws import uploads
 from pipeline.checks.api_model import check_definition
 from pipeline.definition.render import render
 from pipeline.parameters.declared import range_problems
 from pipeline.rendered import read
 from pipeline.settings import workflow as settings
+from pipeline.settings.assets import Asset
 from pipeline.settings.security import Secrets, Security, has_local_disks
 from pipeline.settings.workflow import Workflow
 from pipeline.step_kit import network_and_keys
@@ -210,7 +211,8 @@ def test_uploads_are_encrypted_with_the_key_for_outputs(aws, tmp_path: Path) -> 
     s3.create_bucket(Bucket="keyed")
     (tmp_path / "rows.jsonl").write_text("{}")
     for security, key in ((CLOSED, "with"), (Security(), "without")):
-        pipelines.upload_assets(s3, {f"s3://keyed/{key}": tmp_path / "rows.jsonl"}, network_and_keys.upload(security))
+        asset = Asset(f"s3://keyed/{key}", tmp_path / "rows.jsonl")
+        uploads.upload_assets(s3, [asset], network_and_keys.upload(security))
     kept = s3.head_object(Bucket="keyed", Key="with")
     assert (kept["ServerSideEncryption"], kept["SSEKMSKeyId"]) == ("aws:kms", OUTPUT_KEY)
     assert s3.head_object(Bucket="keyed", Key="without").get("SSEKMSKeyId") is None

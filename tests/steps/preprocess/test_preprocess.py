@@ -16,6 +16,7 @@ from steps.preprocess.preprocess import Options, preprocess
 from steps.preprocess.read.sources import BLOCK_BYTES, Segment, plan
 from steps.preprocess.shards.prompt_keys import prompt_key, validation_limit
 from steps.shared.contract import StepError
+from steps.shared.folders import sole_writer
 from steps.shared.records import read_records
 from tests.paths import SAMPLES, SHARED
 
@@ -30,6 +31,11 @@ def counts(report: dict) -> tuple[int, ...]:
     assert sum(report["reasons"].values()) == rows["quarantined"]
     assert sum(report["files"].values()) == rows["read"]
     return rows["read"], rows["train"] + rows["validation"], rows["duplicate"], rows["quarantined"]
+
+
+def test_a_second_run_into_the_same_folder_is_refused(tmp_path):
+    with sole_writer(tmp_path / "out"), pytest.raises(StepError, match="out: another run writes there now; wait until"):
+        preprocess(Options(input=SAMPLES, output=tmp_path / "out"))
 
 
 def test_a_folder_of_all_layouts(run_step):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
+import pytest
+from torch.distributed import run
 from torch.distributed.elastic.rendezvous import RendezvousParameters
 
 from steps.train import torchrun
+from steps.train.runtime.tied import tied
 
 
 def node(rank: int, nodes: int, port: int) -> torchrun.LoopbackRendezvous:
@@ -51,3 +55,13 @@ def test_an_address_of_another_machine_is_refused(forked) -> None:
         "error: --master-addr algo-1: this is for nodes on one machine, by addresses such as 127.0.0.1; for several "
         "machines use torchrun itself\n"
     )
+
+
+@pytest.mark.parametrize("words", [["script.py", "--config"], ["--module", "steps.x"], ["--no-python", "program"]])
+def test_a_process_is_started_as_torchrun_would_and_ends_with_torchrun(words: list[str]) -> None:
+    options = run.parse_args(["--nproc-per-node=2", *words])
+    _, program, arguments = run.config_from_args(options)
+    torchrun._tie(options)
+    _, tied_program, tied_arguments = run.config_from_args(options)
+    ties = tied(signal.SIGKILL)
+    assert [tied_program, *tied_arguments] == [*ties, program, *arguments]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from steps.shared.folders import sole_writer
 from steps.shared.records import read_records
 from steps.train.evaluation.figures import RowMargin, summarise
 from steps.train.metrics import lines as metrics
@@ -204,6 +205,14 @@ def test_two_processes_in_float32_begin_at_ln_2_and_list_every_row_left_out_in_t
         given = [record.id for record in read_records(pairs / split)]
         assert len(listed) == tokenised[split]["too_long"] > 5
         assert listed == [id for id in given if id in set(listed)]
+
+
+def test_a_second_training_into_the_same_folder_is_refused(train, tmp_path: Path) -> None:
+    with sole_writer(tmp_path / "out"):
+        done = train(tmp_path / "out", 0, fsdp="false")
+    assert done.returncode == 1
+    said = "another run writes there now; wait until it has ended, or give another --output_dir"
+    assert done.stderr.splitlines()[-1] == f"error: {tmp_path / 'out'}: {said}"
 
 
 def test_fsdp_without_torchrun_fails_fast(train, tmp_path: Path) -> None:

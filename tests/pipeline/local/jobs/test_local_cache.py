@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 from pipeline.errors import UserError
+from pipeline.local.executor import run_execution
 from pipeline.local.jobs.cache import parse_duration
-from pipeline.local.state.records import load_all
+from pipeline.local.state.records import load, load_all, save
 from pipeline.local.state.store import Store
 from tests.pipeline.registered import unexpected
 
@@ -63,6 +64,60 @@ def test_a_result_that_is_gone_or_too_old_is_no_hit(rendered, start, root):
     assert not start(rendered).step("P").cached
     rendered["Steps"][0]["CacheConfig"] = ON | {"ExpireAfter": "PT0S"}
     assert not start(rendered).step("P").cached
+
+
+PARTS = (
+    "import os, pathlib; out = pathlib.Path(os.environ['OPT_ML'], 'processing/output/o')\n"
+    "for n in range(4): (out / f'part-{n}').write_text('rows' * n)"
+)
+COUNT = (
+    "import os, pathlib; ml = pathlib.Path(os.environ['OPT_ML'], 'processing')\n"
+    "(ml / 'output/n/n').write_text(str(len(list((ml / 'input/o').iterdir()))))"
+)
+
+
+def damage(part, how):
+    part.chmod(0o644)
+    if how == "gone":
+        part.unlink()
+    elif how == "cut":
+        part.write_text("row")
+    else:
+        part.with_name("part-9").write_text("others")
+
+
+@pytest.fixture
+def counted(build):
+    """A step that leaves four parts, and one that counts them."""
+    make = build.processing("Make", PARTS, outputs=["o"], CacheConfig=ON)
+    return build.definition(
+        make, build.processing("Count", COUNT, inputs={"o": build.output("Make", "o")}, outputs=["n"])
+    )
+
+
+@pytest.mark.parametrize("how", ["gone", "cut", "one more"])
+def test_a_result_of_which_a_part_is_not_as_it_was_left_is_no_hit(how, counted, start, root):
+    first = start(counted)
+    damage(Store(root).path(f"s3://bucket/{first.id}/Make/o") / "part-2", how)
+    second = start(counted)
+    assert not second.step("Make").cached
+    assert Store(root).path(f"s3://bucket/{second.id}/Count/n/n").read_text() == "4"
+
+
+def test_a_retry_runs_a_step_again_whose_output_is_not_whole_any_more(counted, start, root, repository):
+    first = start(counted)
+    damage(Store(root).path(f"s3://bucket/{first.id}/Make/o") / "part-2", "gone")
+    stopped = load(root, first.id)
+    stopped.status, stopped.step("Count").status = "Stopped", "Stopped"
+    save(root, stopped)
+    again = run_execution(root, first.id, repository=repository)
+    assert (again.status, again.step("Make").attempts, again.step("Make").cached) == ("Succeeded", 2, False)
+    assert Store(root).path(f"s3://bucket/{first.id}/Count/n/n").read_text() == "4"
+
+
+def test_a_step_that_leaves_nothing_in_an_output_is_a_hit_too(build, start):
+    rendered = build.definition(build.processing("P", "", outputs=["o"], CacheConfig=ON))
+    assert [start(rendered).step("P").cached for _ in range(2)] == [False, True]
 
 
 def test_a_failed_step_is_never_a_hit(build, start):

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.errors import UserError
 from pipeline.local.state.store import Store
+from pipeline.settings.assets import asset
 
 
 @pytest.fixture
@@ -138,3 +139,23 @@ def test_a_store_on_a_file_system_of_its_own_takes_objects(tmp_path, monkeypatch
     store.take(tmp_path / "left", "s3://bucket/out")
     assert [(name, file.read_text()) for name, file in store.objects("s3://bucket/out/")] == [("a.txt", "a")]
     assert not (tmp_path / "left" / "a.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["", "a.txt"], ids=["folder", "file"])
+def test_what_was_rewritten_after_its_key_was_made_is_not_stored_under_it(store, tmp_path, name):
+    data = write(tmp_path / "data", a_txt="1", b_txt="2")
+    made = asset(data / name, "s3://bucket/data")
+    (data / "a.txt").write_text("others")
+    with pytest.raises(UserError, match="its content changed while it was read; run again when nothing writes there"):
+        store.upload(made.path, made.uri, made.key)
+    assert not store.exists(made.uri) and not list(tmp_path.glob("local/staging/*"))
+    (data / "a.txt").write_text("1")
+    store.upload(made.path, made.uri, made.key)
+    assert store.exists(made.uri)
+
+
+def test_what_a_job_left_and_cannot_be_read_is_an_error_and_not_left_out(store, tmp_path, shut):
+    model = write(tmp_path / "model", a_bin="trained", more__b_bin="more")
+    shut(model / "more")
+    with pytest.raises(PermissionError):
+        store.take(model, "s3://bucket/model")

@@ -23,6 +23,7 @@ from steps.merge.fit.adapter import read_adapter
 from steps.merge.fit.base import open_base
 from steps.merge.write.journal import Journal, identity
 from steps.shared.contract import StepError
+from steps.shared.folders import sole_writer
 
 SHARDS = "12KB"
 
@@ -51,6 +52,15 @@ def hashes(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.is_file()}
 
 
+def test_a_second_merge_into_the_same_folder_is_refused(base, adapter, tmp_path) -> None:
+    with sole_writer(tmp_path / "out"):
+        said = failure(base, adapter, tmp_path / "out")
+    assert said == (
+        f"{tmp_path / 'out'}: another run writes there now; wait until it has ended, or give another --output"
+    )
+    main(words(base, adapter, tmp_path / "out"))
+
+
 @pytest.mark.parametrize("culprit", ["base", "untouched", "adapter", "sum"])
 def test_nan_and_infinity_are_never_written(make_base, make_adapter, tmp_path, culprit) -> None:
     base = make_base(dtype=torch.float16)
@@ -74,7 +84,7 @@ def test_nan_and_infinity_are_never_written(make_base, make_adapter, tmp_path, c
         "sum": (f"{name}.weight", f"{gives}the sum is too large for torch.float16{again}"),
     }[culprit]
     assert failure(base, adapter, tmp_path / "out") == f"{files['base']}: {where}: {said}"
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_disk_without_room_is_found_before_writing(base, adapter, tmp_path) -> None:
@@ -111,7 +121,7 @@ def test_a_disk_that_fills_up_leaves_finished_shards_and_the_next_run_goes_on(ba
 
     failed = f"error: {out}: writing the merged model failed ([Errno 27] File too large); "
     assert fill_up(min(sizes) - 1) == f"{failed}nothing is left of it: fix that and run again\n"
-    assert list(out.iterdir()) == []
+    assert not out.exists()
     assert fill_up(max(sizes) - 1) == (
         f"{failed}its finished shards are kept, and the same command goes on from them: fix that and run again\n"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.settings.content import input_files
 from steps.preprocess.read.inputs import find_inputs
 from steps.shared.contract import StepError
 
@@ -114,3 +115,26 @@ def test_what_the_hub_says_about_files_is_no_data_beside_them(tmp_path):
     for name in ("dataset_info.json", "dataset_infos.json", "a.parquet"):
         (tmp_path / name).touch()
     assert [label for label, _ in find_inputs(tmp_path).files] == ["a.parquet"]
+
+
+def test_a_folder_that_cannot_be_entered_ends_the_step(tmp_path, shut):
+    (tmp_path / "a.jsonl").touch()
+    for name in ("more", ".cache"):
+        (tmp_path / name).mkdir()
+        shut(tmp_path / name)
+    with pytest.raises(StepError) as error:
+        find_inputs(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path / 'more'}: this folder cannot be entered (Permission denied), and data is read whole; make it "
+        "readable, or take it out of the folder"
+    )
+
+
+def test_a_linked_folder_is_read_as_a_start_copies_it(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "b.jsonl").touch()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data" / "loop").symlink_to(tmp_path / "data")
+    assert [name for name, _ in find_inputs(tmp_path / "data").files] == ["linked/b.jsonl"]
+    assert list(input_files(tmp_path / "data")) == ["linked/b.jsonl"]

@@ -95,6 +95,13 @@ def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def in_one_line(error: Exception) -> str:
+    """The whole of what a library's error says, in one line, with its type where the words alone tell little."""
+    words = " ".join(str(error).split())
+    plain = isinstance(error, OSError | ValueError | RuntimeError | ImportError)
+    return words if plain and words else f"{type(error).__name__}: {words}".removesuffix(": ")
+
+
 def read_json(path: Path, what: str) -> Any:
     """Parse a JSON file.
 

@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 EVERYWHERE := "not docker and not spark and not families and not account and not rehearsal"
 
-.PHONY: run test test-slow account-test fast coverage constraints locks clean
+.PHONY: run test test-slow account-test faults fast coverage constraints locks clean
 
 run: $(VENV)/.installed-local
 	$(BIN)/python pipeline.py start --local --wait
@@ -26,6 +26,9 @@ test-slow: $(VENV)/.installed-test  ## Docker (where an engine can be started), 
 
 account-test: $(VENV)/.installed-test  ## the quickstart in your AWS account, for cents: tests/account/README.md
 	$(BIN)/python -m pytest -m account -s -rs tests/account/test_account.py
+
+faults: $(VENV)/.installed-test  ## kills, full disks, damaged files: at most 40 minutes; `make faults FAULTS="--seed 7 --only kills"`
+	$(BIN)/python -m tests.faults --write $(FAULTS)
 
 fast: $(VENV)/.installed-test  ## the tests that start no training
 	$(TESTS) -m "not slow and not account and not rehearsal"

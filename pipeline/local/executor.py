@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.files import ROOT, last_lines, write_json
 from pipeline.local.jobs import cache, earlier
-from pipeline.local.jobs.checkpoints import rescue
+from pipeline.local.jobs.checkpoints import rescue, sole_user
 from pipeline.local.jobs.engine import Engine
 from pipeline.local.jobs.job import Job, JobFailed, JobStopped, job_name
 from pipeline.local.jobs.nodes import StopRequest, stop_on_signals
@@ -234,7 +234,7 @@ class _Executor:
         if step.type == "Fail":
             raise ExecutionFailed(arguments.get("ErrorMessage") or f"the Fail step {step.name} was reached")
         if step.type == "RegisterModel":
-            return model_packages.register(self.root, arguments)
+            return model_packages.register(self.root, arguments, by=f"{self.execution.id}/{step.name}")
         return self._cached_or_run(step, record, arguments)
 
     def _cached_or_run(self, step: Step, record: StepRecord, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -283,20 +283,25 @@ class _Executor:
             on_stop=stopping,
             on_metrics=report,
         )
-        earlier.wait(job.folder, lambda: self.stop.count > 0)
-        rescue(job.store, arguments.get("CheckpointConfig"), job.trees)
-        job.clear()
-        write_json(job.folder / "request.json", arguments)
-        with open(job.log, "a", encoding="utf-8") as log:
-            if record.attempts > 1:
-                log.write(f"=== attempt {record.attempts}, {now().isoformat(timespec='seconds')} ===\n")
-            for name in [] if self.aws else unset_secrets(arguments.get("Environment", {})):
-                log.write(f"{name} is not set in this shell: the job runs without it\n")
+        job.folder.mkdir(parents=True, exist_ok=True)
         record.log = str(job.log)
-        properties = _JOBS[step.type](job, arguments)
+        earlier.wait(job.folder, lambda: self.stop.count > 0)
+        with sole_user(job, arguments.get("CheckpointConfig")):
+            rescue(job.store, arguments.get("CheckpointConfig"), job.trees)
+            job.clear()
+            write_json(job.folder / "request.json", arguments)
+            self._begin_log(job, record.attempts, arguments)
+            properties = _JOBS[step.type](job, arguments)
         record.objects = cache.left(properties, self.store)
         job.clear()
         return properties
+
+    def _begin_log(self, job: Job, attempt: int, arguments: Mapping[str, Any]) -> None:
+        with open(job.log, "a", encoding="utf-8") as log:
+            if attempt > 1:
+                log.write(f"=== attempt {attempt}, {now().isoformat(timespec='seconds')} ===\n")
+            for name in [] if self.aws else unset_secrets(arguments.get("Environment", {})):
+                log.write(f"{name} is not set in this shell: the job runs without it\n")
 
 
 def engine(name: EngineName) -> Engine:

@@ -10,6 +10,7 @@ from pathlib import Path
 from steps.merge.fit.adapter import read_adapter
 from steps.merge.fit.base import Base, open_base
 from steps.merge.fit.find_changes import find_changes
+from steps.merge.fit.loaded import require_all_tensors
 from steps.merge.fit.whole import require_whole
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
@@ -58,10 +59,12 @@ def find_weights(model: str | None, adapter: Path | None, base: str | None, revi
             check_folder(Path(str(model)))
         found = open_base(str(model), revision)
         require_whole(found)
+        require_all_tensors(found)
         return Weights(found, None, found.folder)
     checked = read_adapter(adapter)
     found = open_base(str(base), revision)
     require_whole(found)
+    require_all_tensors(found)
     find_changes(found, checked)
     return Weights(found, adapter, adapter)
 

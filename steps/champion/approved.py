@@ -99,6 +99,7 @@ def _read(file: Path) -> Package:
         package = json.loads(file.read_text(encoding="utf-8"))
         package["ModelPackageVersion"]
     except (OSError, ValueError, KeyError, TypeError) as error:
+        file = file.resolve()  # a job's tree has a link to the registry, which is gone when somebody reads this
         fix = f"restore it, or remove the folder {file.parent}, then retry the execution"
         raise StepError(f"{file}: the file of a registered version is damaged ({error}); {fix}") from None
     return package

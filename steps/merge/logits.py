@@ -28,7 +28,6 @@ from steps.shared.contract import StepError
 from steps.shared.model_class import CODE_ERRORS
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.shared.templates.pair import prompt_ids
-from steps.shared.templates.refused import RowRefused
 from steps.shared.templates.trained_with import trained_kwargs
 
 if TYPE_CHECKING:
@@ -200,7 +199,7 @@ def _prompts(folder: Path, template_kwargs: dict[str, Any]) -> list[list[int]]:
             found = [prompt_ids(template, [{"role": "user", "content": text}], None) for text in PROMPTS]
         else:
             found = [list(tokenizer(text)["input_ids"]) for text in PROMPTS]
-    except (OSError, ValueError, KeyError, ImportError, RowRefused) as error:
+    except CODE_ERRORS as error:
         raise _CannotRun(f"the tokenizer makes no prompt: {contract.first_line(error)}") from None
     if not all(found):
         raise _CannotRun("the tokenizer makes prompts without tokens")

@@ -15,6 +15,7 @@ from steps.merge import logits
 from steps.merge.fit.adapter import Adapter
 from steps.merge.fit.base import Base
 from steps.merge.fit.find_changes import find_changes
+from steps.merge.fit.loaded import require_all_tensors
 from steps.merge.fit.tensor_changes import Change
 from steps.merge.fit.whole import require_embedded, require_whole
 from steps.merge.write import journal, output_folder
@@ -38,6 +39,7 @@ def merge(base: Base, adapter: Adapter, folder: Path, check_logits: logits.When)
             what base and adapter compute, or it cannot be written.
     """
     require_whole(base)
+    require_all_tensors(base)
     changes = find_changes(base, adapter)
     others = config_and_tokenizer(base, adapter)
     require_embedded(base, others)

@@ -4,9 +4,9 @@ Command:  python3 -m steps.register --group NAME --model-uri S3URI/ --card FILE 
 Inputs:   what the request says (`--help`); the model card that the gate wrote; the model registry: SageMaker's, or a
           local run's where LOCAL_REGISTRY names its folder.
 Outputs:  a version in the model package group; OUTPUT/registered.json with its ARN and version, for later steps.
-Limits:   an execution registers a variant once, however often its job runs: a version of the same execution among the
-          newest 50 is taken as it is, and the request's ClientToken is the same each time. Needs the metadata
-          `execution_arn` and `variant`.
+Limits:   an execution registers a variant once, however often its job runs: on AWS a version of the same execution
+          among the newest 50 is taken as it is, and the request's ClientToken is the same each time. Needs the
+          metadata `execution_arn` and `variant`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def main(argv: list[str]) -> None:
         card=contract.read_json(options.card, "the model card")["content"],
         metadata=metadata,
     )
-    package = _of_this_execution(version) or _create(version)
+    if registry := os.environ.get(approved.VARIABLE):
+        package = _add_here(version, Path(registry))
+    else:
+        package = _of_this_execution(version) or _create(version)
     arn = package["ModelPackageArn"]
     contract.write_json(
         options.output / "registered.json",
@@ -109,16 +112,36 @@ def _create(version: Registration) -> approved.Package:
     Raises:
         StepError: the model is not there, or the registry refuses the request.
     """
-    if not objects.present(version.model_uri):
-        raise StepError(f"model package group {version.group}: the model {version.model_uri} does not exist")
+    _require_model(version)
     request = package_request(version)
-    if registry := os.environ.get(approved.VARIABLE):
-        account = version.metadata["execution_arn"].partition(":pipeline/")[0]
-        package = folder.add(Path(registry), request, version.group, account)
-    else:
-        package = request | _create_on_aws(version, request)
+    package = request | _create_on_aws(version, request)
     print(f"registered {package['ModelPackageArn']} ({package['ModelApprovalStatus']})")
     return package
+
+
+def _add_here(version: Registration, registry: Path) -> approved.Package:
+    """In a local run's registry, where a damaged version is in nobody's way.
+
+    Raises:
+        StepError: the model is not there, or the version cannot be stored.
+    """
+    _require_model(version)
+    account = version.metadata["execution_arn"].partition(":pipeline/")[0]
+    by = "/".join(map(str, _identity(version.metadata)))
+    try:
+        package = folder.add(registry, package_request(version), version.group, account, by)
+    except (OSError, ValueError) as error:
+        raise StepError(
+            f"model package group {version.group}: the version cannot be stored in {registry} ({error}); fix that, "
+            "then retry the execution: what training made is still there"
+        ) from None
+    print(f"registered {package['ModelPackageArn']} ({package['ModelApprovalStatus']})")
+    return package
+
+
+def _require_model(version: Registration) -> None:
+    if not objects.present(version.model_uri):
+        raise StepError(f"model package group {version.group}: the model {version.model_uri} does not exist")
 
 
 def _create_on_aws(version: Registration, request: Mapping[str, Any]) -> dict[str, Any]:

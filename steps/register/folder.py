@@ -5,43 +5,71 @@ Written by local runs alone: their Register step, and the job that registers in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from steps.shared import contract
 
+BY = "registered-by"  # beside a version's package.json: whose registration it is
 
-def add(registry: Path, request: Mapping[str, Any], group: str, account: str) -> dict[str, Any]:
+
+def add(registry: Path, request: Mapping[str, Any], group: str, account: str, by: str | None = None) -> dict[str, Any]:
     """Store a CreateModelPackage request as the next version of its group and return the package.
 
     Args:
         group: the group's name, also where the request names it by its ARN.
         account: how the ARNs of this registry start, up to the kind of resource.
+        by: what registers, such as a step of an execution, which does so once: the version that it has registered
+            before, as it stands now, is returned.
+
+    Raises:
+        OSError: it cannot be stored.
+        ValueError: the version that `by` has registered before cannot be read.
     """
-    version, folder = _next_version(registry / group)
-    package = {
-        "ModelApprovalStatus": "PendingManualApproval",
-        **request,
-        "ModelPackageGroupName": group,
-        "ModelPackageVersion": version,
-        "ModelPackageArn": f"{account}:model-package/{group}/{version}",
-        "ModelPackageStatus": "Completed",
-        "CreationTime": datetime.now(UTC).isoformat(),
-    }
-    contract.write_json(folder / "package.json", package)
-    return package
+    home = registry / group
+    home.mkdir(parents=True, exist_ok=True)
+    with _one_at_a_time(home):
+        version = None if by is None else _version_of(home, by)
+        if version is not None and (home / str(version) / "package.json").exists():
+            return json.loads((home / str(version) / "package.json").read_text(encoding="utf-8"))
+        if version is None:
+            version = max((int(path.name) for path in home.iterdir() if path.name.isdecimal()), default=0) + 1
+        if by is not None:
+            contract.write_text(home / str(version) / BY, by)
+        package = {
+            "ModelApprovalStatus": "PendingManualApproval",
+            **request,
+            "ModelPackageGroupName": group,
+            "ModelPackageVersion": version,
+            "ModelPackageArn": f"{account}:model-package/{group}/{version}",
+            "ModelPackageStatus": "Completed",
+            "CreationTime": datetime.now(UTC).isoformat(),
+        }
+        contract.write_json(home / str(version) / "package.json", package)
+        return package
 
 
-def _next_version(group: Path) -> tuple[int, Path]:
-    """Making the folder takes the number: of two executions at once each gets its own."""
-    group.mkdir(parents=True, exist_ok=True)
-    version = max((int(path.name) for path in group.iterdir() if path.name.isdecimal()), default=0) + 1
-    while True:
-        try:
-            (group / str(version)).mkdir()
-        except FileExistsError:
-            version += 1
-        else:
-            return version, group / str(version)
+def _version_of(home: Path, by: str) -> int | None:
+    """The number that this registration has taken; killed since, it may have left no more than that."""
+    for file in home.glob(f"*/{BY}"):
+        with contextlib.suppress(OSError, ValueError):  # another one's, which is damaged
+            if file.read_text(encoding="utf-8") == by and file.parent.name.isdecimal():
+                return int(file.parent.name)
+    return None
+
+
+@contextlib.contextmanager
+def _one_at_a_time(home: Path) -> Iterator[None]:
+    """Hold the group: of two executions at once each gets its own number."""
+    number = os.open(home, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)

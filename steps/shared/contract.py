@@ -95,6 +95,13 @@ def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def in_one_line(error: Exception) -> str:
+    """The whole of what a library's error says, in one line, with its type where the words alone tell little."""
+    words = " ".join(str(error).split())
+    plain = isinstance(error, OSError | ValueError | RuntimeError | ImportError)
+    return words if plain and words else f"{type(error).__name__}: {words}".removesuffix(": ")
+
+
 def read_json(path: Path, what: str) -> Any:
     """Parse a JSON file.
 
@@ -113,7 +120,10 @@ def write_text(path: Path, text: str) -> None:
     """Write beside, then rename: a reader sees the old file or the new one, never half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".tmp")
-    beside.write_text(text, encoding="utf-8")
+    with open(beside, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
     os.replace(beside, path)
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-# What a model's code, or the reading of its files, raises where a class and a configuration do not go together.
-CODE_ERRORS = (OSError, ValueError, KeyError, ImportError, AttributeError, TypeError, RuntimeError)
+# What a model's code, or the reading of its files, raises where a class and a configuration do not go together: with a
+# wrong value in a configuration that can be anything (ZeroDivisionError, SafetensorError, a library's own errors).
+CODE_ERRORS = (Exception,)
 
 if TYPE_CHECKING:
     from transformers import AutoModelForCausalLM, AutoModelForMultimodalLM, PreTrainedConfig

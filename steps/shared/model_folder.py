@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,35 @@ PROCESSOR_FILES = ("*processor_config.json",)  # of images, videos and sound: wh
 PROCESSOR_TEMPLATES = ("processor_config.json", "chat_template.json")
 TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja")
 
+# Of a model's JSON files those that are objects, and small: the tokenizer's own is read where it is needed.
+OBJECTS = (
+    "config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+)  # fmt: skip
+AGAIN = "correct that file, or copy or download the model again"
+
 NO_TEMPLATE = (
     "the tokenizer has no chat template; use an instruct model, or put chat_template.jinja beside tokenizer_config.json"
     " (a chat_template.json is the processor's alone: its text can be copied there)"
 )
+
+
+@contextmanager
+def read_by_library(what: str) -> Iterator[None]:
+    """Around what transformers, tokenizers or safetensors read of a model: a damaged file makes them raise anything.
+
+    Raises:
+        StepError: `what`, and what the library says, in one line. A lack of memory stays what it is.
+    """
+    try:
+        yield
+    except (StepError, MemoryError):
+        raise
+    except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":  # torch's; it is explained where the recipe is known
+            raise
+        known = isinstance(error, OSError | ValueError)
+        told = contract.first_line(error) if known else f"{contract.in_one_line(error)}; {AGAIN}"
+        raise StepError(f"{what}: {told}") from error
 
 
 def refuse_pointer(path: Path) -> None:
@@ -93,7 +119,18 @@ def check_folder(folder: Path) -> None:
         refuse_pointer(path)
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise StepError(f"{folder}: no tokenizer: tokenizer.json is missing; save the tokenizer beside the model")
+    require_objects(folder)
     config = folder / "tokenizer_config.json"
     inline = config.is_file() and "chat_template" in contract.read_json(config, "the tokenizer's configuration")
     if not inline and not any((folder / name).exists() for name in CHAT_TEMPLATES):
         raise StepError(f"{folder}: {NO_TEMPLATE}")
+
+
+def require_objects(folder: Path) -> None:
+    """
+    Raises:
+        StepError: one of the model's small JSON files is none, or holds no object.
+    """
+    for file in (folder / name for name in OBJECTS):
+        if file.is_file() and not isinstance(contract.read_json(file, "this file of the model"), dict):
+            raise StepError(f"{file}: must be a JSON object; {AGAIN}")

@@ -50,7 +50,10 @@ def prepare(arguments: TrainArguments) -> Run:
     """
     output = output_folder(arguments)
     records = splits.read(arguments)
-    data_report = read_data_report(splits.folder(arguments.train_data, "train"))
+    named = {"train": arguments.train_data, "validation": arguments.validation_data}
+    reports = {name: read_data_report(splits.folder(path, name)) for name, path in named.items()}
+    splits.require_reported(records, reports)
+    data_report = reports["train"]
     arguments = champion.continued(arguments)
     initial = initial_adapter.check(arguments)
     rival = champion.find(arguments)

@@ -3,25 +3,30 @@
 While the job runs, and once more when its processes have ended, what is new or different in a node's copy goes to S3,
 and what a node deleted is deleted there. What lands in S3 after the start reaches no node: each sees its own files.
 Limits: while the job runs a file is taken once it has stayed the same between two looks; the service may also take a
-half-written one. Nothing is compared by content, only by size and time.
+half-written one. Nothing is compared by content, only by size and time. Unlike on AWS, a job waits for one that uses
+the same checkpoints.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import hashlib
 import shutil
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pipeline.errors import UserError
-from pipeline.local.jobs.job import local_path
+from pipeline.local.jobs.job import Job, JobStopped, local_path
 from pipeline.local.plan.support import ML_ROOT
 from pipeline.local.state.store import Store
 from pipeline.settings.content import relative_files
 
 LOOK_SECONDS = 0.25
+LOCKS = "locks"
 Facts = tuple[int, int]  # size in bytes, time of change in nanoseconds
 
 
@@ -111,6 +116,44 @@ def checkpoints(store: Store, config: Mapping[str, Any] | None, trees: Sequence[
     finally:
         for tree in trees if copies.all_stored else ():
             _ended(tree).touch()
+
+
+@contextlib.contextmanager
+def sole_user(job: Job, config: Mapping[str, Any] | None) -> Iterator[None]:
+    """Hold a request's checkpoints: a job of another execution that uses the same ones waits here until it may go on
+    from them, and its log says so.
+
+    Raises:
+        JobStopped: someone asked to stop meanwhile.
+    """
+    if not config:
+        yield
+        return
+    file = job.store.folder.parent / LOCKS / hashlib.sha256(config["S3Uri"].encode()).hexdigest()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(file, "a+", encoding="utf-8") as held:
+        said = False
+        while not _locked(held):
+            if job.stop.count:
+                raise JobStopped
+            if not said:
+                whom = file.read_text(encoding="utf-8") or "another job"
+                with open(job.log, "a", encoding="utf-8") as log:
+                    log.write(f"waiting for {whom}, which uses the same checkpoints ({config['S3Uri']})\n")
+                said = True
+            time.sleep(LOOK_SECONDS)
+        held.truncate(0)
+        held.write(job.name)
+        held.flush()
+        yield
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def rescue(store: Store, config: Mapping[str, Any] | None, trees: Sequence[Path]) -> None:

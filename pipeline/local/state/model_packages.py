@@ -28,8 +28,11 @@ MEMBERS = {"ModelPackageGroupName", "ModelPackageVersion", "ModelPackageArn", "C
 _GROUP = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 
 
-def register(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
+def register(root: Path, request: Mapping[str, Any], by: str | None = None) -> dict[str, Any]:
     """Store a CreateModelPackage request as the next version of its group and return the package.
+
+    Args:
+        by: the execution and step that register; what they have registered before, and were killed then, is returned.
 
     Raises:
         UserError: the group's name is not one, the model is not in the store, or the version cannot be stored.
@@ -41,10 +44,10 @@ def register(root: Path, request: Mapping[str, Any]) -> dict[str, Any]:
         if not Store(root).exists(uri):
             raise UserError(f"model package group {group}: the model {uri} does not exist")
     try:
-        return folder.add(home(root), request, group, ACCOUNT)
-    except OSError as error:
+        return folder.add(home(root), request, group, ACCOUNT, by)
+    except (OSError, ValueError) as error:
         raise UserError(
-            f"model package group {group}: the version cannot be stored in {home(root)} ({error.strerror or error}); "
+            f"model package group {group}: the version cannot be stored in {home(root)} ({error}); "
             "fix that, then retry the execution: what training made is still there"
         ) from None
 

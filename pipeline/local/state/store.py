@@ -166,9 +166,25 @@ class Store:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.chmod(beside, 0o444)  # an object is replaced, never modified
-            os.replace(beside, target)
+            _replace(beside, target)
         except OSError as error:
             raise UserError(f"{target}: cannot store the object: {error.strerror}") from error
+
+
+def _replace(beside: Path, target: Path) -> None:
+    """Move a whole file to its place, also where the store is a file system of its own."""
+    try:
+        os.replace(beside, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        there = target.parent / f".{uuid.uuid4().hex}"
+        try:
+            shutil.copy(beside, there)
+            os.replace(there, target)
+        finally:
+            there.unlink(missing_ok=True)
+        beside.unlink()
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -6,16 +6,21 @@ the base's (modules_to_save, trained biases, copies of embeddings). Everything t
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from steps.merge.fit.peft_settings import INSTEAD, Settings, read_settings
+from steps.shared import contract
 from steps.shared.contract import StepError
+from steps.shared.model_folder import TEMPLATE_FILES, TOKENIZER_FILES
 from steps.shared.safetensors_file import FLOATS, Stored, read_header
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
+MANIFEST = "manifest.json"
+USED = (CONFIG, WEIGHTS, *TOKENIZER_FILES, *TEMPLATE_FILES)
 PREFIX = "base_model.model."
 PART = re.compile(
     r"(?P<module>.+)\.(?:lora_(?P<linear>[AB])\.weight|lora_embedding_(?P<embedding>[AB])"
@@ -64,6 +69,7 @@ def read_adapter(folder: Path) -> Adapter:
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise StepError(f"{folder}: not an adapter: {name} is missing; give the folder that training wrote")
+    require_as_written(folder)
     settings = read_settings(folder / CONFIG)
     path = folder / WEIGHTS
     tensors = read_header(path)
@@ -91,6 +97,34 @@ def read_adapter(folder: Path) -> Adapter:
             raise StepError(f"{path}: holds nothing of {module}, which modules_to_save names; copy the adapter again")
     loras = tuple(_lora(path, settings, module, parts, tensors) for module, parts in modules.items())
     return Adapter(folder, settings, tensors, loras, replacements)
+
+
+def require_as_written(folder: Path) -> None:
+    """Where training's manifest lies beside an adapter, what is used of the folder has the bytes that it wrote.
+
+    Raises:
+        StepError: a file is missing, or has other bytes; or the manifest is damaged.
+    """
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return
+    content = contract.read_json(manifest, "the manifest that training wrote")
+    files = content.get("files") if isinstance(content, dict) else None
+    if not isinstance(files, dict):
+        raise StepError(f"{manifest}: has no hashes of files; copy the folder that training wrote again")
+    for name in sorted(filter(_is_used, files)):
+        file = folder / name
+        if not file.is_file():
+            raise StepError(f"{file}: is missing: {MANIFEST} beside it names it; copy the folder again")
+        if contract.sha256(file) != files[name]:
+            raise StepError(
+                f"{file}: has not the bytes that training wrote, by {MANIFEST} beside it; copy the folder again, or "
+                f"remove {MANIFEST} if the change is meant"
+            )
+
+
+def _is_used(name: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in USED)
 
 
 def _lora(path: Path, settings: Settings, module: str, parts: dict[str, str], tensors: dict[str, Stored]) -> Lora:

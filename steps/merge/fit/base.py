@@ -14,7 +14,7 @@ from typing import Any
 from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
-from steps.shared.model_folder import refuse_pointer
+from steps.shared.model_folder import refuse_pointer, require_objects
 from steps.shared.safetensors_file import Stored, read_header
 
 CONFIG = "config.json"
@@ -72,6 +72,9 @@ def open_base(base: str, revision: str | None) -> Base:
     config = contract.read_json(folder / CONFIG, "the base's configuration")
     if not isinstance(config, dict):
         raise StepError(f"{folder / CONFIG}: must be a JSON object; {AGAIN}")
+    if not isinstance(config.get("model_type"), str | None):
+        raise StepError(f"{folder / CONFIG}: model_type must be a name; {AGAIN}")
+    require_objects(folder)
     if config.get("quantization_config"):
         raise StepError(f"{folder / CONFIG}: has a quantization_config; give the original weights as --base")
     shards = tuple(Shard(path, tensors) for path, tensors in _read_shards(folder).items())

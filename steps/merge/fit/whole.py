@@ -72,7 +72,7 @@ def require_embedded(base: Base, files: dict[str, Path]) -> None:
     rows, file = _embeddings(base), files.get("tokenizer.json")
     if rows is None or file is None:  # other forms of tokenizers tell nothing without their library
         return
-    own, added = _vocabulary(contract.read_json(file, "the tokenizer"))
+    own, added = _vocabulary(file)
     known = added | own
     named = _ends(files.get("tokenizer_config.json"))
     beyond = {word: token for word, token in known.items() if token >= rows and (word in own or word in named)}
@@ -87,13 +87,21 @@ def _embeddings(base: Base) -> int | None:
     return found[0] if len(found) == 1 else None
 
 
-def _vocabulary(content: Any) -> tuple[dict[str, int], dict[str, int]]:
-    """Tokens and their ids in a tokenizer.json: the model's own, and those added to it."""
-    model = content.get("model", {}) if isinstance(content, dict) else {}
-    entries = model.get("vocab") or {}
-    own = entries if isinstance(entries, dict) else {pair[0]: number for number, pair in enumerate(entries)}
-    more = content.get("added_tokens") or [] if isinstance(content, dict) else []
-    added = {one["content"]: one["id"] for one in more}
+def _vocabulary(file: Path) -> tuple[dict[str, int], dict[str, int]]:
+    """Tokens and their ids in a tokenizer.json: the model's own, and those added to it.
+
+    Raises:
+        StepError: it is damaged.
+    """
+    content = contract.read_json(file, "the tokenizer")
+    try:
+        entries = content["model"].get("vocab") or {}
+        own = entries if isinstance(entries, dict) else {pair[0]: number for number, pair in enumerate(entries)}
+        added = {one["content"]: one["id"] for one in content.get("added_tokens") or []}
+    except (TypeError, KeyError, AttributeError, IndexError):
+        own, added = {"": None}, {}
+    if not all(isinstance(token, int) for token in (*own.values(), *added.values())):
+        raise StepError(f"{file}: is no tokenizer: model.vocab and added_tokens must give numbers to tokens; {AGAIN}")
     return {word: token for word, token in own.items() if word not in added}, added
 
 

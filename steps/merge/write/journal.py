@@ -43,11 +43,12 @@ class Journal:
             return False
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, ValueError, RecursionError):
             return True
-        if content["identity"] != self._identity:
+        finished = content.get("shards") if isinstance(content, dict) else None
+        if not isinstance(finished, dict) or content.get("identity") != self._identity:
             return True
-        for name, digest in content["shards"].items():
+        for name, digest in finished.items():
             path = self._path.with_name(name)
             if path.is_file() and contract.sha256(path) == digest:
                 self.finished[name] = digest

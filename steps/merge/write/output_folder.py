@@ -116,4 +116,8 @@ def _moved(output: Path) -> set[str]:
     manifest = output / STAGING / MANIFEST
     if not manifest.is_file():
         return set()
-    return {Path(name).parts[0] for name in json.loads(manifest.read_text(encoding="utf-8"))["files"]}
+    try:
+        names = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+        return {Path(name).parts[0] for name in names}
+    except (ValueError, LookupError, TypeError, RecursionError):  # damaged: it tells nothing
+        return set()

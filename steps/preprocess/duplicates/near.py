@@ -12,8 +12,10 @@ by their characters; a text that is compared by words is never near one that is 
 
 from __future__ import annotations
 
+import re
 import zlib
 from array import array
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -22,7 +24,9 @@ SHINGLE = 5  # words, or characters
 FEW_WORDS = 20  # fewer are compared by characters
 MISSED = 0.01  # largest probability of missing a pair at the threshold
 CROWD = 100  # prompts of one band that others are compared with: keeps time linear where thousands share boilerplate
-BLOCK = 4096  # shingles at a time, which bounds the memory that a long text takes
+BLOCK = 4096  # shingles at a time, and
+PIECE = 2**16  # characters at a time: these bound the memory that a long text takes
+SPACE = re.compile(r"\s")
 
 
 def _mixed(hashes: np.ndarray) -> np.ndarray:
@@ -43,28 +47,53 @@ _PLACES = _CONSTANTS[2 * PERMUTATIONS :] | np.uint64(1)
 
 def signature(text: str) -> np.ndarray:
     """The MinHash signature of a prompt, the same in every process: uint32, shape (64,)."""
-    shingles = _shingles(text.lower())
     lowest = np.full(PERMUTATIONS, 2**64 - 1, np.uint64)
-    for start in range(0, len(shingles), BLOCK):
-        hashes = shingles[start : start + BLOCK] * _FACTORS
-        hashes += _OFFSETS
-        np.minimum(lowest, hashes.min(axis=1), out=lowest)
+    for shingles in _shingles(text.lower()):
+        for start in range(0, len(shingles), BLOCK):
+            hashes = shingles[start : start + BLOCK] * _FACTORS
+            hashes += _OFFSETS
+            np.minimum(lowest, hashes.min(axis=1), out=lowest)
     return (lowest >> np.uint64(32)).astype(np.uint32)
 
 
-def _shingles(text: str) -> np.ndarray:
-    """A 64-bit hash of each run of words, or of characters."""
-    words = text.split()
-    plain = " ".join(words)
-    if len(words) >= FEW_WORDS:
-        parts = np.fromiter(map(zlib.crc32, plain.encode("utf-8", "surrogatepass").split(b" ")), np.uint64, len(words))
-    else:
-        parts = np.frombuffer(plain.ljust(SHINGLE).encode("utf-32-le", "surrogatepass"), "<u4").astype(np.uint64)
-    count = len(parts) - SHINGLE + 1
-    hashes = parts[:count] * _PLACES[0]
-    for place in range(1, SHINGLE):
-        hashes += parts[place : place + count] * _PLACES[place]
-    return _mixed(hashes)
+def _shingles(text: str) -> Iterator[np.ndarray]:
+    """A 64-bit hash of each run of words, or of characters; some at a time."""
+    before = np.empty(0, np.uint64)
+    for later in _parts(text):
+        parts = np.concatenate((before, later)) if len(before) else later
+        count = len(parts) - SHINGLE + 1
+        if count > 0:
+            hashes = parts[:count] * _PLACES[0]
+            for place in range(1, SHINGLE):
+                hashes += parts[place : place + count] * _PLACES[place]
+            yield _mixed(hashes)
+        before = parts[-SHINGLE + 1 :]
+
+
+def _parts(text: str) -> Iterator[np.ndarray]:
+    """A number for each word, or for each character where there are few words."""
+    first = text.split(maxsplit=FEW_WORDS)
+    if len(first) < FEW_WORDS:
+        plain = " ".join(first).ljust(SHINGLE)
+        for start in range(0, len(plain), PIECE):
+            characters = plain[start : start + PIECE].encode("utf-32-le", "surrogatepass")
+            yield np.frombuffer(characters, "<u4").astype(np.uint64)
+        return
+    for piece in _pieces(text):
+        words = piece.split()
+        encoded = " ".join(words).encode("utf-8", "surrogatepass").split(b" ")
+        yield np.fromiter(map(zlib.crc32, encoded), np.uint64, len(words))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """A text cut between words."""
+    start = 0
+    while start < len(text):
+        space = SPACE.search(text, start + PIECE)
+        end = space.start() if space else len(text)
+        if piece := text[start:end].strip():
+            yield piece
+        start = end
 
 
 def near_duplicates(keys: np.ndarray, signatures: np.ndarray, threshold: float) -> np.ndarray:

@@ -12,12 +12,15 @@ from collections.abc import Iterator
 import orjson
 
 from steps.preprocess.read import literals
-from steps.preprocess.read.json_elements import ElementCutter, closing
+from steps.preprocess.read.brackets import closing
+from steps.preprocess.read.json_elements import ElementCutter
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.reasons import InvalidRow
 
 TAIL_BYTES = 2**20  # most that may stand behind the array in the object that holds it
 GOES_ON = b',}]":'  # what comes behind a bracket that a damaged row has left, and never behind an array
+TAIL = re.compile(rb'[ \t\r\n]*+(?:\}|,[ \t\r\n]*+")')  # how one begins
+MOST_TAILS = 100  # that are tried: damaged rows may leave brackets that look like the array's
 WHITE = re.compile(rb"[ \t\r\n]*+")
 SHOWN_BYTES = 40  # of text that should not be there
 
@@ -36,6 +39,7 @@ class ArrayCutter(ElementCutter):
             StepError: a row does not end within the limit; the array does not end, or not the text with it.
         """
         before = self._buffer[:at]
+        self._tails = 0
         self._at = at + 1
         closed = False
         while self._seek():
@@ -47,7 +51,7 @@ class ArrayCutter(ElementCutter):
             row = self._element()
             yield row
             # The brackets of a damaged row may take the array's with them.
-            closed = row.data[:1] == b"{" and row.data[-1:] == b"]" and closing(row.data, 0, len(row.data)) is not None
+            closed = row.data[:1] == b"{" and row.data[-1:] == b"]" and closing(row.data, 0) is not None
         if not closed:
             raise self._error(
                 len(self._buffer),
@@ -96,8 +100,9 @@ class ArrayCutter(ElementCutter):
         """
         while len(self._buffer) - self._at <= TAIL_BYTES and self._more():
             pass
-        if not self._ended:
+        if not self._ended or not TAIL.match(self._buffer, self._at) or self._tails == MOST_TAILS:
             return False
+        self._tails += 1
         try:
             value = literals.loads(before + b"null" + self._buffer[self._at :])
         except (orjson.JSONDecodeError, InvalidRow):

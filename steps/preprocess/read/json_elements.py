@@ -14,7 +14,7 @@ from pathlib import Path
 
 import orjson
 
-from steps.preprocess.read.shapes import BRACKET
+from steps.preprocess.read.brackets import OPENING, Brackets, Needle
 from steps.preprocess.rows import raw_row
 from steps.preprocess.rows.raw_row import SPACE, RawRow
 from steps.shared.contract import StepError
@@ -24,7 +24,7 @@ SCALAR = re.compile(rb'(?:"(?:[^"\\\r\n]++|\\.)*+"?|[^",\[\]{}\r\n])*+')
 HEAD = re.compile(rb'\{\s*"(?:[^"\\\r\n]|\\.)*"')
 FOLLOWED = re.compile(rb"(\}[ \t\r\n,]*)" + HEAD.pattern)
 REACH_BYTES = 2**16  # how far the likely end of a row is looked for, beside four times the longest row so far
-MISSES = 8  # that many more than hits, and likely ends are not looked for any more
+MISSES = 8  # that many more than hits, or reaches of bytes, and likely ends are not looked for any more
 
 
 class ElementCutter:
@@ -40,12 +40,15 @@ class ElementCutter:
         self._label, self._path = label, path
         self._chunks = chunks
         self._buffer = next(chunks)
+        self._base = 0  # the place in the text where the buffer begins
         self._at = 0  # where the next element is looked for
         self._line, self._counted = line, 0  # the line at the place up to which line ends are counted
         self._ended = False
-        self._head = b""  # how the first row begins: its bracket and its first key
-        self._followed = b""  # the last bracket of a row, and what stands behind it
+        self._head: Needle | None = None  # how the first row begins: its bracket and its first key
+        self._followed: Needle | None = None  # the last bracket of a row, and what stands behind it
+        self._brackets = Brackets()
         self._longest = self._hits = self._misses = 0
+        self._spent = MISSES * REACH_BYTES  # bytes that may be looked at in vain
 
     def rows(self) -> Iterator[RawRow]:
         """The elements, up to the end of the text. Brackets that close nothing are passed over.
@@ -98,6 +101,7 @@ class ElementCutter:
         if len(pieces) == 1:
             self._ended = True
             return False
+        self._base += self._at
         self._buffer, self._at, self._counted = b"".join(pieces), 0, 0
         return True
 
@@ -111,19 +115,21 @@ class ElementCutter:
 
         What parses is the element that the careful way would find, since no other place closes its brackets.
         """
-        if not self._followed or self._misses > MISSES + self._hits:
+        if not self._followed or self._misses > MISSES + self._hits or self._spent < 0:
             return None
         reach = min(REACH_BYTES + 4 * self._longest, raw_row.MAX_ROW_BYTES)
         while True:
-            found = self._buffer.find(self._followed, self._at, self._at + reach)
+            found = self._followed.find(self._buffer, self._base, self._at, self._at + reach)
             if found >= 0 or self._at + reach <= len(self._buffer) or not self._more():
                 break
         if found >= 0:
             element = self._buffer[self._at : found + 1]
             if _parses(element):
                 self._hits += 1
+                self._spent += len(element)
                 self._note_head()
                 return element
+            self._spent -= len(element)
         self._misses += 1
         return None
 
@@ -145,7 +151,7 @@ class ElementCutter:
                     return other
                 end = self._closing(len(self._buffer))
                 if end is not None:
-                    return end if _parses(self._buffer[self._at : end]) else other
+                    return end if self._is_json(end) else other
             if len(self._buffer) - self._at > raw_row.MAX_ROW_BYTES or not self._more():
                 break
         if other is not None:
@@ -158,50 +164,51 @@ class ElementCutter:
 
     def _another(self) -> int | None:
         """Where something begins as the first row did, behind what may stand between rows."""
-        place = self._at
-        while self._head:
-            place = self._buffer.find(self._head, place + 1)
-            if place < 0:
-                break
-            if self._buffer[place - 1] in b", \t\r\n":
-                return place
-        return None
+        if not self._head:
+            return None
+        place = self._head.find(self._buffer, self._base, self._at + 1, len(self._buffer))
+        return place if place >= 0 else None
 
     def _note_head(self) -> None:
         """Keep how the first element begins, which is where reading goes on after a broken one."""
         if not self._head:
             head = HEAD.match(self._buffer, self._at)
-            self._head = head[0] if head else b""
+            self._head = Needle(head[0], b", \t\r\n") if head else None
+
+    def _is_json(self, end: int) -> bool:
+        """Whether an element is JSON that has another inside. What is no JSON in one is none in those inside of it."""
+        place = self._base + self._at
+        if self._brackets.has_fault(place, self._base + end):
+            return False
+        element = self._buffer[self._at : end]
+        try:
+            orjson.loads(element)
+        except orjson.JSONDecodeError as error:
+            self._brackets.note_fault(place, place + _fault_of(element, error))
+            return False
+        return True
 
     def _learn(self, end: int) -> None:
         """Keep what stands between this element and the next. On one line that is also between parts of an element,
         so that the first key belongs to it; where a line ends there, its indentation tells."""
         followed = FOLLOWED.match(self._buffer, end - 1)
         if followed:
-            self._followed = followed[1] + b"{" if b"\n" in followed[1] else followed[0]
+            sought = followed[1] + b"{" if b"\n" in followed[1] else followed[0]
+            if self._followed is None or self._followed.sought != sought:
+                self._followed = Needle(sought)
 
     def _closing(self, limit: int) -> int | None:
         """Where the brackets of the element are closed again, if that is before the limit; the end of what has none."""
-        if self._buffer[self._at] not in b"{[":
-            return self._scalar_end()
-        return closing(self._buffer, self._at, limit)
+        if self._buffer[self._at] not in OPENING:
+            return self._scalar_end(limit)
+        head = self._head.sought if self._head else b""
+        return self._brackets.closing(self._buffer, self._base, self._at, limit, head)
 
-    def _scalar_end(self) -> int | None:
+    def _scalar_end(self, limit: int) -> int | None:
         """The end of a number, a string, or rubbish; of one byte at least, so that a stray bracket is a row too."""
-        scalar = SCALAR.match(self._buffer, self._at)
+        scalar = SCALAR.match(self._buffer, self._at, limit)
         end = scalar.end() if scalar else self._at
         return None if end == len(self._buffer) and not self._ended else max(end, self._at + 1)
-
-
-def closing(text: bytes, place: int, limit: int) -> int | None:
-    """Where the brackets are closed again of which the first one is at a place."""
-    depth = 0
-    while found := BRACKET.match(text, place, limit):
-        depth += 1 if found[1] in b"{[" else -1
-        place = found.end()
-        if depth == 0:
-            return place
-    return None
 
 
 def _parses(element: bytes) -> bool:
@@ -210,6 +217,15 @@ def _parses(element: bytes) -> bool:
     except orjson.JSONDecodeError:
         return False
     return True
+
+
+def _fault_of(element: bytes, error: orjson.JSONDecodeError) -> int:
+    """Where in its bytes an element is no JSON; 0 where that is not known."""
+    try:
+        element.decode()
+    except UnicodeDecodeError as fault:
+        return fault.start
+    return len(error.doc[: error.pos].encode())
 
 
 def _may_become_json(start: bytes) -> bool:

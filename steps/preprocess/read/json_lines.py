@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 import orjson
 
 from steps.preprocess.read import literals
-from steps.preprocess.read.json_elements import BETWEEN, closing
+from steps.preprocess.read.brackets import closing
+from steps.preprocess.read.json_elements import BETWEEN
 from steps.preprocess.rows import raw_row
 from steps.preprocess.rows.raw_row import KEPT_BYTES, SPACE, RawRow
 from steps.preprocess.rows.reasons import InvalidRow, Reason
@@ -59,7 +60,7 @@ def objects_of_line(raw: RawRow) -> list[RawRow]:
     rows: list[RawRow] = []
     place = 0
     while place < len(raw.data):
-        end = closing(raw.data, place, len(raw.data)) if raw.data.startswith(b"{", place) else None
+        end = closing(raw.data, place) if raw.data.startswith(b"{", place) else None
         rows.append(RawRow(raw.file, raw.line, raw.data[place:end]))
         between = BETWEEN.match(raw.data, end or len(raw.data))
         place = between.end() if between else len(raw.data)

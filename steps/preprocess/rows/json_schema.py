@@ -22,6 +22,7 @@ TYPES = {
     **dict.fromkeys(("null", "none", "nonetype"), "null"),
 }
 GENERIC = re.compile(r"(\w++)\s*+(?:\[(.*)\])?(?:\s*+,\s*+optional)?")  # str, List[int], Optional[str], "int, optional"
+LONGEST_TYPE = 500  # characters
 SCHEMA_MAPS = ("properties", "patternProperties", "$defs", "definitions")
 SCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 SCHEMA_LISTED = (*SCHEMA_LISTS, "items")
@@ -96,6 +97,9 @@ def _typed(value: Any, where: Place) -> dict[str, Any]:
     if isinstance(value, list):
         names = [_typed(entry, where).get("type") for entry in value]
         return {"type": names} if None not in names else {}
+    if isinstance(value, str) and len(value) > LONGEST_TYPE:  # each level of List[List[…]] would copy the rest
+        said = f"{_said(where)}.type has {len(value):,} characters; must be a JSON schema type"
+        raise InvalidRow(Reason.TOOLS_INVALID, said)
     match = GENERIC.fullmatch(value.strip()) if isinstance(value, str) else None
     base, inner = (match[1].lower(), match[2]) if match else (None, None)
     if base == "any":

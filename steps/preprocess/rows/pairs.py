@@ -34,14 +34,12 @@ def note_answer(given: Any, shared: int, side: Side) -> None:
     if side.faults is None:
         return
     turns = given if isinstance(given, list) else [given]
-    before = 0
-    while turns and before < shared:
-        if is_joined(turns[0], before):
-            turns = turns[1:]
-            continue
-        before += len(conversation(turns[:1], "answer", Side([], {})))
-        turns = turns[1:]
-    conversation(turns, "answer", Side(side.faults, {}))  # what it leaves unread is noted already
+    before = place = 0
+    while place < len(turns) and before < shared:
+        if not is_joined(turns[place], before):
+            before += len(conversation(turns[place : place + 1], "answer", Side([], {})))
+        place += 1
+    conversation(turns[place:], "answer", Side(side.faults, {}))  # what it leaves unread is noted already
 
 
 def split(chosen: Messages, rejected: Messages) -> Pair:

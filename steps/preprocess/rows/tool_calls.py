@@ -6,6 +6,8 @@ their types.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -18,6 +20,7 @@ from steps.preprocess.rows.tools import Declared
 ARGUMENTS = ("arguments", "args", "parameters", "input")  # of OpenAI, LangChain, Llama and Anthropic
 UNFLOATING = frozenset((str, int, bool, type(None)))
 TYPES = ("function", "tool_call", "tool_use", "function_call")
+SHOWN = 10  # of names in a message
 SILENT = frozenset(  # what services write beside a call, which says nothing to a model
     ("id", "type", "index", "call_id", "status", "cache_control", "caller", "provider_specific_fields",
      "extra_content", "thought_signature")
@@ -127,9 +130,15 @@ def call_fault(call: dict[str, Any], declared: Declared) -> tuple[str, str] | No
     """What is wrong with a well-formed call, given the declared tools: (`undeclared` or `arguments`, a sentence)."""
     name, arguments = call["function"]["name"], call["function"]["arguments"]
     if name not in declared.required:
-        names = ", ".join(declared.required) or "none"
+        names = _some(declared.required) or "none"
         return "undeclared", f"calls {name}, which the row's tools do not declare ({names})"
-    missing = [key for key in declared.required[name] if key not in arguments]
+    missing = _some(key for key in declared.required[name] if key not in arguments)
     if missing:
-        return "arguments", f"calls {name} without its required {', '.join(map(str, missing))}"
+        return "arguments", f"calls {name} without its required {missing}"
     return None
+
+
+def _some(names: Iterable[Any]) -> str:
+    """The first of some names: each of many calls may be told all of many."""
+    named = [str(name) for name in islice(names, SHOWN + 1)]
+    return ", ".join(named[:SHOWN]) + (", …" if len(named) > SHOWN else "")

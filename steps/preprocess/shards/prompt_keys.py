@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections.abc import Iterator
 
 from steps.shared.records import Messages, canonical, content
 
 LOWER_CASE = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"abcdefghijklmnopqrstuvwxyz")
 ASCII_SPACE = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"  # what str.split() takes for white space, in ASCII
+
+PIECE = 1024  # characters
 
 
 def prompt_key(prompt: Messages) -> bytes:
@@ -23,10 +26,29 @@ def prompt_key(prompt: Messages) -> bytes:
             parts.append(canonical(content([message])[0]["tool_calls"]).decode())
     text = "".join(parts)
     if text.isascii():
-        folded = text.encode().translate(LOWER_CASE, ASCII_SPACE)
-    else:
-        folded = "".join(unicodedata.normalize("NFKC", text).casefold().split()).encode()
-    return hashlib.sha256(folded).digest()[:16]
+        return hashlib.sha256(text.encode().translate(LOWER_CASE, ASCII_SPACE)).digest()[:16]
+    digest = hashlib.sha256()
+    for piece in _pieces(text):
+        digest.update("".join(unicodedata.normalize("NFKC", piece).casefold().split()).encode())
+    return digest.digest()[:16]
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """A text in pieces that can be brought into their Unicode form apart: some forms are 18 times as long, and marks
+    without end on one letter, which no writing has, would be sorted in a time that grows with their square."""
+    start = 0
+    while start < len(text):
+        end = start + PIECE
+        while end < min(len(text), start + 2 * PIECE) and not _begins_anew(text[end]):
+            end += 1
+        yield text[start:end]
+        start = end
+
+
+def _begins_anew(character: str) -> bool:
+    """Whether a character never becomes one with those before it: it is no mark, nor one of Hangul's later letters."""
+    first = unicodedata.normalize("NFKD", character)[0]
+    return unicodedata.category(first)[0] != "M" and not "\u1160" <= first <= "\u11ff"
 
 
 def validation_limit(fraction: float) -> bytes:

@@ -170,28 +170,32 @@ def _responses(message: dict[str, Any]) -> Messages:
 
 def _merged(messages: Messages, notes: Notes) -> Messages:
     """The messages with those that follow one by the same speaker joined to it, an empty line between their texts."""
-    merged: Messages = []
+    runs: list[Messages] = []  # of one speaker each; joined at the end, since texts that grow would be copied each time
+    calls, name = False, None  # of the run so far
     for message in messages:
-        if merged and _joins(merged[-1], message):
-            merged[-1] = _joined(merged[-1], message)
+        if runs and message.get("name") == name and _joins(runs[-1][0]["role"], calls, message):
+            runs[-1].append(message)
+            calls = calls or "tool_calls" in message
             notes.note_done(Done.MERGED)
         else:
-            merged.append(message)
-    return merged
+            runs.append([message])
+            calls, name = "tool_calls" in message, message.get("name")
+    return [_joined(run) if len(run) > 1 else run[0] for run in runs]
 
 
-def _joins(before: dict[str, Any], message: dict[str, Any]) -> bool:
-    """Whether a message goes on with the one before it. What is said after a call waits for the call's result."""
-    if before["role"] != message["role"] or message["role"] == "tool" or before.get("name") != message.get("name"):
+def _joins(role: str, calls: bool, message: dict[str, Any]) -> bool:
+    """Whether a message goes on with those before it. What is said after a call waits for the call's result."""
+    if role != message["role"] or role == "tool":
         return False
-    return "tool_calls" not in before or ("tool_calls" in message and not message["content"].strip())
+    return not calls or ("tool_calls" in message and not message["content"].strip())
 
 
-def _joined(before: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
-    joined = dict(before)
+def _joined(run: Messages) -> dict[str, Any]:
+    joined = dict(run[0])
     for key in ("content", REASONING):
-        texts = [said[key] for said in (before, message) if said.get(key)]
+        texts = [said[key] for said in run if said.get(key)]
         if texts:
             joined[key] = "\n\n".join(texts)
-    calls = [*joined.pop("tool_calls", []), *message.get("tool_calls", [])]
+    calls = [call for said in run for call in said.get("tool_calls", [])]
+    joined.pop("tool_calls", None)
     return {**joined, "tool_calls": calls} if calls else joined

@@ -1,8 +1,8 @@
 """Checkpoints that are whole or are not there, and which of them a run may continue from.
 
-A checkpoint is written under another name and renamed when its marker is in it, which has the hash of every file and
-the run's fingerprint. So one that is torn, damaged or another run's is recognised, and the newest whole one of this
-run is taken. Older ones are removed only then.
+A checkpoint is written under another name and renamed when its marker is in it, which has the hash of every file, the
+run's fingerprint and a hash of what it says itself. So one that is torn, damaged or another run's is recognised, and
+the newest whole one of this run is taken. Older ones are removed only then.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from steps.shared.contract import StepError
 log = logging.getLogger(__name__)
 
 MARKER = "complete.json"
+OWN_HASH = "sha256"  # of the marker's other values
 STAGING = ".incomplete"
 PREFIX = "checkpoint-"
 # What SageMaker puts beside a file while it copies it to S3, and afterwards: they come and go as it likes.
@@ -68,7 +69,7 @@ class Marker:
     def write(self, checkpoint: Path) -> None:
         files = {name: contract.sha256(checkpoint / name) for name in _files(checkpoint)}
         value = {"fingerprint": self.fingerprint, "world": vars(self.world), "facts": self.facts, "files": files}
-        contract.write_json(checkpoint / MARKER, value)
+        contract.write_json(checkpoint / MARKER, value | {OWN_HASH: _hash_of(value)})
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,34 @@ class Checkpoint:
     world: World
     facts: dict[str, Any]
     files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A marker as it was read and is not damaged."""
+
+    fingerprint: str
+    world: World
+    facts: dict[str, Any]
+    files: dict[str, str]
+
+
+def _read_marker(path: Path) -> _Written:
+    """
+    Raises:
+        ValueError, OSError: it is missing, or not what `Marker.write` wrote.
+    """
+    value = json.loads((path / MARKER).read_text(encoding="utf-8"))
+    if not isinstance(value, dict) or value.pop(OWN_HASH, None) != _hash_of(value):
+        raise ValueError(f"{MARKER} has not the bytes that were written")
+    try:
+        return _Written(value["fingerprint"], World(**value["world"]), value["facts"], value["files"])
+    except (KeyError, TypeError) as error:  # as another version of this code wrote it
+        raise ValueError(f"{MARKER} is of another form: {error}") from None
+
+
+def _hash_of(value: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def fingerprint(parts: dict[str, Any]) -> str:
@@ -115,19 +144,18 @@ def newest(folder: Path, wanted: str) -> Checkpoint | None:
 def _read(path: Path, wanted: str) -> Checkpoint | str:
     """A checkpoint, or why it is not one that the run `wanted` may continue from."""
     try:
-        marker = json.loads((path / MARKER).read_text(encoding="utf-8"))
-        own, world, facts, files = (marker[name] for name in ("fingerprint", "world", "facts", "files"))
-        checkpoint = Checkpoint(path, World(**world), facts, files | {MARKER: contract.sha256(path / MARKER)})
-    except (OSError, ValueError, KeyError, TypeError):
+        marker = _read_marker(path)
+        files = marker.files | {MARKER: contract.sha256(path / MARKER)}
+    except (OSError, ValueError, RecursionError):
         return f"it is not whole ({MARKER} is missing or damaged)"
-    if own != wanted:
+    if marker.fingerprint != wanted:
         return "it belongs to a run with other data, model or arguments"
-    for name, digest in files.items():
+    for name, digest in marker.files.items():
         if not (path / name).is_file():
             return f"{name} is missing"
         if contract.sha256(path / name) != digest:
             return f"{name} is damaged: it has not the bytes that were written"
-    return checkpoint
+    return Checkpoint(path, marker.world, marker.facts, files)
 
 
 def _without_best(checkpoint: Checkpoint, wanted: str) -> str | None:
@@ -154,8 +182,8 @@ def outdated(folder: Path, own: str, keep: int, best: int | None) -> list[str]:
     names, whole = [], 0
     for path in _newest_first(folder):
         try:
-            is_own = json.loads((path / MARKER).read_text(encoding="utf-8"))["fingerprint"] == own
-        except (OSError, ValueError, KeyError, TypeError):
+            is_own = _read_marker(path).fingerprint == own
+        except (OSError, ValueError, RecursionError):
             names.append(path.name)
             continue
         whole += is_own

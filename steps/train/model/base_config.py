@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, get_args
 from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.model_class import CODE_ERRORS, auto_class
+from steps.shared.model_folder import read_by_library
 from steps.train.arguments import Attention, TrainArguments
 
 if TYPE_CHECKING:
@@ -27,12 +28,10 @@ def read_config(arguments: TrainArguments) -> PreTrainedConfig:
     """
     from transformers import AutoConfig
 
-    try:
+    with read_by_library(f"{arguments.model_id}: the model cannot be loaded"):
         return AutoConfig.from_pretrained(
             arguments.model_id, revision=arguments.model_revision, trust_remote_code=arguments.trust_remote_code
         )
-    except (OSError, ValueError) as error:
-        raise StepError(f"{arguments.model_id}: the model cannot be loaded: {contract.first_line(error)}") from None
 
 
 def without_randomness(config: PreTrainedConfig) -> list[str]:
@@ -92,7 +91,7 @@ def fitting_attention(
         except CODE_ERRORS as error:
             if one == "eager" or not isinstance(error, ValueError | ImportError):
                 raise StepError(
-                    f"{arguments.model_id}: the model cannot be made: {contract.first_line(error)}"
+                    f"{arguments.model_id}: the model cannot be made: {contract.in_one_line(error)}"
                 ) from None
             continue
         _require_backbone(arguments, made)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from steps.shared import contract
-from steps.shared.contract import StepError
+from steps.shared.safetensors_file import read_header
 
 BLOCK = 4096  # bytes
 BLOCKS = 16  # read of every tensor
@@ -31,22 +30,16 @@ def identity(folder: Path) -> dict[str, str]:
 
 
 def _sampled(path: Path) -> str:
-    size = path.stat().st_size
+    tensors, size = read_header(path), path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = file.read(min(length, size))
         digest.update(header)
-        try:
-            tensors = json.loads(header)
-            tensors.pop("__metadata__", None)
-            places = sorted(tuple(tensor["data_offsets"]) for tensor in tensors.values())
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise StepError(f"{path}: its header cannot be read; copy the model again") from None
-        for begin, end in places:
-            for at in spread(end - begin):
-                file.seek(8 + length + begin + at)
-                digest.update(file.read(min(BLOCK, end - begin - at)))
+        for tensor in sorted(tensors.values(), key=lambda tensor: tensor.start):
+            for at in spread(tensor.size):
+                file.seek(tensor.start + at)
+                digest.update(file.read(min(BLOCK, tensor.size - at)))
     return digest.hexdigest()
 
 

@@ -13,17 +13,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
 from steps.shared.model_class import auto_class
-from steps.shared.model_folder import NO_TEMPLATE, check_folder
+from steps.shared.model_folder import AGAIN, NO_TEMPLATE, check_folder, read_by_library
 from steps.shared.templates.chat_template import ChatTemplate
+from steps.shared.whole_names import require_whole
 from steps.train.arguments import Attention, TrainArguments
 from steps.train.model.base_config import read_config, without_randomness
 from steps.train.model.processors_template import refuse_with_settings
 from steps.train.model.router import router_loss_weight
-from steps.train.model.whole import require_whole
 
 if TYPE_CHECKING:
     import torch
@@ -45,12 +44,15 @@ def load_tokenizer(arguments: TrainArguments) -> PreTrainedTokenizerBase:
         check_folder(Path(arguments.model_id))
     from transformers import AutoTokenizer
 
-    try:
+    with read_by_library(f"{arguments.model_id}: the tokenizer cannot be loaded"):
         tokenizer = AutoTokenizer.from_pretrained(
             arguments.model_id, revision=arguments.model_revision, trust_remote_code=arguments.trust_remote_code
         )
-    except (OSError, ValueError) as error:
-        raise StepError(f"{arguments.model_id}: the tokenizer cannot be loaded: {contract.first_line(error)}") from None
+    if not isinstance(tokenizer.model_max_length, int | float):
+        raise StepError(
+            f"{arguments.model_id}: tokenizer_config.json: model_max_length {tokenizer.model_max_length!r}: must be a "
+            f"number; {AGAIN}"
+        )
     if not tokenizer.chat_template:
         raise StepError(f"{arguments.model_id}: {NO_TEMPLATE}")
     refuse_with_settings(arguments)
@@ -69,7 +71,11 @@ def load_template(arguments: TrainArguments) -> ChatTemplate:
 
 
 def load_ends(arguments: TrainArguments) -> list[int]:
-    """The tokens at which generation stops by the model's generation_config.json; none where it has no such file."""
+    """The tokens at which generation stops by the model's generation_config.json; none where it has no such file.
+
+    Raises:
+        StepError: it names something else than tokens.
+    """
     from transformers import GenerationConfig
 
     try:
@@ -77,7 +83,13 @@ def load_ends(arguments: TrainArguments) -> list[int]:
     except OSError:
         return []
     named = config.eos_token_id
-    return [] if named is None else list(named) if isinstance(named, (list, tuple)) else [named]
+    ends = [] if named is None else list(named) if isinstance(named, (list, tuple)) else [named]
+    if not all(isinstance(end, int) and not isinstance(end, bool) for end in ends):
+        raise StepError(
+            f"{arguments.model_id}: generation_config.json: eos_token_id {named!r}: must be the number of a token, or "
+            f"a list of them; {AGAIN}"
+        )
+    return ends
 
 
 def attention_implementation(arguments: TrainArguments) -> Attention:
@@ -143,7 +155,7 @@ def load_base(arguments: TrainArguments, attention: Attention, unquantised: Sequ
     config = _trained_config(arguments)
     log.info("attention: %s; base: %s", attention, arguments.model_id)
     device = {"": torch.cuda.current_device()} if torch.cuda.is_available() else {"": "cpu"}
-    try:
+    with read_by_library(f"{arguments.model_id}: the model cannot be loaded"):
         loaded: Any = auto_class(config).from_pretrained(
             arguments.model_id,
             revision=arguments.model_revision,
@@ -157,10 +169,8 @@ def load_base(arguments: TrainArguments, attention: Attention, unquantised: Sequ
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # they are told below, which says what does not fit
         )
-    except (OSError, ValueError) as error:
-        raise StepError(f"{arguments.model_id}: the model cannot be loaded: {contract.first_line(error)}") from None
     model, info = loaded
-    require_whole(arguments.model_id, config, info)
+    require_whole(arguments.model_id, model, info)
     model.config.use_cache = False
     disable_dropout_in_model(model)
     return model

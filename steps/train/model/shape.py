@@ -28,6 +28,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "qwen2": {"num_key_value_heads": 32, "head_dim": None, "max_position_embeddings": 32768},
     "qwen3": {"num_key_value_heads": 32, "head_dim": 128, "max_position_embeddings": 32768},
 }
+OPTIONAL = ("num_key_value_heads", "head_dim", "max_position_embeddings")  # whole numbers too, where they are there
+OBJECTS = ("rope_parameters", "rope_scaling", "quantization_config")
 SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 
 
@@ -191,14 +193,17 @@ def shape(config: Mapping[str, Any]) -> ModelShape:
     """The shape that a parsed config.json describes.
 
     Raises:
-        UnknownModel: the family is not known here, or a size is missing.
+        UnknownModel: the family is not known here, or a size is missing or no size.
     """
     family = config.get("model_type")
-    if family not in DEFAULTS:
+    if not isinstance(family, str) or family not in DEFAULTS:
         raise UnknownModel(f"model_type {family}: the shape is known for {', '.join(DEFAULTS)} only")
-    missing = [name for name in SIZES if not _is_size(config.get(name))]
-    if missing:
-        raise UnknownModel(f"{', '.join(missing)}: must be whole numbers above 0")
+    wrong = [name for name in SIZES if not _is_size(config.get(name))]
+    wrong += [name for name in OPTIONAL if config.get(name) is not None and not _is_size(config[name])]
+    if wrong:
+        raise UnknownModel(f"{', '.join(wrong)}: must be whole numbers above 0")
+    if wrong := [name for name in OBJECTS if not isinstance(config.get(name) or {}, dict)]:
+        raise UnknownModel(f"{', '.join(wrong)}: must be objects")
     given = DEFAULTS[family] | {key: value for key, value in config.items() if value is not None}
     heads = given["num_attention_heads"]
     return ModelShape(
@@ -229,7 +234,9 @@ def _positions(config: Mapping[str, Any]) -> int:
     stated = config["max_position_embeddings"]
     scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
     factor, original = scaling.get("factor"), scaling.get("original_max_position_embeddings", stated)
-    return max(stated, int(factor * original)) if factor else stated
+    if not all(isinstance(number, int | float | None) for number in (factor, original)):
+        raise UnknownModel("rope_parameters: factor and original_max_position_embeddings must be numbers")
+    return max(stated, int(factor * (original or stated))) if factor else stated
 
 
 def hub_config(arguments: TrainArguments) -> Path:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from steps.shared.contract import StepError
 from steps.shared.whole_names import too_many_tokens
 from steps.train.arguments import TrainArguments
+from steps.train.model.base_config import read_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -24,12 +25,7 @@ def require_embedded(arguments: TrainArguments, tokenizer: PreTrainedTokenizerBa
     Raises:
         StepError: a row, or the padding, has a token without an embedding.
     """
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(
-        arguments.model_id, revision=arguments.model_revision, trust_remote_code=arguments.trust_remote_code
-    )
-    rows = getattr(config.get_text_config(), "vocab_size", None)
+    rows = getattr(read_config(arguments).get_text_config(), "vocab_size", None)
     if rows is None:
         return
     highest = {pair.id: max(*pair.prompt_ids, *pair.chosen_ids, *pair.rejected_ids) for pair in pairs}

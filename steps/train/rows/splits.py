@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from steps.shared import contract
 from steps.shared.contract import StepError
@@ -67,6 +68,31 @@ def read(arguments: TrainArguments) -> dict[str, list[Record]]:
     """
     named = {"train": arguments.train_data, "validation": arguments.validation_data}
     return {name: read_records(folder(path, name)) for name, path in named.items()}
+
+
+def require_reported(records: Mapping[str, Sequence[Record]], reports: Mapping[str, Mapping[str, Any] | None]) -> None:
+    """Where Preprocess's report lies beside a split, the split has as many rows as the report counts. Parquet files are
+    whole or damaged each by itself: one that is gone is missed by nothing else.
+
+    Args:
+        reports: by split, what report.json holds; None where there is none.
+
+    Raises:
+        StepError: rows are missing, or there are more.
+    """
+    for name, rows in records.items():
+        report = reports[name]
+        if report is None:
+            continue
+        counts = report.get("rows")
+        counted = counts.get(name) if isinstance(counts, dict) else None
+        if counted != len(rows):
+            said = f"{counted:,}" if isinstance(counted, int) else "no number of"
+            raise StepError(
+                f"{name}: {len(rows):,} rows are in the *.parquet files, and the report of the Preprocess step beside "
+                f"them counts {said} rows: a file is missing, or was added; copy the whole output of Preprocess again, "
+                "or run it again"
+            )
 
 
 def prepare(

@@ -152,6 +152,18 @@ def test_an_approved_version_whose_adapter_was_deleted_is_no_champion(local: Pat
     assert found["reason"] == gone
 
 
+def test_a_damaged_version_is_named_where_it_lies_and_not_by_the_jobs_link(local: Path, monkeypatch) -> None:
+    link = local / "link"
+    link.symlink_to(local / "registry", target_is_directory=True)
+    monkeypatch.setenv(approved.VARIABLE, str(link))
+    file = local / "registry" / GROUP / "1" / "package.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{")
+    with pytest.raises(StepError) as error:
+        approved.versions(GROUP)
+    assert str(error.value).count(str(file.parent)) == 2 and str(link) not in str(error.value)
+
+
 def test_a_champion_whose_files_were_swapped_stops_the_execution(local: Path) -> None:
     run = f"{BUCKET}/run-{GROUP}-1"
     version = register(local, {"a": 1.0}, adapter_uri=f"{run}/serving/{ADAPTER_FOLDER}/")

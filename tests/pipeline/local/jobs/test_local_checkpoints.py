@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from pipeline.local.jobs import checkpoints
 from pipeline.local.jobs.checkpoints import Checkpoints
+from pipeline.local.jobs.job import JobStopped
+from pipeline.local.jobs.nodes import StopRequest
 from pipeline.local.state.store import Store
 
 URI = "s3://bucket/run/"
@@ -102,3 +107,35 @@ def test_what_a_killed_executor_left_is_stored_and_what_was_stored_and_deleted_s
     checkpoints.rescue(store, config, trees)
     assert names(store) == ["checkpoint-1/state", "checkpoint-3/state"]
     begun.__exit__(None, None, None)
+
+
+def job(store: Store, folder: Path, name: str) -> Any:
+    folder.mkdir()
+    return SimpleNamespace(name=name, store=store, log=folder / "log.txt", stop=StopRequest())
+
+
+def test_a_job_waits_for_one_that_uses_the_same_checkpoints(store: Store, tmp_path: Path) -> None:
+    one, two = (job(store, tmp_path / name, name) for name in ("one", "two"))
+    order = []
+
+    def run_two() -> None:
+        with checkpoints.sole_user(two, {"S3Uri": URI}):
+            order.append("two")
+
+    waiting = threading.Thread(target=run_two)
+    with checkpoints.sole_user(one, {"S3Uri": URI}), checkpoints.sole_user(two, {"S3Uri": "s3://bucket/run-2/"}):
+        waiting.start()
+        while not two.log.exists():
+            time.sleep(0.01)
+        order.append("one")
+    waiting.join()
+    assert order == ["one", "two"]
+    assert two.log.read_text() == f"waiting for one, which uses the same checkpoints ({URI})\n"
+
+
+def test_who_waits_for_checkpoints_can_be_stopped(store: Store, tmp_path: Path) -> None:
+    one, two = (job(store, tmp_path / name, name) for name in ("one", "two"))
+    two.stop.ask()
+    refused = pytest.raises(JobStopped)
+    with checkpoints.sole_user(one, {"S3Uri": URI}), refused, checkpoints.sole_user(two, {"S3Uri": URI}):
+        raise AssertionError("it has not waited")

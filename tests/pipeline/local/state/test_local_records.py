@@ -8,11 +8,12 @@ import pytest
 from rich.console import Console
 
 from pipeline.errors import UserError
-from pipeline.local.executor import create_execution
+from pipeline.local.executor import create_execution, run_execution
 from pipeline.local.state import model_packages, records
 from pipeline.local.state.store import Store
 from pipeline.texts import duration, metrics_text
 from pipeline.watching.view import shown
+from steps.register import folder
 from tests.pipeline.registered import unexpected
 
 
@@ -44,6 +45,30 @@ def test_a_record_comes_back_as_it_was_written(build, start, root):
     execution = start(build.definition(build.training("T", "print('loss=0.5')", metrics=metrics)))
     assert records.load(root, execution.id) == execution
     assert records.load_definition(root, execution.id)["Version"] == "2020-12-01"
+
+
+def test_a_step_that_was_killed_before_its_record_was_written_registers_once(build, start, root, repository):
+    train = build.training("T", "import os, pathlib; pathlib.Path(os.environ['OPT_ML'], 'model/w').write_text('w')")
+    register = build.register("R", {"Get": "Steps.T.ModelArtifacts.S3ModelArtifacts"})
+    execution = start(build.definition(train, register))
+    execution.status, execution.step("R").status = "Executing", "Executing"
+    records.save(root, execution)
+    again = run_execution(root, execution.id, repository=repository)
+    assert again.status == "Succeeded" and again.step("R").properties["ModelPackageVersion"] == 1
+    assert len(model_packages.list_models(root, unexpected)) == 1
+    assert start(build.definition(train, register)).step("R").properties["ModelPackageVersion"] == 2
+
+
+def test_a_registration_that_was_killed_before_its_version_was_whole_goes_on_with_its_number(tmp_path):
+    request = {"ModelPackageGroupName": "group"}
+    folder.add(tmp_path, request, "group", "account", by="one/R")
+    (tmp_path / "group/1/package.json").unlink()
+    (tmp_path / "group/2").mkdir()
+    (tmp_path / "group/2" / folder.BY).write_bytes(b"\xff damaged")
+    numbers = [
+        folder.add(tmp_path, request, "group", "account", by)["ModelPackageVersion"] for by in ("two/R", "one/R")
+    ]
+    assert numbers == [3, 1]
 
 
 def test_versions_count_up_within_a_group_and_can_be_described(root, tmp_path):

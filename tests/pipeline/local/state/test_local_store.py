@@ -125,6 +125,22 @@ def test_where_content_came_from_is_remembered(tmp_path):
     assert store.origin("s3://b/three/") is None
 
 
+def test_a_store_on_a_file_system_of_its_own_takes_objects(tmp_path, monkeypatch):
+    store, real = Store(tmp_path / "local"), os.replace
+    (tmp_path / "left").mkdir()
+    (tmp_path / "left" / "a.txt").write_text("a")
+
+    def replace(source, target):
+        if source.parent != target.parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    store.take(tmp_path / "left", "s3://bucket/out")
+    assert [(name, file.read_text()) for name, file in store.objects("s3://bucket/out/")] == [("a.txt", "a")]
+    assert not (tmp_path / "left" / "a.txt").exists()
+
+
 @pytest.mark.parametrize("name", ["", "a.txt"], ids=["folder", "file"])
 def test_what_was_rewritten_after_its_key_was_made_is_not_stored_under_it(store, tmp_path, name):
     data = write(tmp_path / "data", a_txt="1", b_txt="2")

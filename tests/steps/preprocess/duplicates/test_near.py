@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -85,6 +86,26 @@ def test_a_long_text_has_the_signature_of_all_its_shingles(monkeypatch):
     whole = signature(text)
     monkeypatch.setattr(near, "BLOCK", 7)
     assert (signature(text) == whole).all()
+
+
+@pytest.mark.parametrize("text", ["One of a hundred words, or \u00fc.\n  " * 40, "Few\u3000\x1cwords" * 90, "x " * 19])
+def test_a_text_in_pieces_has_the_signature_of_the_whole(monkeypatch, text):
+    whole = signature(text)
+    monkeypatch.setattr(near, "PIECE", 16)
+    assert np.array_equal(signature(text), whole)
+
+
+@pytest.mark.parametrize("repeated", ["a", "ab "])
+def test_a_long_text_takes_little_memory_beside_its_own(monkeypatch, repeated):
+    monkeypatch.setattr(near, "PIECE", 2**8)
+    monkeypatch.setattr(near, "BLOCK", 2**6)
+    text = repeated * (2**17 // len(repeated))
+    tracemalloc.start()
+    try:
+        signature(text)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(text)
+    finally:
+        tracemalloc.stop()
 
 
 def test_signatures_are_the_same_in_every_process():

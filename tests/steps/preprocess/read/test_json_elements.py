@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import itertools
 import json
@@ -294,4 +295,31 @@ def test_time_to_pass_over_brackets_grows_with_their_number(tmp_path):
         with pytest.raises(StepError, match="text behind the end of the array"):
             list(read_rows("d.json", path))
 
-    assert growth.is_linear(call, 20_000)
+    assert growth.is_linear(call, 5_000)
+
+
+@pytest.mark.parametrize(
+    ("start", "repeated"),
+    [
+        ("[", '{"a": [1, '),  # each may be a row with the others inside
+        ("[", '{"a": "b, '),  # what is a text for one is not for the next
+        ("{\n", '{"a": "b"}]'),
+        ('[{"a": "b"},', "}"),  # nothing begins as the first row did
+        ('{"data": [{"a": 1}', '], "a": ['),  # each may be the end of the array
+    ],
+)
+def test_time_to_cut_rows_without_end_grows_with_the_text(tmp_path, start, repeated):
+    def call(size):
+        path = written(tmp_path, (start + repeated * size).encode())
+        with contextlib.suppress(StepError):
+            for _ in read_rows("d.json", path):
+                pass
+
+    assert growth.is_linear(call, 250)
+
+
+def test_a_row_inside_a_broken_one_is_found_whether_brackets_or_a_text_of_it(tmp_path):
+    for broken in ('{"a": [1, ', '{"a": "b, ', '{"a": {"b": '):
+        data = f'[{{"a": 1}}, {broken}{{"a": [{{"a": 2}}]}}, {{"a": 3}}]'
+        found = [row.data for row in read_rows("f", written(tmp_path, data.encode()))]
+        assert b'{"a": [{"a": 2}]}' in found and b'{"a": 3}' in found, broken

@@ -96,3 +96,14 @@ def test_calls_in_two_places_of_a_turn_must_be_the_same() -> None:
 def test_what_services_write_beside_a_call_is_noted_as_unread() -> None:
     notes = record_of(row(calling({"index": 0, "id": 5, "function": {"name": "f", "arguments": OSLO}})))
     assert notes.chosen[0]["tool_calls"] == [{"type": "function", "function": {"name": "f", "arguments": OSLO}}]
+
+
+def test_faulty_calls_name_some_of_many_tools_and_arguments() -> None:
+    names = [f"n{number}" for number in range(40)]
+    required = {"type": "object", "properties": {}, "required": names}
+    tools = [{"name": name, "description": "", "parameters": required} for name in names]
+    row = {"prompt": "Weather?", "rejected": "no", "tools": tools}
+    some = ", ".join(names[:10])
+    for name, said in (("g", f"the row's tools do not declare ({some}, …)"), ("n1", f"without its required {some}, …")):
+        _, told = refused({**row, "chosen": calling({"name": name, "arguments": {}})})
+        assert told.endswith(said)

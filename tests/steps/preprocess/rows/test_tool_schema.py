@@ -78,6 +78,12 @@ def test_time_to_read_a_type_grows_with_it() -> None:
     assert growth.is_linear(call, 10_000)
 
 
+def test_a_type_of_very_many_characters_is_refused_by_its_length() -> None:
+    with pytest.raises(InvalidRow) as error:
+        normal_schema({"type": "List[" * 100 + "int" + "]" * 100}, ("x",))
+    assert str(error.value) == "x.type has 603 characters; must be a JSON schema type"
+
+
 @pytest.mark.parametrize("key", ["parameters", "input_schema", "inputSchema"])
 def test_a_schema_beside_the_function_is_read_as_one_inside(key: str) -> None:
     tool = {"type": "function", "function": {"name": "f"}, key: SCHEMA}

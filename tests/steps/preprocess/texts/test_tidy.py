@@ -152,3 +152,16 @@ def test_time_grows_with_the_text_and_no_faster(repeated: str) -> None:
             read_calls(text, "a text", Side(None, {}))
 
     assert growth.is_linear(look, 20_000)
+
+
+def test_time_to_merge_turns_grows_with_their_number() -> None:
+    from steps.preprocess.rows.notes import new_notes
+    from steps.preprocess.rows.pairs import Pair
+    from steps.preprocess.rows.rules import Rules
+    from steps.preprocess.texts.tidy import tidied
+
+    def merge(count: int) -> None:
+        pair = Pair([user("word " * 100)] * count, [assistant("a")], [assistant("b")])
+        assert len(tidied(pair, None, new_notes(False), Rules(merge_turns=True)).prompt) == 1
+
+    assert growth.is_linear(merge, 400)

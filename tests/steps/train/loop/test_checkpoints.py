@@ -125,3 +125,36 @@ def test_another_number_of_processes_makes_the_same_batches_or_is_refused() -> N
 
 def test_the_fingerprint_follows_values_and_not_their_order() -> None:
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1}) != fingerprint({"a": 1, "b": 3})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "null", "3", '"x"', "{}", "[" * 100_000, '{"sha256": 3}', '{"fingerprint": "mine", "files": []}'],
+)
+def test_a_marker_of_another_form_is_passed_over_with_a_line(tmp_path: Path, caplog, text: str) -> None:
+    good = checkpoint(tmp_path, 10)
+    (checkpoint(tmp_path, 20) / MARKER).write_text(text)
+    assert newest(tmp_path, "mine") == found(good)
+    assert [record.getMessage() for record in caplog.records] == [
+        "checkpoint-20 is passed over: it is not whole (complete.json is missing or damaged)"
+    ]
+    assert outdated(tmp_path, "mine", keep=1, best=None) == ["checkpoint-20"]
+
+
+def test_no_flipped_bit_of_a_marker_changes_what_a_run_continues_with(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path, 10)
+    whole = newest(tmp_path, "mine")
+    assert whole is not None
+    written = (path / MARKER).read_bytes()
+    for bit in range(0, 8 * len(written), 7):
+        changed = bytearray(written)
+        changed[bit // 8] ^= 1 << bit % 8
+        (path / MARKER).write_bytes(changed)
+        taken = newest(tmp_path, "mine")
+        assert taken is None or (taken.world, taken.facts) == (whole.world, whole.facts)  # white space tells nothing
+
+
+def test_an_edited_accumulation_is_no_checkpoint(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path, 10) / MARKER
+    path.write_text(path.read_text().replace('"accumulation": 8', '"accumulation": 4'))
+    assert newest(tmp_path, "mine") is None

@@ -107,3 +107,24 @@ def test_nan_in_the_base_is_told_by_the_weights_name(
     assert rest.endswith(
         f" a log-probability that is not finite: {broken} holds NaN or infinity; copy or download the model again"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "owner"),
+    [("model.layers.0.self_attn.o_proj.bias", "a layer"), ("model.layers.1.self_attn.q_norm.weight", "a layer"),
+     ("model.norm.bias", "the norm")],
+)  # fmt: skip
+def test_tensors_that_the_model_would_compute_without_are_refused(base: Path, name: str, owner: str) -> None:
+    change(base, lambda tensors: tensors | {name: torch.ones(32)})
+    assert refusal(base) == (
+        f"{base}: its weights and its config.json do not fit: no tensor is missing; 1 are not of this model, first "
+        f"{name} (the model would compute without them); take the config.json of these weights, or copy or download "
+        "the model again, or save it again with save_pretrained"
+    ), owner
+
+
+@pytest.mark.parametrize("name", ["mtp.layers.0.weight", "model.layers.2.norm.weight", "vision.tower.weight",
+                                  "model.layers.0.self_attn.rotary_emb.inv_freq"])  # fmt: skip
+def test_whole_modules_beside_the_models_and_old_buffers_are_no_reason(base: Path, name: str) -> None:
+    change(base, lambda tensors: tensors | {name: torch.ones(4)})
+    load_base(TrainArguments(model_id=str(base), load_in_4bit=False, bf16=False), "sdpa")

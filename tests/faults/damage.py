@@ -1,0 +1,151 @@
+"""Damaged files: one bit flipped, cut in half, emptied, or removed."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.errors import UserError
+from tests.faults.processes import Fault
+from tests.faults.room import Room
+from tests.faults.world import GROUP
+
+# What is damaged, and the step that meets it first. A bit of the base's weights or of a raw row is not flipped: no
+# digest of them is known to a job, so what it makes is right for what it was given.
+INPUTS = (
+    ("inputs/models/*/model.safetensors", "Train", False),
+    ("inputs/models/*/config.json", "Train", False),
+    ("inputs/models/*/tokenizer.json", "Train", False),
+    ("inputs/data/*/rows.jsonl", "Preprocess", False),
+    ("faults/runs/*/Preprocess/train/*.parquet", "Train", True),
+    ("faults/runs/*/Preprocess/validation/*.parquet", "Train", True),
+    ("faults/runs/*/Preprocess/report/report.json", "Train", True),
+    ("faults/runs/*/Train/*/output/model/adapter_model.safetensors", "Gate", True),
+    ("faults/runs/*/Train/*/output/model/evaluation.json", "Gate", True),
+    ("faults/runs/*/Train/*/output/model/manifest.json", "Gate", True),
+    ("faults/runs/*/Gate/serving/adapters/*/adapter_model.safetensors", "Merge", True),
+    ("faults/runs/*/Gate/serving/adapters/*/adapter_config.json", "Merge", True),
+    ("inputs/models/*/model.safetensors", "Merge", False),
+    ("inputs/models/*/tokenizer_config.json", "Merge", False),
+    ("faults/runs/*/Merge/model/model.safetensors", "RegisterMerged", True),
+    ("faults/runs/*/Gate/decision/gate.json", "RegisterMerged", True),
+)
+STATE = (
+    "executions/*/execution.json",
+    "executions/*/definition.json",
+    "cache/*.json",
+    f"registry/{GROUP}/1/package.json",
+    "s3/*/*/faults/runs/*/Preprocess/report/report.json",
+)
+
+
+def flip(file: Path, rng: random.Random) -> None:
+    data = bytearray(file.read_bytes())
+    data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    _replace(file, bytes(data))
+
+
+def cut(file: Path, rng: random.Random) -> None:
+    _replace(file, file.read_bytes()[: rng.randrange(1, file.stat().st_size)])
+
+
+def empty(file: Path, _rng: random.Random) -> None:
+    _replace(file, b"")
+
+
+def remove(file: Path, _rng: random.Random) -> None:
+    file.unlink()
+
+
+WAYS: tuple[Callable[[Path, random.Random], None], ...] = (flip, cut, empty, remove)
+
+
+def _replace(file: Path, data: bytes) -> None:
+    """In a file of its own: the store links some files."""
+    file.unlink()
+    file.write_bytes(data)
+
+
+def one_of(room: Room, pattern: str) -> Path:
+    found = sorted(file for file in room.root.glob(pattern) if file.is_file())
+    if not found:
+        raise Fault(f"the campaign is out of date: no file is {pattern}")
+    return room.rng.choice(found)
+
+
+def inputs(room: Room, number: int) -> None:
+    """What a step reads is damaged: it refuses, or what it makes has the right bits; whole again, `retry` goes on."""
+    pattern, step, flips = INPUTS[number % len(INPUTS)]
+    room.furnish()
+    room.forget(step)
+    file = one_of(room, f"s3/*/*/{pattern}")
+    before = file.read_bytes()
+    way = room.rng.choice(WAYS if flips else WAYS[1:])
+    way(file, room.rng)
+    room.notes.append(f"{way.__name__}: {file.relative_to(room.root)}")
+    execution = room.create()
+    room.ended(room.launch(execution))
+    room.nobody_left()
+    said = room.tells_the_truth(execution)
+    file.unlink(missing_ok=True)
+    file.write_bytes(before)
+    if said["status"] != "Succeeded":
+        room.goes_on(execution)
+    elif step != "Preprocess":
+        room.is_whole(execution)
+
+
+def checkpoints(room: Room, number: int) -> None:
+    """A damaged checkpoint is passed over, or makes no difference."""
+    ranks = 1 + number % 2
+    room.furnish()
+    for entry in (room.root / "cache").glob("*.json"):
+        if re.search(r"/jobs/(Train|Gate|Merge)/", entry.read_text()):
+            entry.unlink()
+    folders = sorted(room.root.glob("s3/*/*/faults/checkpoints/**/checkpoint-*"))
+    file = room.rng.choice([file for folder in folders for file in sorted(folder.iterdir())])
+    way = room.rng.choice(WAYS)
+    way(file, room.rng)
+    room.notes.append(f"{way.__name__}: {file.parent.name}/{file.name}")
+    execution = room.create(ranks)
+    room.ended(room.launch(execution))
+    room.nobody_left()
+    if room.tells_the_truth(execution)["status"] != "Succeeded":
+        raise Fault(f"a damaged checkpoint ended the training: {room.notes[-1]}")
+    room.is_whole(execution, ranks)
+
+
+def state(room: Room, number: int) -> None:
+    """A damaged file of the local state is named by the commands that need it; another execution works.
+
+    At once, or after what its reason says: a version is restored, a result removed.
+    """
+    pattern = STATE[number % len(STATE)]
+    room.furnish()
+    file = one_of(room, pattern)
+    before = file.read_bytes()
+    way = WAYS[number // len(STATE) % len(WAYS)]
+    way(file, room.rng)
+    room.notes.append(f"{way.__name__}: {file.relative_to(room.root)}")
+    hurt = room.world.ids[1]
+    for words in (("list",), ("models",), *((verb, hurt) for verb in ("status", "logs", "describe", "retry", "stop"))):
+        room.command(*words)
+    for verb in ("compare", "approve"):
+        room.command(verb, *(("1", "2") if verb == "compare" else ("2", "--note", "looked at")))
+    room.command("list", may_fail=False)
+    try:
+        execution = room.create()
+    except UserError as error:
+        raise Fault(f"another execution cannot be made: {error}") from None
+    room.ended(room.launch(execution))
+    said = room.tells_the_truth(execution)
+    if said["status"] != "Succeeded":
+        if file.name not in said["failure_reason"]:
+            raise Fault(f"{file.name} is damaged, and status says: {said['failure_reason'][:300]}")
+        file.unlink(missing_ok=True)
+        if "registry" in pattern:
+            file.write_bytes(before)
+        room.goes_on(execution)
+    room.is_whole(execution)

@@ -23,6 +23,8 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from torch.distributed.elastic.rendezvous import RendezvousInfo, RendezvousParameters, rendezvous_handler_registry
 from torch.distributed.elastic.rendezvous.static_tcp_rendezvous import StaticTCPRendezvous
 
+from steps.train.runtime import killed
+
 BACKEND = "loopback"  # torchrun's name for what `LoopbackRendezvous` does
 INTERFACE = "lo" if sys.platform == "linux" else "lo0"
 SECONDS = 600  # that the nodes wait for each other
@@ -74,7 +76,7 @@ def main(argv: list[str]) -> None:
     options.rdzv_conf, options.node_rank = f"rank={options.node_rank}", 0  # torchrun warns of the latter
     os.environ |= {"GLOO_SOCKET_IFNAME": INTERFACE, "NCCL_SOCKET_IFNAME": INTERFACE}
     rendezvous_handler_registry.register(BACKEND, rendezvous)
-    record(run.run)(options)
+    killed.told(lambda: record(run.run)(options))
 
 
 if __name__ == "__main__":

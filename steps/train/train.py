@@ -34,7 +34,7 @@ from steps.train.prepare import prepare
 from steps.train.results import save
 from steps.train.rows import preview, splits
 from steps.train.run import Run
-from steps.train.runtime import gpus, lost_process, out_of_memory
+from steps.train.runtime import gpus, lost_process, machine, out_of_memory
 from steps.train.tracking import settings
 
 log = logging.getLogger("train")
@@ -53,7 +53,7 @@ def main(argv: list[str]) -> None:
     prepare_environment(arguments)
     gpus.require_cuda()
 
-    with lost_process.explained(), out_of_memory.explained(arguments):
+    with lost_process.explained(), out_of_memory.explained(arguments), machine.explained():
         run = prepare(arguments)
         with run.tracking.run():
             train(run)

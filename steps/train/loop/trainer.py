@@ -276,6 +276,8 @@ class PairTrainer(DPOTrainer):
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_local_main_process:  # what another node had to add to the checkpoint is in it now
             shutil.rmtree(staged, ignore_errors=True)
+            with contextlib.suppress(OSError):  # not empty: what that is, the next start tells
+                staged.parent.rmdir()
         old: list[str] = []
         if self.args.should_save:
             best = self.marker.facts.get("best", {}).get("step")

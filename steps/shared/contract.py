@@ -18,6 +18,8 @@ from typing import Any
 ROOT_VARIABLE = "OPT_ML"
 FAILURE_LIMIT = 1024  # SageMaker cuts /opt/ml/output/failure at this many characters
 
+LOST_ANOTHER = "this process lost another one of the training"  # how the reason of a consequence begins
+
 
 class StepError(Exception):
     """A failure the user can fix. `str(error)` is the whole text: what, where, how to fix it."""
@@ -44,10 +46,11 @@ def in_container() -> bool:
     return root().is_dir()
 
 
-def write_failure(reason: str) -> None:
+def write_failure(reason: str, *, if_none: bool = False) -> None:
     """Write the reason where SageMaker looks for it: Training reads `output/failure`, Processing `output/message`.
 
-    The first reason stays: with several processes, the one that failed first is the cause of the others.
+    The first reason stays: with several processes, the one that failed first is the cause of the others. But one that
+    only says that another process is lost gives way to that one's own, unless this is `if_none`.
     """
     if not in_container():
         return
@@ -58,7 +61,9 @@ def write_failure(reason: str) -> None:
             with open(output / name, "x", encoding="utf-8") as file:
                 file.write(reason[:FAILURE_LIMIT])
         except FileExistsError:
-            continue
+            known = (output / name).read_text(encoding="utf-8", errors="replace")
+            if known.startswith(LOST_ANOTHER) and not (if_none or reason.startswith(LOST_ANOTHER)):
+                write_text(output / name, reason[:FAILURE_LIMIT])
 
 
 def run(main: Callable[[], None]) -> int:
@@ -69,6 +74,11 @@ def run(main: Callable[[], None]) -> int:
     except StepError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         write_failure(str(error))
+        return 1
+    except MemoryError as error:
+        reason = f"the memory (RAM) does not suffice ({in_one_line(error)}); take a machine or an instance with more"
+        print(f"error: {reason}", file=sys.stderr, flush=True)
+        write_failure(reason)
         return 1
     except Exception as error:
         traceback.print_exc()

@@ -6,6 +6,7 @@ another root (the local executor sets OPT_ML). Imports the standard library only
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,6 +15,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from steps.shared import disks
 
 ROOT_VARIABLE = "OPT_ML"
 FAILURE_LIMIT = 1024  # SageMaker cuts /opt/ml/output/failure at this many characters
@@ -73,7 +76,7 @@ def run(main: Callable[[], None]) -> int:
         main()
     except StepError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
-        write_failure(str(error))
+        _leave(str(error))
         return 1
     except MemoryError as error:
         reason = f"the memory (RAM) does not suffice ({in_one_line(error)}); take a machine or an instance with more"
@@ -81,10 +84,18 @@ def run(main: Callable[[], None]) -> int:
         write_failure(reason)
         return 1
     except Exception as error:
-        traceback.print_exc()
-        write_failure(f"{type(error).__name__}: {error}")
+        if said := disks.refused(error):
+            print(f"error: {said}", file=sys.stderr, flush=True)
+        else:
+            traceback.print_exc()
+        _leave(said or f"{type(error).__name__}: {error}")
         return 1
     return 0
+
+
+def _leave(reason: str) -> None:
+    with contextlib.suppress(OSError):  # the disk that failed the step: the log has the reason
+        write_failure(reason)
 
 
 def _name_the_region() -> None:
@@ -124,13 +135,15 @@ def read_json(path: Path, what: str) -> Any:
         raise StepError(f"{path}: {what} is missing") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise StepError(f"{path}: {what} is not valid JSON: {error}") from None
+    except RecursionError:
+        raise StepError(f"{path}: {what} is nested too deep") from None
 
 
 def write_text(path: Path, text: str) -> None:
     """Write beside, then rename: a reader sees the old file or the new one, never half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".tmp")
-    with open(beside, "w", encoding="utf-8") as file:
+    with disks.naming(path), open(beside, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it

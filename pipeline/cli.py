@@ -30,6 +30,7 @@ from pipeline.commands import (
     upsert,
 )
 from pipeline.errors import UserError
+from steps.shared import disks
 from steps.shared.contract import StepError
 
 DEBUG = "--debug"
@@ -83,4 +84,14 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of a pipe has gone, as with `| head`; Python must not fail again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:  # a full or read-only disk, a file of another user: the machine's, and not a bug
+        if debug:
+            raise
+        print(f"error: {disks.told(error)}", file=sys.stderr)
+        return 1
+    except RecursionError:
+        if debug:
+            raise
+        print("error: a file that was read is nested too deep; with --debug the command shows where", file=sys.stderr)
         return 1

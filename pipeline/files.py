@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from steps.shared.disks import naming
+
 ROOT = Path(__file__).resolve().parents[1]  # of the checkout
 
 
@@ -19,7 +21,7 @@ def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with open(beside, "w", encoding="utf-8") as file:
+        with naming(path), open(beside, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it

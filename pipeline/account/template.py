@@ -5,6 +5,7 @@ Limits: nothing is resolved; `!Sub "${Name}-x"` is `{"Fn::Sub": "${Name}-x"}`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 from pipeline.files import ROOT
 
 TEMPLATE = ROOT / "configs" / "infrastructure.yaml"
+LONGEST = 51_200  # bytes that CloudFormation takes in a request
 
 
 class _Loader(yaml.SafeLoader):
@@ -27,7 +29,9 @@ def _long(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
         value = loader.construct_mapping(node, deep=True)
     else:
         value = node.value
-    return {suffix if suffix == "Ref" else f"Fn::{suffix}": value}
+    if suffix == "GetAtt":
+        value = value.split(".", 1)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
 
 
 _Loader.add_multi_constructor("!", _long)
@@ -37,6 +41,29 @@ def read() -> dict[str, Any]:
     """The whole template."""
     document: dict[str, Any] = yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)
     return document
+
+
+def body() -> str:
+    """The template as CloudFormation gets it: compact JSON; the YAML is too long for a request."""
+    return json.dumps(read(), separators=(",", ":"))
+
+
+def of_role(resources: Mapping[str, Any], role: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The policies of a role, without its trust policy: its own, and those that are attached to it.
+
+    Args:
+        role: the role's logical id.
+    """
+    for name, resource in resources.items():
+        properties = resource["Properties"]
+        if name == role:
+            documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+        elif {"Ref": role} in properties.get("Roles", []):
+            documents = [properties["PolicyDocument"]]
+        else:
+            continue
+        for document in documents:
+            yield name, document
 
 
 def policies(resources: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

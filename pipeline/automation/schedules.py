@@ -16,7 +16,7 @@ from pipeline.automation.expressions import next_run
 from pipeline.automation.start import full_name, parameters_of, prefix, start_target
 from pipeline.aws.errors import described
 from pipeline.errors import UserError
-from pipeline.settings.schema import Automation
+from pipeline.settings.account import Automation
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,19}")
 

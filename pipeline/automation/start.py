@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.errors import UserError, did_you_mean
-from pipeline.settings.schema import Automation
+from pipeline.settings.account import Automation
 from pipeline.settings.workflow import Workflow
 
 PIPELINE_LIMIT = 36  # of a name's 64 characters

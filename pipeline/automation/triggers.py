@@ -21,7 +21,7 @@ from typing import Any, Literal
 from pipeline.automation.start import RETRIES, full_name, parameters_of, prefix, short_hash, start_target
 from pipeline.aws.errors import described
 from pipeline.errors import UserError
-from pipeline.settings.schema import Automation
+from pipeline.settings.account import Automation
 from pipeline.settings.workflow import Workflow
 
 LONGEST_MINUTES = 240  # of steady uploads, after which an execution starts all the same

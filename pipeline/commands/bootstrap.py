@@ -11,8 +11,10 @@ import typer
 import yaml
 from rich.table import Table
 
+from pipeline.account import log_groups, template
+from pipeline.account import parameters as of_template
 from pipeline.account import stack as infrastructure
-from pipeline.account.template import TEMPLATE
+from pipeline.account.outputs import account_values
 from pipeline.automation import schedules, triggers
 from pipeline.automation import start as automation
 from pipeline.commands.shared.confirm import Yes, confirm
@@ -23,14 +25,6 @@ from pipeline.errors import UserError
 from pipeline.parameters.values import parse_assignments
 
 STACK = "dpo-pipeline"
-AUTOMATION = {
-    "schedule_group": "ScheduleGroupName",
-    "scheduler_role_arn": "SchedulerRoleArn",
-    "events_role_arn": "EventsRoleArn",
-    "dead_letter_queue_arn": "DeadLetterQueueArn",
-    "debounce_function_arn": "DebounceFunctionArn",
-}
-
 Stack = Annotated[str, typer.Option("--stack", help="The CloudFormation stack's name.")]
 
 
@@ -48,7 +42,7 @@ def bootstrap(
         change_set = infrastructure.create_change_set(
             cloudformation,
             stack,
-            TEMPLATE.read_text(encoding="utf-8"),
+            template.body(),
             _parameters(there, cloudformation, stack, overrides),
             there.workflow.account.tags,
             f"bootstrap-{uuid.uuid4().hex[:12]}",
@@ -65,12 +59,14 @@ def bootstrap(
                 infrastructure.discard(cloudformation, change_set)
                 raise
             values = infrastructure.execute(cloudformation, change_set, say)
-        account = account_values(there, values, infrastructure.parameters(infrastructure.find(cloudformation, stack)))
-    if as_json:
-        print_json({"stack": stack, "outputs": values, "account": account})
-        return
-    print(yaml.safe_dump(account, sort_keys=False), end="")
-    _compare(there, account, settings)
+        parameters = infrastructure.parameters(infrastructure.find(cloudformation, stack))
+        account = account_values(there.workflow.account, values, parameters)
+        if as_json:
+            print_json({"stack": stack, "outputs": values, "account": account})
+        else:
+            print(yaml.safe_dump(account, sort_keys=False), end="")
+            _compare(there, account, settings)
+        _retain_logs(there, yes, settings)
 
 
 def _parameters(there: Remote, cloudformation: Any, stack: str, overrides: Mapping[str, str]) -> dict[str, str]:
@@ -84,7 +80,24 @@ def _parameters(there: Remote, cloudformation: Any, stack: str, overrides: Mappi
                 f"{what}: {text}: the roles are allowed only names that start with {name}-; rename it, or give another "
                 f"start: python pipeline.py bootstrap --set Name={text.partition('-')[0]}"
             )
-    return ({} if known else {"PackageGroup": group}) | dict(overrides)
+    found = ({} if known else {"PackageGroup": group}) | of_template.of_account(there.workflow.account)
+    if of_template.needs_prefix_list(known, overrides):
+        found["S3PrefixList"] = of_template.prefix_list(there.client("ec2"), there.workflow.account.region)
+    return found | dict(overrides)
+
+
+def _retain_logs(there: Remote, yes: bool, settings: Path) -> None:
+    """Let CloudWatch delete old lines of the jobs' logs, where the settings say after how many days."""
+    days = there.workflow.account.log_retention_days
+    if days is None:
+        return
+    logs = there.client("logs")
+    groups = log_groups.without_retention(logs)
+    if not groups:
+        return
+    say(f"log lines older than {days} days will be deleted, of all jobs of the account: {', '.join(groups)}")
+    confirm(f"Set this in account {_account(there)}?", yes, f"python pipeline.py bootstrap{where(False, settings)}")
+    log_groups.keep_for(logs, groups, days)
 
 
 def _show(change_set: infrastructure.ChangeSet) -> None:
@@ -98,24 +111,6 @@ def _show(change_set: infrastructure.ChangeSet) -> None:
 
 def _account(there: Remote) -> str:
     return f"{there.workflow.account.account_id}, {there.workflow.account.region}"
-
-
-def account_values(there: Remote, values: Mapping[str, str], parameters: Mapping[str, str]) -> dict[str, Any]:
-    """What the account file should say; images are `images push`'s to write."""
-    account = there.workflow.account
-    security: dict[str, Any] = {}
-    if group := values.get("SecurityGroupId"):
-        security |= {"subnets": parameters["SubnetIds"].split(","), "security_groups": [group]}
-    if key := values.get("KeyArn"):
-        security |= {"volume_kms_key": key, "output_kms_key": key}
-    return {
-        "account_id": account.account_id,
-        "region": account.region,
-        "role_arn": values["RoleArn"],
-        "bucket": values["BucketName"],
-        "automation": {key: values[output] for key, output in AUTOMATION.items()},
-        **({"security": security} if security else {}),
-    }
 
 
 def _compare(there: Remote, account: Mapping[str, Any], settings: Path) -> None:

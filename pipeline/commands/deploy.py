@@ -55,7 +55,7 @@ def deploy(
         instance = deployment.instance_type(model, instance_type)
         check = partial(_check_files, model, there, options, f"{options}{own} --unverified", unverified)
         outcome = deployment.deploy(
-            there.sagemaker, model, endpoint, instance, account.role_arn, account.security, check
+            there.sagemaker, model, endpoint, instance, account.role_of("serve"), account.security, check
         )
         _, config = deployment.names(model, endpoint, instance)
         if wait:

@@ -8,6 +8,7 @@ service, and AWS does not retry a script's error either.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +34,7 @@ from pipeline.local.state.store import Store
 from pipeline.rendered import Step
 from pipeline.texts import now
 from pipeline.watching.watch import Event, LastLines, Progress, State, Tell
+from steps.shared import disks
 
 TAIL_LINES = 20  # of a failed step's log, told with its failure
 _SAVE_SECONDS = 1.0  # how far a record may lag behind the metrics in the log
@@ -93,6 +95,7 @@ def run_execution(
     with records.running(root, execution_id), stop_on_signals() as stop:
         execution = records.read(root, execution_id)
         if execution.status != "Succeeded":
+            records.set_aside(root, execution)
             _Executor(root.resolve(), execution, tell, repository, stop, aws).run()
     return execution
 
@@ -126,6 +129,9 @@ class _Executor:
                     self._change(record, "Skipped")
                 elif not self._attempt(step, record):
                     break
+        except OSError as error:
+            self._end("Failed", disks.told(error, self.root))
+            return
         except BaseException as error:
             # A bug of ours: the record must not say Executing, and the traceback must be seen.
             self._end("Failed", f"internal error: {type(error).__name__}: {error}")
@@ -219,7 +225,7 @@ class _Executor:
         except (JobFailed, ExecutionFailed, UserError) as error:
             status, record.failure_reason = "Failed", str(error)
         except OSError as error:  # a full disk, a folder that may not be written: the machine's fault and not a bug
-            status, record.failure_reason = "Failed", f"{type(error).__name__}: {error}"
+            status, record.failure_reason = "Failed", disks.told(error, self.root)
         record.ended = now()
         self._change(record, status)
         return status == "Succeeded"
@@ -263,7 +269,9 @@ class _Executor:
             record.metrics.update(values)
             self._tell_metrics(record)
             if (now() - self._saved).total_seconds() > _SAVE_SECONDS:
-                self._save()
+                self._saved = now()
+                with contextlib.suppress(OSError):  # a full disk: what comes last in the record tells it
+                    records.save(self.root, self.execution, last=False)
 
         def stopping() -> None:
             self.execution.status = "Stopping"

@@ -18,13 +18,14 @@ from pipeline.aws.executions import exit_code
 from pipeline.errors import UserError
 from pipeline.files import ROOT
 from pipeline.local.executor import run_execution
-from pipeline.local.state.records import folder
+from pipeline.local.state.records import RUN_LOG, folder
 from pipeline.watching import view
+from steps.shared import disks
 
 
 def run_log(root: Path, execution_id: str) -> Path:
     """Where a detached run writes its progress."""
-    return folder(root, execution_id) / "run.log"
+    return folder(root, execution_id) / RUN_LOG
 
 
 def start_detached(root: Path, execution_id: str) -> subprocess.Popen[bytes]:
@@ -47,6 +48,9 @@ def main(argv: list[str] | None = None) -> int:
             return exit_code(run_execution(arguments.root, arguments.execution_id, tell).status)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {disks.told(error, arguments.root)}", file=sys.stderr)
         return 1
 
 

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ValidationError
 
 from pipeline.settings.conflicts import instance_problems
-from pipeline.settings.schema import Gate, Preprocess, Register, Train
+from pipeline.settings.schema import Gate, Preprocess, Train
 from pipeline.settings.workflow import Workflow
 from steps.shared.hub import name_problem
 from steps.train.arguments import LossType, TrainArguments
@@ -95,7 +95,7 @@ def parameters(workflow: Workflow) -> list[Parameter]:
         Parameter(
             "ModelApprovalStatus", "String", settings.register_model.approval_status,
             "Approval status of the registered version.",
-            get_args(Register.model_fields["approval_status"].annotation),
+            settings.register_model.approval_statuses,
         ),
         Parameter(
             "SkipIfNoNewData", "String", "false",

@@ -6,6 +6,7 @@ store for a local run and to the bucket otherwise, so that both run the same def
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -39,7 +40,7 @@ def resolve_inputs(workflow: Workflow, overrides: Mapping[str, str]) -> tuple[di
         given = overrides.get(name)
         if given is None or given.startswith("s3://"):
             continue
-        path = Path(given).expanduser()
+        path = Path(os.path.expanduser(given))  # which leaves a `~` alone where nobody knows of a home
         if not path.exists():
             raise UserError(f"{name}: {given}: there is no such file or folder; name one, or an s3:// URI")
         if name == "ModelUri":

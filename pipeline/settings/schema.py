@@ -1,4 +1,4 @@
-"""The types of `configs/*.yaml`: the workflow's sections and the account, with the rules for each value.
+"""The types of a workflow's file in `configs/`, with the rules for each value; the account's are in `account.py`.
 
 What several files must agree on, and whether what they name exists, is for `workflow.py`; a recipe's arguments are
 `steps/train`'s.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from pipeline.settings.security import Security
+from pipeline.settings.section import Section, Tags
 from steps.gate.rules import ThresholdOn
 
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$", description="SageMaker instance type.")]
@@ -27,66 +27,6 @@ Layout = Literal[  # the names in steps/preprocess/layouts/formats.py, which imp
 ]  # fmt: skip
 Column = Annotated[str | None, Field(min_length=1, max_length=200)]
 FieldName = Annotated[str, Field(pattern=r"^[^-]", max_length=200)]  # a word on a command line, and no option
-_TAG_TEXT = r"^[\w .:/=+@-]*$"
-TagKey = Annotated[str, Field(min_length=1, max_length=128, pattern=_TAG_TEXT)]
-TagValue = Annotated[str, Field(max_length=256, pattern=_TAG_TEXT)]
-Tags = Annotated[  # a resource has at most 50; the account's and the workflow's come together
-    dict[TagKey, TagValue],
-    Field(
-        max_length=25,
-        description="On the pipeline, its jobs and the model package group; a workflow's override the account's.",
-    ),
-]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Images(Section):
-    """Container images, by URI; a digest is better than a tag, since step caching looks at this text alone."""
-
-    training: str = Field(min_length=1, max_length=255)
-    processing: str = Field(min_length=1, max_length=255)
-    inference: str = Field(min_length=1, max_length=255)
-    spark: str | None = Field(None, min_length=1, max_length=255, description="Only for preprocess.engine: spark.")
-
-
-ARN = r"^arn:aws[a-z-]*:{service}:[a-z0-9-]*:\d{{12}}:{name}$"
-
-
-class Automation(Section):
-    """What schedules and triggers stand on, as `bootstrap` prints it."""
-
-    schedule_group: str = Field(pattern=r"^[0-9a-zA-Z_.-]{1,64}$", description="EventBridge Scheduler's group.")
-    scheduler_role_arn: str = Field(pattern=ARN.format(service="iam", name="role/.+"), description="Starts pipelines.")
-    events_role_arn: str = Field(pattern=ARN.format(service="iam", name="role/.+"), description="Runs builds.")
-    dead_letter_queue_arn: str = Field(pattern=ARN.format(service="sqs", name=".+"), description="Failed starts.")
-    debounce_function_arn: str = Field(
-        pattern=ARN.format(service="lambda", name="function:.+"), description="Waits until uploads have ended."
-    )
-
-
-class Account(Section):
-    """Where the pipeline lives."""
-
-    account_id: str = Field(pattern=r"^\d{12}$", description="AWS account; credentials of another one are refused.")
-    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
-    role_arn: str = Field(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$", description="Execution role of all jobs.")
-    bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
-    prefix: str = Field("dpo", pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]*[A-Za-z0-9]$", description="Key prefix in it.")
-    images: Images
-    security: Security = Security()
-    automation: Automation | None = Field(None, description="Only for schedules and triggers.")
-    tags: Tags = {}
-    prices: str | None = Field(
-        None, description="Your price table (YAML), relative to this file; `check` and `start` use it."
-    )
-
-    @property
-    def inputs_uri(self) -> str:
-        """The prefix of all inputs that are uploaded, each under a content-addressed key."""
-        return f"s3://{self.bucket}/{self.prefix}/inputs"
 
 
 class Columns(Section):
@@ -232,7 +172,13 @@ class Register(Section):
         pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$", description="Model package group of all versions."
     )
     approval_status: Literal["PendingManualApproval", "Approved", "Rejected"] = Field(
-        "PendingManualApproval", description="Of a new version; default of the parameter ModelApprovalStatus."
+        "PendingManualApproval",
+        description="Of a new version; default of the parameter ModelApprovalStatus. Approved wants allow_approved.",
+    )
+    allow_approved: bool = Field(
+        False,
+        validate_default=True,
+        description="Whether an execution may register its version as approved, with nobody to look at it.",
     )
     register_with: Literal["step", "job"] = Field(
         "step", description="job: a small job sends the request, where Pipelines refuses a member of the step's."
@@ -251,6 +197,21 @@ class Register(Section):
     max_model_len: int | None = Field(
         None, ge=1, description="Tokens of a request with its answer when served; without it all that the model has."
     )
+
+    @field_validator("allow_approved")
+    @classmethod
+    def _approved_is_said_twice(cls, allow: bool, info: ValidationInfo) -> bool:
+        if info.data.get("approval_status") == "Approved" and not allow:
+            raise ValueError(
+                "approval_status: Approved approves every version that passes the gate unseen; write allow_approved: "
+                "true if that is meant"
+            )
+        return allow
+
+    @property
+    def approval_statuses(self) -> tuple[str, ...]:
+        """What an execution may register a version as."""
+        return ("PendingManualApproval", *(("Approved",) if self.allow_approved else ()), "Rejected")
 
 
 class Cache(Section):
@@ -276,4 +237,4 @@ class WorkflowFile(Section):
     register_model: Register = Field(alias="register")
     cache: Cache = Cache()
     max_parallel_steps: int | None = Field(None, ge=1, description="Steps of one execution that may run at once.")
-    tags: Tags = {}
+    tags: Tags = Field(default_factory=dict)

@@ -1,4 +1,5 @@
-"""Workflow settings: YAML -> typed settings. The only reader of `configs/*.yaml`; their types are in `schema.py`.
+"""Workflow settings: YAML -> typed settings. The only reader of `configs/*.yaml`; their types are in `schema.py` and
+`account.py`.
 
 Three files, none repeating another: the workflow (steps, instances, thresholds), the account it runs in (shared by all
 workflows) and the recipe (flat training arguments, which only `steps/train` interprets). Local files named in them
@@ -14,10 +15,11 @@ from typing import TypeVar
 
 from pipeline.errors import UserError
 from pipeline.files import ROOT
+from pipeline.settings.account import Account
 from pipeline.settings.assets import Asset, Source, source
 from pipeline.settings.conflicts import conflicts
 from pipeline.settings.content import code_key, content_key
-from pipeline.settings.schema import Account, WorkflowFile
+from pipeline.settings.schema import WorkflowFile
 from steps.shared import typed_yaml
 from steps.shared.hub import is_hub_name
 from steps.shared.typed_yaml import InvalidFile

@@ -13,6 +13,7 @@ from pipeline.step_kit import network_and_keys
 from pipeline.step_kit.request_step import RequestStep
 
 if TYPE_CHECKING:
+    from pipeline.settings.account import RoleName
     from pipeline.settings.security import Security
     from pipeline.step_kit.scope import Scope
 
@@ -32,6 +33,7 @@ class ProcessingJob:
     """What differs between this project's Processing jobs.
 
     Attributes:
+        role: whose permissions it has, by its name in the account's settings.
         command: the container's entrypoint, such as `module("steps.gate")`.
         arguments: the words after it; pipeline variables may stand among them.
         outputs: name -> folder in the container; each ends under the execution's own prefix, so that no execution
@@ -44,6 +46,7 @@ class ProcessingJob:
         isolated: whether it goes without network where the account's settings say so.
     """
 
+    role: RoleName
     command: Sequence[str]
     arguments: Sequence[Any]
     outputs: Mapping[str, str]
@@ -82,7 +85,7 @@ class ProcessingJob:
                 "ContainerArguments": list(self.arguments),
             },
             **({"Environment": variables} if variables else {}),
-            "RoleArn": account.role_arn,
+            "RoleArn": account.role_of(self.role),
             "ProcessingInputs": [_input(name, uri) for name, uri in self.inputs.items()],
             "ProcessingOutputConfig": {
                 "Outputs": [_output(name, path, scope.run_uri(step, name)) for name, path in self.outputs.items()],

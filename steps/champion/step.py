@@ -31,6 +31,7 @@ def build(scope: Scope) -> RequestStep:
     """
     workflow, gate = scope.workflow, scope.workflow.settings.gate
     job = ProcessingJob(
+        role="champion",
         command=module("steps.champion"),
         arguments=[
             "--group", workflow.settings.register_model.package_group,

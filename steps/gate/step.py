@@ -24,6 +24,7 @@ def build(scope: Scope, train: RequestStep, champion: RequestStep) -> RequestSte
     verified adapter where an endpoint looks for it."""
     settings = scope.workflow.settings.gate
     job = ProcessingJob(
+        role="gate",
         command=module("steps.gate"),
         arguments=[
             "--adapter", INPUT,

@@ -27,6 +27,7 @@ def build(scope: Scope, adapter_uri: object, champion: RequestStep) -> RequestSt
     else:
         base = ["--base", parameter["ModelId"], "--revision", champion_step.base_commit(champion)]
     job = ProcessingJob(
+        role="merge",
         command=module("steps.merge"),
         arguments=[*base, "--adapter", f"{INPUT}/adapter", "--output", f"{OUTPUT}/model", "--facts", f"{OUTPUT}/facts"],
         inputs=inputs,

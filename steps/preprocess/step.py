@@ -37,6 +37,7 @@ def build(scope: Scope, champion: RequestStep) -> RequestStep:
     }
     inputs = {name: uri for name, uri in inputs.items() if uri is not None}
     job = ProcessingJob(
+        role="preprocess",
         command=ON_SPARK if on_spark else module("steps.preprocess"),
         arguments=_arguments(settings, inputs, parameter, workflow.recipe.chat_template_kwargs),
         inputs=inputs,

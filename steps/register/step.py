@@ -108,6 +108,7 @@ def _version(scope: Scope, served: Served, upstream: Upstream) -> Registration:
 def _job(scope: Scope, version: Registration, gate: RequestStep) -> ProcessingJob:
     """A job that sends the same request. The card, too long for an argument, comes with the gate's files."""
     return ProcessingJob(
+        role="register_job",
         command=module("steps.register"),
         arguments=[
             "--group", version.group,

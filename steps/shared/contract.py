@@ -6,6 +6,7 @@ another root (the local executor sets OPT_ML). Imports the standard library only
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,8 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from steps.shared import disks
+
 ROOT_VARIABLE = "OPT_ML"
 FAILURE_LIMIT = 1024  # SageMaker cuts /opt/ml/output/failure at this many characters
+
+LOST_ANOTHER = "this process lost another one of the training"  # how the reason of a consequence begins
 
 
 class StepError(Exception):
@@ -44,10 +49,11 @@ def in_container() -> bool:
     return root().is_dir()
 
 
-def write_failure(reason: str) -> None:
+def write_failure(reason: str, *, if_none: bool = False) -> None:
     """Write the reason where SageMaker looks for it: Training reads `output/failure`, Processing `output/message`.
 
-    The first reason stays: with several processes, the one that failed first is the cause of the others.
+    The first reason stays: with several processes, the one that failed first is the cause of the others. But one that
+    only says that another process is lost gives way to that one's own, unless this is `if_none`.
     """
     if not in_container():
         return
@@ -58,7 +64,9 @@ def write_failure(reason: str) -> None:
             with open(output / name, "x", encoding="utf-8") as file:
                 file.write(reason[:FAILURE_LIMIT])
         except FileExistsError:
-            continue
+            known = (output / name).read_text(encoding="utf-8", errors="replace")
+            if known.startswith(LOST_ANOTHER) and not (if_none or reason.startswith(LOST_ANOTHER)):
+                write_text(output / name, reason[:FAILURE_LIMIT])
 
 
 def run(main: Callable[[], None]) -> int:
@@ -68,13 +76,26 @@ def run(main: Callable[[], None]) -> int:
         main()
     except StepError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
-        write_failure(str(error))
+        _leave(str(error))
+        return 1
+    except MemoryError as error:
+        reason = f"the memory (RAM) does not suffice ({in_one_line(error)}); take a machine or an instance with more"
+        print(f"error: {reason}", file=sys.stderr, flush=True)
+        write_failure(reason)
         return 1
     except Exception as error:
-        traceback.print_exc()
-        write_failure(f"{type(error).__name__}: {error}")
+        if said := disks.refused(error):
+            print(f"error: {said}", file=sys.stderr, flush=True)
+        else:
+            traceback.print_exc()
+        _leave(said or f"{type(error).__name__}: {error}")
         return 1
     return 0
+
+
+def _leave(reason: str) -> None:
+    with contextlib.suppress(OSError):  # the disk that failed the step: the log has the reason
+        write_failure(reason)
 
 
 def _name_the_region() -> None:
@@ -114,13 +135,15 @@ def read_json(path: Path, what: str) -> Any:
         raise StepError(f"{path}: {what} is missing") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise StepError(f"{path}: {what} is not valid JSON: {error}") from None
+    except RecursionError:
+        raise StepError(f"{path}: {what} is nested too deep") from None
 
 
 def write_text(path: Path, text: str) -> None:
     """Write beside, then rename: a reader sees the old file or the new one, never half of one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".tmp")
-    with open(beside, "w", encoding="utf-8") as file:
+    with disks.naming(path), open(beside, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it

@@ -118,6 +118,8 @@ def _read_mapping(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
         raise InvalidFile(path, ["is a folder; name a YAML file"]) from None
     except UnicodeDecodeError as error:
         raise InvalidFile(path, [f"is not UTF-8 text: {error}"]) from None
+    except RecursionError:
+        raise InvalidFile(path, ["is nested too deep"]) from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that is none, such as 2024-13-01
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}  " if mark else ""

@@ -44,8 +44,9 @@ def main(argv: list[str]) -> None:
     print(f"{processes} processes on this node: {' '.join(command[1:6])} …", flush=True)
     code = run(command)
     if code != 0:
-        # The process that failed first has left its reason; this one only says that there was none.
-        contract.write_failure(f"training ended with exit code {code}; the log has the reason")
+        # The process that failed first has left its reason, or torchrun's for one that was killed; this one only says
+        # that there was none.
+        contract.write_failure(f"training ended with exit code {code}; the log has the reason", if_none=True)
         sys.exit(1)
 
 
@@ -71,7 +72,7 @@ def torchrun(processes: int) -> list[str]:
     world = contract.read_json(path, "the job's resource configuration")
     hosts = sorted(world["hosts"])
     one_machine = len(hosts) == 1 or all(host.startswith("127.") for host in hosts)  # as the nodes of a local run
-    launcher = "steps.train.torchrun" if one_machine else "torch.distributed.run"
+    launcher = "steps.train.torchrun" if one_machine else "steps.train.elastic"
     command = [sys.executable, "-m", launcher, f"--nproc-per-node={processes}", f"--shutdown-timeout={NOTICE_SECONDS}"]
     if len(hosts) == 1:
         return command

@@ -7,7 +7,6 @@ loaded.
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -125,7 +124,7 @@ def _find_checkpoint(config: DPOConfig, folder: Path, run: str) -> checkpoints.C
     from steps.train.runtime import nodes, ranks
 
     if config.local_process_index == 0:
-        shutil.rmtree(folder / checkpoints.STAGING, ignore_errors=True)
+        checkpoints.clear_staging(folder)
     found = ranks.done_by_first(lambda: checkpoints.newest(folder, run))
     if found is None:
         return None

@@ -34,7 +34,7 @@ def build(scope: Scope, preprocess: RequestStep, champion: RequestStep) -> Reque
             "ContainerArguments": ["--processes-per-node", str(settings.processes_per_node)],
             "MetricDefinitions": DEFINITIONS,
         },
-        "RoleArn": workflow.account.role_arn,
+        "RoleArn": workflow.account.role_of("train"),
         "HyperParameters": hyperparameters(scope, champion),
         "InputDataConfig": [
             _channel("train", output_uri(preprocess, "train")),

@@ -26,6 +26,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from torch.distributed.elastic.rendezvous import RendezvousInfo, RendezvousParameters, rendezvous_handler_registry
 from torch.distributed.elastic.rendezvous.static_tcp_rendezvous import StaticTCPRendezvous
 
+from steps.train.runtime import killed
 from steps.train.runtime.tied import tied
 
 BACKEND = "loopback"  # torchrun's name for what `LoopbackRendezvous` does
@@ -91,7 +92,7 @@ def main(argv: list[str]) -> None:
     _tie(options)
     os.environ |= {"GLOO_SOCKET_IFNAME": INTERFACE, "NCCL_SOCKET_IFNAME": INTERFACE}
     rendezvous_handler_registry.register(BACKEND, rendezvous)
-    record(run.run)(options)
+    killed.told(lambda: record(run.run)(options))
 
 
 if __name__ == "__main__":

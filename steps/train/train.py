@@ -36,7 +36,7 @@ from steps.train.prepare import output_folder, prepare
 from steps.train.results import save
 from steps.train.rows import preview, splits
 from steps.train.run import Run
-from steps.train.runtime import gpus, lost_process, out_of_memory
+from steps.train.runtime import gpus, lost_process, machine, out_of_memory
 from steps.train.tracking import settings
 
 log = logging.getLogger("train")
@@ -55,7 +55,12 @@ def main(argv: list[str]) -> None:
     prepare_environment(arguments)
     gpus.require_cuda()
 
-    with lost_process.explained(), out_of_memory.explained(arguments), alone_in(output_folder(arguments)):
+    with (
+        lost_process.explained(),
+        out_of_memory.explained(arguments),
+        machine.explained(),
+        alone_in(output_folder(arguments)),
+    ):
         run = prepare(arguments)
         with run.tracking.run():
             train(run)

@@ -88,10 +88,10 @@ def make(folder: Path) -> World:
     if not (ready / "recipe.yaml").exists():
         shutil.rmtree(ready, ignore_errors=True)
         ready.mkdir(parents=True)
-        _run("-m", "steps.quickstart.tiny_model", "--output", str(ready / "model"))
+        _run("-m", "steps.quickstart.tiny_model", "--output", str(folder / "model"))  # one that is there is used again
         rows = (ROOT / "steps" / "quickstart" / "preferences.jsonl").read_text(encoding="utf-8").splitlines(True)
         (ready / "rows.jsonl").write_text("".join(rows[:ROWS]), encoding="utf-8")
-        (ready / "recipe.yaml").write_text(RECIPE.format(model=ready / "model"))
+        (ready / "recipe.yaml").write_text(RECIPE.format(model=folder / "model"))
     return World(ready, {ranks: _start(ready, ranks) for ranks in (1, 2)})
 
 

@@ -72,7 +72,8 @@ def _encryption(context: Context) -> Iterator[Finding]:
         )
     for key in {default.get("KMSMasterKeyID") for default in defaults if default.get("SSEAlgorithm") == "aws:kms"}:
         if key and key.startswith("arn:") and ":key/" in key:
-            yield from role.simulated(context, needs.of_key(key))
+            for need in needs.of_key(context, key):
+                yield from role.simulated(context, need)
 
 
 def _public(context: Context) -> Iterator[Finding]:

@@ -6,7 +6,9 @@ Comes before everything else: with another account's credentials each further fi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
+from pipeline.account_check import needs
 from pipeline.account_check.context import Context, Look
 from pipeline.account_check.finding import Finding, error, warning
 from pipeline.aws.client import session
@@ -29,7 +31,8 @@ def caller(context: Context) -> tuple[str, list[Finding]]:
 
 def looks(context: Context) -> Iterator[Look]:
     yield Look(context.place("account", "region"), (), lambda: _region(context))
-    yield Look(context.place("account", "role_arn"), (), lambda: _role(context))
+    for arn, setting in needs.roles(context).items():
+        yield Look(context.place("account", setting), (), partial(_role, context, arn))
 
 
 def _region(context: Context) -> Iterator[Finding]:
@@ -43,9 +46,9 @@ def _region(context: Context) -> Iterator[Finding]:
         )
 
 
-def _role(context: Context) -> Iterator[Finding]:
+def _role(context: Context, arn: str) -> Iterator[Finding]:
     account = context.workflow.account
-    of_role = account.role_arn.split(":")[4]
+    of_role = arn.split(":")[4]
     if of_role != account.account_id:
         yield error(
             f"the role is of account {of_role}, and the jobs run in {account.account_id}, to which it cannot be passed",

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from pipeline.account.images import ECR, INDEXES, repository
-from pipeline.account_check import needs
+from pipeline.account_check import resources
 from pipeline.account_check.context import Context, Look
 from pipeline.account_check.finding import Finding, error, warning
 from pipeline.account_check.subjects import cuda
@@ -36,7 +36,7 @@ class Place(NamedTuple):
 
 
 def looks(context: Context) -> Iterator[Look]:
-    for name, uri in needs.images(context).items():
+    for name, uri in resources.images(context).items():
         yield Look(context.place("account", f"images.{name}"), ACTIONS, partial(_image, context, name, uri))
 
 

@@ -15,7 +15,7 @@ from itertools import islice
 from urllib.error import HTTPError
 from urllib.parse import quote
 
-from pipeline.account_check import needs
+from pipeline.account_check import resources
 from pipeline.account_check.context import Context, Look
 from pipeline.account_check.finding import Finding, error, unknown
 from pipeline.account_check.subjects.model_files import Files, problems
@@ -67,7 +67,7 @@ def _on_the_hub(context: Context) -> Iterator[Finding]:
     except HTTPError as problem:
         yield _refused(context, f"{name} at {revision}", problem.code)
         return
-    if answer.get("gated") and "HF_TOKEN" not in needs.secrets_of(context):
+    if answer.get("gated") and "HF_TOKEN" not in resources.secrets_of(context):
         yield _refused(context, f"{name} at {revision}", 403)
         return
     sizes = {entry["rfilename"]: entry.get("size") for entry in answer.get("siblings", [])}
@@ -84,7 +84,7 @@ def _on_the_hub(context: Context) -> Iterator[Finding]:
 
 def _refused(context: Context, model: str, code: int) -> Finding:
     """The hub answers 401 for what is gated and for what is not there."""
-    token = "HF_TOKEN" in needs.secrets_of(context)
+    token = "HF_TOKEN" in resources.secrets_of(context)
     if code in (401, 403) and token:
         return unknown(
             f"the hub does not show {model} without a token (it is gated, private, or not there)",

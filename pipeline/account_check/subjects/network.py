@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from pipeline.account_check import needs
+from pipeline.account_check import resources
 from pipeline.account_check.context import Context, Look
 from pipeline.account_check.finding import Finding, error, warning
 from pipeline.aws.errors import described
@@ -18,7 +18,7 @@ def looks(context: Context) -> Iterator[Look]:
     if context.workflow.account.security.subnets:
         actions = ("ec2:DescribeSubnets", "ec2:DescribeSecurityGroups")
         yield Look(context.place("account", SUBNETS), actions, lambda: _vpc(context))
-    for setting, arn in needs.keys(context).items():
+    for setting, arn in resources.keys(context).items():
         where = context.place("account", f"security.{setting}")
         yield Look(where, ("kms:DescribeKey",), partial(_key, context, arn))
 

@@ -1,4 +1,4 @@
-"""The jobs' role: is it there, may SageMaker assume it, and does it allow every action of every job.
+"""The roles of pipeline, jobs and endpoints: are they there, may SageMaker assume them, do they allow every action.
 
 The actions are simulated by IAM (SimulatePrincipalPolicy) on the workflow's own ARNs. What the simulation leaves out:
 the policies of buckets, keys and secrets, conditions in an organization's policies, and VPC endpoints' policies.
@@ -21,43 +21,43 @@ from pipeline.aws.errors import described, is_missing
 SERVICE = "sagemaker.amazonaws.com"
 ASSUME = ("sts:AssumeRole", "sts:*", "*")
 GET, SIMULATE = "iam:GetRole", "iam:SimulatePrincipalPolicy"
-OF_THE_STACK = "-pipeline-execution"  # how bootstrap names it
+OF_THE_STACK = "-pipeline-"  # how bootstrap names them
 OPERATORS = ("StringEquals", "StringLike", "ForAnyValue:StringEquals")
 
 
 def looks(context: Context) -> Iterator[Look]:
-    where = context.place("account", "role_arn")
-    yield Look(where, (GET,), lambda: _role(context))
+    for arn, setting in needs.roles(context).items():
+        yield Look(context.place("account", setting), (GET,), partial(_role, context, arn))
     for need in needs.of(context):
-        yield Look(where, (SIMULATE,), partial(simulated, context, need))
+        yield Look(context.place("account", need.setting), (SIMULATE,), partial(simulated, context, need))
 
 
-def _name(context: Context) -> str:
-    return context.workflow.account.role_arn.rpartition("/")[2]
+def _name(arn: str) -> str:
+    return arn.rpartition("/")[2]
 
 
-def _role(context: Context) -> Iterator[Finding]:
-    role = described(lambda: context.client("iam").get_role(RoleName=_name(context)))
+def _role(context: Context, arn: str) -> Iterator[Finding]:
+    role = described(lambda: context.client("iam").get_role(RoleName=_name(arn)))
     if role is None:
         yield error(
-            f"there is no role {_name(context)} in account {context.workflow.account.account_id}",
+            f"there is no role {_name(arn)} in account {context.workflow.account.account_id}",
             f"make it: {context.command('bootstrap')}, or name one that is there",
         )
         return
-    if role["Role"]["Arn"] != context.workflow.account.role_arn:
+    if role["Role"]["Arn"] != arn:
         yield error(
             f"the role of that name is {role['Role']['Arn']}", "write this ARN, which has the role's path in it"
         )
     statements = [one for one in listed(role["Role"]["AssumeRolePolicyDocument"]["Statement"]) if _trusts(one)]
     if not statements:
         yield error(
-            f"SageMaker may not assume the role: no statement of its trust policy allows the service {SERVICE} "
-            "sts:AssumeRole",
+            f"SageMaker may not assume the role {_name(arn)}: no statement of its trust policy allows the service "
+            f"{SERVICE} sts:AssumeRole",
             "add it (IAM console > Roles > the role > Trust relationships): " + json.dumps(_trust(context)),
         )
     elif not any(_of_account(one.get("Condition", {}), context) for one in statements):
         yield error(
-            "SageMaker may assume the role for other accounts or sources only: "
+            f"SageMaker may assume the role {_name(arn)} for other accounts or sources only: "
             + json.dumps(statements[0]["Condition"]),
             "let the condition say: " + json.dumps(_trust(context)["Condition"]),
         )
@@ -100,7 +100,7 @@ def simulated(context: Context, need: Need) -> Iterable[Finding]:
     ]
     pages = context.client("iam").get_paginator("simulate_principal_policy")
     request = {
-        "PolicySourceArn": context.workflow.account.role_arn,
+        "PolicySourceArn": need.role,
         "ActionNames": list(need.actions),
         "ResourceArns": [need.resource],
         "ContextEntries": [
@@ -130,11 +130,11 @@ def _verdicts(context: Context, need: Need, denied: list[dict[str, Any]], foreig
         reasons.setdefault(_reason(result), []).append(result)
     for reason, results in reasons.items():
         actions = [result["EvalActionName"] for result in results]
-        what = f"the role {_name(context)} may not do {', '.join(actions)} on {need.pattern}{reason}"
+        what = f"the role {_name(need.role)} may not do {', '.join(actions)} on {need.pattern}{reason}"
         statement = json.dumps({"Effect": "Allow", "Action": actions, "Resource": need.pattern} | _condition(need))
         fix = f"add to a policy of the role: {statement}"
-        if _name(context).endswith(OF_THE_STACK):
-            fix = f"bring the stack up to date: {context.command('bootstrap')}; or {fix}"
+        if OF_THE_STACK in _name(need.role):
+            fix = f"bring the stack up to date: {context.command(f'bootstrap{need.option}')}; or {fix}"
         if reason:
             fix = "have that policy changed by whoever set it"
         if missing := _missing(results):

@@ -21,10 +21,12 @@ from pipeline.local.plan.support import ML_ROOT
 from pipeline.local.state.records import ACCOUNT, MLFLOW, new_id
 from pipeline.local.state.store import Store
 from pipeline.texts import now
+from steps.shared.disks import mount
 
 # Where SageMaker looks for the reason of a failure, and how much of it it shows.
 FAILURE_FILES = {"Training": "output/failure", "Processing": "output/message"}
 FAILURE_LIMIT = 1024
+LOW_BYTES = 2**20  # a disk with less is full for all that a job does
 
 
 class JobFailed(Exception):
@@ -179,7 +181,16 @@ def _reason(job: Job, name: str, nodes: list[Node], outcome: Outcome) -> str:
         return min(written)[1][:FAILURE_LIMIT]
     failed = outcome.first_failed or 0
     prefix = f"node {nodes[failed].host}: " if len(nodes) > 1 else ""
-    return f"{prefix}{_ended(outcome.codes[failed])}" + "".join(f": {line}" for line in last_lines(job.log, 1))
+    said = "".join(f": {line}" for line in last_lines(job.log, 1))
+    return f"{prefix}{_ended(outcome.codes[failed])}{said}{_no_room(job.folder)}"
+
+
+def _no_room(folder: Path) -> str:
+    """A job that ended on a full disk could not say so."""
+    free = shutil.disk_usage(folder).free
+    if free >= LOW_BYTES:
+        return ""
+    return f"; the disk {mount(folder)} has only {free / 1e6:.1f} MB free: make room there, then retry"
 
 
 def _ended(code: int) -> str:

@@ -270,7 +270,8 @@ def _remove(node: Node) -> None:
 def _copy(stream: IO[bytes], file: IO[bytes], prefix: bytes, lines: queue.SimpleQueue[str]) -> None:
     with stream:
         for raw in iter(lambda: stream.readline(_LINE_LIMIT), b""):
-            with contextlib.suppress(ValueError):  # the log was closed: the job is over
+            # The log was closed, as the job is over; or its disk is full, and the job must not wait for its reader.
+            with contextlib.suppress(ValueError, OSError):
                 file.write(prefix + raw)
             lines.put(raw.decode("utf-8", errors="replace").rstrip("\r\n"))
 

@@ -34,7 +34,7 @@ def read(path: Path, what: str, parse: Callable[[str], Found], advice: str | Non
         return parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # the last: it is nested too deep
         said = (
             f"{len(error.errors())} wrong values" if isinstance(error, ValidationError) else str(error).split("\n")[0]
         )

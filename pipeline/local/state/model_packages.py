@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -112,11 +113,19 @@ def decide(root: Path, name: str, decision: Decision, note: str, *, was: str | N
             "ModelApprovalStatus": decision,
             "ApprovalDescription": checked_note(note),
             "LastModifiedTime": now().isoformat(),
-            "LastModifiedBy": {"UserProfileName": getpass.getuser()},
+            "LastModifiedBy": {"UserProfileName": _user()},
             "CustomerMetadataProperties": decided(package.get("CustomerMetadataProperties") or {}, decision),
         }
         place = home(root) / package["ModelPackageGroupName"] / str(package["ModelPackageVersion"])
         write_json(place / "package.json", package | changed)
+
+
+def _user() -> str:
+    """The user's name, or number where the machine has no name for it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def home(root: Path) -> Path:

@@ -23,14 +23,20 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from pipeline.errors import UserError, did_you_mean
-from pipeline.files import write_json, write_text
+from pipeline.files import last_lines, write_json, write_text
 from pipeline.local.state import damage
 from pipeline.local.state.damage import Damaged
 from pipeline.texts import now
+from steps.shared.disks import is_full, told
 
 ACCOUNT = "arn:aws:sagemaker:local:000000000000"
 MLFLOW = "mlflow.db"
+HOME = "executions"
 DIED = "the process that ran it is gone (killed, or the machine restarted)"
+DISK_FULL = "its disk was full, so that not even its end could be written down; make room, then retry"
+RESERVE = "reserve"  # a file whose room the record may take when the disk is full
+RESERVE_BYTES = 256 * 1024
+RUN_LOG = "run.log"  # of a process that runs an execution in the background
 START_SECONDS = 60  # a created execution that nobody began to run after this long is not going to start
 
 ExecutionStatus = Literal["Executing", "Stopping", "Stopped", "Failed", "Succeeded"]
@@ -67,6 +73,7 @@ class Execution(BaseModel):
     created: datetime
     ended: datetime | None = None
     pid: int | None = None  # of the process that runs it, or ran it last
+    reserve: bool = False  # whether room for its record was set aside
     steps: list[StepRecord]
 
     @property
@@ -100,7 +107,7 @@ def new_id() -> str:
 
 def folder(root: Path, execution_id: str) -> Path:
     """The folder of an execution."""
-    return root.resolve() / "executions" / execution_id
+    return root.resolve() / HOME / execution_id
 
 
 def job_folder(root: Path, execution_id: str, step: str) -> Path:
@@ -114,21 +121,65 @@ def mlflow_uri(root: Path) -> str:
 
 
 def create(root: Path, execution: Execution, definition: dict[str, Any]) -> None:
-    """Write a new execution with the definition that it will run, all at once."""
+    """Write a new execution with the definition that it will run, all at once, and set room aside for its record.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    execution.reserve = True
     beside = folder(root, f".{execution.id}")
     final = folder(root, execution.id)
     try:
         write_json(beside / "definition.json", definition)
         write_text(beside / "execution.json", execution.model_dump_json(indent=2) + "\n")
+        _set_aside(beside)
         os.rename(beside, final)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
 
 
-def save(root: Path, execution: Execution) -> None:
-    """Write the record; for the process that holds the lock."""
-    write_text(folder(root, execution.id) / "execution.json", execution.model_dump_json(indent=2) + "\n")
+def save(root: Path, execution: Execution, *, last: bool = True) -> None:
+    """Write the record; for the process that holds the lock. On a full disk it takes the room set aside for it.
+
+    Args:
+        last: whether it may take that room; not for what can wait, such as a metric.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    home, text = folder(root, execution.id), execution.model_dump_json(indent=2) + "\n"
+    try:
+        write_text(home / "execution.json", text)
+    except OSError as error:
+        if not (last and is_full(error)):
+            raise
+        (home / RESERVE).unlink(missing_ok=True)
+        write_text(home / "execution.json", text)
+
+
+def set_aside(root: Path, execution: Execution) -> None:
+    """Set room aside for the record, so that it tells the truth when the disk is full.
+
+    Raises:
+        UserError: there is none.
+    """
+    _set_aside(folder(root, execution.id))
+    execution.reserve = True
+
+
+def _set_aside(home: Path) -> None:
+    file = home / RESERVE
+    if not file.exists() or file.stat().st_size < RESERVE_BYTES:
+        try:
+            write_text(file, "." * RESERVE_BYTES)
+        except OSError as error:
+            raise UserError(told(error, file)) from None
+
+
+def _gave_up(execution: Execution, home: Path) -> bool:
+    """Whether the room for the record was needed, and nobody runs it any more who could set it aside again."""
+    return execution.reserve and not (home / RESERVE).exists()
 
 
 def load(root: Path, execution_id: str) -> Execution:
@@ -141,8 +192,9 @@ def load(root: Path, execution_id: str) -> Execution:
     execution = read(root, execution_id)
     if execution.status not in ("Executing", "Stopping") or running:
         return execution
-    waiting = execution.pid is None and (now() - execution.created).total_seconds() < START_SECONDS
-    return execution if waiting else _buried(execution)
+    home = folder(root, execution_id)
+    young = execution.pid is None and (now() - execution.created).total_seconds() < START_SECONDS
+    return execution if young and not _gave_up(execution, home) else _buried(execution, home)
 
 
 def read(root: Path, execution_id: str) -> Execution:
@@ -262,7 +314,7 @@ def _definition(text: str) -> dict[str, Any]:
 
 
 def _ids(root: Path) -> list[str]:
-    home = root.resolve() / "executions"
+    home = root.resolve() / HOME
     found = [path.parent for path in home.glob("[!.]*/execution.json")]
     # definition.json is written once, at creation: its time is the execution's age without reading the record.
     return [path.name for path in sorted(found, key=lambda path: _created(path), reverse=True)]
@@ -273,15 +325,23 @@ def _created(path: Path) -> tuple[int, str]:
     return (file if file.exists() else path / "execution.json").stat().st_mtime_ns, path.name
 
 
-def _buried(execution: Execution) -> Execution:
-    execution.status = "Failed"
-    execution.failure_reason = DIED
+def _buried(execution: Execution, home: Path) -> Execution:
+    reason = _why_it_died(execution, home)
+    execution.status, execution.failure_reason = "Failed", reason
     execution.ended = execution.created
     for step in execution.steps:
         if step.status in ("Starting", "Executing"):
-            step.status, step.failure_reason, step.ended = "Failed", DIED, step.started
+            step.status, step.failure_reason, step.ended = "Failed", reason, step.started
         execution.ended = max(filter(None, (execution.ended, step.ended)))
     return execution
+
+
+def _why_it_died(execution: Execution, home: Path) -> str:
+    if _gave_up(execution, home):
+        return DISK_FULL
+    if execution.pid is None and (said := last_lines(home / RUN_LOG, 1)):
+        return f"it ended before its first step: {said[0]}"
+    return DIED
 
 
 EngineName = Literal["processes", "docker"]

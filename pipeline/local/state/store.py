@@ -17,6 +17,7 @@ from pathlib import Path
 from pipeline.errors import UserError
 from pipeline.files import write_text
 from pipeline.settings.content import changed, hashes, input_files, key_of, relative_files, split_uri
+from steps.shared.disks import naming
 
 _NO_COPY_RANGE = (  # from one file system to another, or one that cannot
     errno.EXDEV,
@@ -190,7 +191,7 @@ def _replace(beside: Path, target: Path) -> None:
 def _copy(source: Path, target: Path) -> None:
     """Copy a file; where the file system can, the copy shares the source's blocks until one of them is changed."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with open(source, "rb") as read, open(target, "wb") as write:
+    with naming(target), open(source, "rb") as read, open(target, "wb") as write:
         left = os.fstat(read.fileno()).st_size
         try:
             while left and (copied := os.copy_file_range(read.fileno(), write.fileno(), left)):
@@ -201,7 +202,8 @@ def _copy(source: Path, target: Path) -> None:
             if error.errno not in _NO_COPY_RANGE:
                 raise
     if left:
-        shutil.copyfile(source, target)
+        with naming(target):
+            shutil.copyfile(source, target)
 
 
 def _place(source: Path, target: Path) -> None:

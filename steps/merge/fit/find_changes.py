@@ -13,6 +13,7 @@ from steps.merge.fit import experts
 from steps.merge.fit.adapter import Adapter, Lora
 from steps.merge.fit.base import HEADS, Base
 from steps.merge.fit.names import Named, as_in_model
+from steps.merge.fit.peft_settings import require_quick
 from steps.merge.fit.tensor_changes import Change, Product, another_base, refusal
 from steps.shared.contract import StepError
 from steps.shared.safetensors_file import FLOATS, TensorFile
@@ -27,8 +28,10 @@ def find_changes(base: Base, adapter: Adapter) -> dict[str, Change]:
     """The changes, by the name that the base's tensor has in its file.
 
     Raises:
-        StepError: the adapter belongs to another base, or changes a weight that cannot be merged.
+        StepError: the adapter belongs to another base, or changes a weight that cannot be merged, or has a pattern for
+            modules that takes too long.
     """
+    require_quick(adapter.settings, {name.rpartition(".")[0] for name in base.tensors})
     named = as_in_model(base, adapter)
     return {named.stored[name]: change for name, change in _changes(named, adapter).items()}
 

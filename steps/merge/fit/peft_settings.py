@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from steps.shared import contract
 from steps.shared.contract import StepError
-from steps.shared.lora_settings import CONVERT, beyond_plain, malformed, named
+from steps.shared.lora_settings import CONVERT, PATTERN_SHOWN, beyond_plain, malformed, named
+from steps.shared.templates.time_limit import TooLong, time_limit
 
+SECONDS = 5.0  # of the processor; a usual pattern takes milliseconds
 INSTEAD = "register the adapter without merging, or merge with peft's merge_and_unload"
 
 # Beyond plain LoRA, what the merge understands.
@@ -80,6 +83,39 @@ class Settings:
             if re.match(rf"(.*\.)?({expression})$", key):
                 return value
         return self.values[default]
+
+
+def require_quick(settings: Settings, modules: Iterable[str]) -> None:
+    """Match the patterns as peft does, and the merge: some take longer than anybody waits, on some names.
+
+    Args:
+        modules: the names of the base's modules.
+
+    Raises:
+        StepError: a pattern takes more than `SECONDS` of the processor for all of them.
+    """
+    names = sorted(modules)
+    for key, pattern, expression in _patterns(settings.values):
+        matches = re.compile(expression).match
+        try:
+            with time_limit(SECONDS):
+                for name in names:
+                    matches(name)
+        except TooLong:
+            raise StepError(
+                f"{settings.path}: {key} {pattern[:PATTERN_SHOWN]!r}: matching it with the names of the base's modules "
+                f"takes more than {SECONDS:g} s; write it without a repetition inside a repetition, or name the modules"
+            ) from None
+
+
+def _patterns(config: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Setting, pattern, and what is made of it."""
+    for key in ("target_modules", "exclude_modules"):
+        if isinstance(config.get(key), str):
+            yield key, config[key], rf"(?:{config[key]})\Z"
+    for key in ("rank_pattern", "alpha_pattern"):
+        for pattern in config.get(key) or {}:
+            yield key, pattern, rf"(.*\.)?({pattern})$"
 
 
 def read_settings(path: Path) -> Settings:

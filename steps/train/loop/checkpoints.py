@@ -168,6 +168,17 @@ def _without_best(checkpoint: Checkpoint, wanted: str) -> str | None:
     return f"its best one, {place.name}, cannot be used: {found}" if isinstance(found, str) else None
 
 
+def clear_staging(folder: Path) -> None:
+    """Remove what an earlier start began to write and did not finish; it is logged by name."""
+    staging = folder / STAGING
+    if not staging.is_dir():
+        return
+    left = sorted(path.name for path in staging.iterdir())
+    shutil.rmtree(staging, ignore_errors=True)  # the platform may take its own files away meanwhile
+    if left:
+        log.warning("%d unfinished of an earlier start removed from %s: %s", len(left), staging, ", ".join(left))
+
+
 def publish(staged: Path, place: Path) -> None:
     """Rename a finished checkpoint into its place, instead of one there that was passed over."""
     shutil.rmtree(place, ignore_errors=True)

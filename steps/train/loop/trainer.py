@@ -266,17 +266,18 @@ class PairTrainer(DPOTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         # Past TRL's own override, which writes a model card on the way.
-        transformers.Trainer._save_checkpoint(self, model, trial)
+        with ranks.failing_together():
+            transformers.Trainer._save_checkpoint(self, model, trial)
         folder, step, run = self.folder, self.state.global_step, self.marker.fingerprint
         staged = checkpoints.place_of(folder / checkpoints.STAGING, step)
         if self.args.world_size > 1:
             nodes.collect(staged, f"rng_state_{self.args.process_index}.pth")  # as transformers names it
-        if self.args.should_save:
-            self.marker.write(staged)
-            checkpoints.publish(staged, checkpoints.place_of(folder, step))
+        ranks.done_by_first(lambda: self._publish(staged, checkpoints.place_of(folder, step)))
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_local_main_process:  # what another node had to add to the checkpoint is in it now
             shutil.rmtree(staged, ignore_errors=True)
+            with contextlib.suppress(OSError):  # not empty: what that is, the next start tells
+                staged.parent.rmdir()
         old: list[str] = []
         if self.args.should_save:
             best = self.marker.facts.get("best", {}).get("step")
@@ -284,6 +285,10 @@ class PairTrainer(DPOTrainer):
         old = ranks.from_first(old)
         if self.accelerator.is_local_main_process:
             checkpoints.remove(folder, old)
+
+    def _publish(self, staged: Path, place: Path) -> None:
+        self.marker.write(staged)
+        checkpoints.publish(staged, place)
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         if self.steps:

@@ -10,7 +10,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 
-from steps.shared.contract import StepError, first_line
+from steps.shared.contract import LOST_ANOTHER, StepError, first_line
 
 # Of gloo (transport/tcp/pair.cc), and of NCCL (ncclRemoteError).
 LOST = re.compile(r"Connection closed by peer|Connection reset by peer|Broken pipe|remote process exited")
@@ -29,6 +29,6 @@ def explained() -> Iterator[None]:
         if not lost:
             raise
         raise StepError(
-            f"this process lost another one of the training ({lost[0]}: {first_line(error)}): the log of the process "
+            f"{LOST_ANOTHER} ({lost[0]}: {first_line(error)}): the log of the process "
             "that failed first, maybe on another node, has the reason"
         ) from error

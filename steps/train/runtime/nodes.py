@@ -7,7 +7,7 @@ job starts, and from then on only copies to S3: what one node writes never reach
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from steps.shared import contract
@@ -42,9 +42,18 @@ def share(folder: Path, files: Mapping[str, str]) -> list[str]:
 
 def collect(folder: Path, name: str) -> None:
     """Bring each rank's small file, by its own `name` in its own `folder`, into the first rank's folder. All ranks must
-    call it together."""
-    for file, content in ranks.gather((name, (folder / name).read_bytes())):
-        if ranks.is_first() and not (folder / file).exists():
+    call it together.
+
+    Raises:
+        StepError: the first rank's disk is full; on every rank.
+    """
+    found = ranks.gather((name, (folder / name).read_bytes()))
+    ranks.done_by_first(lambda: _write_missing(folder, found))
+
+
+def _write_missing(folder: Path, files: Sequence[tuple[str, bytes]]) -> None:
+    for file, content in files:
+        if not (folder / file).exists():
             (folder / file).write_bytes(content)
 
 

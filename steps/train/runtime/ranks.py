@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar, cast
 
 import torch.distributed as dist
 
 from steps.shared.contract import StepError
+from steps.train.runtime import machine
 
 Value = TypeVar("Value")
 
@@ -34,12 +36,33 @@ def from_first(value: Value) -> Value:
     return found[0]
 
 
+@contextmanager
+def failing_together() -> Iterator[None]:
+    """Around what every rank does together, and some write files in: where a disk or the memory of one of them is
+    full, all end with that reason, instead of with a lost connection to it. All ranks must enter it together.
+
+    Raises:
+        StepError: on every rank, what one of them could not do.
+    """
+    reason = None
+    try:
+        yield
+    except StepError:  # every rank's
+        raise
+    except Exception as error:
+        reason = machine.told(error)
+        if reason is None:
+            raise
+    if reason := next(filter(None, gather(reason)), None):
+        raise StepError(reason)
+
+
 def done_by_first(act: Callable[[], Value]) -> Value:
     """What `act` returns on the first rank, on every rank; only the first one calls it. All ranks must call this
     together.
 
     Raises:
-        StepError: `act` did; on every rank, so that each node ends with the reason.
+        StepError: `act` did, or a disk or the memory is full; on every rank, so that each node ends with the reason.
     """
     found: Value | StepError | None = None
     if is_first():
@@ -47,6 +70,11 @@ def done_by_first(act: Callable[[], Value]) -> Value:
             found = act()
         except StepError as error:
             found = error
+        except Exception as error:
+            reason = machine.told(error)
+            if reason is None:
+                raise
+            found = StepError(reason)
     found = from_first(found)
     if isinstance(found, StepError):
         raise found

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import types
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from botocore import xform_name
-from botocore.session import Session
 from moto import mock_aws
 
-from pipeline.account.template import TEMPLATE, listed, policies, read
+from pipeline.account.template import LONGEST, TEMPLATE, body, listed, policies, read
 from tests.paths import ROOT
+from tests.pipeline.account.boto_calls import calls, modules
 
 POLICY_LIMITS = {"AWS::IAM::ManagedPolicy": 6144, "AWS::IAM::Role": 10240}  # characters, white space not counted
 # Actions for which IAM knows no resource, or of which nobody knows the name before.
@@ -33,27 +29,14 @@ WITHOUT_RESOURCE = {
 # A parameter or another resource in the name, or a name that AWS gives; interfaces, subnets and MLflow Apps have none
 # before.
 SCOPED = re.compile(
-    r"\$\{\w+(\.\w+)?\}|GetAtt|repository/djl-inference|log-group:/aws/sagemaker/|-job/pipelines-\*"
+    r"\$\{\w+(\.\w+)?\}|GetAtt|\"Ref\": \"(HubSecret|TrackingSecrets|ReadArns)\""
+    r"|repository/djl-inference|log-group:/aws/sagemaker/|-job/pipelines-\*"
     r"|(network-interface|subnet|mlflow-app)/\*"
 )
-# boto3's calls whose IAM action has another name; None: needs no permission.
-ACTIONS = {
-    "s3:HeadObject": "s3:GetObject", "s3:UploadFile": "s3:PutObject", "s3:DownloadFile": "s3:GetObject",
-    "s3:ListObjectsV2": "s3:ListBucket", "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
-    "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
-    "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
-    "s3:PutBucketNotificationConfiguration": "s3:PutBucketNotification", "sts:GetCallerIdentity": None,
-    "s3:ListObjectVersions": "s3:ListBucketVersions", "s3:DeleteObjects": "s3:DeleteObjectVersion",
-}  # fmt: skip
 # The stack itself, and which rules lead to its function, are an administrator's to change (bootstrap, teardown).
-ADMINISTRATORS = {"pipeline/account/stack.py"}
+ADMINISTRATORS = {f"pipeline/account/{name}.py" for name in ("stack", "parameters", "log_groups")}
+OF_APPROVERS = {"sagemaker:UpdateModelPackage"}
 NOT_THE_OPERATORS = {"events:ListRuleNamesByTarget"}
-BY_POSITION = {"upload_file": "s3:UploadFile", "download_file": "s3:DownloadFile"}
-SERVICES = (
-    "sagemaker", "s3", "sts", "logs", "scheduler", "events", "cloudwatch", "ecr", "ec2", "iam", "kms", "secretsmanager",
-    "service-quotas",
-)  # fmt: skip
-PREFIXES = {"service-quotas": "servicequotas"}  # what IAM calls a service otherwise
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +67,8 @@ def test_cfn_lint_finds_nothing() -> None:
 
 
 def test_no_policy_allows_a_wildcard_action_or_an_unscoped_resource(resources: dict[str, Any]) -> None:
-    documents = list(policies(resources))
-    assert len(documents) >= 15
+    documents = [(name, one) for name, one in policies(resources) if resources[name]["Type"] != "AWS::EC2::VPCEndpoint"]
+    assert len(documents) >= 30
     for name, document in documents:
         for statement in document["Statement"]:
             if statement["Effect"] == "Deny":
@@ -103,12 +86,12 @@ def test_no_policy_allows_a_wildcard_action_or_an_unscoped_resource(resources: d
 def test_roles_are_passed_to_one_service_and_assumed_by_one(resources: dict[str, Any]) -> None:
     passed = 0
     for name, document in policies(resources):
-        for statement in document["Statement"]:
+        for statement in document["Statement"] if resources[name]["Type"] != "AWS::EC2::VPCEndpoint" else ():
             if "iam:PassRole" in listed(statement["Action"]):
                 passed += 1
                 assert statement["Action"] == "iam:PassRole" and "*" not in json.dumps(statement["Resource"]), name
                 assert "iam:PassedToService" in statement["Condition"]["StringEquals"], name
-    assert passed == 5
+    assert passed == 5  # the pipeline's, operators' three, the function's
     for name, resource in resources.items():
         if resource["Type"] == "AWS::IAM::Role":
             (trust,) = resource["Properties"]["AssumeRolePolicyDocument"]["Statement"]
@@ -144,12 +127,13 @@ def test_what_holds_data_outlives_the_stack_and_is_guarded(resources: dict[str, 
 
 
 def test_the_outputs_are_what_the_account_file_takes(template: dict[str, Any]) -> None:
-    from pipeline.commands.bootstrap import AUTOMATION, account_values
+    from pipeline.account.outputs import AUTOMATION, ROLES, account_values
     from pipeline.settings import workflow as settings
-    from pipeline.settings.schema import Account, Automation
+    from pipeline.settings.account import Account, Automation, Roles
 
     assert set(AUTOMATION) == set(Automation.model_fields)
-    assert {"RoleArn", "BucketName", *AUTOMATION.values()} <= set(template["Outputs"])
+    assert set(ROLES) == set(Roles.model_fields)
+    assert {"RoleArn", "BucketName", *ROLES.values(), *AUTOMATION.values()} <= set(template["Outputs"])
     assert "SubnetIds" in template["Parameters"]
     workflow = settings.load(settings.DEFAULT_SETTINGS)
     arn = "arn:aws:{}:us-east-1:111122223333:{}"
@@ -157,72 +141,41 @@ def test_the_outputs_are_what_the_account_file_takes(template: dict[str, Any]) -
         "RoleArn": workflow.account.role_arn,
         "BucketName": "dpo-bucket",
         "ScheduleGroupName": "dpo",
+        **{name: f"{workflow.account.role_arn}-{name}" for name in ROLES.values()},
         **{name: arn.format("iam", "role/dpo") for name in ("SchedulerRoleArn", "EventsRoleArn")},
         "DeadLetterQueueArn": arn.format("sqs", "dpo"),
         "DebounceFunctionArn": arn.format("lambda", "function:dpo"),
         "SecurityGroupId": "sg-0123abcd",
         "KeyArn": arn.format("kms", "key/1a2b"),
     }
-    said = account_values(
-        types.SimpleNamespace(workflow=workflow), outputs, {"SubnetIds": "subnet-0123abcd,subnet-4567abcd"}
-    )
+    said = account_values(workflow.account, outputs, {"SubnetIds": "subnet-0123abcd,subnet-4567abcd"})
     read = Account.model_validate(said | {"images": workflow.account.images.model_dump()})
+    assert read.role_of("train") == outputs["TrainRoleArn"] and read.role_of("serve") == outputs["ServeRoleArn"]
     assert read.security.subnets == ["subnet-0123abcd", "subnet-4567abcd"]
     assert read.security.security_groups == ["sg-0123abcd"]
     assert read.security.volume_kms_key == read.security.output_kms_key == outputs["KeyArn"]
 
 
-# --- what the code calls is what the policies allow ---
+# --- what the code calls is what the policies allow; of the jobs' roles test_roles.py ---
 
 
-def calls(path: Path) -> list[set[str]]:
-    """The boto3 calls in a module, each as the IAM actions of the services that have such a call.
-
-    A client takes keywords alone, but for what boto3 adds to it: so `pattern.search(text)` is none.
-    """
-    found = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
-            continue
-        name = node.func.attr
-        if name == "get_paginator":
-            assert isinstance(node.args[0], ast.Constant), f"{path} line {node.lineno}: name the operation right here"
-            name = str(node.args[0].value)
-        elif node.args and name not in BY_POSITION:
-            continue
-        actions = {ACTIONS.get(action, action) for action in operations().get(name, ())}
-        if actions and None not in actions:
-            found.append(actions)
-    return found
-
-
-@cache
-def operations() -> dict[str, set[str]]:
-    """boto3's method -> the operations behind it, of all services that are used here."""
-    found: dict[str, set[str]] = {name: {operation} for name, operation in BY_POSITION.items()}
-    session = Session()
-    for service in SERVICES:
-        for operation in session.get_service_model(service).operation_names:
-            found.setdefault(xform_name(operation), set()).add(f"{PREFIXES.get(service, service)}:{operation}")
-    return found
-
-
-def modules(folder: str) -> list[Path]:
-    return [path for path in sorted((ROOT / folder).rglob("*.py")) if "local" not in path.parts]
-
-
-def test_an_operator_may_do_what_the_commands_call(resources: dict[str, Any]) -> None:
+def test_operator_and_approver_may_do_what_the_commands_call(resources: dict[str, Any]) -> None:
     allows = allowed(resources, "OperatorPolicy", "OperatorPolicyKey")
     missing = {}
     for path in modules("pipeline"):
         name = str(path.relative_to(ROOT))
-        needs = [actions for actions in calls(path) if not actions & (allows | NOT_THE_OPERATORS)]
+        needs = [actions for actions in calls(path) if not actions & (allows | NOT_THE_OPERATORS | OF_APPROVERS)]
         if needs and name not in ADMINISTRATORS:
             missing[name] = needs
     assert missing == {}
     assert {"sagemaker:StartPipelineExecution"} in calls(ROOT / "pipeline" / "aws" / "executions.py")
     for action in ("events:PutRule", "events:ListRules", "s3:PutBucketNotification"):
         assert {action} in calls(ROOT / "pipeline" / "automation" / "triggers.py")
+    approves = allowed(resources, "ApproverPolicy")
+    assert approves >= OF_APPROVERS and not OF_APPROVERS & allows
+    for name in ("registry", "served"):
+        looks = calls(ROOT / "pipeline" / "versions" / f"{name}.py")
+        assert len(looks) >= 1 and [actions for actions in looks if not actions & approves] == []
 
 
 def test_who_runs_the_account_test_may_do_what_it_calls_and_delete_nothing_else(resources: dict[str, Any]) -> None:
@@ -247,22 +200,6 @@ def test_the_check_of_an_account_calls_nothing_that_changes_it() -> None:
     assert "secretsmanager:GetSecretValue" not in found
 
 
-def test_a_job_may_do_what_the_steps_call(resources: dict[str, Any]) -> None:
-    allows = allowed(resources, "ExecutionRole")
-    needed = {action for path in modules("steps/champion") for actions in calls(path) for action in actions}
-    assert needed == {"s3:GetObject", "s3:ListBucket", "sagemaker:DescribeModelPackage", "sagemaker:ListModelPackages"}
-    registered = {action for path in modules("steps/register") for actions in calls(path) for action in actions}
-    assert registered == {"sagemaker:CreateModelPackage"}
-    rendered = {"sagemaker:CreateProcessingJob", "sagemaker:CreateTrainingJob", "sagemaker:CreateModelPackage"}
-    assert needed | rendered | {"sagemaker:AddTags", "iam:PassRole"} <= allows
-    tracker = ROOT / "steps" / "train" / "tracking" / "mlflow_run.py"
-    mlflow = {
-        f"sagemaker-mlflow:{''.join(part.title() for part in name.split('_'))}"
-        for name in re.findall(r"client\.(\w+)\(", tracker.read_text())
-    }
-    assert mlflow - {"sagemaker-mlflow:SetTerminated"} <= allows  # which sends UpdateRun
-
-
 def granted(resources: dict[str, Any], owner: str, action: str) -> str:
     """What an owner's policies allow an action on, with its conditions, as one text."""
     statements = [
@@ -282,13 +219,48 @@ def test_a_job_may_track_with_an_mlflow_app_as_with_a_server(resources: dict[str
         "mlflow-tracking-server/${Name}-*": ["sagemaker-mlflow:LogBatch"],
     }.items():
         for action in actions:
-            assert f":{kind}" in granted(resources, "ExecutionRole", action), (kind, action)
+            assert f":{kind}" in granted(resources, "TrainRole", action), (kind, action)
 
 
 def test_an_operator_may_make_a_model_of_a_version_and_the_endpoint_may_report(resources: dict[str, Any]) -> None:
     models = granted(resources, "OperatorPolicy", "sagemaker:CreateModel")
     assert ":model/${Name}-*" in models and ":model-package/${Name}-*" in models
-    assert '"/aws/sagemaker/Endpoints"' in granted(resources, "ExecutionRole", "cloudwatch:PutMetricData")
+    assert '"/aws/sagemaker/Endpoints"' in granted(resources, "ServeRole", "cloudwatch:PutMetricData")
+    assert '"ServeRole"' in granted(resources, "OperatorPolicy", "iam:PassRole")
+
+
+def test_cloudformation_gets_the_same_template_in_a_request_it_takes(template: dict[str, Any]) -> None:
+    text = body()
+    assert json.loads(text) == template and len(text.encode()) <= LONGEST
+    assert '"Fn::GetAtt":"' not in text and '"Fn::Condition"' not in text  # JSON's forms of both are others
+
+
+def test_endpoints_are_for_the_accounts_own_and_s3s_for_named_buckets(resources: dict[str, Any]) -> None:
+    own = {"StringEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}}}
+    found = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::EC2::VPCEndpoint"}
+    assert len(found) == 8
+    for name, endpoint in found.items():
+        statements = endpoint["PolicyDocument"]["Statement"]
+        if name != "S3Endpoint":
+            assert [statement["Condition"] for statement in statements] == [own], name
+            assert endpoint["SecurityGroupIds"] == [{"Ref": "EndpointsSecurityGroup"}]
+            continue
+        bucket, layers, elsewhere = statements
+        assert bucket["Condition"] == own and "Bucket" in json.dumps(bucket["Resource"])
+        assert bucket["Action"] and all("*" not in action for action in bucket["Action"])
+        # ECR signs the addresses of layers itself: a condition on the principal would let no image through.
+        assert "starport-layer-bucket/*" in json.dumps(layers["Resource"]) and "Condition" not in layers
+        assert elsewhere["Fn::If"][0] == "ReadsElsewhere" and elsewhere["Fn::If"][1]["Condition"] == own
+
+
+def test_jobs_in_the_vpc_reach_s3_the_endpoints_and_each_other(resources: dict[str, Any]) -> None:
+    inline = resources["JobsSecurityGroup"]["Properties"]["SecurityGroupEgress"]
+    assert [rule["DestinationPrefixListId"] for rule in inline] == [{"Ref": "S3PrefixList"}]
+    others = {name: one for name, one in resources.items() if one["Type"] == "AWS::EC2::SecurityGroupEgress"}
+    assert all(one["Properties"]["GroupId"] == {"Ref": "JobsSecurityGroup"} for one in others.values())
+    to_all = [name for name, one in others.items() if "CidrIp" in one["Properties"]]
+    assert to_all == ["JobsToTheInternet"] and others["JobsToTheInternet"]["Condition"] == "HasInternet"
+    assert {"JobsToEachOther", "JobsToEndpoints"} == set(others) - set(to_all)
 
 
 def test_the_rules_may_call_the_function_by_their_arn_alone(resources: dict[str, Any]) -> None:

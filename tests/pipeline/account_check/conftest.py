@@ -62,13 +62,13 @@ def with_settings(context: Context, **account: Any) -> Context:
 def with_training(context: Context, **arguments: Any) -> Context:
     """The same workflow whose training job has other arguments: `ResourceConfig` and the like."""
     definition = copy.deepcopy(context.definition)
-    _training(definition)["Arguments"].update(arguments)
+    step(definition, "Train")["Arguments"].update(arguments)
     return replace(context, definition=definition)
 
 
-def _training(value: Any) -> dict[str, Any]:
-    """The step, wherever it is nested."""
-    if isinstance(value, dict) and value.get("Type") == "Training":
+def step(value: Any, name: str) -> dict[str, Any]:
+    """The step of that name in a definition, wherever it is nested."""
+    if isinstance(value, dict) and value.get("Name") == name and "Arguments" in value:
         return value
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return next(filter(None, map(_training, inner)), {})
+    return next(filter(None, (step(one, name) for one in inner)), {})

@@ -1,7 +1,7 @@
 """What moto lacks for `check --account`, filled; and an account in it that has all that the quickstart needs.
 
 IAM's simulation, ECR's configurations of images, the quotas and MLflow's servers are answered here: moto has the rest.
-The simulation reads the role's policies in moto by IAM's rules for Allow, wildcards, StringEquals and Bool.
+The simulation reads the role's policies in moto by the rules of `tests/pipeline/iam.py`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,19 +22,11 @@ from moto.servicequotas.responses import ServiceQuotasResponse
 
 from pipeline.account import template
 from pipeline.account.template import listed
+from pipeline.account_check import needs
+from tests.pipeline import iam
 from tests.pipeline.moto_server import ACCOUNT, BUCKET, client
 
-ROLE = "dpo-pipeline-execution"
 DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
-NAMES = {
-    "${AWS::Partition}": "aws",
-    "${AWS::Region}": "us-east-1",
-    "${AWS::AccountId}": ACCOUNT,
-    "${Name}": "dpo",
-    "${Bucket.Arn}": f"arn:aws:s3:::{BUCKET}",
-    "${JobsSecurityGroup}": "sg-0123abcd",
-}
-ATTRIBUTES = {"Bucket.Arn": f"arn:aws:s3:::{BUCKET}", "Key.Arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1a2b"}
 QUOTAS = {
     "ml.m5.xlarge for training job usage": 15,
     "ml.m5.xlarge for processing job usage": 4,
@@ -44,41 +34,6 @@ QUOTAS = {
     "ml.t3.medium for processing job usage": 4,
     "ml.g5.2xlarge for endpoint usage": 1,
 }
-
-
-def resolved(value: Any) -> Any:
-    """A part of the template as CloudFormation would make it in moto's account."""
-    if isinstance(value, dict) and len(value) == 1:
-        ((name, inner),) = value.items()
-        if name == "Fn::Sub":
-            for variable, text in NAMES.items():
-                inner = inner.replace(variable, text)
-            return inner
-        if name == "Ref":
-            return NAMES["${" + inner + "}"]  # a parameter of CloudFormation's own, or of the template's
-        if name == "Fn::GetAtt":
-            return ATTRIBUTES[inner]
-    if isinstance(value, dict):
-        return {key: resolved(inner) for key, inner in value.items()}
-    return [resolved(inner) for inner in value] if isinstance(value, list) else value
-
-
-def allows(statements: list[dict[str, Any]], action: str, resource: str, keys: Mapping[str, str]) -> str:
-    """IAM's decision on one action and resource."""
-    decision = "implicitDeny"
-    for statement in statements:
-        named = any(fnmatchcase(action.lower(), one.lower()) for one in listed(statement["Action"]))
-        meant = any(fnmatchcase(resource, one) for one in listed(statement["Resource"]))
-        holds = all(
-            keys.get(key) in listed(values)
-            for wanted in statement.get("Condition", {}).values()
-            for key, values in wanted.items()
-        )
-        if named and meant and holds:
-            if statement["Effect"] == "Deny":
-                return "explicitDeny"
-            decision = "allowed"
-    return decision
 
 
 def statements_of(role: Any) -> list[dict[str, Any]]:
@@ -94,7 +49,7 @@ def _simulate(self: Any) -> ActionResult:
         {
             "EvalActionName": action,
             "EvalResourceName": resource,
-            "EvalDecision": allows(statements_of(role), action, resource, keys),
+            "EvalDecision": iam.decision(statements_of(role), action, resource, keys),
         }
         for action in self._get_param("ActionNames")
     ]
@@ -148,24 +103,16 @@ class Made:
         self.client("s3").put_object(Bucket=BUCKET, Key=f"blobs/{digest}", Body=body, ACL="public-read")
 
 
-@cache
-def _template() -> dict[str, Any]:
-    return template.read()
-
-
-def template_policies() -> Iterator[tuple[str, dict[str, Any]]]:
-    """The policies of the jobs' role, as the stack makes them in moto's account."""
-    resources = _template()["Resources"]
-    for name in ("ExecutionRole", "ExecutionRoleKey", "ExecutionRoleNetwork"):
-        for _, document in template.policies({name: resources[name]}):
-            if "Resource" in document["Statement"][0]:
-                yield name, resolved(document)
+def template_policies(role: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The policies of a role of the template, as the stack makes them in moto's account."""
+    for name, document in template.of_role(iam.resources(), role):
+        yield name, iam.resolved(document)
 
 
 def make(endpoint: str, code_version: str) -> Made:
     """An account in which the quickstart would run."""
     made = Made(endpoint)
-    s3, iam = made.client("s3"), made.client("iam")
+    s3, client_of_iam = made.client("s3"), made.client("iam")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_bucket_encryption(
         Bucket=BUCKET,
@@ -175,11 +122,12 @@ def make(endpoint: str, code_version: str) -> Made:
     )
     blocks = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
     s3.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=blocks)
-    properties = _template()["Resources"]["ExecutionRole"]["Properties"]
-    trust = resolved(properties["AssumeRolePolicyDocument"])
-    iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(trust))
-    for name, document in template_policies():
-        iam.put_role_policy(RoleName=ROLE, PolicyName=name, PolicyDocument=json.dumps(document))
+    for logical in needs.ROLES:
+        properties = iam.resources()[logical]["Properties"]
+        name, trust = iam.resolved(properties["RoleName"]), iam.resolved(properties["AssumeRolePolicyDocument"])
+        client_of_iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        for policy, document in template_policies(logical):
+            client_of_iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(document))
     labels = {"org.opencontainers.image.version": code_version}
     made.image("dpo-training", "1", Labels=labels, Env=["CUDA_VERSION=13.3.0"])
     made.image("dpo-processing", "1", Labels=labels)

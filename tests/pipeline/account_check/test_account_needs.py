@@ -2,62 +2,106 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from dataclasses import replace
+from typing import Any
 
 from pipeline.account import template
-from pipeline.account_check import needs
+from pipeline.account_check import needs, resources
 from pipeline.account_check.context import Context
-from tests.pipeline.account_check import moto_account
-from tests.pipeline.account_check.conftest import with_settings, with_training
+from pipeline.settings.account import Roles
+from tests.pipeline import iam
+from tests.pipeline.account_check.conftest import step, with_settings, with_training
 from tests.pipeline.moto_server import ACCOUNT
 
-KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1a2b"
 APP = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:mlflow-app/app-1"
-SECRET = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:dpo-trackers-GhIjKl"
 
 
-def test_every_statement_of_the_jobs_role_has_its_resources() -> None:
-    assert set(needs.RESOURCES) == set(needs.statements())
-    assert len(needs.statements()) >= 15
+def test_every_statement_of_the_roles_has_its_resources() -> None:
+    sids = {statement["Sid"] for owner in needs.ROLES for statement in needs.statements(owner)}
+    assert sids == set(resources.RESOURCES) and len(sids) >= 20
+    roles = {name for name, one in iam.resources().items() if "sagemaker.amazonaws.com" in json.dumps(one)}
+    assert {name for name in roles if iam.resources()[name]["Type"] == "AWS::IAM::Role"} == set(needs.ROLES)
+
+
+def with_data(definition: dict[str, Any], uri: str) -> dict[str, Any]:
+    """A copy whose data lies elsewhere."""
+    copied = copy.deepcopy(definition)
+    next(one for one in copied["Parameters"] if one["Name"] == "InputDataUri")["DefaultValue"] = uri
+    return copied
 
 
 def with_everything(context: Context) -> Context:
-    """The quickstart with keys, a network, a secret and an MLflow App."""
+    """The quickstart with keys, a network, secrets, an MLflow App, data of another bucket, registered by a job."""
     security = context.workflow.account.security.model_copy(
         update={
             "subnets": ["subnet-0123abcd"],
             "security_groups": ["sg-0123abcd"],
             "volume_kms_key": "1a2b",
-            "output_kms_key": KEY,
+            "output_kms_key": iam.KEY,
         }
     )
     found = with_settings(context, security=security)
     recipe = found.workflow.recipe.model_copy(update={"mlflow_uri": APP})
-    found = replace(found, workflow=replace(found.workflow, recipe=recipe))
-    return with_training(found, Environment={"WANDB_API_KEY_SECRET_ARN": f"{SECRET}#wandb"})
+    register = found.workflow.settings.register_model.model_copy(update={"register_with": "job"})
+    settings = found.workflow.settings.model_copy(update={"register_model": register})
+    found = replace(found, workflow=replace(found.workflow, recipe=recipe, settings=settings))
+    definition = with_data(found.definition, "s3://theirs/pairs/")
+    named = {"HF_TOKEN_SECRET_ARN": iam.HUB}
+    for name in ("Champion", "Merge"):
+        step(definition, name)["Arguments"]["Environment"] = named
+    named = named | {"WANDB_API_KEY_SECRET_ARN": f"{iam.TRACKERS}#wandb"}
+    return with_training(replace(found, definition=definition), Environment=named)
 
 
-def test_the_templates_policies_allow_all_that_is_simulated_and_all_of_it_is(quickstart: Context) -> None:
+def test_each_role_of_the_template_allows_all_that_is_simulated_of_it_and_all_of_it_is(quickstart: Context) -> None:
     found = needs.of(with_everything(quickstart))
-    statements = [one for _, document in moto_account.template_policies() for one in document["Statement"]]
-    for need in found:
-        keys = {key: value for key, _, value in need.keys}
-        for action in need.actions:
-            assert moto_account.allows(statements, action, need.resource, keys) == "allowed", (action, need)
-    listed = {action for one in needs.statements().values() for action in template.listed(one["Action"])}
-    assert {action for need in found for action in need.actions} == listed
+    for owner, job in needs.ROLES.items():
+        arn, _ = needs.role(quickstart, job)
+        own = [need for need in found if need.role == arn]
+        for need in own:
+            keys = {key: value for key, _, value in need.keys}
+            for action in need.actions:
+                assert iam.decision(iam.of_role(owner), action, need.resource, keys) == "allowed", (action, need)
+        listed = {action for one in needs.statements(owner) for action in template.listed(one["Action"])}
+        assert {action for need in own for action in need.actions} == listed, owner
 
 
 def test_what_a_workflow_does_not_use_is_not_asked_for(quickstart: Context) -> None:
-    actions = {action for need in needs.of(quickstart) for action in need.actions}
+    found = needs.of(quickstart)
+    actions = {action for need in found for action in need.actions}
     prefixes = ("kms:", "ec2:", "secretsmanager:", "sagemaker-mlflow:")
     assert not [action for action in actions if action.startswith(prefixes)]
     assert {"sagemaker:CreateTrainingJob", "iam:PassRole", "s3:PutObject", "ecr:BatchGetImage"} <= actions
+    assert "roles.register_job" not in {need.setting for need in found}
+
+
+def test_one_role_for_all_needs_what_each_of_them_needs_and_to_be_handed_on(quickstart: Context) -> None:
+    found = needs.of(with_settings(quickstart, roles=Roles()))
+    arn = quickstart.workflow.account.role_arn
+    assert {(need.role, need.setting) for need in found} == {(arn, "role_arn")}
+    writes = {need.resource.split("/")[-2] for need in found if "s3:PutObject" in need.actions}
+    assert {"Champion", "Preprocess", "Train", "Gate", "Merge"} <= writes
+
+
+def test_an_approved_registration_is_asked_for_where_the_settings_allow_it(quickstart: Context) -> None:
+    def statuses(context: Context) -> list[str]:
+        return [need.keys[0][2] for need in needs.of(context) if "sagemaker:CreateModelPackage" in need.actions]
+
+    assert statuses(quickstart) == ["PendingManualApproval", "Rejected"]
+    workflow = quickstart.workflow
+    register = workflow.settings.register_model.model_copy(update={"allow_approved": True})
+    settings = workflow.settings.model_copy(update={"register_model": register})
+    allowing = replace(quickstart, workflow=replace(workflow, settings=settings))
+    assert statuses(allowing) == ["PendingManualApproval", "Approved", "Rejected"]
+    options = {need.option for need in needs.of(allowing) if "sagemaker:CreateModelPackage" in need.actions}
+    assert options == {" --set AllowApproved=true"}
 
 
 def test_an_action_is_asked_for_on_what_it_acts_on(quickstart: Context) -> None:
     """A role that is allowed CreateTrainingJob on training jobs alone has all that it needs."""
-    named = [need for need in needs.of(quickstart) if need.resource != needs.ANYTHING]
+    named = [need for need in needs.of(quickstart) if need.resource != resources.ANYTHING]
     on = {(action, need.resource.split(":")[5].partition("/")[0]) for need in named for action in need.actions}
     assert ("sagemaker:CreateTrainingJob", "training-job") in on
     assert ("sagemaker:CreateTrainingJob", "processing-job") not in on
@@ -66,11 +110,11 @@ def test_an_action_is_asked_for_on_what_it_acts_on(quickstart: Context) -> None:
 
 
 def test_data_in_another_bucket_must_be_readable_there(quickstart: Context) -> None:
-    values = [dict(one) for one in quickstart.definition["Parameters"]]
-    next(one for one in values if one["Name"] == "InputDataUri")["DefaultValue"] = "s3://theirs/pairs/"
-    found = needs.of(replace(quickstart, definition=quickstart.definition | {"Parameters": values}))
-    theirs = {need.resource: need.actions for need in found if ":::theirs" in need.resource}
-    assert theirs == {
+    definition = with_data(quickstart.definition, "s3://theirs/pairs/")
+    found = [need for need in needs.of(replace(quickstart, definition=definition)) if ":::theirs" in need.resource]
+    assert {need.resource: need.actions for need in found} == {
         "arn:aws:s3:::theirs": ("s3:ListBucket",),
         "arn:aws:s3:::theirs/pairs/pipelines-account-check": ("s3:GetObject",),
     }
+    assert {need.option for need in found} == {" --set 'ReadArns=arn:aws:s3:::theirs,arn:aws:s3:::theirs/*'"}
+    assert "roles.gate" not in {need.setting for need in found}

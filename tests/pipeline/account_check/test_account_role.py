@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,7 +24,8 @@ from tests.pipeline.moto_server import ACCOUNT
 
 Stubs = Callable[[str], Stubber]
 JOB = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:training-job/pipelines-account-check"
-NEED = Need(JOB, ("sagemaker:CreateTrainingJob",))
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/dpo-pipeline-execution"
+NEED = Need(ROLE, "role_arn", JOB, ("sagemaker:CreateTrainingJob",))
 REFUSED = "User: arn:aws:iam::1:user/a is not authorized to perform: {} on resource: x"
 
 
@@ -92,7 +94,7 @@ def test_each_of_iams_verdicts_is_worded(
     context: Context, stubs: Stubs, answer: dict[str, Any], level: str, says: str
 ) -> None:
     request = {
-        "PolicySourceArn": context.workflow.account.role_arn,
+        "PolicySourceArn": ROLE,
         "ActionNames": ["sagemaker:CreateTrainingJob"],
         "ResourceArns": [JOB],
         "ContextEntries": ANY,
@@ -106,7 +108,7 @@ def test_each_of_iams_verdicts_is_worded(
 def test_a_resource_of_another_account_is_judged_by_the_roles_own_policies(
     context: Context, stubs: Stubs, details: dict[str, str], findings: int
 ) -> None:
-    image = Need("arn:aws:ecr:us-east-1:763104351884:repository/djl-inference", ("sagemaker:CreateTrainingJob",))
+    image = replace(NEED, resource="arn:aws:ecr:us-east-1:763104351884:repository/djl-inference")
     stubs("iam").add_response("simulate_principal_policy", simulation("implicitDeny", EvalDecisionDetails=details))
     found = list(role.simulated(context, image))
     assert [one.level for one in found] == ["unknown"] * findings

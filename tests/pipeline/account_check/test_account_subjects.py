@@ -23,6 +23,7 @@ from pipeline.account_check.subjects import (
     tracking,
 )
 from pipeline.definition.render import render
+from pipeline.settings.account import Roles
 from tests.pipeline.account_check.conftest import with_settings, with_training
 from tests.pipeline.moto_server import ACCOUNT
 
@@ -101,9 +102,10 @@ def test_a_secret_that_is_being_deleted_or_has_a_key_of_its_own(context: Context
     stubs("secretsmanager").add_response("describe_secret", answer, {"SecretId": SECRET})
     denied = {"EvaluationResults": [{"EvalActionName": "kms:Decrypt", "EvalDecision": "implicitDeny"}]}
     stubs("iam").add_response("simulate_principal_policy", denied)
-    deleted, refused = secrets._secret(context, SECRET)
+    reading = with_training(context, Environment={"WANDB_API_KEY_SECRET_ARN": SECRET})
+    deleted, refused = secrets._secret(reading, SECRET)
     assert "is being deleted" in deleted.what and "restore-secret" in deleted.fix
-    assert f"may not do kms:Decrypt on {key}" in refused.what
+    assert f"the role dpo-pipeline-train may not do kms:Decrypt on {key}" in refused.what
 
 
 def test_a_key_that_is_switched_off_or_of_another_kind(context: Context, stubs: Stubs) -> None:
@@ -155,14 +157,15 @@ def test_a_buckets_own_key_is_tried_with_the_role(context: Context, stubs: Stubs
     stubs("s3").add_response("get_bucket_encryption", encryption)
     denied = {"EvaluationResults": [{"EvalActionName": "kms:Decrypt", "EvalDecision": "implicitDeny"}]}
     stubs("iam").add_response("simulate_principal_policy", denied)
-    (found,) = bucket._encryption(context)
+    (found,) = bucket._encryption(with_settings(context, roles=Roles()))
     assert found.level == "error" and f"may not do kms:Decrypt on {key}" in found.what
 
 
 def test_a_bucket_and_a_role_that_are_not_there(context: Context, stubs: Stubs) -> None:
     stubs("s3").add_client_error("get_bucket_location", "NoSuchBucket", "The specified bucket does not exist")
     stubs("iam").add_client_error("get_role", "NoSuchEntity", "The role cannot be found.")
-    texts = [one.what for find in (bucket._region, role._role) for one in find(context)]
+    arn = context.workflow.account.role_arn
+    texts = [one.what for one in (*bucket._region(context), *role._role(context, arn))]
     assert texts == [
         f"there is no bucket {context.workflow.account.bucket}",
         f"there is no role dpo-pipeline-execution in account {ACCOUNT}",

@@ -29,7 +29,7 @@ def test_a_number_deep_in_a_step_is_two_lines_with_their_place():
         '-       "VolumeSizeInGB": 200',
         '+       "VolumeSizeInGB": 300',
         "      }",
-        '      "RoleArn": "arn:aws:iam::111122223333:role/dpo-pipeline-execution"',
+        '      "RoleArn": "arn:aws:iam::111122223333:role/dpo-pipeline-train"',
     )
 
 

@@ -75,3 +75,10 @@ def test_any_mapping_is_read_or_refused(tmp_path: Path, values: dict[str, Any]) 
 )
 def test_what_no_settings_file_holds_is_named(tmp_path: Path, text: str, problem: str) -> None:
     assert f"\n  {problem}" in read(tmp_path / "s.yaml", text)
+
+
+def test_a_file_that_is_nested_too_deep_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "deep.yaml").write_text("a: " + "[" * 3000)
+    with pytest.raises(typed_yaml.InvalidFile) as error:
+        typed_yaml.load(tmp_path / "deep.yaml", BaseModel)
+    assert error.value.problems == ["is nested too deep"]

@@ -53,7 +53,7 @@ def test_every_node_of_a_job_meets_at_the_same_place(job: Path) -> None:
         commands.append(launch.torchrun(8))
     ranks = [next(word for word in command if word.startswith("--node-rank")) for command in commands]
     assert ranks == ["--node-rank=1", "--node-rank=0"]
-    assert all(command[2] == "torch.distributed.run" for command in commands)
+    assert all(command[2] == "steps.train.elastic" for command in commands)
     assert os.environ["GLOO_SOCKET_IFNAME"] == os.environ["NCCL_SOCKET_IFNAME"] == "eth7"
     shared = [[word for word in command if not word.startswith("--node-rank")] for command in commands]
     assert shared[0] == shared[1]

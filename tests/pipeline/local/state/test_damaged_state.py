@@ -26,7 +26,9 @@ DECISION = OUTPUT + (
     "open(folder + 'decision/evaluation.json', 'w').write(json.dumps(judged)); "
     "open(folder + 'decision/gate.json', 'w').write(json.dumps({'decision': 'pass', 'message': 'well'}))"
 )
-CONTENTS = pytest.mark.parametrize("content", ["", "{", '{"id": 1}', "[]", "null"])
+CONTENTS = pytest.mark.parametrize(
+    "content", ["", "{", '{"id": 1}', "[]", "null", "[" * 20_000], ids=lambda content: content[:9]
+)
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """Records on disk, the registry, and what a person sees of a run."""
 
 import io
+import os
 import re
+import shutil
 import time
 
 import pytest
@@ -9,7 +11,7 @@ from rich.console import Console
 
 from pipeline.errors import UserError
 from pipeline.local.executor import create_execution, run_execution
-from pipeline.local.state import model_packages, records
+from pipeline.local.state import model_packages, records, step_logs
 from pipeline.local.state.store import Store
 from pipeline.texts import duration, metrics_text
 from pipeline.watching.view import shown
@@ -154,3 +156,37 @@ def test_training_progress_reads_as_step_loss_and_accuracy():
 @pytest.mark.parametrize(("seconds", "text"), [(0.84, "0.8 s"), (42.4, "42 s"), (187, "3:07"), (3723, "1:02:03")])
 def test_durations_are_short(seconds, text):
     assert duration(seconds) == text
+
+
+def test_a_start_that_died_before_its_first_step_says_what_it_said_last(build, root, monkeypatch):
+    execution = create_execution(root, "pipe", build.definition(build.fail("F", "x")), {})
+    log = records.folder(root, execution.id) / records.RUN_LOG
+    log.write_text("Traceback (most recent call last):\n  File ...\nModuleNotFoundError: No module named 'rich'\n\n")
+    assert records.load(root, execution.id).status == "Executing"
+    monkeypatch.setattr(records, "START_SECONDS", 0)
+    dead = records.load(root, execution.id)
+    assert (dead.status, dead.failure_reason) == (
+        "Failed",
+        "it ended before its first step: ModuleNotFoundError: No module named 'rich'",
+    )
+
+
+def test_logs_are_found_after_the_root_was_moved(build, start, root, tmp_path):
+    execution = start(build.definition(build.processing("P", "print('hello')")))
+    root.rename(tmp_path / "moved")
+    assert list(step_logs.lines(tmp_path / "moved", execution.id, "P", follow=True)) == ["hello"]
+    shutil.rmtree(tmp_path / "moved/executions" / execution.id / "jobs")
+    with pytest.raises(UserError, match=r"moved/executions/.*/jobs/P/log.txt: the log of step P is gone"):
+        list(step_logs.lines(tmp_path / "moved", execution.id, None, follow=False))
+
+
+def test_a_user_whom_the_machine_has_no_name_for_decides_by_number(root, tmp_path, monkeypatch):
+    def unknown():
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    registered = folder.add(root / "registry", {"ModelPackageGroupName": "group"}, "group", records.ACCOUNT)
+    assert registered["ModelPackageVersion"] == 1
+    monkeypatch.setattr("getpass.getuser", unknown)
+    model_packages.decide(root, "group/1", "Approved", "fine")
+    decided = model_packages.describe(root, "group/1")
+    assert decided["LastModifiedBy"] == {"UserProfileName": f"user {os.getuid()}"}

@@ -10,9 +10,11 @@ from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.train.loop.checkpoints import (
     MARKER,
+    STAGING,
     Checkpoint,
     Marker,
     World,
+    clear_staging,
     fingerprint,
     newest,
     outdated,
@@ -158,3 +160,18 @@ def test_an_edited_accumulation_is_no_checkpoint(tmp_path: Path) -> None:
     path = checkpoint(tmp_path, 10) / MARKER
     path.write_text(path.read_text().replace('"accumulation": 8', '"accumulation": 4'))
     assert newest(tmp_path, "mine") is None
+
+
+def test_what_an_earlier_start_did_not_finish_is_removed_counted_and_told(tmp_path: Path, caplog) -> None:
+    clear_staging(tmp_path / "absent")
+    (tmp_path / STAGING).mkdir()
+    clear_staging(tmp_path)  # empty: nothing to tell
+    assert not (tmp_path / STAGING).exists() and caplog.records == []
+    good = checkpoint(tmp_path, 10)
+    for step in (20, 30):
+        checkpoint(tmp_path / STAGING, step, whole=False)
+    clear_staging(tmp_path)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"2 unfinished of an earlier start removed from {tmp_path / STAGING}: checkpoint-20, checkpoint-30"
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == [good.name]

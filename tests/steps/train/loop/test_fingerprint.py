@@ -52,6 +52,7 @@ DO_NOT_DECIDE = {
     "steps.train.rows.splits": "the rows' tokens enter by value, in their order",
     "steps.train.run": "has fields alone",
     "steps.train.runtime.lost_process": "words an error",
+    "steps.train.runtime.machine": "words an error",
     "steps.train.runtime.out_of_memory": "words an error",
     "steps.train.runtime.gpus": "counts GPUs, or ends the run",
     "steps.train.runtime.interruption": "says when a run ends that another continues",

@@ -1,11 +1,12 @@
 """One of two ranks, each with a folder of its own: brings files of the first one's to the other, or fails with it.
 
-Command:  python -m tests.steps.train.runtime.on_two_nodes share|collect|fail FOLDER, with the variables of torchrun
+Command:  python -m tests.steps.train.runtime.on_two_nodes share|collect|fail|full FOLDER, with torchrun's variables
 Outputs:  FOLDER/RANK, and FOLDER/said-RANK: what was copied, or the error.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -35,8 +36,12 @@ def main() -> None:
         said.write_text(str(nodes.share(place / rank, files)))
     elif what == "collect":
         nodes.collect(place / rank, f"state_{rank}")
-    else:
+    elif what == "fail":
         ranks.done_by_first(refuse)
+    else:
+        with ranks.failing_together():
+            if rank == "0":
+                raise OSError(errno.ENOSPC, "No space left on device", "optimizer.bin")
 
 
 try:

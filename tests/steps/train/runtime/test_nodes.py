@@ -63,3 +63,9 @@ def test_the_first_node_gets_a_small_file_of_every_rank(nodes: Nodes, tmp_path: 
 
 def test_an_error_of_the_first_rank_is_every_ranks(nodes: Nodes) -> None:
     assert nodes("fail") == ["the first rank, 0, has a reason"] * 2
+
+
+def test_a_full_disk_of_one_rank_is_every_ranks_reason(nodes: Nodes) -> None:
+    first, second = nodes("full")
+    assert first == second
+    assert first.startswith("this process cannot write: [Errno 28] No space left on device: 'optimizer.bin'; make room")

@@ -18,7 +18,7 @@ from transformers.utils import logging as transformers_logging
 from steps.answer.weights import Weights, free_memory, require_memory
 from steps.shared import contract
 from steps.shared.contract import StepError
-from steps.shared.model_class import auto_class
+from steps.shared.model_class import CODE_ERRORS, auto_class
 from steps.shared.model_folder import NO_TEMPLATE
 from steps.shared.records import Messages, Tools
 from steps.shared.templates.chat_template import ChatTemplate
@@ -133,8 +133,8 @@ def _quiet() -> None:
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise StepError(f"{folder}: the tokenizer cannot be loaded: {contract.first_line(error)}") from None
+    except CODE_ERRORS as error:
+        raise StepError(f"{folder}: the tokenizer cannot be loaded: {contract.in_one_line(error)}") from None
     if not tokenizer.chat_template:
         raise StepError(f"{folder}: {NO_TEMPLATE}")
     return tokenizer
@@ -179,8 +179,8 @@ def _load(weights: Weights) -> _Model:
             from peft import PeftModel
 
             model = PeftModel.from_pretrained(plain, weights.adapter)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise StepError(f"{weights.model.folder}: the model cannot be loaded: {contract.first_line(error)}") from None
+    except CODE_ERRORS as error:
+        raise StepError(f"{weights.model.folder}: the model cannot be loaded: {contract.in_one_line(error)}") from None
     return cast("_Model", model.to(device).eval())  # whose type does not show `generate`
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from steps.preprocess.rows.reasons import InvalidRow, Reason
 from steps.preprocess.shards.record import CountTokens, Lengths
-from steps.shared.contract import StepError, first_line
+from steps.shared.contract import StepError
+from steps.shared.model_folder import read_by_library
 from steps.shared.records import Messages, TemplateArguments, Tools
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.shared.templates.pair import render_pair
@@ -41,10 +42,8 @@ def token_counter(folder: Path, chat_template_kwargs: str = "{}") -> CountTokens
     """
     from transformers import AutoTokenizer
 
-    try:
+    with read_by_library(f"--tokenizer {folder}: cannot be loaded"):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise StepError(f"--tokenizer {folder}: cannot be loaded: {first_line(error)}") from None
     if tokenizer.chat_template is None:
         raise StepError(f"--tokenizer {folder}: it has no chat template; give the tokenizer of a chat model")
 

@@ -90,8 +90,17 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"error: {disks.told(error)}", file=sys.stderr)
         return 1
-    except RecursionError:
-        if debug:
+    except RuntimeError as error:
+        if debug or not (said := _too_deep_or_homeless(error)):
             raise
-        print("error: a file that was read is nested too deep; with --debug the command shows where", file=sys.stderr)
+        print(f"error: {said}", file=sys.stderr)
         return 1
+
+
+def _too_deep_or_homeless(error: RuntimeError) -> str | None:
+    """What a user can do about it; None of a bug."""
+    if isinstance(error, RecursionError):
+        return "a file that was read is nested too deep; with --debug the command shows where"
+    if "home directory" in str(error).lower():  # of libraries that look for settings there
+        return "this user has no home folder on this machine; set HOME to one that it may write, then run it again"
+    return None

@@ -7,6 +7,7 @@ other's. Imports no boto3.
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,7 @@ def require(workflow: Workflow, settings: Path) -> Automation:
     if workflow.account.automation is None:
         raise UserError(
             f"{settings.parent / workflow.settings.account}: automation is missing, which schedules and triggers need; "
-            f"make it and print it: python pipeline.py bootstrap --settings {settings}"
+            f"make it and print it: python pipeline.py bootstrap --settings {shlex.quote(str(settings))}"
         )
     return workflow.account.automation
 

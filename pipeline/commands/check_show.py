@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -127,14 +128,14 @@ def _check_recipe(
         problems = error.problems
     else:
         problems = preflight.worded(result.problems, path)
-    words = f" --instance-type {instance_type}" if instance_type else ""
+    words = f" --instance-type {shlex.quote(instance_type)}" if instance_type else ""
     words += f" --instance-count {instance_count}" if instance_count != 1 else ""
-    next_command = f"python pipeline.py check --recipe {path}{words}{_named(model_config)}"
+    next_command = f"python pipeline.py check --recipe {shlex.quote(str(path))}{words}{_named(model_config)}"
     _conclude(str(path), {"recipe": str(path)}, problems, result, next_command, as_json)
 
 
 def _named(model_config: Path | None) -> str:
-    return f" --model-config {model_config}" if model_config else ""
+    return f" --model-config {shlex.quote(str(model_config))}" if model_config else ""
 
 
 def _conclude(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,7 +46,7 @@ def compare(
 
     if plot is not None:
         comparison_plot.check(plot)
-    with registry_of(f"compare {first} {second}", local, local_root, settings, group) as there:
+    with registry_of(shlex.join(["compare", first, second]), local, local_root, settings, group) as there:
         sides = [comparison.side(there.find(name), there.read, there.options) for name in (first, second)]
     result = comparison.compare(*sides)
     if plot is not None:

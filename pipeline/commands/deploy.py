@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 from typing import Annotated
 
@@ -44,9 +45,9 @@ def deploy(
     Every file of the version is read before, to see that it is what was registered and approved.
     """
     options = next_options(False, settings, group)
-    own = f" --name {name}" if name else ""
-    own += f" --instance-type {instance_type}" if instance_type else ""
-    with remote(f"deploy {version}{own}", settings, changes=True) as there:
+    own = f" --name {shlex.quote(name)}" if name else ""
+    own += f" --instance-type {shlex.quote(instance_type)}" if instance_type else ""
+    with remote(f"deploy {shlex.quote(version)}{own}", settings, changes=True) as there:
         group = group or there.workflow.settings.register_model.package_group
         model = registry.find(there.sagemaker, group, version, options)
         deployment.require_approved(model, options)
@@ -77,7 +78,7 @@ def deploy(
 
 def undeploy(name: EndpointName, settings: Settings = DEFAULT_SETTINGS, as_json: AsJson = False) -> None:
     """Delete an endpoint that `deploy` made, with its configurations and models; the versions stay registered."""
-    with remote(f"undeploy {name}", settings, changes=True) as there:
+    with remote(f"undeploy {shlex.quote(name)}", settings, changes=True) as there:
         deleted = deployment.undeploy(there.sagemaker, name)
     if as_json:
         print_json({"endpoint": name, "deleted": deleted})

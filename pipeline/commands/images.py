@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,7 +41,7 @@ def images(
     settings: Settings = DEFAULT_SETTINGS,
 ) -> None:
     """Build the containers' images from this checkout, or push them to ECR and pin their digests in the settings."""
-    words = "".join(f" {name}" for name in names or ())
+    words = "".join(f" {shlex.quote(name)}" for name in names or ())
     command = f"python pipeline.py images {action}{words}{where(False, settings)}"
     workflow = workflow_settings.load(settings)
     account, on_spark = workflow.account, workflow.settings.preprocess.engine == "spark"

@@ -34,7 +34,7 @@ def logs(
     as_json: AsJson = False,
 ) -> None:
     """Print the log of a step's job."""
-    words = ("logs", execution, f"--step {step}" if step else None, "--follow" if follow else None)
+    words = ("logs", execution, f"--step={step}" if step else None, "--follow" if follow else None)
     with place_of(words, local, local_root, settings) as place:
         _print(place.log(place.find(execution), step, follow), as_json)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -110,7 +111,7 @@ def _decide(
     settings: Path,
     as_json: bool,
 ) -> None:
-    with registry_of(f"{verb} {name}", local, local_root, settings, group, changes=True) as there:
+    with registry_of(shlex.join([verb, name]), local, local_root, settings, group, changes=True) as there:
         before = there.find(name)
         if decision == APPROVED:
             _require_files(there, before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Annotated, Any
 
 import typer
@@ -104,7 +105,7 @@ def shown(parameters: dict[str, Any]) -> str:
 
 def unschedule(name: ScheduleName, settings: Settings = DEFAULT_SETTINGS) -> None:
     """Delete a schedule; executions that it has started go on."""
-    with remote(f"unschedule {name}", settings, changes=True) as there:
+    with remote(shlex.join(["unschedule", name]), settings, changes=True) as there:
         group = automation.require(there.workflow, settings).schedule_group
         aws_schedules.remove(there.client("scheduler"), there.name, group, name, where(False, settings))
     print(f"schedule {name} deleted")

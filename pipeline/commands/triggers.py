@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -92,7 +93,7 @@ def triggers(settings: Settings = DEFAULT_SETTINGS, as_json: AsJson = False) -> 
 
 def untrigger(name: TriggerName, settings: Settings = DEFAULT_SETTINGS) -> None:
     """Delete a trigger and any start that it has planned; the bucket keeps sending events to EventBridge."""
-    with remote(f"untrigger {name}", settings, changes=True) as there:
+    with remote(shlex.join(["untrigger", name]), settings, changes=True) as there:
         group = automation.require(there.workflow, settings).schedule_group
         clients = there.client("events"), there.client("scheduler")
         aws_triggers.remove(*clients, there.name, group, name, where(False, settings))

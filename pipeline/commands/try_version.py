@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +59,7 @@ def try_version(
     as_json: AsJson = False,
 ) -> None:
     """Send a prompt to a version on this machine, merged or adapter, with its own chat template and tools."""
-    with registry_of(f'try {version} "…"', local, local_root, settings, group) as there:
+    with registry_of(f'try {shlex.quote(version)} "…"', local, local_root, settings, group) as there:
         model = there.find(version)
         words = _files(there, model, base, verify)
     words += [f"--prompt={prompt}", f"--max-new-tokens={max_new_tokens}", f"--temperature={temperature}"]

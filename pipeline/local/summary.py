@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,6 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     lines += [("gone", path) for path in summary.get("gone", [])]
     lines += [("damaged", said) for said in summary.get("damaged", [])]
     if uri := summary.get("mlflow"):
-        lines.append(("tracked", f"mlflow ui --backend-store-uri {uri}"))
+        lines.append(("tracked", f"mlflow ui --backend-store-uri {shlex.quote(uri)}"))
     lines.append(("logs", summary["logs"]))
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -176,7 +177,7 @@ def registry_of(
 
 def next_options(local: bool, settings: Path, group: str | None, root: Path = LOCAL_ROOT) -> Options:
     """What a next command needs to mean the same versions."""
-    return Options(where(local, settings, root), f" --group {group}" if group else "")
+    return Options(where(local, settings, root), f" --group {shlex.quote(group)}" if group else "")
 
 
 def _package_group(settings: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -61,7 +62,7 @@ def where(local: bool, settings: Path, root: Path = LOCAL_ROOT) -> str:
     """The options that a next command needs to mean the same place, with a space before."""
     words = ""
     if local:
-        words += " --local" + (f" --local-root {root}" if root != LOCAL_ROOT else "")
+        words += " --local" + (f" --local-root {shlex.quote(str(root))}" if root != LOCAL_ROOT else "")
     if settings != DEFAULT_SETTINGS:
-        words += f" --settings {settings}"
+        words += f" --settings {shlex.quote(str(settings))}"
     return words

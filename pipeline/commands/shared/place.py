@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,5 +69,5 @@ def place_of(
     if local:
         yield PlaceHere(root, settings, where(local, settings, root))
         return
-    with remote(" ".join(filter(None, words)), settings, changes=changes) as there:
+    with remote(shlex.join(filter(None, words)), settings, changes=changes) as there:
         yield PlaceOnAws(there)

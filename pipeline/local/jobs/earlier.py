@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,7 +52,7 @@ def wait(folder: Path, stopped: Callable[[], bool], seconds: float = WAIT_SECOND
                     return
             if time.monotonic() > until:
                 ids = " ".join(map(str, left(folder)))
-                see = f"ps {ids}" if ids else f"fuser -v {file}"
+                see = f"ps {ids}" if ids else f"fuser -v {shlex.quote(str(file))}"
                 raise UserError(
                     f"processes of the attempt before still run, after its executor was killed (they hold {file}); "
                     f"see them: {see}; end them, then retry"

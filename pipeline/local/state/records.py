@@ -258,7 +258,7 @@ def running(root: Path, execution_id: str) -> Iterator[None]:
     """
     file = _lock(root, execution_id)
     try:
-        opened = open(file, "w")  # noqa: SIM115 - closed below; only its opening may fail this way
+        opened = open(file, "a+")  # noqa: SIM115 - closed below; only its opening may fail this way
     except OSError as error:
         raise UserError(
             f"{file}: the lock of execution {execution_id} must be a file that this user may write ({error.strerror}); "
@@ -273,6 +273,10 @@ def running(root: Path, execution_id: str) -> Iterator[None]:
         else:
             pid = read(root, execution_id).pid
             raise UserError(f"execution {execution_id} is already running, in process {pid}")
+        with contextlib.suppress(OSError):  # a full disk: the record has it too, a moment later
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
         yield
 
 
@@ -295,9 +299,21 @@ def stop(root: Path, execution_id: str) -> None:
         UserError: it is not running.
     """
     execution = load(root, execution_id)
-    if execution.pid is None or not is_running(root, execution_id):
-        raise UserError(f"execution {execution_id} is not running, it is {execution.status}")
-    os.kill(execution.pid, signal.SIGTERM)
+    pid = _runner(root, execution_id) or execution.pid
+    try:
+        if pid is None or not is_running(root, execution_id):
+            raise ProcessLookupError
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        status = load(root, execution_id).status
+        raise UserError(f"execution {execution_id} is not running, it is {status}") from None
+
+
+def _runner(root: Path, execution_id: str) -> int | None:
+    """The process that holds the lock, or held it last: one that has just begun is not in the record yet."""
+    with contextlib.suppress(OSError, ValueError):
+        return int(_lock(root, execution_id).read_text(encoding="utf-8"))
+    return None
 
 
 def _lock(root: Path, execution_id: str) -> Path:

@@ -181,6 +181,9 @@ class Report:
                 f"  scores: the same for both answers in {_plural(tied, 'row')}, lower for chosen in {inverted:,}"
             )
         lines += self._unread()
+        if empty := sorted(label for label, rows in tally.files.items() if not rows):
+            more = f" and {len(empty) - SHOWN_FILES} more" if len(empty) > SHOWN_FILES else ""
+            lines.append(f"  files without a row: {', '.join(empty[:SHOWN_FILES])}{more}")
         if self.ignored_files:
             lines.append(f"  files left alone: {len(self.ignored_files)} (see ignored_files in report.json)")
         if self.splits:

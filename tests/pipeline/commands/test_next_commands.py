@@ -1,40 +1,37 @@
-"""The commands that messages name can be copied: no terminal is too narrow for them."""
+"""Commands that messages tell: a shell that is given one means the same folders and names, whatever is in them."""
 
 from __future__ import annotations
 
-import ast
+import shlex
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from rich.console import Console
 
-from pipeline.commands import bootstrap
-from pipeline.commands.shared import options
-from pipeline.settings import workflow
-from tests.pipeline import moto_server
-from tests.structure import sources
+from pipeline import cli
+from pipeline.commands.shared.model_registry import next_options
+from pipeline.commands.shared.options import where
+from pipeline.local import summary
 
-
-def test_a_next_command_is_whole_on_a_narrow_terminal(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
-    monkeypatch.setattr(options, "stderr", Console(stderr=True))
-    (folder := tmp_path / "configs-[of]-an-account").mkdir()
-    settings = moto_server.write_settings(folder)
-    there = SimpleNamespace(workflow=workflow.load(settings))
-    bootstrap._compare(there, {"region": there.workflow.account.region}, settings)
-    bootstrap._compare(there, {"region": "elsewhere"}, settings)
-    account = settings.parent / "account.yaml"
-    assert capsys.readouterr().err.splitlines() == [
-        f"{account} has these values; deploy: python pipeline.py upsert --settings {settings}",
-        f"{account} says otherwise for region: put the lines above into it",
-    ]
+ROOT, SETTINGS = Path("/home/me/it's here/$HOME"), Path("my settings.yaml")
 
 
-@pytest.mark.parametrize("module", sources("pipeline/commands"))
-def test_only_tables_are_fitted_to_the_terminal(module: str) -> None:
-    for call in ast.walk(ast.parse(sources("pipeline/commands")[module].read_text())):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "print":
-            printed = ast.unparse(call.args[0])
-            whole = any(word.arg == "soft_wrap" for word in call.keywords)
-            assert whole or printed.startswith(("table", "draw(")), ast.unparse(call)
+def test_the_options_of_a_next_command_are_words_of_a_shell() -> None:
+    words = ["--local", "--local-root", str(ROOT), "--settings", str(SETTINGS)]
+    assert shlex.split(where(True, SETTINGS, ROOT)) == words
+    assert shlex.split(str(next_options(True, SETTINGS, "a group", ROOT))) == [*words, "--group", "a group"]
+
+
+def test_so_is_the_place_of_what_was_tracked() -> None:
+    uri = f"sqlite:///{ROOT}/mlflow.db"
+    said = summary.text({"execution": "x", "status": "Succeeded", "mlflow": uri, "logs": "logs"})
+    (command,) = (line.removeprefix("tracked").strip() for line in said.splitlines() if line.startswith("tracked"))
+    assert shlex.split(command) == ["mlflow", "ui", "--backend-store-uri", uri]
+
+
+def test_a_command_that_printed_its_next_one_can_be_followed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "my root"
+    assert cli.main(["list", "--local", "--local-root", str(root)]) == 0
+    said = capsys.readouterr().out.strip()
+    assert said == f"no executions yet; start one: python pipeline.py start --local --local-root '{root}'"

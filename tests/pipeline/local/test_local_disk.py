@@ -110,6 +110,31 @@ def test_a_command_says_in_one_line_what_a_disk_refused(root, monkeypatch, capsy
         cli.main(["list", "--local", "--local-root", str(root), "--debug"])
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RecursionError("maximum recursion depth exceeded"), "a file that was read is nested too deep; with --debug"),
+        (RuntimeError("could not determine the home directory for '~/.config'"), "this user has no home folder on"),
+    ],
+)
+def test_other_faults_of_a_machine_or_a_file_are_one_line(root, monkeypatch, capsys, error, said):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(records, "load_all", fail)
+    assert cli.main(["list", "--local", "--local-root", str(root)]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
+def test_a_bug_keeps_its_traceback(root, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(records, "load_all", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        cli.main(["list", "--local", "--local-root", str(root)])
+
+
 class _Library(Exception):
     """What some libraries make of an OSError."""
 

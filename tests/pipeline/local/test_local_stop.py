@@ -94,6 +94,25 @@ def test_a_detached_execution_can_be_stopped_by_its_id(run_process, execution, r
         records.stop(root, execution.id)
 
 
+def test_the_process_that_has_just_begun_is_stopped_and_not_the_one_before(execution, root, monkeypatch):
+    asked = []
+    monkeypatch.setattr(os, "kill", lambda *words: asked.append(words))
+    execution.pid, execution.status = 1, "Failed"  # as the last attempt has left it
+    records.save(root, execution)
+    with records.running(root, execution.id):
+        records.stop(root, execution.id)
+    assert asked == [(os.getpid(), signal.SIGTERM)]
+
+
+def test_one_that_ends_while_it_is_asked_to_stop_is_not_running(execution, root, monkeypatch):
+    def gone_by_now(*_):
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, "kill", gone_by_now)
+    with records.running(root, execution.id), pytest.raises(UserError, match="is not running, it is Executing"):
+        records.stop(root, execution.id)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends the children of a killed process")
 def test_a_killed_executor_leaves_no_training_behind_and_does_not_look_alive(run_process, execution, root, states):
     process, pids = run_process

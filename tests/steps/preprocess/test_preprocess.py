@@ -38,6 +38,17 @@ def test_a_second_run_into_the_same_folder_is_refused(tmp_path):
         preprocess(Options(input=SAMPLES, output=tmp_path / "out"))
 
 
+def test_files_without_a_row_are_told_among_others(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("a", "b", "c", "d"):
+        (data / f"{name}.jsonl").touch()
+    rows = [plain(f"a question of its own {number}") for number in range(40)]
+    (data / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = preprocess(Options(input=data, output=tmp_path / "out")).summary().splitlines()
+    assert "  files without a row: a.jsonl, b.jsonl, c.jsonl and 1 more" in told
+
+
 def test_a_folder_of_all_layouts(run_step):
     report, records, quarantine = run_step(SAMPLES)
     assert counts(report) == (61, 61, 0, 0)

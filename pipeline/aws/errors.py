@@ -166,7 +166,7 @@ def _service_cause(error: Exception, code: str, message: str, command: str) -> s
     if role := _NOT_ASSUMED.search(message):
         return (
             f"SageMaker may not assume the role {role[1]}; let its trust policy name the service "
-            f"sagemaker.amazonaws.com (the settings' role_arn), then: {command}"
+            f"sagemaker.amazonaws.com (the settings' role_arn and roles), then: {command}"
         )
     if code in THROTTLED:
         return f"{operation} is being throttled, after several tries; wait a minute, then: {command}"

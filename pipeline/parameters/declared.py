@@ -94,7 +94,7 @@ def parameters(workflow: Workflow) -> list[Parameter]:
         ),
         Parameter(
             "ModelApprovalStatus", "String", settings.register_model.approval_status,
-            "Approval status of the registered version.",
+            "Approval status of the registered version; Approved where register.allow_approved says so.",
             settings.register_model.approval_statuses,
         ),
         Parameter(

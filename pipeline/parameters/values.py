@@ -17,6 +17,9 @@ from pipeline.rendered import Parameter, read
 Value = str | int | float | bool
 
 LENGTH_LIMIT = 1024  # AWS refuses longer values, and empty ones
+HINTS = {  # why a definition lacks a value that others have
+    ("ModelApprovalStatus", "Approved"): "; a version is approved by `approve`, or write register.allow_approved: true",
+}
 _ARTICLES = {"Integer": "an Integer", "Float": "a Float", "Boolean": "a Boolean (true or false)"}
 
 
@@ -70,7 +73,8 @@ def _typed(given: Value, parameter: Parameter) -> Value:
     allowed = parameter.choices
     value = _converted(given, parameter.type or "String")
     if allowed and value not in allowed:
-        raise ValueError(f"{given!r} is not one of {', '.join(map(str, allowed))}{did_you_mean(str(given), allowed)}")
+        hint = HINTS.get((parameter.name, str(given))) or did_you_mean(str(given), allowed)
+        raise ValueError(f"{given!r} is not one of {', '.join(map(str, allowed))}{hint}")
     return value
 
 

@@ -50,7 +50,7 @@ def resolved(value: Any, true: tuple[str, ...] = ()) -> Any:
         if name == "Ref":
             return VALUES[inner]
         if name == "Fn::GetAtt":
-            return _attribute(*inner)
+            return attribute(*inner)
         if name == "Fn::If":
             return resolved(inner[1] if inner[0] in true else inner[2], true)
     if isinstance(value, dict):
@@ -64,7 +64,7 @@ def _substituted(text: str) -> str:
     return text.replace("${Bucket.Arn}", ATTRIBUTES["Bucket", "Arn"])
 
 
-def _attribute(logical: str, name: str) -> str:
+def attribute(logical: str, name: str) -> str:
     """Of a role its ARN, made of the name that the template gives it."""
     if (logical, name) in ATTRIBUTES:
         return ATTRIBUTES[logical, name]

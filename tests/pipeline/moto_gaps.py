@@ -1,4 +1,5 @@
-"""What moto's CloudFormation lacks of ours: Scheduler's groups, and the outputs of a stack that a change set made."""
+"""What moto's CloudFormation lacks of ours: Scheduler's groups, the outputs of a stack that a change set made, and that
+a stack's policies are detached before its roles are deleted."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from moto.cloudformation.models import CloudFormationBackend
 from moto.core.common_models import CloudFormationModel
+from moto.iam.models import IAMBackend
 from moto.scheduler.models import scheduler_backends
 
 
@@ -47,7 +49,15 @@ class StackGroup(CloudFormationModel):
 
 
 def fill(patch: pytest.MonkeyPatch) -> None:
-    """Have an executed change set give its stack outputs."""
+    """Have an executed change set give its stack outputs, and a deleted role lose its policies."""
+    delete = IAMBackend.delete_role
+
+    def detached(self: Any, role_name: str) -> None:
+        for arn in list(self.get_role(role_name).managed_policies):
+            self.detach_role_policy(arn, role_name)
+        delete(self, role_name)
+
+    patch.setattr(IAMBackend, "delete_role", detached)
     execute = CloudFormationBackend.execute_change_set
 
     def with_outputs(self: Any, change_set_name: str, stack_name: str | None = None) -> None:

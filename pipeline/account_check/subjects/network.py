@@ -10,6 +10,7 @@ from pipeline.account_check import resources
 from pipeline.account_check.context import Context, Look
 from pipeline.account_check.finding import Finding, error, warning
 from pipeline.aws.errors import described
+from steps.train.tracking.settings import is_address
 
 SUBNETS, GROUPS = "security.subnets", "security.security_groups"
 
@@ -39,6 +40,7 @@ def _vpc(context: Context) -> Iterator[Finding]:
         yield error(f"subnets and security groups are of several VPCs: {', '.join(networks)}", fix)
     yield from _room(context, subnets)
     yield from _among_themselves(context, groups)
+    yield from _to_the_internet(context, groups)
 
 
 def _room(context: Context, subnets: dict[str, Any]) -> Iterator[Finding]:
@@ -64,6 +66,23 @@ def _among_themselves(context: Context, groups: dict[str, Any]) -> Iterator[Find
             f"{name} allows no traffic among its members, which training on several instances needs",
             f"aws ec2 authorize-security-group-ingress --group-id {name} --protocol -1 --source-group {name} "
             f"--region {context.region}",
+        )
+
+
+def _to_the_internet(context: Context, groups: dict[str, Any]) -> Iterator[Finding]:
+    """What of a workflow needs more than AWS's endpoints, where no group lets it out."""
+    recipe = context.workflow.recipe
+    wants = [
+        *(["the base model from the hub"] if "ModelId" in context.values else []),
+        *([f"the tracking server {recipe.mlflow_uri}"] if is_address(recipe.mlflow_uri or "") else []),
+        *(["Weights & Biases"] if recipe.wandb_project else []),
+    ]
+    rules = [rule for group in groups.values() for rule in group.get("IpPermissionsEgress", [])]
+    if groups and wants and not any(rule.get("IpRanges") or rule.get("Ipv6Ranges") for rule in rules):
+        yield error(
+            f"the security groups let jobs out to no address beyond AWS's endpoints, and they need {', '.join(wants)}",
+            f"keep the model in S3 and leave out trackers, or let them out by a NAT gateway of yours: "
+            f"{context.command('bootstrap --set InternetAccess=true')}",
         )
 
 

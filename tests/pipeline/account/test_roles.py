@@ -108,7 +108,7 @@ def text(value: Any) -> str:
 
 
 def test_each_job_has_its_own_role_and_may_write_where_its_request_says(requests: dict[str, dict[str, Any]]) -> None:
-    by_arn = {iam._attribute(role, "Arn"): role for role in ROLES}
+    by_arn = {iam.attribute(role, "Arn"): role for role in ROLES}
     assert {name: by_arn[one["RoleArn"]] for name, one in requests.items()} == {
         "Champion": "ChampionRole",
         "Preprocess": "PreprocessRole",
@@ -182,8 +182,8 @@ def test_a_job_starts_nothing_hands_on_no_role_and_makes_no_endpoint(role: str) 
     }.items():
         assert not may(role, action, resource), action
     for other in ROLES:
-        assert not may(role, "iam:PassRole", iam._attribute(other, "Arn"), passed)
-        assert not may(role, "sts:AssumeRole", iam._attribute(other, "Arn"))
+        assert not may(role, "iam:PassRole", iam.attribute(other, "Arn"), passed)
+        assert not may(role, "sts:AssumeRole", iam.attribute(other, "Arn"))
 
 
 def test_secrets_are_for_the_jobs_that_use_them_and_named_one_by_one() -> None:
@@ -222,7 +222,7 @@ def test_an_operator_cannot_approve_by_any_way_and_an_approver_cannot_start() ->
     assert not decided(operator, "sagemaker:CreateProcessingJob", f"{SAGEMAKER}:processing-job/pipelines-x", {})
     # Not by a definition of their own either: what the pipeline may hand on or register is above.
     to_sagemaker = {"iam:PassedToService": "sagemaker.amazonaws.com"}
-    passed = {role for role in ROLES if decided(operator, "iam:PassRole", iam._attribute(role, "Arn"), to_sagemaker)}
+    passed = {role for role in ROLES if decided(operator, "iam:PassRole", iam.attribute(role, "Arn"), to_sagemaker)}
     assert passed == {"ExecutionRole", "ServeRole"}
     for key in (key for keys in STEPS.values() for key in keys):
         assert not decided(operator, "s3:PutObject", f"{RUNS}/{key}", {}), key

@@ -150,6 +150,18 @@ def test_a_trigger_whose_bucket_tells_eventbridge_nothing_is_an_error(context: C
     assert list(bucket._events(context)) == []
 
 
+def test_a_network_without_a_way_out_is_an_error_where_a_job_needs_one(context: Context) -> None:
+    s3_alone = {"sg-1": {"IpPermissionsEgress": [{"PrefixListIds": [{"PrefixListId": "pl-1"}], "IpRanges": []}]}}
+    assert list(network._to_the_internet(context, s3_alone)) == []  # its base lies in S3
+    recipe = context.workflow.recipe.model_copy(update={"wandb_project": "dpo", "mlflow_uri": "https://mlflow.example"})
+    tracked = replace(context, workflow=replace(context.workflow, recipe=recipe))
+    (found,) = network._to_the_internet(tracked, s3_alone)
+    assert found.level == "error" and "the tracking server https://mlflow.example, Weights & Biases" in found.what
+    assert "bootstrap --set InternetAccess=true" in found.fix
+    out = {"IpPermissionsEgress": [{"IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}
+    assert list(network._to_the_internet(tracked, s3_alone | {"sg-2": out})) == []
+
+
 def test_a_buckets_own_key_is_tried_with_the_role(context: Context, stubs: Stubs) -> None:
     key = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1"
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}}

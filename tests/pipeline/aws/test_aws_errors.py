@@ -95,7 +95,7 @@ CASES = {
             "CreatePipeline",
         ),
         "AWS: SageMaker may not assume the role arn:aws:iam::123456789012:role/dpo; let its trust policy name the "
-        f"service sagemaker.amazonaws.com (the settings' role_arn), then: {COMMAND}",
+        f"service sagemaker.amazonaws.com (the settings' role_arn and roles), then: {COMMAND}",
     ),
     "no pipeline": (
         client_error("ResourceNotFound", "Pipeline 'dpo' does not exist.", "StartPipelineExecution"),

@@ -56,6 +56,7 @@ def made(aws, client, settings: Path) -> dict:
     assert client("s3").list_buckets()["Buckets"] == []
     done = aws("bootstrap", "--yes")
     assert done.returncode == 0, done.stderr
+    assert "log lines older than 90 days will be deleted, of all jobs of the account: /aws/sagemaker/Pro" in done.stderr
     values = yaml.safe_load(done.stdout)
     assert "says otherwise for" in done.stderr and "put the lines above into it" in done.stderr
     account = yaml.safe_load((settings.parent / "account.yaml").read_text()) | values
@@ -69,6 +70,13 @@ def test_bootstrap_makes_bucket_roles_queue_and_group_and_says_how_to_go_on(made
     assert made["bucket"] == BUCKET and made["role_arn"].endswith(":role/dpo-pipeline-execution")
     roles = {role["RoleName"] for role in client("iam").list_roles()["Roles"]}
     assert {f"dpo-pipeline-{name}" for name in ("execution", "scheduler", "events", "debounce")} <= roles
+    assert made["roles"]["train"].endswith(":role/dpo-pipeline-train") and len(made["roles"]) == 7
+    assert {arn.rpartition("/")[2] for arn in made["roles"].values()} <= roles
+    groups = client("logs").describe_log_groups(logGroupNamePrefix="/aws/sagemaker/")["logGroups"]
+    assert {one["logGroupName"].rpartition("/")[2]: one["retentionInDays"] for one in groups} == {
+        "ProcessingJobs": 90,
+        "TrainingJobs": 90,
+    }
     assert client("lambda").get_function(FunctionName="dpo-pipeline-debounce")
 
 

@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 
 from pipeline.cli import main
+from pipeline.parameters.declared import parameters
 from pipeline.settings import content
 from pipeline.settings import workflow as settings
 from pipeline.settings.schema import Columns, Layout
@@ -89,6 +90,44 @@ def test_a_name_that_is_no_modules_is_told(configs: Path, name: str) -> None:
     file.write_text(re.sub(r"(?m)^make_model: .*", f'make_model: "{name}"', file.read_text()))
     with pytest.raises(InvalidFile, match=f"make_model: {re.escape(name)}: must name a module"):
         settings.load(file)
+
+
+def test_versions_are_registered_as_approved_only_where_a_setting_says_so(configs: Path) -> None:
+    workflow = configs / "quickstart.yaml"
+    edit(workflow, "  package_group:", "  approval_status: Approved\n  package_group:")
+    (problem,) = problems(workflow)
+    assert "register.allow_approved: approval_status: Approved approves every version that passes the gate" in problem
+    edit(workflow, "  package_group:", "  allow_approved: true\n  package_group:")
+    assert problems(workflow) == []
+    statuses = {one.name: one.choices for one in parameters(settings.load(workflow))}["ModelApprovalStatus"]
+    assert statuses == ("PendingManualApproval", "Approved", "Rejected")
+
+
+def test_an_execution_cannot_approve_its_own_version_unless_that_is_set(
+    configs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "start",
+        "--local",
+        "--settings",
+        str(configs / "quickstart.yaml"),
+        "--set",
+        "ModelApprovalStatus=Approved",
+    ]
+    assert main([*words, "--local-root", str(configs / "local")]) == 1
+    said = "'Approved' is not one of PendingManualApproval, Rejected; a version is approved by `approve`"
+    assert said in capsys.readouterr().err and not (configs / "local").exists()
+
+
+def test_a_job_without_a_role_of_its_own_has_the_pipelines(configs: Path) -> None:
+    account = configs / "account.yaml"
+    arn = "arn:aws:iam::111122223333:role/dpo-pipeline"
+    assert settings.load(configs / "quickstart.yaml").account.role_of("train") == f"{arn}-train"
+    edit(account, f"  train: {arn}-train\n", "")
+    found = settings.load(configs / "quickstart.yaml").account
+    assert (found.role_of("train"), found.role_of("merge")) == (f"{arn}-execution", f"{arn}-merge")
+    edit(account, "  merge:", "  marge:")
+    assert "roles.marge: unknown key; did you mean merge?" in problems(configs / "quickstart.yaml")[0]
 
 
 def test_a_key_that_stands_twice_is_refused(configs: Path) -> None:

@@ -63,6 +63,9 @@ def _class(base: Base) -> tuple[PreTrainedConfig, type[PreTrainedModel]] | None:
     except CODE_ERRORS as error:
         reason = contract.in_one_line(error)
         if base.model_type in CONFIG_MAPPING and not isinstance(error, ImportError):
-            raise StepError(f"{base.folder}: config.json describes no model: {reason}; {AGAIN}") from None
+            raise StepError(
+                f"{base.folder}: transformers cannot make the model of this config.json: {reason}; {AGAIN}, or merge "
+                "with an environment that loads it"
+            ) from None
     print(f"note: transformers cannot make this model, so its tensors' names are not checked: {reason}", flush=True)
     return None

@@ -63,7 +63,7 @@ def test_a_configuration_of_no_model_is_refused_and_one_of_an_unknown_family_is_
     base = make_base()
     config = json.loads((base / "config.json").read_text())
     (base / "config.json").write_text(json.dumps(config | {"hidden_size": "32"}))
-    assert refusal(base).startswith(f"{base}: config.json describes no model: StrictDataclass")
+    assert refusal(base).startswith(f"{base}: transformers cannot make the model of this config.json: StrictDataclass")
     (base / "config.json").write_text(json.dumps(config | {"model_type": "of_another_library"}))
     require_all_tensors(open_base(str(base), None))
     assert capsys.readouterr().out.startswith("note: transformers cannot make this model, so its tensors' names are ")

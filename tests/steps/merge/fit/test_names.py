@@ -112,5 +112,10 @@ def test_what_a_models_code_raises_is_one_line(
         raise error("no such thing\nand more")
 
     monkeypatch.setattr(AutoModelForCausalLM, "from_config", fail)
-    with pytest.raises(StepError, match=r"transformers cannot tell how it renames them: no such thing; merge with an "):
+    with pytest.raises(StepError) as refused:
         main(words(base, adapter, tmp_path))
+    said = str(refused.value).replace(f"{error.__name__}: ", "")
+    assert said == (
+        f"{base}: transformers cannot make the model of this config.json: no such thing and more; copy or download the "
+        "base again, or merge with an environment that loads it"
+    )

@@ -1,14 +1,15 @@
 """What an earlier attempt of a job may have left running, where its executor was killed: the next attempt waits for it.
 
 Every process of a job holds a lock in the job's folder, by a file that it inherits and that the kernel closes with it;
-one that closes it, as torchrun's do, is found by its environment (`left.py`). Limits: holds for processes of this
-machine, not for a container.
+one that closes it, as torchrun's do, is found by its environment (`left.py`), and ended where it does not end soon, as
+a container would have ended it. Limits: holds for processes of this machine, not for a container.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import shlex
 import time
@@ -16,10 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.local.jobs.left import left
+from pipeline.local.jobs import left
 
 LOCK = "processes.lock"
 WAIT_SECONDS = 150.0  # what a process has that is asked to end, and some more
+LEFT_SECONDS = 5.0  # that a process without the lock has, once those with it have ended
 _LOOK_SECONDS = 0.1
 
 
@@ -43,18 +45,19 @@ def wait(folder: Path, stopped: Callable[[], bool], seconds: float = WAIT_SECOND
     file = folder / LOCK
     if not file.exists():
         return
-    until = time.monotonic() + seconds
+    until, kill_at = time.monotonic() + seconds, math.inf
     with open(file, "w") as held:
         while not stopped():
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if not left(folder):
+                if not left.left(folder):
                     return
-            if time.monotonic() > until:
-                ids = " ".join(map(str, left(folder)))
-                see = f"ps {ids}" if ids else f"fuser -v {shlex.quote(str(file))}"
+                kill_at = min(kill_at, time.monotonic() + LEFT_SECONDS)
+            if time.monotonic() > kill_at:
+                left.kill(folder)
+            elif time.monotonic() > until:
                 raise UserError(
                     f"processes of the attempt before still run, after its executor was killed (they hold {file}); "
-                    f"see them: {see}; end them, then retry"
+                    f"see them: fuser -v {shlex.quote(str(file))}; end them, then retry"
                 )
             time.sleep(_LOOK_SECONDS)

@@ -29,8 +29,11 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 LOADED = {True: ["tests.forks.commands"], False: ["tests.forks.steps"]}
 # What a step finds in its environment at least; TMPDIR is this machine's word for /tmp.
 PLATFORM = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ} | {"AWS_REGION": "us-east-1"}
+# Long files that need no tiny model, a minute together.
+WITHOUT_A_MODEL = ("pipeline/test_studio.py", "steps/preprocess/report/test_page_in_browser.py",
+                   "steps/train/preflight/test_memory.py")  # fmt: skip
 # What starts a training or a whole pipeline: the tests that ask for one of these are slow, and no others may start one.
-TRAINING_FIXTURES = {"train", "launch", "pipeline", "start_training", "start_on_nodes"}
+TRAINING_FIXTURES = {"train", "pipeline", "start_training", "start_on_nodes"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,9 +45,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if TRAINING_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
     # A file's tests stay in one worker. Files with slow tests come first, so that no worker ends long after another;
-    # before them all the first one, which makes the tiny model, and one for the other worker meanwhile.
+    # before them all the first one, which makes the tiny model, and for the other worker what needs none meanwhile.
     slow = [item.path for item in items if item.get_closest_marker("slow")]
-    order = dict.fromkeys(slow, 3) | {ROOT / "tests" / "pipeline" / "test_studio.py": 2} | dict.fromkeys(slow[:1], 1)
+    order = dict.fromkeys(slow, 3) | {ROOT / "tests" / name: 2 for name in WITHOUT_A_MODEL}
+    order |= dict.fromkeys(slow[:1], 1)
     items.sort(key=lambda item: order.get(item.path, 4))
 
 
@@ -101,14 +105,8 @@ def run(clean_environment: dict[str, str]) -> Run:
 
 
 @pytest.fixture(scope="session")
-def fork(clean_environment: dict[str, str], shared_folder: Path) -> Iterator[Callable[..., Forked]]:
-    """`fork("-m", "steps.gate", …)` or `fork("pipeline.py", …)`: as `run`, in the background and in a forked child.
-
-    The child has a process's arguments, environment, folder, output, signals and exit code, without the imports.
-    `ranks=2` is what torchrun starts. What is about the interpreter itself (PYTHONHASHSEED, -X) needs `run`, and so do
-    variables that a library reads when it is imported. `jobs`: the jobs of a local execution are forked too.
-    A step (`-m steps.…`) finds what it finds on SageMaker: `env -i PATH=… AWS_REGION=us-east-1`, and `variables`.
-    """
+def fork_server(clean_environment: dict[str, str], shared_folder: Path) -> Iterator[Callable[[bool], Forks]]:
+    """`fork_server(True)` forks commands of pipeline.py, `fork_server(False)` steps; each starts when it is used."""
     servers: dict[bool, Forks] = {}
 
     def server(command: bool) -> Forks:
@@ -116,21 +114,34 @@ def fork(clean_environment: dict[str, str], shared_folder: Path) -> Iterator[Cal
             servers[command] = Forks(LOADED[command], clean_environment, shared_folder / f"forks-{command}")
         return servers[command]
 
-    def call(
-        *words: str | Path, ranks: int = 0, one_file: bool = False, jobs: bool = False, **variables: str
-    ) -> Forked:
-        Running.require_slow_for(words)
-        python = server(False).python if jobs else None
-        given = PLATFORM if words[0] == "-m" and str(words[1]).startswith("steps.") else clean_environment
-        return server(words[0] == "pipeline.py").start(
-            *words, environment=given | variables, ranks=ranks, one_file=one_file, python=python
-        )
-
-    yield call
+    yield server
     for used in servers.values():
         used.leave()
     for used in servers.values():
         used.wait()
+
+
+@pytest.fixture(scope="session")
+def fork(clean_environment: dict[str, str], fork_server: Callable[[bool], Forks]) -> Callable[..., Forked]:
+    """`fork("-m", "steps.gate", …)` or `fork("pipeline.py", …)`: as `run`, in the background and in a forked child.
+
+    The child has a process's arguments, environment, folder, output, signals and exit code, without the imports.
+    `ranks=2` is what torchrun starts. What is about the interpreter itself (PYTHONHASHSEED, -X) needs `run`, and so do
+    variables that a library reads when it is imported. `jobs`: the jobs of a local execution are forked too.
+    A step (`-m steps.…`) finds what it finds on SageMaker: `env -i PATH=… AWS_REGION=us-east-1`, and `variables`.
+    """
+
+    def call(
+        *words: str | Path, ranks: int = 0, one_file: bool = False, jobs: bool = False, **variables: str
+    ) -> Forked:
+        Running.require_slow_for(words)
+        python = fork_server(False).python if jobs else None
+        given = PLATFORM if words[0] == "-m" and str(words[1]).startswith("steps.") else clean_environment
+        return fork_server(words[0] == "pipeline.py").start(
+            *words, environment=given | variables, ranks=ranks, one_file=one_file, python=python
+        )
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,7 @@ def test_training_continues_from_the_adapter_of_an_earlier_execution(
     text += f"\naccount: {root}/configs/account.yaml\n"
     settings = tmp_path / "continue.yaml"
     settings.write_text(text.replace("\ntrain:\n", f"\ntrain:\n  initial_adapter: {earlier}\n"))
-    given = SHORT | {"MaxSteps": 2, "MergeWeights": "false", "ModelUri": pipeline.model}
+    given = SHORT | {"MaxSteps": 2, "MergeWeights": "false", "ModelUri": pipeline.model, "InputDataUri": pipeline.data}
     words = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
     done = pipeline("start", "--wait", "--json", "--settings", settings, *words)
     assert done.returncode == 0, done.stderr

@@ -77,11 +77,10 @@ class Forked:
 
 
 class Launched:
-    """The same for a real process, python with these words."""
+    """The same for a real process; stderr goes where stdout goes."""
 
-    def __init__(self, words: Sequence[str], environment: Mapping[str, str]):
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]):
         self._out = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the command)
-        command = [sys.executable, *words]
         self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=self._out, stderr=self._out)
         self.poll, self.wait, self.pid = self._process.poll, self._process.wait, self._process.pid
 

@@ -1,4 +1,4 @@
-"""Stands for Python in what a forked command starts: a fork server runs the steps, the real Python everything else.
+"""Stands for Python in what a test or a forked command starts: a fork server runs what it has the libraries of.
 
 Command:  python -IS stand_in.py SOCKET STAND_IN WORD…   (STAND_IN is the script that runs this one)
 Limits:   imports little, because it starts as often as Python would. Signals reach what the server runs; whoever kills
@@ -23,12 +23,12 @@ def read_at_import(variables: Iterable[str]) -> bool:
 
 
 def forkable(words: list[str]) -> bool:
-    """Whether these are a step's words, or torchrun's, and nothing in them is about the interpreter itself."""
+    """Whether these are words of pipeline.py, a step or torchrun, and nothing is about the interpreter itself."""
     if read_at_import(name for name in os.environ if name not in OF_IMAGES):
         return False
     if words[:1] == ["-m"]:
         return words[1].startswith("steps.") or words[1] == "torch.distributed.run"
-    return words[:1] != [] and words[0].endswith("steps/train/train.py")
+    return words[:1] != [] and words[0].endswith(("pipeline.py", "steps/train/train.py"))
 
 
 def main(path: str, python: str, words: list[str]) -> None:

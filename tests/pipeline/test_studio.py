@@ -1,4 +1,4 @@
-"""The notebook for Studio, executed by a real kernel: what it calls is moto's server over HTTP.
+"""The notebook for Studio, executed by a real kernel. Its commands are forked, and call moto's server over HTTP.
 
 moto completes every execution at once and does not list an execution's steps (it answers 500): what it cannot tell is
 answered here.
@@ -79,7 +79,7 @@ def settings(server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def execute(server, settings: Path, monkeypatch: pytest.MonkeyPatch):
+def execute(server, settings: Path, fork_server, monkeypatch: pytest.MonkeyPatch):
     """`execute(parameters, cells)`: the outputs of the notebook's cells, by id; of all of them where none are named."""
     for name, value in access(server[1], settings.parent).items():
         monkeypatch.setenv(name, value)
@@ -87,7 +87,8 @@ def execute(server, settings: Path, monkeypatch: pytest.MonkeyPatch):
     def run(parameters: str, cells: Collection[str] = ()):
         notebook = nbformat.read(NOTEBOOK, as_version=4)
         (first,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
-        first.source = f"SETTINGS = {str(settings)!r}\n{parameters}"
+        python = f"import sys\nsys.executable = {fork_server(True).python!r}"
+        first.source = f"SETTINGS = {str(settings)!r}\n{parameters}\n{python}"
         notebook.cells = [cell for cell in notebook.cells if not cells or cell.id in cells]
         NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(NOTEBOOK.parent)}}).execute()
         return {cell.id: cell.get("outputs", []) for cell in notebook.cells}

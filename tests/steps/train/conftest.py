@@ -1,4 +1,4 @@
-"""Run the training script, alone or in ranks: forked from a process that has its libraries, or as a real process."""
+"""Run the training script, alone or in ranks, forked from a process that has its libraries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.families import save_family
-from tests.forks.client import Forked, Launched
+from tests.forks.client import Forked
 from tests.steps.train.trainers import trainer_here
 
 RECIPE = "configs/recipes/quickstart.yaml"
@@ -92,15 +92,3 @@ def start_on_nodes(fork: Callable[..., Forked], tiny_model: Path, pairs: Path) -
 def train(start_training: Callable[..., Forked]) -> Train:
     """`train(output, processes, key=value, …)`: the same, to its end; two processes shard."""
     return lambda output, processes, **more: start_training(output, processes, **more).completed()
-
-
-@pytest.fixture(scope="session")
-def launch(clean_environment: dict[str, str], tiny_model: Path, pairs: Path) -> Callable[..., Launched]:
-    """`launch(output, processes, key=value, …)`: as `start_training`, really launched: by python, or by torchrun."""
-
-    def call(output: Path, processes: int, **arguments: object) -> Launched:
-        launcher = ["-m", "steps.train.torchrun", f"--nproc-per-node={processes}"]
-        words = training(tiny_model, pairs, output, **arguments)
-        return Launched([*(launcher if processes else ()), *words], clean_environment | ONE_THREAD)
-
-    return call

@@ -29,9 +29,9 @@ def settings(tmp_path: Path) -> Path:
     return path
 
 
-def test_java_that_is_missing_is_said_before_anything_is_stored(run, settings, tmp_path):
+def test_java_that_is_missing_is_said_before_anything_is_stored(forked, settings, tmp_path):
     command = ("pipeline.py", "start", "--local", "--local-root", tmp_path / "state", "--settings", settings)
-    done = run(*command, JAVA_HOME=str(tmp_path))
+    done = forked(*command, JAVA_HOME=str(tmp_path))
     assert done.returncode == 1
     said = "Preprocess: Spark needs Java, and there is none here; install Java 17, or set JAVA_HOME to it"
     assert said in done.stderr and "Traceback" not in done.stderr

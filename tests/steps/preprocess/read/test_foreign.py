@@ -145,11 +145,16 @@ def table(rows: list[dict[str, str]]) -> str:
 
 
 JSON = st.recursive(
-    st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    st.none() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=12,
 )
 
 
-@given(st.dictionaries(st.text(), JSON) | st.lists(st.dictionaries(st.text(), JSON)), st.booleans())
+ROW = st.dictionaries(st.text(max_size=8), JSON, max_size=3)
+
+
+@given(ROW | st.lists(ROW, max_size=3), st.booleans())
 def test_no_json_of_rows_is_taken_for_something_else(value, ascii_only):
     assert foreign(json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")[:512]) is None
 

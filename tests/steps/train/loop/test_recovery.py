@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.forks.client import Forked, Launched
+from tests.forks.client import Forked
 from tests.steps.train.conftest import ONE_THREAD, training
 
 pytestmark = pytest.mark.slow
@@ -22,7 +22,7 @@ WORLDS = {0: {"fsdp": "false"}, 2: {}}  # one process, and two that shard, each 
 SECONDS = 240
 LOSS_TOLERANCE = 1e-4  # of the same rows in other batches: bfloat16 sums are taken in another order
 
-Start = Callable[..., Forked | Launched]
+Start = Callable[..., Forked]
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +42,6 @@ def start(fork: Callable[..., Forked], start_on_nodes: Callable[..., Forked], ti
     return call
 
 
-@pytest.fixture(scope="module")
-def launch(clean_environment: dict[str, str], tiny_model: Path, pairs: Path) -> Start:
-    """The same as a user types it, for one process: `python steps/train/train.py …`."""
-
-    def call(output: Path, _: int, **arguments: object) -> Launched:
-        return Launched(training(tiny_model, pairs, output, **arguments), clean_environment | ONE_THREAD)
-
-    return call
-
-
 @pytest.fixture(scope="module", params=list(WORLDS), ids=["alone", "sharded"])
 def undisturbed(request, start: Start, tmp_path_factory: pytest.TempPathFactory) -> tuple[int, Path]:
     """A run that nothing happens to: its number of processes, and its output."""
@@ -60,7 +50,7 @@ def undisturbed(request, start: Start, tmp_path_factory: pytest.TempPathFactory)
     return request.param, output
 
 
-def finished(process: Forked | Launched) -> str:
+def finished(process: Forked) -> str:
     """What a training said until its end, which must be a good one."""
     code = process.wait(SECONDS)
     assert code == 0, process.stdout()
@@ -72,7 +62,7 @@ def steps(output: Path) -> list[int]:
     return [int(path.name.removeprefix("checkpoint-")) for path in (output / "checkpoints").glob("checkpoint-*")]
 
 
-def wait_for(process: Forked | Launched, condition: Callable[[], bool]) -> None:
+def wait_for(process: Forked, condition: Callable[[], bool]) -> None:
     until = time.monotonic() + SECONDS
     while not condition():
         assert process.poll() is None, process.stdout()
@@ -81,14 +71,14 @@ def wait_for(process: Forked | Launched, condition: Callable[[], bool]) -> None:
 
 
 def test_a_run_killed_at_any_moment_ends_bitwise_as_one_that_was_not(
-    undisturbed: tuple[int, Path], start: Start, launch: Start, tmp_path: Path
+    undisturbed: tuple[int, Path], start: Start, tmp_path: Path
 ) -> None:
-    """Alone it is killed twice, and the process that is killed first is a really launched one."""
+    """Alone it is killed twice."""
     processes, expected = undisturbed
     output, moments = tmp_path / "out", random.Random(processes)
-    for begin in (start,) if processes else (launch, start):
+    for _ in range(1 if processes else 2):
         before = steps(output)
-        process = begin(output, processes, **RUN, **WORLDS[processes])
+        process = start(output, processes, **RUN, **WORLDS[processes])
         wait_for(process, lambda: max(steps(output), default=0) > max(before, default=0))  # noqa: B023 (used at once)
         time.sleep(moments.random() / 6)  # killed in a step, or while a checkpoint is written
         process.kill()

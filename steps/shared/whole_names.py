@@ -127,7 +127,7 @@ def _computes(name: str, modules: Set[str]) -> bool:
     owner = holder = name.rpartition(".")[0]
     while holder and holder not in modules:
         holder = holder.rpartition(".")[0]
-    return owner == holder or bool(NUMBERED.search(holder))
+    return bool(holder) and (owner == holder or NUMBERED.search(holder) is not None)
 
 
 def _cause(missing: list[str], unexpected: list[str], count: int | None, left_out: list[str]) -> tuple[str, str]:

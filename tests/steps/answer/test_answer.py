@@ -213,7 +213,8 @@ def test_the_template_gets_what_it_got_in_training_by_the_manifest(folders: dict
     adapter, merged = tmp_path / "adapter", tmp_path / "merged"
     shutil.copytree(folders["adapter"], adapter)
     (adapter / "chat_template.jinja").write_text("{% if mood %}system {{ mood }} {% endif %}" + TEMPLATE)
-    (adapter / "manifest.json").write_text(json.dumps({"chat_template": {"kwargs": {"mood": "w9"}, "moment": None}}))
+    manifest = {"files": {}, "chat_template": {"kwargs": {"mood": "w9"}, "moment": None}}
+    (adapter / "manifest.json").write_text(json.dumps(manifest))
     merge(["--base", str(folders["base"]), "--adapter", str(adapter), "--output", str(merged)])
     places = {"base": folders["base"], "adapter": adapter, "merged": merged}
     for name in ("adapter", "merged"):

@@ -144,9 +144,9 @@ def test_what_the_code_of_a_model_or_of_peft_raises_is_one_line(
 def test_the_prompts_are_written_as_in_training(merged, save_tokenizer, monkeypatch) -> None:
     base, adapter, folder = merged
     save_tokenizer(folder, "{{ 'a b' if thinking else 'a' }}")
-    (adapter / "manifest.json").write_text('{"chat_template": {"kwargs": {"thinking": true}}}')
+    (adapter / "manifest.json").write_text('{"files": {}, "chat_template": {"kwargs": {"thinking": true}}}')
     assert check(base, adapter, folder, "always")["tokens"] == 2 * len(logits.PROMPTS)
-    (adapter / "manifest.json").write_text('{"chat_template": {"kwargs": ["thinking"]}}')
+    (adapter / "manifest.json").write_text('{"files": {}, "chat_template": {"kwargs": ["thinking"]}}')
     with pytest.raises(StepError, match=r"manifest.json: chat_template must be an object that training wrote"):
         check(base, adapter, folder, "always")
 

@@ -17,7 +17,7 @@ import psutil
 from pipeline import cli
 from pipeline.local import run as local_run
 
-PATIENCE = 240.0  # seconds until something that ought to end counts as hanging
+PATIENCE = 600.0  # seconds until something that ought to end counts as hanging; a busy machine is slow
 
 
 class Fault(AssertionError):

@@ -29,6 +29,7 @@ from pipeline.commands import (
 )
 from pipeline.errors import UserError
 from steps.shared.contract import StepError
+from steps.shared.pages import visible
 
 DEBUG = "--debug"
 
@@ -81,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
     except (UserError, StepError) as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible.visible(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

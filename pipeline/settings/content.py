@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import UserError
-from steps.shared.contract import sha256
+from steps.shared.contract import sha256, special
 
 KEY_LENGTH = 16  # hex digits: 64 bits keep accidental collisions out of reach for any number of uploads
 
@@ -42,6 +42,8 @@ def input_files(path: Path) -> dict[str, Path]:
     Raises:
         UserError: nothing is there, or an empty folder.
     """
+    if instead := special(path):
+        raise UserError(f"{path}: must be a file or a folder, not {instead}")
     if path.is_file():
         return {path.name: path}
     if not path.is_dir():
@@ -49,6 +51,9 @@ def input_files(path: Path) -> dict[str, Path]:
     found = {name: file for name, file in relative_files(path).items() if not _is_aside(name)}
     if not found:
         raise UserError(f"{path}: an empty folder, there is nothing to use as input")
+    for file in found.values():
+        if instead := special(file):
+            raise UserError(f"{file}: is {instead}, which cannot be an input; take it out of the folder")
     return found
 
 

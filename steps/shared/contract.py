@@ -1,7 +1,7 @@
 """The SageMaker container contract as this project uses it: the /opt/ml tree, the region, failure reporting.
 
 Every step reads its world through this module, so that the same code runs in a container and as a plain process under
-another root (the local executor sets OPT_ML). Imports the standard library only.
+another root (the local executor sets OPT_ML). Needs the standard library only.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from steps.shared.pages import visible
 
 ROOT_VARIABLE = "OPT_ML"
 FAILURE_LIMIT = 1024  # SageMaker cuts /opt/ml/output/failure at this many characters
@@ -67,12 +70,13 @@ def run(main: Callable[[], None]) -> int:
     try:
         main()
     except StepError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        write_failure(str(error))
+        said = visible.visible(str(error))  # it may quote data, or a library
+        print(f"error: {said}", file=sys.stderr, flush=True)
+        write_failure(said)
         return 1
     except Exception as error:
         traceback.print_exc()
-        write_failure(f"{type(error).__name__}: {error}")
+        write_failure(visible.visible(f"{type(error).__name__}: {error}"))
         return 1
     return 0
 
@@ -95,18 +99,32 @@ def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def special(path: Path) -> str | None:
+    """What is there instead of a file or a folder: to open it may wait without end, or read without end."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return None
+    kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+    return kinds.get(stat.S_IFMT(mode))
+
+
 def read_json(path: Path, what: str) -> Any:
     """Parse a JSON file.
 
     Raises:
-        StepError: the file is missing or is not JSON; `what` names its role in the message.
+        StepError: the file is missing, is no file, or is not JSON; `what` names its role in the message.
     """
+    if found := special(path):
+        raise StepError(f"{path}: {what} must be a file, not {found}")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StepError(f"{path}: {what} is missing") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ValueError as error:  # no UTF-8, no JSON, or a number of thousands of digits
         raise StepError(f"{path}: {what} is not valid JSON: {error}") from None
+    except RecursionError:
+        raise StepError(f"{path}: {what} is not valid JSON here: nested too deep") from None
 
 
 def write_text(path: Path, text: str) -> None:

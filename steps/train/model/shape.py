@@ -28,6 +28,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "qwen2": {"num_key_value_heads": 32, "head_dim": None, "max_position_embeddings": 32768},
     "qwen3": {"num_key_value_heads": 32, "head_dim": 128, "max_position_embeddings": 32768},
 }
+MOST_LAYERS = 10_000  # far beyond any model: to build one, even without weights, takes memory for each
 SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 
 
@@ -176,6 +177,7 @@ def read(path: Path) -> ModelShape:
     Raises:
         StepError: there is no config.json, or it is not JSON.
         UnknownModel: the family is not known here, or a size is missing.
+        StepError: it has more layers than any model.
     """
     file = path / "config.json" if path.is_dir() else path
     config = contract.read_json(file, "the model's configuration")
@@ -183,8 +185,8 @@ def read(path: Path) -> ModelShape:
         raise StepError(f"{file}: must be a JSON object: a model's config.json")
     try:
         return shape(config)
-    except UnknownModel as error:
-        raise UnknownModel(f"{file}: {error}") from None
+    except StepError as error:
+        raise type(error)(f"{file}: {error}") from None
 
 
 def shape(config: Mapping[str, Any]) -> ModelShape:
@@ -192,6 +194,7 @@ def shape(config: Mapping[str, Any]) -> ModelShape:
 
     Raises:
         UnknownModel: the family is not known here, or a size is missing.
+        StepError: it has more layers than any model.
     """
     family = config.get("model_type")
     if family not in DEFAULTS:
@@ -199,6 +202,8 @@ def shape(config: Mapping[str, Any]) -> ModelShape:
     missing = [name for name in SIZES if not _is_size(config.get(name))]
     if missing:
         raise UnknownModel(f"{', '.join(missing)}: must be whole numbers above 0")
+    if config["num_hidden_layers"] > MOST_LAYERS:
+        raise StepError(f"num_hidden_layers: {config['num_hidden_layers']:,}: must be at most {MOST_LAYERS:,}")
     given = DEFAULTS[family] | {key: value for key, value in config.items() if value is not None}
     heads = given["num_attention_heads"]
     return ModelShape(

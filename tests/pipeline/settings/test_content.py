@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,10 @@ def test_nothing_to_upload_is_an_error(tmp_path: Path) -> None:
         content_key(tmp_path / "none")
     with pytest.raises(UserError, match="no such file or folder"):
         content_key(tmp_path / "missing")
+
+
+def test_a_pipe_is_named_and_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "data.jsonl")
+    for path in (tmp_path, tmp_path / "data.jsonl"):
+        with pytest.raises(UserError, match="a pipe"):
+            content_key(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -114,3 +115,10 @@ def test_what_the_hub_says_about_files_is_no_data_beside_them(tmp_path):
     for name in ("dataset_info.json", "dataset_infos.json", "a.parquet"):
         (tmp_path / name).touch()
     assert [label for label, _ in find_inputs(tmp_path).files] == ["a.parquet"]
+
+
+def test_a_pipe_is_named_and_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "data.jsonl")
+    for path in (tmp_path, tmp_path / "data.jsonl"):
+        with pytest.raises(StepError, match="a pipe"):
+            find_inputs(path)

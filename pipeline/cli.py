@@ -32,6 +32,7 @@ from pipeline.commands import (
 from pipeline.errors import UserError
 from steps.shared import disks
 from steps.shared.contract import StepError
+from steps.shared.pages import visible
 
 DEBUG = "--debug"
 
@@ -76,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     except (UserError, StepError) as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible.visible(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -19,6 +19,7 @@ from pipeline.commands.shared.options import (
     Settings,
 )
 from pipeline.commands.shared.place import place_of
+from steps.shared.pages import visible
 
 StepName = Annotated[str | None, typer.Option("--step", help="Step name; default: the failed step, or the last one.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Keep printing until the step's job has ended.")]
@@ -51,4 +52,4 @@ def _print(lines: Iterator[dict[str, str]], as_json: bool) -> None:
         return
     for line in lines:
         head = f"{line['time']} {line['node']} " if "time" in line else ""
-        print(f"{head}{line['message']}", flush=True)
+        print(f"{head}{visible.visible(line['message'])}", flush=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.errors import UserError, did_you_mean, problems_error
 from pipeline.rendered import Parameter, read
+from steps.shared.typed_yaml import QUOTED, shortened
 
 Value = str | int | float | bool
 
@@ -30,7 +31,11 @@ def resolve_parameters(definition: Mapping[str, Any], overrides: Mapping[str, st
         UserError: unknown names, values outside their type or enum, empty or missing values; all of them at once.
     """
     parameters = read(definition).parameters
-    problems = [f"{name}: no such parameter{_known(name, parameters)}" for name in overrides if name not in parameters]
+    problems = [
+        f"{shortened(name)}: no such parameter{_known(name[:QUOTED], parameters)}"
+        for name in overrides
+        if name not in parameters
+    ]
     values: dict[str, Value] = {}
     for name, parameter in parameters.items():
         given = overrides.get(name, parameter.default)
@@ -56,7 +61,7 @@ def parse_assignments(assignments: list[str]) -> dict[str, str]:
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals or not name.strip():
-            raise UserError(f"--set {assignment}: must look like Name=Value")
+            raise UserError(f"--set {shortened(assignment)}: must look like Name=Value")
         overrides[name.strip()] = value
     return overrides
 
@@ -74,7 +79,7 @@ def _typed(given: Value, parameter: Parameter) -> Value:
     value = _converted(given, parameter.type or "String")
     if allowed and value not in allowed:
         hint = HINTS.get((parameter.name, str(given))) or did_you_mean(str(given), allowed)
-        raise ValueError(f"{given!r} is not one of {', '.join(map(str, allowed))}{hint}")
+        raise ValueError(f"{_quoted(given)} is not one of {', '.join(map(str, allowed))}{hint}")
     return value
 
 
@@ -90,7 +95,11 @@ def _converted(given: Value, kind: str) -> Value:
         return text.lower() == "true"
     if kind not in _ARTICLES:
         raise ValueError(f"has the unknown type {kind}")
-    raise ValueError(f"{given!r} is not {_ARTICLES[kind]}")
+    raise ValueError(f"{_quoted(given)} is not {_ARTICLES[kind]}")
+
+
+def _quoted(given: Value) -> str:
+    return shortened(repr(given))
 
 
 def as_text(value: Value) -> str:

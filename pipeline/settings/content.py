@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipeline.errors import UserError
-from steps.shared.contract import sha256
+from steps.shared.contract import sha256, special
 from steps.shared.folders import walk
 
 KEY_LENGTH = 16  # hex digits: 64 bits keep accidental collisions out of reach for any number of uploads
@@ -56,6 +56,8 @@ def input_files(path: Path) -> dict[str, Path]:
     Raises:
         UserError: nothing is there, an empty folder, or one in it that cannot be entered.
     """
+    if instead := special(path):
+        raise UserError(f"{path}: must be a file or a folder, not {instead}")
     if path.is_file():
         return {path.name: path}
     if not path.is_dir():
@@ -66,6 +68,9 @@ def input_files(path: Path) -> dict[str, Path]:
         raise _unreadable(error) from None
     if not found:
         raise UserError(f"{path}: an empty folder, there is nothing to use as input")
+    for file in found.values():
+        if instead := special(file):
+            raise UserError(f"{file}: is {instead}, which cannot be an input; take it out of the folder")
     return found
 
 

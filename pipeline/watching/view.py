@@ -21,6 +21,7 @@ from pipeline.aws.executions import StepSummary
 from pipeline.texts import duration, metrics_text, now
 from pipeline.watching.job_logs import RUNNING
 from pipeline.watching.watch import Event, LastLines, Logged, Notice, Progress, State, Tell
+from steps.shared.pages import visible
 
 LINE_SECONDS = 10.0  # between two lines about the same phase of a job, where lines cannot be redrawn
 MARKS = {
@@ -189,7 +190,7 @@ def _say(console: Console, event: Logged | LastLines | Notice) -> None:
 
 
 def _print(console: Console, text: str, style: str = "") -> None:
-    console.print(Text(text, style=style), soft_wrap=True)
+    console.print(Text(visible.visible(text), style=style), soft_wrap=True)
 
 
 def _failure(step: StepSummary) -> str:

@@ -1,7 +1,7 @@
 """The SageMaker container contract as this project uses it: the /opt/ml tree, the region, failure reporting.
 
 Every step reads its world through this module, so that the same code runs in a container and as a plain process under
-another root (the local executor sets OPT_ML). Imports the standard library only.
+another root (the local executor sets OPT_ML). Needs the standard library only.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import sys
 import traceback
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from steps.shared import disks
+from steps.shared.pages import visible
 
 ROOT_VARIABLE = "OPT_ML"
 FAILURE_LIMIT = 1024  # SageMaker cuts /opt/ml/output/failure at this many characters
@@ -75,8 +77,9 @@ def run(main: Callable[[], None]) -> int:
     try:
         main()
     except StepError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        _leave(str(error))
+        said = visible.visible(str(error))  # it may quote data, or a library
+        print(f"error: {said}", file=sys.stderr, flush=True)
+        _leave(said)
         return 1
     except MemoryError as error:
         reason = f"the memory (RAM) does not suffice ({in_one_line(error)}); take a machine or an instance with more"
@@ -84,11 +87,11 @@ def run(main: Callable[[], None]) -> int:
         write_failure(reason)
         return 1
     except Exception as error:
-        if said := disks.refused(error):
-            print(f"error: {said}", file=sys.stderr, flush=True)
+        if full := disks.refused(error):
+            print(f"error: {full}", file=sys.stderr, flush=True)
         else:
             traceback.print_exc()
-        _leave(said or f"{type(error).__name__}: {error}")
+        _leave(full or visible.visible(f"{type(error).__name__}: {error}"))
         return 1
     return 0
 
@@ -123,17 +126,29 @@ def in_one_line(error: Exception) -> str:
     return words if plain and words else f"{type(error).__name__}: {words}".removesuffix(": ")
 
 
+def special(path: Path) -> str | None:
+    """What is there instead of a file or a folder: to open it may wait without end, or read without end."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return None
+    kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+    return kinds.get(stat.S_IFMT(mode))
+
+
 def read_json(path: Path, what: str) -> Any:
     """Parse a JSON file.
 
     Raises:
-        StepError: the file is missing or is not JSON; `what` names its role in the message.
+        StepError: the file is missing, is no file, or is not JSON; `what` names its role in the message.
     """
+    if found := special(path):
+        raise StepError(f"{path}: {what} must be a file, not {found}")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StepError(f"{path}: {what} is missing") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ValueError as error:  # no UTF-8, no JSON, or a number of thousands of digits
         raise StepError(f"{path}: {what} is not valid JSON: {error}") from None
     except RecursionError:
         raise StepError(f"{path}: {what} is nested too deep") from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,10 +15,18 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from steps.shared.contract import StepError
+from steps.shared.contract import StepError, special
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
+MOST_BYTES = 2**20
+MOST_VALUES = 10_000
+DEEPEST = 50  # levels
+TOO_DEEP = "is nested too deep"
+SHOWN = 50  # problems
+QUOTED = 80  # characters
+# Names whose values are never shown. An address may hold a password, or a token in its query.
+SECRET = re.compile(r"passw|secret|credential|api_?key|access_?key|(?:^|_)token$|uri$|url$", re.IGNORECASE)
 
 
 class InvalidFile(StepError):
@@ -65,7 +74,7 @@ def decode(text: str) -> Any:
     if text[:1] in ('"', "[", "{"):
         try:
             return json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # no JSON, a number of thousands of digits, or nested without end
             return text
     return None if text.strip().lower() in ("none", "null") else text
 
@@ -95,16 +104,21 @@ def placed(problem: str, line: int | None) -> str:
     return f"line {line}  {problem}" if line else problem
 
 
+def shortened(text: str) -> str:
+    """The start of a text that may be of any length, for a message."""
+    return text if len(text) <= QUOTED else f"{text[: QUOTED - 1]}…"
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`; did you mean x?` for the nearest known key, or an empty string."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word[:QUOTED], list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else ""
 
 
 def _read_mapping(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
     """The file's top-level mapping and the line (from 1) of every key in it, by its location."""
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
+        root = yaml.compose(_read_text(path), Loader=yaml.SafeLoader)
         if root is None:
             return {}, {}
         if not isinstance(root, yaml.MappingNode):
@@ -119,7 +133,9 @@ def _read_mapping(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
     except UnicodeDecodeError as error:
         raise InvalidFile(path, [f"is not UTF-8 text: {error}"]) from None
     except RecursionError:
-        raise InvalidFile(path, ["is nested too deep"]) from None
+        raise InvalidFile(path, [TOO_DEEP]) from None
+    except OSError as error:
+        raise InvalidFile(path, [f"cannot be read: {error.strerror or error}"]) from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that is none, such as 2024-13-01
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}  " if mark else ""
@@ -133,11 +149,29 @@ def _near(path: Path) -> str:
     return f"; did you mean {beside[near[0]]}?" if near else ""
 
 
+def _read_text(path: Path) -> str:
+    if found := special(path):
+        raise InvalidFile(path, [f"must be a file, not {found}"])
+    with open(path, "rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    if len(data) > MOST_BYTES:
+        raise InvalidFile(path, [f"is larger than {MOST_BYTES // 2**20} MiB; is it a file of settings?"])
+    return data.decode("utf-8-sig")
+
+
 def _collect_lines(
     path: Path, node: yaml.Node, location: Location, lines: dict[Location, int], above: tuple[int, ...]
 ) -> None:
+    """Note where each key and each member of a list stands. An alias stands for all that it repeats, which counts."""
+    line = node.start_mark.line + 1
     if id(node) in above:
-        raise InvalidFile(path, [f"line {node.start_mark.line + 1}  an alias refers to what it stands in"])
+        raise InvalidFile(path, [f"line {line}  an alias refers to what it stands in"])
+    if len(location) > DEEPEST:
+        raise InvalidFile(path, [f"line {line}  {TOO_DEEP}: more than {DEEPEST} levels"])
+    if len(lines) > MOST_VALUES:
+        raise InvalidFile(
+            path, [f"line {line}  holds more than {MOST_VALUES:,} values, with those that aliases repeat"]
+        )
     above = (*above, id(node))
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
@@ -146,7 +180,8 @@ def _collect_lines(
                 raise InvalidFile(path, [f"line {line}  keys must be plain words"])
             here = (*location, key.value)
             if here in lines:
-                raise InvalidFile(path, [f"line {line}  {key.value}: stands twice (first on line {lines[here]})"])
+                said = f"line {line}  {shortened(key.value)}: stands twice (first on line {lines[here]})"
+                raise InvalidFile(path, [said])
             lines[here] = line
             _collect_lines(path, value, here, lines, above)
     elif isinstance(node, yaml.SequenceNode):
@@ -163,12 +198,14 @@ def _problems(
     other_names: Mapping[str, str],
 ) -> list[str]:
     found: dict[str, int] = {}
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    for detail in details[:SHOWN]:
         location = tuple(part for part in detail["loc"] if not _is_union_tag(part))
         line = next((lines[location[:end]] for end in range(len(location), 0, -1) if location[:end] in lines), 0)
-        name = ".".join(str(part) for part in location)
+        name = shortened(".".join(str(part) for part in location))
         found.setdefault(placed(f"{name}: {_explain(detail, location, model, successors, other_names)}", line), line)
-    return sorted(found, key=lambda problem: found[problem])
+    more = [f"and {len(details) - SHOWN} more"] if len(details) > SHOWN else []
+    return [*sorted(found, key=lambda problem: found[problem]), *more]
 
 
 def _is_union_tag(part: str | int) -> bool:
@@ -194,7 +231,8 @@ def _explain(
         return "is required and missing"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     given = detail.get("input")
-    shown = "" if isinstance(given, dict) or not location else f" (given: {json.dumps(given, default=str)})"
+    silent = isinstance(given, dict) or not location or any(SECRET.search(str(part)) for part in location)
+    shown = "" if silent else f" (given: {shortened(json.dumps(given, default=str))})"
     return f"must be {message}{shown}" if detail["type"] != "value_error" else message
 
 

@@ -96,7 +96,7 @@ class FsdpConfig(BaseModel):
 class TrainArguments(BaseModel):
     """Every setting of a training run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
     # Model
     model_id: str = Field(min_length=1, description="Hub name or local folder of the base model.")

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from pipeline.files import ROOT
 from pipeline.settings.workflow import DEFAULT_SETTINGS
+from steps.shared.pages import visible
 
 LOCAL_ROOT = ROOT / ".local"
 
@@ -36,7 +37,7 @@ def stdout() -> Console:
 
 def say(text: str) -> None:
     """A line on stderr, whole however narrow the terminal: the commands in it are there to be copied."""
-    stderr.print(text, markup=False, highlight=False, soft_wrap=True)
+    stderr.print(visible.visible(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def left_out(error: Exception) -> None:

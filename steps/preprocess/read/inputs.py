@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from steps.shared.contract import StepError, read_json
+from steps.shared.contract import StepError, read_json, special
 from steps.shared.folders import walk
 
 TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
@@ -62,6 +62,8 @@ def find_inputs(path: Path) -> Inputs:
         StepError: there is no such path, no data file in it, a folder that cannot be entered, a file that would be data
             unpacked, or a file is gone that the folder lists.
     """
+    if found_instead := special(path):
+        raise StepError(f"{path}: must be a data file or a folder of them, not {found_instead}")
     if path.is_file():
         return Inputs([(_label(path.name), path)], [])
     if not path.is_dir():
@@ -79,6 +81,8 @@ def find_inputs(path: Path) -> Inputs:
             label = _label(file.relative_to(path).as_posix())
             if name.startswith("."):
                 continue
+            if found_instead := special(file):
+                raise StepError(f"{file}: is {found_instead}, which is not read; take it out of the folder")
             if _is_data(name, names, listed):
                 found.append((label, file))
             else:

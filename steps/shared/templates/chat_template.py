@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from steps.shared.contract import first_line
 from steps.shared.pages import visible
 from steps.shared.records import Messages, TemplateArguments, Tools, canonical
+from steps.shared.templates.limits import MEMORY_BYTES, SECONDS, TooLong, is_limited, memory_limit, time_limit
 from steps.shared.templates.refused import RowRefused
-from steps.shared.templates.time_limit import SECONDS, TooLong, time_limit
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -22,6 +22,7 @@ READS_IDS = re.compile(r"tool_call_id|\.id\b|\[['\"]id['\"]\]|get\(['\"]id['\"]"
 AS_WRITTEN = re.compile(r"""\{['"]type['"]: ?['"]text['"]""")  # a list of parts that a template wrote as Python does
 TRIED = [{"role": "user", "content": "Qz0001xQ"}, {"role": "assistant", "content": "Qz0002xQ"}]
 KEPT = 64  # sets of rows' own arguments whose templates are remembered: most data have a few of them
+NO_ROOM = "it wants more than {most:,} MiB of memory; look for a loop or a repeated text in chat_template.jinja"
 NO_TIME = "it did not end within {seconds:g} s of processor time; look for a loop in chat_template.jinja"
 
 
@@ -40,6 +41,7 @@ class ChatTemplate:
         moment: datetime | None = None,
         ends: Iterable[int] = (),
         seconds: float = SECONDS,
+        memory: int = MEMORY_BYTES,
     ):
         """
         Args:
@@ -47,16 +49,18 @@ class ChatTemplate:
             moment: what the template is told when it asks for the time; None: the time at which it asks.
             ends: ids of tokens that end an answer besides the tokenizer's own (of the model's generation_config).
             seconds: processor time that the texts of one row may take.
+            memory: bytes that one text may take, beside what the process has.
         """
         self.tokenizer = tokenizer
         self.probed: dict[Any, Any] = {}
         self._given: dict[bytes, ChatTemplate] = {}
-        self._kwargs, self._moment, self._seconds = dict(kwargs or {}), moment, seconds
+        self._kwargs, self._moment = dict(kwargs or {}), moment
+        self._seconds, self._memory = seconds, memory
         self._ends = frozenset(ends)
 
     def at(self, moment: datetime | None) -> ChatTemplate:
         """The same at a moment."""
-        return ChatTemplate(self.tokenizer, self._kwargs, moment, self._ends, self._seconds)
+        return ChatTemplate(self.tokenizer, self._kwargs, moment, self._ends, self._seconds, self._memory)
 
     def given(self, arguments: TemplateArguments) -> ChatTemplate:
         """The same for a row with template arguments of its own, which come before the run's.
@@ -70,7 +74,9 @@ class ChatTemplate:
             if len(self._given) == KEPT:
                 del self._given[next(iter(self._given))]  # the oldest
             kwargs = {**self._kwargs, **arguments}
-            self._given[key] = ChatTemplate(self.tokenizer, kwargs, self._moment, self._ends, self._seconds)
+            self._given[key] = ChatTemplate(
+                self.tokenizer, kwargs, self._moment, self._ends, self._seconds, self._memory
+            )
         return self._given[key]
 
     @cached_property
@@ -113,13 +119,21 @@ class ChatTemplate:
         return _in_parts(messages) if self._wants_parts else messages
 
     def _text(self, messages: Messages, tools: Tools, generation: bool) -> str:
+        if not is_limited():  # one text alone, as for a preview or an answer
+            with self.limited():
+                return self._written(messages, tools, generation)
+        return self._written(messages, tools, generation)
+
+    def _written(self, messages: Messages, tools: Tools, generation: bool) -> str:
         write: Any = self.tokenizer.apply_chat_template
         aliased = _with_reasoning(messages) if self._reads_reasoning else messages
         try:
-            with self.clock():
+            with self.clock(), memory_limit(self._memory):
                 text = write(aliased, tools=tools, add_generation_prompt=generation, tokenize=False, **self._kwargs)
         except TooLong:
             raise
+        except MemoryError:
+            raise RowRefused("template_refused", NO_ROOM.format(most=self._memory // 2**20)) from None
         except Exception as error:  # templates raise what they like: Jinja's errors, or any that their filters make
             raise RowRefused("template_refused", visible.name(first_line(error))) from None
         return str(text)

@@ -13,12 +13,16 @@ import argparse
 import dataclasses
 import json
 import os
+import re
 import sys
 import warnings
 from typing import Any
 
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
+from steps.train.model.shape import MOST_LAYERS
+
+COUNTS = re.compile(r"layers?$|experts$|blocks$|depth$")  # ends of the names of what a configuration has many of
 
 
 def main(argv: list[str]) -> None:
@@ -43,6 +47,7 @@ def found(recipe: TrainArguments, model: str) -> dict[str, Any]:
         arguments = arguments.model_copy(update={"attn_implementation": "auto"})
     try:
         config = read_config(arguments)
+        _refuse_absurd(model, config.to_dict())
         without_randomness(config)
         trial = try_on(arguments.model_copy(update={"load_in_4bit": True}), config)
         told["shares"] = trial.fitted.coverage.sentences(arguments)
@@ -52,6 +57,18 @@ def found(recipe: TrainArguments, model: str) -> dict[str, Any]:
     except CannotMeasure as error:
         told["unknown"] = str(error)
     return told
+
+
+def _refuse_absurd(model: str, config: dict[str, Any]) -> None:
+    """
+    Raises:
+        StepError: the configuration has more layers or experts than a model can: each is built, if without weights.
+    """
+    for key, value in config.items():
+        if isinstance(value, dict):
+            _refuse_absurd(model, value)
+        elif COUNTS.search(str(key)) and isinstance(value, int) and value > MOST_LAYERS:
+            raise StepError(f"{model}: {key}: {value:,}: must be at most {MOST_LAYERS:,}")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 OPTIONAL = ("num_key_value_heads", "head_dim", "max_position_embeddings")  # whole numbers too, where they are there
 OBJECTS = ("rope_parameters", "rope_scaling", "quantization_config")
+MOST_LAYERS = 10_000  # far beyond any model: to build one, even without weights, takes memory for each
 SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 
 
@@ -178,6 +179,7 @@ def read(path: Path) -> ModelShape:
     Raises:
         StepError: there is no config.json, or it is not JSON.
         UnknownModel: the family is not known here, or a size is missing.
+        StepError: it has more layers than any model.
     """
     file = path / "config.json" if path.is_dir() else path
     config = contract.read_json(file, "the model's configuration")
@@ -185,8 +187,8 @@ def read(path: Path) -> ModelShape:
         raise StepError(f"{file}: must be a JSON object: a model's config.json")
     try:
         return shape(config)
-    except UnknownModel as error:
-        raise UnknownModel(f"{file}: {error}") from None
+    except StepError as error:
+        raise type(error)(f"{file}: {error}") from None
 
 
 def shape(config: Mapping[str, Any]) -> ModelShape:
@@ -194,6 +196,7 @@ def shape(config: Mapping[str, Any]) -> ModelShape:
 
     Raises:
         UnknownModel: the family is not known here, or a size is missing or no size.
+        StepError: it has more layers than any model.
     """
     family = config.get("model_type")
     if not isinstance(family, str) or family not in DEFAULTS:
@@ -204,6 +207,8 @@ def shape(config: Mapping[str, Any]) -> ModelShape:
         raise UnknownModel(f"{', '.join(wrong)}: must be whole numbers above 0")
     if wrong := [name for name in OBJECTS if not isinstance(config.get(name) or {}, dict)]:
         raise UnknownModel(f"{', '.join(wrong)}: must be objects")
+    if config["num_hidden_layers"] > MOST_LAYERS:
+        raise StepError(f"num_hidden_layers: {config['num_hidden_layers']:,}: must be at most {MOST_LAYERS:,}")
     given = DEFAULTS[family] | {key: value for key, value in config.items() if value is not None}
     heads = given["num_attention_heads"]
     return ModelShape(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,3 +71,10 @@ def test_a_link_to_nothing_is_an_error_that_names_it(tmp_path: Path) -> None:
     (folder / "gone").symlink_to(tmp_path / "none")
     with pytest.raises(UserError, match=r"data/gone: cannot be read \(No such file or directory\)"):
         content_key(folder)
+
+
+def test_a_pipe_is_named_and_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "data.jsonl")
+    for path in (tmp_path, tmp_path / "data.jsonl"):
+        with pytest.raises(UserError, match="a pipe"):
+            content_key(path)

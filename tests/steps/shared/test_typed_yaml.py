@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
 from steps.shared import typed_yaml
-from steps.shared.typed_yaml import InvalidFile
+from steps.shared.contract import StepError, read_json
+from steps.shared.typed_yaml import InvalidFile, decode, load
 
 
 class Inner(BaseModel):
@@ -77,8 +79,54 @@ def test_what_no_settings_file_holds_is_named(tmp_path: Path, text: str, problem
     assert f"\n  {problem}" in read(tmp_path / "s.yaml", text)
 
 
-def test_a_file_that_is_nested_too_deep_is_one_error(tmp_path: Path) -> None:
-    (tmp_path / "deep.yaml").write_text("a: " + "[" * 3000)
-    with pytest.raises(typed_yaml.InvalidFile) as error:
-        typed_yaml.load(tmp_path / "deep.yaml", BaseModel)
-    assert error.value.problems == ["is nested too deep"]
+def said(tmp_path: Path, text: str, **more: Any) -> str:
+    file = tmp_path / "file.yaml"
+    file.write_text(text)
+    with pytest.raises(InvalidFile) as error:
+        load(file, Settings, **more)
+    return str(error.value).removeprefix(f"{file}: ")
+
+
+def test_aliases_of_aliases_are_refused_by_what_they_repeat(tmp_path: Path) -> None:
+    lines = ["a0: &a0 [1, 1]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 25))]
+    assert "holds more than 10,000 values, with those that aliases repeat" in said(tmp_path, "\n".join(lines))
+
+
+@pytest.mark.parametrize("nested", ["[" * 60 + "]" * 60, "{a: " * 60 + "1" + "}" * 60])
+def test_what_is_nested_too_deep_is_refused(tmp_path: Path, nested: str) -> None:
+    assert "is nested too deep: more than 50 levels" in said(tmp_path, f"inner: {nested}")
+
+
+def test_values_that_json_cannot_be_read_from_stay_texts() -> None:
+    for text in ("[" * 100_000, '{"a": ' * 100_000, "[" + "9" * 5_000 + "]"):
+        assert decode(text) == text
+
+
+def test_a_pipe_or_a_device_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, kind in ((tmp_path / "pipe", "a pipe"), (Path("/dev/zero"), "a device")):
+        with pytest.raises(InvalidFile, match=f"must be a file, not {kind}"):
+            load(path, Settings)
+        with pytest.raises(StepError, match=f"must be a file, not {kind}"):
+            read_json(path, "it")
+
+
+def test_a_very_large_file_is_read_no_farther_than_the_limit(tmp_path: Path) -> None:
+    with open(tmp_path / "large", "wb") as file:
+        file.truncate(2**34)
+    with pytest.raises(InvalidFile, match="is larger than 1 MiB"):
+        load(tmp_path / "large", Settings)
+
+
+def test_messages_quote_little_and_no_value_of_a_secrets_name(tmp_path: Path) -> None:
+    class Secretive(BaseModel):
+        hub_token: int
+        mlflow_uri: int
+        tokenizer: int
+
+    file = tmp_path / "file.yaml"
+    file.write_text(f"hub_token: hunter2\nmlflow_uri: https://me:hunter2@host\ntokenizer: {'x' * 1000}")
+    with pytest.raises(InvalidFile) as error:
+        load(file, Secretive)
+    assert "hunter2" not in str(error.value)
+    assert "x" * 78 + "…)" in str(error.value) and "x" * 80 not in str(error.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -138,3 +139,10 @@ def test_a_linked_folder_is_read_as_a_start_copies_it(tmp_path):
     (tmp_path / "data" / "loop").symlink_to(tmp_path / "data")
     assert [name for name, _ in find_inputs(tmp_path / "data").files] == ["linked/b.jsonl"]
     assert list(input_files(tmp_path / "data")) == ["linked/b.jsonl"]
+
+
+def test_a_pipe_is_named_and_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "data.jsonl")
+    for path in (tmp_path, tmp_path / "data.jsonl"):
+        with pytest.raises(StepError, match="a pipe"):
+            find_inputs(path)

@@ -283,3 +283,18 @@ def test_turns_of_a_conversation_that_is_not_answered_are_what_inference_gives()
         "<|im_start|>system\nAnswer as a harbour master.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
+
+
+@pytest.mark.parametrize(
+    "written", ["{{ 'x' * 3000000000 }}", "{% for i in range(9999) %}{{ 'x' * 99999 }}{% endfor %}"]
+)
+def test_a_template_that_wants_too_much_memory_is_stopped_and_the_next_is_not(written: str) -> None:
+    with pytest.raises(RowRefused, match="it wants more than 64 MiB of memory; look for a loop or a repeated text"):
+        prompt_ids(ChatTemplate(byte_level(written), memory=2**26), [ASK], None)
+    assert prompt_ids(ChatTemplate(byte_level("{{ 'x' * 100000 }}"), memory=2**26), [ASK], None)
+
+
+def test_one_text_alone_is_limited_too() -> None:
+    slow = "{% for i in range(3000) %}{% for j in range(3000) %}{% endfor %}{% endfor %}"
+    with pytest.raises(RowRefused, match="it did not end within"):
+        ChatTemplate(byte_level(slow), seconds=0.05).text([ASK], None)

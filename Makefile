@@ -6,11 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 CPU_INDEX := https://download.pytorch.org/whl/cpu
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint containers/constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCKS := containers/locks
 TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 EVERYWHERE := "not docker and not spark and not families and not account and not rehearsal"
 
-.PHONY: run test test-slow account-test faults fast coverage constraints locks clean
+.PHONY: run test test-slow account-test faults fast coverage constraints locks audit clean
 
 run: $(VENV)/.installed-local
 	$(BIN)/python pipeline.py start --local --wait
@@ -44,20 +45,34 @@ constraints: $(VENV)/.installed-test
 	  echo "$(TORCH)"; } > containers/constraints.new
 	mv containers/constraints.new containers/constraints.txt
 
-# Every package that an image installs, with the hashes of its files. Resolved for Python 3.11, as the constraints are: a
+# Every package that an image or this machine's environment installs, with the hashes of its files. Resolved for Python 3.11, as the constraints are: a
 # base whose Python needs one more package fails its build at pip's check of the hashes. The training image's base brings
 # torch. uv reads no pip configuration: where the CPU build of torch lies is told to it.
 TORCH_FILES := $(or $(PIP_FIND_LINKS),$(CPU_INDEX)/torch/)
-LOCK := $(BIN)/uv pip compile --quiet --no-annotate --generate-hashes --python-version 3.11 \
-  --python-platform x86_64-manylinux_2_28 --constraints containers/constraints.txt --find-links $(TORCH_FILES) \
-  --custom-compile-command "make locks"
+LOCK_PYPI := $(BIN)/uv pip compile --quiet --no-annotate --generate-hashes --python-version 3.11 --no-config \
+  --python-platform x86_64-manylinux_2_28 --constraints containers/constraints.txt --custom-compile-command "make locks"
+LOCK := $(LOCK_PYPI) --find-links $(TORCH_FILES)
 
 locks: $(VENV)/.installed-test
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(PIP) uv==0.13.9
+	$(LOCK) pyproject.toml --extra local --no-emit-package torch --output-file $(LOCKS)/local.lock
+	$(LOCK) pyproject.toml --extra local --extra spark --extra test --no-emit-package torch \
+	  --output-file $(LOCKS)/test.lock
+	echo '$(TORCH)' | $(LOCK_PYPI) - --output-file $(LOCKS)/torch-cuda.lock
+	echo 'pip-audit==2.10.1' | $(LOCK_PYPI) - --output-file $(LOCKS)/audit.lock
 	$(LOCK) containers/processing/requirements.txt --output-file containers/processing/requirements.lock
+	sed -n '1,2p; /^torch==/,/[^\\]$$/p' containers/processing/requirements.lock >$(LOCKS)/torch-cpu.lock
 	$(LOCK) containers/spark/requirements.txt --output-file containers/spark/requirements.lock
 	$(LOCK) containers/training/requirements.txt --no-emit-package torch \
 	  --output-file containers/training/requirements.lock
+
+# Known faults of the locked packages, as PyPI lists them. One that is accepted stands in accepted.txt, with why and when.
+audit: $(VENV)/.installed-audit
+	@sed -n 's/^\([A-Z][A-Z]*-[^ ]*\) .*/--ignore-vuln \1/p' $(LOCKS)/accepted.txt >$(VENV)/accepted
+	@failed=; for lock in $(LOCKS)/*.lock containers/*/requirements.lock; do echo "$$lock"; \
+	  sed 's/^torch==\([0-9.]*\)+cpu/torch==\1/' $$lock >$(VENV)/audited.txt; \
+	  $(VENV)/audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement $(VENV)/audited.txt \
+	    $$(cat $(VENV)/accepted) || failed=1; done; test -z "$$failed"
 
 clean:
 	rm -rf $(VENV) .local
@@ -69,16 +84,35 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 # The CPU build has a version of its own (+cpu): a local folder or mirror may offer it, PyTorch's own index always does.
-$(VENV)/.installed-torch: | $(VENV)/bin/python
-	@if command -v nvidia-smi >/dev/null; then $(INSTALL) '$(TORCH)'; \
-	else $(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)+cpu' 2>/dev/null \
-	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --index-url $(CPU_INDEX) '$(TORCH)'; fi
+# Its hash is that of Python 3.11; for another Python it is installed by its version alone, and that is said.
+$(VENV)/.installed-torch: $(LOCKS)/torch-cpu.lock $(LOCKS)/torch-cuda.lock | $(VENV)/bin/python
+	@if command -v nvidia-smi >/dev/null; then $(PIP) --require-hashes -r $(LOCKS)/torch-cuda.lock; \
+	elif $(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
+	  $(PIP) --no-deps --require-hashes -r $(LOCKS)/torch-cpu.lock 2>/dev/null \
+	  || $(PIP) --no-deps --require-hashes -r $(LOCKS)/torch-cpu.lock --index-url $(CPU_INDEX); \
+	else echo "torch is installed without a check of its hash, which is known for Python 3.11 alone"; \
+	  $(PIP) --no-deps '$(TORCH)+cpu' 2>/dev/null || $(PIP) --no-deps --index-url $(CPU_INDEX) '$(TORCH)'; fi
 	@touch $@
 
-$(VENV)/.installed-local: pyproject.toml containers/constraints.txt | $(VENV)/.installed-torch
-	@$(INSTALL) --editable '.[local]'
+# What the locks name, then the project itself, whose build needs nothing but the locked setuptools. They were resolved
+# for Linux on x86_64: another machine may need other packages, which are then pinned but not checked.
+ifeq ($(shell uname -sm),Linux x86_64)
+LOCKED = $(PIP) --require-hashes -r $(LOCKS)/$(1).lock && $(PIP) --no-deps --no-build-isolation --editable .
+else
+LOCKED = echo "no lock for this kind of machine: versions are pinned, hashes are not checked" \
+  && $(PIP) --constraint containers/constraints.txt --editable '.[$(2)]'
+endif
+, := ,
+
+$(VENV)/.installed-local: pyproject.toml $(LOCKS)/local.lock $(VENV)/.installed-torch
+	@$(call LOCKED,local,local)
 	@touch $@
 
-$(VENV)/.installed-test: pyproject.toml containers/constraints.txt | $(VENV)/.installed-torch
-	@$(INSTALL) --editable '.[local,spark,test]'
+$(VENV)/.installed-test: pyproject.toml $(LOCKS)/test.lock $(VENV)/.installed-torch
+	@$(call LOCKED,test,local$(,)spark$(,)test)
+	@touch $@
+
+$(VENV)/.installed-audit: $(LOCKS)/audit.lock | $(VENV)/bin/python
+	@$(BIN)/python -m venv $(VENV)/audit
+	@$(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

@@ -37,6 +37,9 @@ OPTIONAL = {"mlflow", "sagemaker-mlflow", "wandb", "tokenizers", "jinja2"}
 PACKAGES = {"yaml": "pyyaml", "huggingface_hub": "huggingface-hub", "pynvml": "nvidia-ml-py"}  # imported so
 
 
+LOCKS = ROOT / "containers" / "locks"
+
+
 def pins(lines: list[str]) -> dict[str, str]:
     """name -> version of `name[extra]==version` lines."""
     found = {}
@@ -108,9 +111,9 @@ def test_an_image_installs_its_group(image: str) -> None:
     assert installed == expected | (light if image == "training" else {})
 
 
-def locked(image: str) -> dict[str, tuple[str, list[str]]]:
-    """name -> (version, hashes) of what an image installs."""
-    text = (ROOT / "containers" / image / "requirements.lock").read_text()
+def locked(path: Path) -> dict[str, tuple[str, list[str]]]:
+    """name -> (version, hashes) of what a lock installs."""
+    text = path.read_text()
     lines = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#")).replace("\\\n", "")
     found = {}
     for line in lines.splitlines():
@@ -123,7 +126,7 @@ def locked(image: str) -> dict[str, tuple[str, list[str]]]:
 @pytest.mark.parametrize("image", IMAGES)
 def test_an_image_installs_tested_versions_by_hash_and_all_that_they_need(image: str) -> None:
     constraints = requirements(ROOT / "containers" / "constraints.txt")
-    lock = locked(image)
+    lock = locked(ROOT / "containers" / image / "requirements.lock")
     assert requirements(ROOT / "containers" / image / "requirements.txt").keys() <= lock.keys()
     for name, (version, hashes) in lock.items():
         assert version.partition("+")[0] == constraints[name], name
@@ -132,6 +135,33 @@ def test_an_image_installs_tested_versions_by_hash_and_all_that_they_need(image:
     assert needed - lock.keys() <= PROVIDED[image]
     dockerfile = (ROOT / "containers" / image / "Dockerfile").read_text()
     assert dockerfile.index("--require-hashes") < dockerfile.index("COPY steps/")  # code changes keep the layer
+
+
+LAPTOP = {"local": ["definition", "processing", "training"], "test": ["definition", *IMAGES, "test"]}
+
+
+@pytest.mark.parametrize("name", LAPTOP)
+def test_this_machines_environment_is_locked_with_all_that_it_needs(name: str) -> None:
+    constraints = requirements(ROOT / "containers" / "constraints.txt")
+    lock = locked(LOCKS / f"{name}.lock")
+    direct = pins([*PROJECT["dependencies"], *(line for group in LAPTOP[name] for line in GROUPS[group])])
+    assert {one: lock[one][0] for one in direct if one != "torch"} == {
+        one: version for one, version in direct.items() if one != "torch"
+    }
+    for one, (version, hashes) in lock.items():
+        assert hashes and all(re.fullmatch(r"sha256:[0-9a-f]{64}", found) for found in hashes), one
+        assert version == constraints.get(one, version), one
+    assert {need for one in lock for need in needs(one)} - lock.keys() == {"torch"}
+    assert needs("torch") <= lock.keys()  # which is installed before, without what it needs
+
+
+def test_torch_is_the_one_of_the_images_and_an_accepted_fault_says_when_and_why() -> None:
+    processing = locked(ROOT / "containers" / "processing" / "requirements.lock")
+    assert locked(LOCKS / "torch-cpu.lock") == {"torch": processing["torch"]}
+    version, hashes = locked(LOCKS / "torch-cuda.lock")["torch"]
+    assert version == processing["torch"][0].partition("+")[0] and hashes
+    for line in (LOCKS / "accepted.txt").read_text().splitlines():
+        assert re.fullmatch(r"#.*|[A-Z]+-\S+ \d{4}-\d\d-\d\d [a-z0-9-]+: .{20,}", line), line
 
 
 def needs(name: str) -> set[str]:

@@ -85,8 +85,13 @@ class Outputs:
         self._execution = execution
         self._record = records.folder(root, execution.id) / "execution.json"
 
-    def file(self, step: str, output: str, name: str, shape: type[BaseModel]) -> dict[str, Any] | None:
-        """What a step left in a file, an object of that shape; None where it did not come so far or cannot be read."""
+    def file(
+        self, step: str, output: str, name: str, shape: type[BaseModel], *, optional: bool = False
+    ) -> dict[str, Any] | None:
+        """What a step left in a file, an object of that shape; None where it did not come so far or cannot be read.
+
+        `optional`: not every run leaves that file, so that one which is not there is not named as gone.
+        """
         record = self._execution.step(step)
         if record.status != "Succeeded":
             return None
@@ -102,7 +107,8 @@ class Outputs:
         try:
             return damage.read(path, f"the output {output} of {step}", parse, ADVICE)
         except FileNotFoundError:
-            self.gone.append(str(path))
+            if not optional:
+                self.gone.append(str(path))
         except Damaged as error:
             self.damaged.append(str(error))
         return None

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from pipeline.local import tracked
 from pipeline.local.outputs import Evaluation, Gate, Outputs, Report
 from pipeline.local.state import records
 from pipeline.local.state.records import Execution
@@ -33,6 +34,8 @@ def summarise(root: Path, execution: Execution) -> dict[str, Any]:
         found["gate"] = gate
     if registered := left.registered():
         found["registered"] = registered
+    if told := tracked.tracked(left, execution):
+        found["tracked"] = told
     if left.gone:
         found["gone"] = left.gone
     if left.damaged:
@@ -84,6 +87,10 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     lines += [("gone", path) for path in summary.get("gone", [])]
     lines += [("damaged", said) for said in summary.get("damaged", [])]
     if uri := summary.get("mlflow"):
-        lines.append(("tracked", f"mlflow ui --backend-store-uri {shlex.quote(uri)}"))
+        told = summary.get("tracked", {}).get("mlflow")
+        if told is None or told["delivered"]:
+            some = f"{told['delivered']} of {told['entries']} entries: " if told else ""
+            lines.append(("tracked", f"{some}mlflow ui --backend-store-uri {shlex.quote(uri)}"))
+    lines += tracked.lines(summary.get("tracked", {}))
     lines.append(("logs", summary["logs"]))
     return lines

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.settings.security import Security, has_local_disks
 from steps.shared.hub import is_hub_name
-from steps.train.tracking.settings import login
+from steps.train.tracking.settings import NO_MLFLOW, SQLITE, fault, has_login
 
 if TYPE_CHECKING:
     from pipeline.settings.schema import WorkflowFile
@@ -19,16 +19,15 @@ if TYPE_CHECKING:
 
 def conflicts(security: Security, settings: WorkflowFile, recipe: TrainArguments | None) -> list[str]:
     """What of a workflow could not work with the account's security settings, each with its fix."""
-    if recipe and recipe.mlflow_uri and login(recipe.mlflow_uri):
-        fix = "keep it in Secrets Manager and name that as security.secrets.MLFLOW_TRACKING_PASSWORD"
-        return [f"recipe's mlflow_uri: holds a password, which would be uploaded with the recipe; {fix}"]
+    if recipe and recipe.mlflow_uri and (said := _tracker(recipe.mlflow_uri)):
+        return [f"recipe's mlflow_uri: {said}"]
     if not security.network_isolation:
         return []
     found = []
     if recipe and not settings.make_model and is_hub_name(recipe.model_id):
         fix = "copy the model to S3 and write model_id: s3://BUCKET/MODEL/"
         found.append(f"recipe's model_id: {recipe.model_id} is fetched from the hub; {fix}")
-    if recipe and recipe.mlflow_uri and recipe.mlflow_uri != "none" and not recipe.mlflow_uri.startswith("sqlite:"):
+    if recipe and recipe.mlflow_uri and recipe.mlflow_uri != NO_MLFLOW:
         found.append("recipe's mlflow_uri: a tracking server cannot be reached; leave it out, or write none")
     if recipe and recipe.wandb_project:
         found.append("recipe's wandb_project: Weights & Biases cannot be reached; leave it out")
@@ -36,6 +35,23 @@ def conflicts(security: Security, settings: WorkflowFile, recipe: TrainArguments
         fix = "write preprocess.instance_count: 1"
         found.append(f"preprocess.engine: spark: its instances cannot reach each other in a Processing job; {fix}")
     return [f"{text} (the account has security.network_isolation)" for text in found]
+
+
+def _tracker(uri: str) -> str | None:
+    """Why a pipeline cannot track there; a training by hand may use a file, and a password in the address."""
+    if uri == NO_MLFLOW:
+        return None
+    if uri.startswith(SQLITE):
+        return (
+            "a file is lost with the training's job; leave it out (runs on this machine are tracked in "
+            ".local/mlflow.db), or name a tracking server"
+        )
+    if said := fault(uri):
+        return said
+    if has_login(uri):
+        fix = "keep it in Secrets Manager and name that as security.secrets.MLFLOW_TRACKING_PASSWORD"
+        return f"holds a password, which would be uploaded with the recipe; {fix}"
+    return None
 
 
 def instance_problems(security: Security, rendered_for: str, overrides: Mapping[str, str]) -> list[str]:

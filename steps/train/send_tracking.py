@@ -16,6 +16,7 @@ from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.train.tracking.outbox import Delivery
 from steps.train.tracking.runs import load_state, open_trackers
+from steps.train.tracking.settings import fault
 from steps.train.tracking.tracker import Status
 
 SECONDS = 120.0
@@ -33,6 +34,8 @@ def main(argv: list[str]) -> None:
     options = parser.parse_args(argv)
     state = load_state(options.checkpoints)
     if options.mlflow_uri:
+        if said := fault(options.mlflow_uri):
+            raise StepError(f"--mlflow_uri: {said}")
         state.arguments["mlflow_uri"] = options.mlflow_uri
     waiting = [one for one in open_trackers(state, options.checkpoints) if one.buffer.is_file()]
     if not waiting:

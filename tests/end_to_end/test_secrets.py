@@ -132,7 +132,7 @@ def test_a_whole_pipeline_with_secrets_in_its_shell_leaves_them_nowhere(
     configs, state = tmp_path / "configs", tmp_path / "state"
     configs.mkdir()
     recipe = (root / "configs/recipes/quickstart.yaml").read_text()
-    (configs / "args.yaml").write_text(recipe + f"mlflow_uri: sqlite:///{tmp_path}/runs.db\n")
+    (configs / "args.yaml").write_text(recipe)
     arn = "arn:aws:secretsmanager:us-east-1:111122223333:secret:dpo-AbCdEf"
     account = (root / "configs/account.yaml").read_text()
     (configs / "account.yaml").write_text(account + f"security: {{secrets: {{MLFLOW_TRACKING_PASSWORD: {arn}}}}}\n")
@@ -148,6 +148,6 @@ def test_a_whole_pipeline_with_secrets_in_its_shell_leaves_them_nowhere(
     place = ("--local", "--local-root", state, "--settings", configs / "quickstart.yaml")
     done = forked("pipeline.py", "start", "--wait", "--json", *place, *words, jobs=True, **shell)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "runs.db").is_file() and list(state.rglob("report.html"))
+    assert (state / "mlflow.db").is_file() and list(state.rglob("report.html"))
     assert PLANTED not in done.stdout + done.stderr
     assert (holding(tmp_path), command_lines) == ([], set())

@@ -116,8 +116,9 @@ def job_folder(root: Path, execution_id: str, step: str) -> Path:
 
 
 def mlflow_uri(root: Path) -> str:
-    """Where trainings are tracked whose recipe names no MLflow."""
-    return f"sqlite:///{root.resolve()}/{MLFLOW}"
+    """Where trainings are tracked whose recipe names no MLflow. % and ? have a meaning in such an address."""
+    place = str(root.resolve()).replace("%", "%25").replace("?", "%3F")
+    return f"sqlite:///{place}/{MLFLOW}"
 
 
 def create(root: Path, execution: Execution, definition: dict[str, Any]) -> None:

@@ -104,7 +104,8 @@ class Tracking(TrainerCallback):
         found = {}
         for delivery in self.deliveries:
             tracker = delivery.tracker
-            told = {"run_id": tracker.run_id, "to_send": self.to_send(delivery), **tracker.place()}
+            told = {"run_id": tracker.run_id, "to_send": self.to_send(delivery), "checkpoints": str(self.folder)}
+            told |= tracker.place()
             found[tracker.name] = asdict(self.outcomes[tracker.name]) | told
         return found
 

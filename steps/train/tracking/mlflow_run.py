@@ -8,9 +8,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from steps.shared import contract
-from steps.train.tracking.settings import login, without_password
+from steps.train.tracking.settings import SQLITE, login, without_password
 from steps.train.tracking.tracker import Entry, Refused, Status
 
 log = logging.getLogger("train")
@@ -21,7 +22,6 @@ REQUEST_SECONDS = 10  # Delivery tries again itself, so that a request need not 
 KEY_TAG = "dpo.run"  # finds the run again when the answer to its creation was lost
 NEVER = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST"}
 REPORT = "data/report.json"
-SQLITE = "sqlite:///"
 
 
 class MlflowRun:
@@ -58,7 +58,8 @@ class MlflowRun:
         """Where the experiment's artifacts lie: beside an SQLite file; MLflow itself would take the working folder."""
         if not self.uri.startswith(SQLITE):
             return None
-        return (Path(self.uri.removeprefix(SQLITE)).resolve().parent / "mlartifacts").as_uri()
+        file = unquote(self.uri.removeprefix(SQLITE).partition("?")[0])
+        return (Path(file).resolve().parent / "mlartifacts").as_uri()
 
     def _existing(self, client: Any, experiment: str) -> str | None:
         """The id of this run where the server has it, which it then takes up again."""

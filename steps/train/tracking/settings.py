@@ -17,6 +17,7 @@ from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
 
 NO_MLFLOW = "none"
+SQLITE = "sqlite:///"
 ARN = re.compile(r"arn:aws[a-z-]*:sagemaker:[^:]+:\d{12}:mlflow-(tracking-server|app)/.+")
 
 
@@ -43,21 +44,46 @@ def check(arguments: TrainArguments) -> None:
             )
     if not uri:
         return
-    if uri.startswith("arn:"):
-        if not ARN.fullmatch(uri):
-            raise StepError(
-                f"mlflow_uri: {uri}: is not the ARN of a tracking server, "
-                "arn:aws:sagemaker:REGION:ACCOUNT:mlflow-tracking-server/NAME"
-            )
-        if importlib.util.find_spec("sagemaker_mlflow") is None:
-            raise StepError(
-                f"mlflow_uri: {uri}: an ARN needs the package sagemaker-mlflow; pip install sagemaker-mlflow, or "
-                "add it to the training image (containers/training/requirements.txt)"
-            )
-    elif not uri.startswith("sqlite:///") and not is_address(uri):
+    if said := fault(uri):
+        raise StepError(f"mlflow_uri: {said}")
+    if uri.startswith("arn:") and importlib.util.find_spec("sagemaker_mlflow") is None:
         raise StepError(
-            f"mlflow_uri: {without_password(uri)}: write sqlite:///FILE, http(s)://HOST or a tracking server's ARN"
+            f"mlflow_uri: {uri}: an ARN needs the package sagemaker-mlflow; pip install sagemaker-mlflow, or "
+            "add it to the training image (containers/training/requirements.txt)"
         )
+
+
+def fault(uri: str) -> str | None:
+    """Why no tracker can be spoken to by this address, or why it would tell a secret; None where it can be used.
+
+    One rule for a training and for `check`. What may be a secret is not in the text.
+    """
+    if uri.startswith("arn:"):
+        right = "arn:aws:sagemaker:REGION:ACCOUNT:mlflow-tracking-server/NAME"
+        return None if ARN.fullmatch(uri) else f"{uri}: is not the ARN of a tracking server, {right}"
+    if uri.startswith(SQLITE):
+        return None
+    if not is_address(uri):
+        return f"{without_password(uri)}: write sqlite:///FILE, http(s)://HOST or a tracking server's ARN"
+    if "?" in uri or "#" in uri:
+        return (
+            f"{without_password(uri)}: leave out what stands behind ? or #: it would be read in every log; a password "
+            "or token belongs in MLFLOW_TRACKING_PASSWORD or MLFLOW_TRACKING_TOKEN (one in the address needs %3F and "
+            "%23 instead)"
+        )
+    if _host(uri) is None:
+        return "is not the address of a server: write http(s)://HOST or http(s)://HOST:PORT (a password needs %2F, %40)"
+    return None
+
+
+def _host(uri: str) -> str | None:
+    """The server's name; None where the address is damaged, as by a password with a slash."""
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port
+    except ValueError:  # a port that is no number, a bracket too many
+        return None
+    return None if "@" in parts.path else parts.hostname
 
 
 def shown(arguments: TrainArguments) -> dict[str, Any]:
@@ -79,7 +105,16 @@ def login(uri: str) -> tuple[str, str] | None:
     return unquote(parts.username or ""), unquote(parts.password)
 
 
+def has_login(uri: str) -> bool:
+    """Whether an address has a name, a password or a token before its host."""
+    return is_address(uri) and "@" in urlsplit(uri).netloc
+
+
 def without_password(uri: str) -> str:
-    """An address as it may be shown: `https://user:password@host` loses what stands before the @."""
-    host = urlsplit(uri).netloc
-    return uri.replace(host, host.rpartition("@")[2], 1) if "@" in host else uri
+    """An address as it may be shown: `https://user:password@host/path?token=…` loses what stands before the @ and from
+    the question mark on."""
+    if uri.startswith((SQLITE, "arn:")) or "://" not in uri:
+        return uri
+    scheme, _, rest = uri.partition("://")
+    shown = re.split(r"[?#]", rest.rpartition("@")[2])[0]
+    return f"{scheme}://{shown}"

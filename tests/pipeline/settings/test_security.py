@@ -179,13 +179,30 @@ def test_isolation_names_every_setting_that_needs_the_network(account: Path) -> 
     ]
 
 
-def test_a_password_in_a_recipe_is_refused_before_it_is_uploaded(account: Path) -> None:
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("https://me:planted@tracker.test", "holds a password, which would be uploaded with the recipe; keep it in "
+         "Secrets Manager and name that as security.secrets.MLFLOW_TRACKING_PASSWORD"),
+        ("https://planted@tracker.test", "holds a password, which would be uploaded"),
+        ("https://tracker.test/ml?token=planted", "https://tracker.test/ml: leave out what stands behind ? or #"),
+        ("https://tracker.test#planted", "https://tracker.test: leave out what stands behind ? or #"),
+        ("https://me:plan/ted@tracker.test", "is not the address of a server: "),
+        ("https://me:plan?ted@tracker.test", "https://tracker.test: leave out what stands behind ? or #"),
+        ("https://[planted", "is not the address of a server: "),
+        ("postgresql://me:planted@host/db?password=planted", "postgresql://host/db: write sqlite:///FILE, "),
+        ("arn:aws:s3:::bucket", "arn:aws:s3:::bucket: is not the ARN of a tracking server"),
+        ("sqlite:///runs.db", "a file is lost with the training's job; leave it out "),
+    ],
+)  # fmt: skip
+def test_a_tracker_that_a_pipeline_cannot_use_or_would_tell_a_secret_is_refused_without_the_secret(
+    account: Path, uri: str, said: str
+) -> None:
     recipe = account.parent / "recipes" / "qwen3-0.6b.yaml"
-    recipe.write_text(recipe.read_text() + "mlflow_uri: https://me:planted@tracker.test\n")
-    assert problems(account, "network_isolation: false") == [
-        "qwen3-0.6b.yaml: recipe's mlflow_uri: holds a password, which would be uploaded with the recipe; keep it in "
-        "Secrets Manager and name that as security.secrets.MLFLOW_TRACKING_PASSWORD"
-    ]
+    recipe.write_text(recipe.read_text() + f"mlflow_uri: {json.dumps(uri)}\n")
+    (problem,) = problems(account, "network_isolation: false")
+    assert problem.startswith(f"qwen3-0.6b.yaml: recipe's mlflow_uri: {said}")
+    assert "planted" not in problem and "ted@" not in problem
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 import pytest
 
 from pipeline.local.jobs.platform_variables import Aws, of_the_platform
+from pipeline.local.state.records import mlflow_uri
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
 from steps.train.tracking import callback
@@ -77,12 +78,37 @@ def database(empty_database: Path, tmp_path: Path) -> str:
             "ftp://me:secret@host/x",
             "mlflow_uri: ftp://host/x: write sqlite:///FILE, http(s)://HOST or a tracking server's ARN",
         ),
+        (
+            "https://host/x?token=secret",
+            "mlflow_uri: https://host/x: leave out what stands behind ? or #: it would be read in every log; a "
+            "password or token belongs in MLFLOW_TRACKING_PASSWORD or MLFLOW_TRACKING_TOKEN (one in the address needs "
+            "%3F and %23 instead)",
+        ),
+        (
+            "https://me:sec/ret@host",
+            "mlflow_uri: is not the address of a server: write http(s)://HOST or http(s)://HOST:PORT (a password needs "
+            "%2F, %40)",
+        ),
     ],
 )
 def test_an_address_that_nothing_can_speak_to_is_said_at_once(uri: str, said: str) -> None:
     with pytest.raises(StepError) as error:
         check(TrainArguments(model_id="m", mlflow_uri=uri))
     assert str(error.value) == said
+
+
+@pytest.mark.parametrize("name", ["o'brien", "100%25", "why?"])
+def test_a_database_lies_where_its_root_does_whatever_that_is_called(
+    empty_database: Path, name: str, tmp_path: Path
+) -> None:
+    root = tmp_path / name
+    root.mkdir()
+    shutil.copy(empty_database, root / "mlflow.db")
+    uri = mlflow_uri(root)
+    run = MlflowRun(uri, "dpo", None, KEY)
+    run.open()
+    run.send(Entry("text", {"README.md": "card"}))
+    assert (root / "mlartifacts").is_dir() and len(runs(uri)) == 1
 
 
 @pytest.mark.parametrize(

@@ -108,3 +108,11 @@ def test_a_config_of_another_shape_says_so(config: dict[str, Any], message: str,
 def test_a_missing_config_says_which(tmp_path: Path) -> None:
     with pytest.raises(StepError, match=r"config\.json: the model's configuration is missing"):
         model_shape.read(tmp_path)
+
+
+def test_more_layers_than_any_model_has_are_refused(tmp_path: Path) -> None:
+    config = {"model_type": "llama", **dict.fromkeys(model_shape.SIZES, 64), "num_hidden_layers": 10**9}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(StepError) as error:
+        model_shape.read(tmp_path)
+    assert str(error.value) == (f"{tmp_path / 'config.json'}: num_hidden_layers: 1,000,000,000: must be at most 10,000")

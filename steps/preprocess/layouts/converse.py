@@ -16,7 +16,7 @@ from steps.preprocess.rows.json_values import kind, may_have_lost_digits
 from steps.preprocess.rows.messages import conversation
 from steps.preprocess.rows.notes import Notes, Side
 from steps.preprocess.rows.pairs import Pair, Row
-from steps.preprocess.rows.reasons import InvalidRow, Reason
+from steps.preprocess.rows.reasons import InvalidRow, Reason, key_names
 from steps.shared.records import Messages
 
 LABEL = "preferenceLabel"
@@ -59,7 +59,7 @@ def _candidates(turn: Any, where: str, side: Side) -> list[tuple[Row, str]]:
     role = _role(turn, where)
     given = turn.get("candidates")
     if given is None:
-        raise InvalidRow(Reason.MISSING_FIELD, f"{where}, the last turn, has no candidates; it has: {', '.join(turn)}")
+        raise InvalidRow(Reason.MISSING_FIELD, f"{where}, the last turn, has no candidates; it has: {key_names(turn)}")
     if not isinstance(given, list):
         raise InvalidRow(Reason.WRONG_TYPE, f"{where}.candidates is {kind(given)}; must be a list")
     _note_others(turn, ("role", "candidates"), where, side)
@@ -70,7 +70,7 @@ def _candidates(turn: Any, where: str, side: Side) -> list[tuple[Row, str]]:
             raise InvalidRow(Reason.WRONG_TYPE, f"{at} is {kind(candidate)}; must be an object")
         label = candidate.get("preferenceLabel")
         if label is None:
-            raise InvalidRow(Reason.MISSING_FIELD, f"{at} has no preferenceLabel; it has: {', '.join(candidate)}")
+            raise InvalidRow(Reason.MISSING_FIELD, f"{at} has no preferenceLabel; it has: {key_names(candidate)}")
         if label not in LABELS:
             said = repr(label) if isinstance(label, str) else kind(label)
             raise InvalidRow(
@@ -100,7 +100,7 @@ def _turn(turn: Any, where: str, side: Side, *read: str) -> Messages:
     texts: list[str] = []
     said: dict[str, Any] = {"role": role}
     if "content" not in turn:
-        raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no content; it has: {', '.join(turn)}")
+        raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no content; it has: {key_names(turn)}")
     _note_others(turn, ("role", "content", *read), where, side)
     for block, value, at in _blocks(turn["content"], f"{where}.content", side):
         if block == "text":
@@ -122,7 +122,7 @@ def _role(turn: Any, where: str) -> Any:
     if not isinstance(turn, dict):
         raise InvalidRow(Reason.WRONG_TYPE, f"{where} is {kind(turn)}; must be a turn")
     if turn.get("role") is None:
-        raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no role; it has: {', '.join(turn) or 'nothing'}")
+        raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no role; it has: {key_names(turn)}")
     return turn["role"]
 
 
@@ -146,7 +146,7 @@ def _blocks(content: Any, where: str, side: Side) -> list[Block]:
             raise InvalidRow(Reason.WRONG_TYPE, f"{at} is {kind(block)}; must be a block")
         held = [(name, value) for name, value in block.items() if value is not None]
         if len(held) != 1:
-            names = ", ".join(name for name, _ in held) or "nothing"
+            names = key_names(name for name, _ in held)
             raise InvalidRow(Reason.WRONG_TYPE, f"{at} must be one block such as text; it has: {names}")
         if held[0][0] in SILENT:
             side.note_unread(f"{at}.{held[0][0]}", held[0][1])

@@ -13,7 +13,7 @@ from steps.preprocess.rows.json_values import finite, kind
 from steps.preprocess.rows.messages import conversation, user_turn
 from steps.preprocess.rows.notes import Notes, Side
 from steps.preprocess.rows.pairs import Pair, Row
-from steps.preprocess.rows.reasons import InvalidRow, Reason
+from steps.preprocess.rows.reasons import InvalidRow, Reason, quoted
 from steps.shared.records import Messages
 
 FIRST, SECOND, TIE = -1, 1, 0
@@ -73,7 +73,7 @@ def among(field: str, meanings: Mapping[float, int]) -> Verdict:
         found = meanings.get(number(row[field], field))
         if found is None:
             known = ", ".join(f"{value:g}" for value in meanings)
-            raise InvalidRow(Reason.WRONG_TYPE, f"{field} is {row[field]!r}; must be one of {known}")
+            raise InvalidRow(Reason.WRONG_TYPE, f"{field} is {quoted(row[field])}; must be one of {known}")
         return found
 
     return verdict
@@ -85,7 +85,7 @@ def strength(field: str, most: float) -> Verdict:
     def verdict(row: Row) -> int:
         value = number(row[field], field)
         if abs(value) > most:
-            raise InvalidRow(Reason.WRONG_TYPE, f"{field} is {row[field]!r}; must be from {-most:g} to {most:g}")
+            raise InvalidRow(Reason.WRONG_TYPE, f"{field} is {quoted(row[field])}; must be from {-most:g} to {most:g}")
         return (value > 0) - (value < 0)
 
     return verdict

@@ -16,7 +16,7 @@ from steps.preprocess.rows.json_values import kind
 from steps.preprocess.rows.messages import conversation
 from steps.preprocess.rows.notes import Notes
 from steps.preprocess.rows.pairs import Pair, Row
-from steps.preprocess.rows.reasons import InvalidRow, Reason
+from steps.preprocess.rows.reasons import InvalidRow, Reason, key_names
 from steps.preprocess.rows.rules import Pairing
 
 ANSWER_LISTS = ("responses", "generations", "completions", "candidates", "answers")
@@ -144,7 +144,7 @@ def _complete(
 
 def _value(entry: dict[str, Any], name: str, where: str) -> Any:
     if entry.get(name) is None:
-        raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no {name}; it has: {', '.join(entry) or 'nothing'}")
+        raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no {name}; it has: {key_names(entry)}")
     return entry[name]
 
 

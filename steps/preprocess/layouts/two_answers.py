@@ -10,7 +10,7 @@ import re
 from steps.preprocess.layouts.labelled import FIRST, SECOND, TIE, Verdict, reader, scores
 from steps.preprocess.rows.notes import Notes
 from steps.preprocess.rows.pairs import Pair, Row
-from steps.preprocess.rows.reasons import InvalidRow, Reason
+from steps.preprocess.rows.reasons import InvalidRow, Reason, quoted
 
 PAIRS = tuple(
     (f"{name}{one}", f"{name}{other}")
@@ -86,7 +86,8 @@ def _naming(field: str, first: str, second: str) -> Verdict:
         named = value if isinstance(value, str) else "" if isinstance(value, bool) else f"{value:g}"
         found = meanings.get(_plain(named))
         if found is None:
-            raise InvalidRow(Reason.WRONG_TYPE, f"{field} is {value!r}; must name {first} or {second}, or be a tie")
+            said = f"{field} is {quoted(value)}; must name {first} or {second}, or be a tie"
+            raise InvalidRow(Reason.WRONG_TYPE, said)
         return found
 
     return verdict

@@ -13,7 +13,7 @@ import orjson
 
 from steps.preprocess.rows.json_values import kind, may_have_lost_digits
 from steps.preprocess.rows.notes import Side
-from steps.preprocess.rows.reasons import InvalidRow, Reason
+from steps.preprocess.rows.reasons import InvalidRow, Reason, quoted
 
 TEXTS = (None, "text", "input_text", "output_text")  # types of blocks whose `text` is what is said
 THOUGHTS = ("reasoning", "thinking")
@@ -75,7 +75,7 @@ def read_content(value: Any, role: str, where: str, side: Side) -> Content:
             side.note_unread(at, block)
         else:
             raise InvalidRow(
-                Reason.WRONG_TYPE, f"{at}: a block of type {given!r} by the {role} cannot be trained on here"
+                Reason.WRONG_TYPE, f"{at}: a block of type {quoted(given)} by the {role} cannot be trained on here"
             )
     return Content("".join(texts), "".join(thoughts), tuple(calls), tuple(results))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from steps.preprocess.rows.reasons import InvalidRow, Reason
+from steps.preprocess.rows.reasons import InvalidRow, Reason, quoted
 
 NESTED = frozenset((dict, list))
 QUOTE, COLON, BACKSLASH, SPACE = b'":\\ '
@@ -90,7 +90,7 @@ def _look_closely(data: str | bytes, before: str) -> None:
         keys = [key for key, _ in pairs]
         if len(set(keys)) != len(keys):
             twice = next(key for key in keys if keys.count(key) > 1)
-            said = f"{before}an object has the key {twice!r} twice; one of its values would be lost"
+            said = f"{before}an object has the key {quoted(twice)} twice; one of its values would be lost"
             raise InvalidRow(Reason.DUPLICATE_KEYS, said)
 
     json.loads(data, object_pairs_hook=refuse_twice, parse_int=str, parse_float=str)

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from steps.preprocess.rows.json_values import kind
-from steps.preprocess.rows.reasons import InvalidRow, Reason
+from steps.preprocess.rows.reasons import InvalidRow, Reason, quoted
 
 # The types of Python and of other languages that function-calling data sets write where JSON schema has its own.
 TYPES = {
@@ -107,7 +107,7 @@ def _typed(value: Any, where: Place) -> dict[str, Any]:
     if base == "optional" and inner:
         return _typed(inner, where)
     if base not in TYPES:
-        raise InvalidRow(Reason.TOOLS_INVALID, f"{_said(where)}.type: {value!r} is not a JSON schema type")
+        raise InvalidRow(Reason.TOOLS_INVALID, f"{_said(where)}.type: {quoted(value)} is not a JSON schema type")
     if TYPES[base] == "array" and inner and "," not in inner:
         return {"type": "array", "items": _typed(inner, where)}
     return {"type": TYPES[base]}

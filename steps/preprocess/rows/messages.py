@@ -15,7 +15,7 @@ import orjson
 from steps.preprocess.rows.blocks import REASONING, THOUGHTS, read_content, refuse_media
 from steps.preprocess.rows.json_values import kind
 from steps.preprocess.rows.notes import Side
-from steps.preprocess.rows.reasons import InvalidRow, Reason
+from steps.preprocess.rows.reasons import InvalidRow, Reason, key_names, quoted
 from steps.preprocess.rows.tool_calls import CallFault, UnreadField, parse_calls
 from steps.preprocess.rows.turn_order import ANALYSIS, CHANNEL, CHANNELS, DEVELOPER, joined
 from steps.shared.records import Messages, content
@@ -100,7 +100,7 @@ def _turn(turn: Any, where: str, side: Side) -> Messages:
     refuse_media(turn, where)
     calls = _given_calls(turn)
     if not calls and not any(name in turn for name in (*SPOKEN, "refusal")):
-        raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no content; it has: {', '.join(turn)}")
+        raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no content; it has: {key_names(turn)}")
     said = read_content(_spoken(turn, where), role, where, side)
     text = said.text
     _note_others(turn, role, where, side)
@@ -123,7 +123,7 @@ def _turn(turn: Any, where: str, side: Side) -> Messages:
     _add_reasoning(message, turn, said.thought, where, side)
     if calls:
         if role != "assistant":
-            raise InvalidRow(Reason.NOT_ASSISTANT, f"{where} calls tools as {spoken!r}; only the assistant may")
+            raise InvalidRow(Reason.NOT_ASSISTANT, f"{where} calls tools as {quoted(spoken)}; only the assistant may")
         _add_calls(message, calls, where, side)
     if role == "tool" and said.results and not text:
         return [{**message, **result} for result in said.results]
@@ -150,7 +150,7 @@ def _note_others(turn: dict[str, Any], role: str, where: str, side: Side) -> Non
             side.tools.append((f"{where}.{key}", value))
         elif key == CHANNEL and role == "assistant" and value is not None:
             if value not in CHANNELS:
-                said = f"{where}.{key} is {value!r}; turns of {' and '.join(CHANNELS)} can be trained on"
+                said = f"{where}.{key} is {quoted(value)}; turns of {' and '.join(CHANNELS)} can be trained on"
                 raise InvalidRow(Reason.UNSUPPORTED_FIELD, said)
         elif key == BESIDE_CALLS and isinstance(value, dict):
             side.note_unread(f"{where}.{key}", {name: value[name] for name in value if name not in CALLS} or None)
@@ -172,12 +172,12 @@ def _role(turn: Any, where: str) -> str:
         raise InvalidRow(Reason.WRONG_TYPE, f"{where} is {kind(turn)}; must be a chat message")
     given = turn.get("role") or turn.get("from")
     if given is None:
-        raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no role; it has: {', '.join(turn) or 'nothing'}")
+        raise InvalidRow(Reason.MISSING_FIELD, f"{where} has no role; it has: {key_names(turn)}")
     if not isinstance(given, str):
         raise InvalidRow(Reason.WRONG_TYPE, f"{where}.role is {kind(given)}; must be text")
     spoken = given.strip().lower()
     if spoken not in ROLES:
-        raise InvalidRow(Reason.UNKNOWN_ROLE, f"{where} has the role {given!r}; known: {', '.join(ROLES)}")
+        raise InvalidRow(Reason.UNKNOWN_ROLE, f"{where} has the role {quoted(given)}; known: {', '.join(ROLES)}")
     return spoken
 
 

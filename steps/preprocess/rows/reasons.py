@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 MESSAGE_LIMIT = 500  # a row may be named by keys of any length
+QUOTED = 80  # characters of a row that a message quotes at most: it reaches logs that more people read than the data
 
 
 class Reason(StrEnum):
@@ -55,6 +57,18 @@ class Reason(StrEnum):
 SOUND_IN_FILE = (Reason.TIED, Reason.LEAKED, Reason.NEAR_DUPLICATE, Reason.CONTRADICTORY, Reason.TOO_LONG)
 # Sound rows that are no pair, or are left out on request: no part of max_invalid_fraction.
 NOT_INVALID = (Reason.TIED, Reason.LEAKED, Reason.NEAR_DUPLICATE)
+
+
+def quoted(value: object) -> str:
+    """A value of a row as a message quotes it."""
+    said = repr(value)
+    return said if len(said) <= QUOTED else f"{said[: QUOTED - 1]}…"
+
+
+def key_names(keys: Iterable[str]) -> str:
+    """The keys of an object as a message quotes them."""
+    said = ", ".join(keys) or "nothing"
+    return said if len(said) <= QUOTED else f"{said[: QUOTED - 1]}…"
 
 
 class InvalidRow(Exception):

@@ -14,7 +14,7 @@ import orjson
 from steps.preprocess.rows.json_schema import TYPES, normal_schema
 from steps.preprocess.rows.json_texts import loads
 from steps.preprocess.rows.json_values import kind
-from steps.preprocess.rows.reasons import InvalidRow, Reason
+from steps.preprocess.rows.reasons import InvalidRow, Reason, quoted
 
 PARAMETERS = ("parameters", "input_schema", "inputSchema")  # of OpenAI, Anthropic and MCP
 TOOLBENCH = ("required_parameters", "optional_parameters")
@@ -122,7 +122,7 @@ def _parameters(value: Any, where: str) -> dict[str, Any]:
         value = {"type": "object", "properties": value}  # only the properties, without the schema around them
     parameters = {"type": "object", **normal_schema(value, (where,))}
     if parameters["type"] != "object":
-        raise InvalidRow(Reason.TOOLS_INVALID, f"{where}.type is {parameters['type']!r}; must be 'object'")
+        raise InvalidRow(Reason.TOOLS_INVALID, f"{where}.type is {quoted(parameters['type'])}; must be 'object'")
     return parameters
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import orjson
 import pytest
 
@@ -60,3 +62,24 @@ def test_a_pair_that_differs_in_its_reasoning_alone_is_a_pair_and_is_counted() -
     tally = Tally()
     tally.count_converted(made)
     assert tally.reasoning == {"chosen": 1, "rejected": 1}
+
+
+SECRET = "s3cret" * 100
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"role": SECRET, "content": "q"},
+        {"content": "q", SECRET: 1},
+        {"role": "user", SECRET: "q"},
+        {"role": "user", "content": [{"type": SECRET}]},
+        {"role": "user", "content": "q", "tool_calls": [{"name": "f", "arguments": SECRET}]},
+        {"role": "assistant", "content": [{"type": SECRET}]},
+    ],
+)
+def test_a_message_quotes_no_more_than_eighty_characters_of_a_row(turn: dict) -> None:
+    with pytest.raises(InvalidRow) as error:
+        conversation([turn], "prompt", SIDE)
+    quoted = max(re.findall(r"(?:s3cret|[s3cret])+", str(error.value)), key=len, default="")
+    assert len(quoted) <= 80

@@ -31,6 +31,7 @@ train:
   processes_per_node: {ranks}
 gate:
   reward_accuracy_threshold: 0
+  min_validation_rows: 1
 register:
   package_group: faults
 """

@@ -15,7 +15,7 @@ from typing import Any
 from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.lora_settings import CONVERT, PATTERN_SHOWN, beyond_plain, malformed, named
-from steps.shared.templates.time_limit import TooLong, time_limit
+from steps.shared.templates.limits import TooLong, time_limit
 
 SECONDS = 5.0  # of the processor; a usual pattern takes milliseconds
 INSTEAD = "register the adapter without merging, or merge with peft's merge_and_unload"

@@ -22,11 +22,13 @@ from pipeline.settings import workflow as settings
 from steps.champion import approved, objects
 from steps.gate.__main__ import card_content
 from steps.gate.decision import decide
+from steps.gate.rules import Limits
 from steps.register.__main__ import main
 from tests.paths import ROOT
 
 RUN = "s3://bucket/runs/abcdefghijkl"
 COMMIT = "c1" * 20
+LIMITS = Limits(threshold=0.8, threshold_on="accuracy", tolerance=0.02, min_rows=1, max_chosen_drop=None)
 FIGURES = {"rows": 40, "reward_accuracy": 0.85, "ties": 2}
 CARD = {"evaluation_details": [{"name": "Held-out", "evaluation_observation": "Ties before."}]}
 EXECUTION = "arn:aws:sagemaker:us-east-1:111122223333:pipeline/p/execution/abcdefghijkl"
@@ -42,7 +44,7 @@ def outputs(step: str, *names: str) -> dict[str, Any]:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A finished run's property files."""
     store = Store(tmp_path_factory.mktemp("root"))
-    decision = decide({"before": FIGURES, "after": FIGURES}, 0.8, 0.02, "no version is approved") | {
+    decision = decide({"before": FIGURES, "after": FIGURES}, LIMITS, "no version is approved") | {
         "max_lora_rank": 32,
         "manifest_sha256": "cd" * 32,
     }

@@ -40,7 +40,7 @@ def require_all_tensors(base: Base) -> None:
     try:
         loaded: Any = kind.from_pretrained(
             None, config=config, state_dict=tensors, device_map="meta", output_loading_info=True,
-            ignore_mismatched_sizes=True,
+            ignore_mismatched_sizes=True, trust_remote_code=False,
         )  # fmt: skip
     except CODE_ERRORS as error:
         reason = contract.in_one_line(error)

@@ -48,7 +48,7 @@ def test_a_local_path_for_held_out_data_becomes_an_asset_in_place_of_the_setting
     resolved, assets = resolve_inputs(workflow, {"ValidationDataUri": str(given)})
     uri = resolved["ValidationDataUri"]
     assert uri.startswith("s3://dpo-pipeline-111122223333/dpo/inputs/validation/") and uri.endswith("/pairs.jsonl")
-    assert Asset(uri, given) in assets and replaced not in assets
+    assert (uri, given) in [(asset.uri, asset.path) for asset in assets] and replaced not in assets
 
 
 def test_training_parameters_are_arguments_of_the_training_script() -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pipeline.errors import UserError
 from pipeline.files import ROOT
 from pipeline.parameters.values import parse_assignments, resolve_parameters
-from pipeline.settings.schema import Account, WorkflowFile
+from pipeline.settings.account import Account
+from pipeline.settings.schema import WorkflowFile
 from steps.shared import typed_yaml
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments

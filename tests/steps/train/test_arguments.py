@@ -138,7 +138,7 @@ def test_what_the_chat_template_gets_is_an_object_and_never_what_rendering_sets_
     with pytest.raises(StepError) as caught:
         arguments.load(recipe(tmp_path, "model_id: org/model\nchat_template_kwargs:\n  tools: []\n"))
     assert "chat_template_kwargs: tools: is set by the training itself; leave it out" in str(caught.value)
-    with pytest.raises(typed_yaml.InvalidFile, match="NaN and infinity"):
+    with pytest.raises(typed_yaml.InvalidFile, match="must be a finite number"):
         arguments.load(recipe(tmp_path, "model_id: org/model\nchat_template_kwargs:\n  one: [.inf]\n"))
     for name in ("enable-thinking", "none", "not", "range", "strftime_now"):
         with pytest.raises(typed_yaml.InvalidFile, match="no template can read it"):

@@ -18,7 +18,9 @@ from tests.structure import imports, sources
 # Modules, and rooms with all that is in them, whose code does not decide the result of a training, and why.
 DO_NOT_DECIDE = {
     "steps.shared.contract": "reads and writes files, and words errors; what it read enters by value",
+    "steps.shared.disks": "words errors of a disk",
     "steps.shared.experts": "counts weights for the log and the report",
+    "steps.shared.folders": "lists and locks folders",
     "steps.shared.hub": "tells a hub's name from a folder; which model it is enters by value",
     "steps.shared.lora_settings": "refuses an adapter, or does nothing",
     "steps.shared.model_folder": "refuses a folder, and names the files that are copied when the training is over",
@@ -46,6 +48,7 @@ DO_NOT_DECIDE = {
     "steps.train.model.processors_template": "refuses a run, or warns",
     "steps.train.model.shape": "serves checks and estimates",
     "steps.train.model.whole": "refuses a run, or does nothing",
+    "steps.train.other_names": "words a refusal",
     "steps.train.preflight": "refuses a run, or does nothing",
     "steps.train.results": "writes when the training is over",
     "steps.train.rows.preview": "prints",

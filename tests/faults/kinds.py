@@ -20,7 +20,7 @@ class Kind:
 
 
 KINDS = {
-    "kills": Kind("a step killed (SIGKILL, SIGTERM, SIGINT; executor, step, group, rank, all)", kills.kill, 54),
+    "kills": Kind("a step killed (SIGKILL, SIGTERM, SIGINT; executor, step, group, rank, all)", kills.kill, 62),
     "full": Kind("a disk that is full at some moment", disks.full, 9, only_root=True),
     "readonly": Kind("a folder of the local state that becomes read-only", disks.read_only, 6, only_root=True),
     "inputs": Kind("damaged rows, base, splits or adapter, before the step that reads them", damage.inputs, 16),

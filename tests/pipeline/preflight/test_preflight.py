@@ -107,6 +107,7 @@ def tiny_mixture(folder: Path) -> Path:
     return config(folder, {"model_type": "qwen3_moe", "architectures": ["Qwen3MoeForCausalLM"]} | sizes)
 
 
+@pytest.mark.families
 def test_another_family_is_measured_on_its_code(forked, tmp_path: Path) -> None:
     folder, recipe = tiny_mixture(tmp_path / "base"), tmp_path / "recipe.yaml"
     recipe.write_text(f"model_id: {folder}\n")

@@ -62,6 +62,7 @@ def test_a_mixtures_own_adapter_is_continued_and_compared(
 
 
 @pytest.mark.slow
+@pytest.mark.families
 def test_a_mixtures_adapter_of_another_form_is_not_compared(train_mixture: Callable[..., str], tmp_path: Path) -> None:
     train_mixture("first")
     first = tmp_path / "first"

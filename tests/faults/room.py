@@ -105,7 +105,7 @@ class Room:
 
     def no_traceback(self, done: Done) -> None:
         """Raises Fault where a command showed one."""
-        if TRACEBACK in done.text:
+        if _ends_in_traceback(done.text):
             raise Fault(f"{done.words[0]} shows a traceback: {_end_of(done.text)}")
 
     def nobody_left(self) -> None:
@@ -134,7 +134,7 @@ class Room:
         logs = self.start_command("logs", execution).done()
         if TRACEBACK in logs.err or (logs.code and not logs.text.strip()):
             raise Fault(f"logs ended with {logs.code}: {_end_of(logs.text)}")
-        if TRACEBACK in (self.folder / "executor.log").read_text(errors="replace"):
+        if _ends_in_traceback((self.folder / "executor.log").read_text(errors="replace")):
             raise Fault("the executor ended in a traceback: executor.log")
         self.notes.append(f"{status['status']}: {(status['failure_reason'] or '')[:100]}")
         return status
@@ -171,6 +171,11 @@ def unfinished(root: Path) -> set[str]:
     files = (path for part in ("s3", "registry", "cache") for path in (root / part).rglob("*") if path.is_file())
     names = (file.relative_to(root) for file in files)
     return {str(name) for name in names if any(part.endswith(UNFINISHED) for part in name.parts)}
+
+
+def _ends_in_traceback(text: str) -> bool:
+    """Whether a program's own output has one; the lines that it quotes of a job's log are indented."""
+    return any(line.startswith(TRACEBACK) for line in text.splitlines())
 
 
 def _end_of(text: str) -> str:

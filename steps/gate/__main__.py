@@ -2,7 +2,7 @@
 `steps.gate.rules`, which include the champion's on the same rows.
 
 Command:  python3 -m steps.gate --adapter DIR --threshold 0.6 --pipeline NAME --output DIR [--champion-tolerance 0.02]
-          [--min-validation-rows 30] [--threshold-on accuracy|lower_end] [--max-chosen-drop NATS]
+          [--min-validation-rows N] [--threshold-on accuracy|lower_end] [--max-chosen-drop NATS]
 Inputs:   --adapter: what the Train step left (adapter, evaluation.json, manifest.json, its cards and reports).
 Outputs:  OUTPUT/decision: gate.json (fixed keys: a Condition, the Fail message and registration read them), card.json
           (`content`: the model card of the registration), evaluation.json, and what people read of the training;
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--adapter", type=Path, required=True, help="folder that the Train step left")
     parser.add_argument("--threshold", type=float, required=True, help="least held-out reward accuracy, 0 to 1")
     parser.add_argument("--champion-tolerance", type=float, default=0.02, help="how far below the champion's, 0 to 1")
-    parser.add_argument("--min-validation-rows", type=int, default=30, help="fewest held-out rows to judge by")
+    parser.add_argument("--min-validation-rows", type=int, default=1, help="fewest held-out rows to judge by (1)")
     parser.add_argument("--threshold-on", choices=get_args(ThresholdOn), default="accuracy", help="what must reach it")
     parser.add_argument("--max-chosen-drop", type=float, help="most nats a token that chosen answers may lose")
     parser.add_argument("--champion-lookup", default="no champion was named", help="what the registry said of it")

@@ -21,8 +21,12 @@ PREFIXES = {
 UNWRAP = "save the model inside the wrapper with save_pretrained"
 FEWER_LAYERS = "correct num_hidden_layers, or take the config.json that belongs to the weights"
 AGAIN = "copy or download the model again, or save it again with save_pretrained"
-# Buffers that checkpoints of long ago hold, and no model reads.
-OLD_BUFFERS = re.compile(r"(^|\.)(masked_bias|attn\.bias|attention\.bias|inv_freq|position_ids)$")
+# What checkpoints hold that was never a weight, and no model reads: buffers of older versions, and the scales of a
+# server's 8-bit cache of keys and values.
+OLD_BUFFERS = re.compile(
+    r"(^|\.)(masked_bias|attn\.bias|attention\.bias|(original_)?inv_freq|position_ids|causal_mask|attn\.embed_positions"
+    r"|scale_attn|version|_float_tensor|(cos|sin)_cached|[kv]_scale)$"
+)
 EXPERT = re.compile(r"(?P<layer>.+\.experts)\.(?P<number>\d{1,5})\.(?P<part>.+)")
 NUMBERED = re.compile(r"\.\d+(\.|$)")
 LAYER = re.compile(r"\.(?:layers|h|blocks)\.(\d+)\.")

@@ -220,7 +220,7 @@ def test_the_decision_carries_its_numbers(forked, adapter: Path, threshold: floa
     verdict = {"meets": "pass", "is below": "fail"}[words]
     assert [line.split() for line in done.stdout.splitlines()[:-1]] == [
         ["rule", "figure", "limit", "verdict"],
-        ["rows", "40", "30", "pass"],
+        ["rows", "40", "1", "pass"],
         ["accuracy", "0.85", f"{threshold:g}", verdict],
         ["champion", "-", "-0.02", "not", "judged"],
     ]

@@ -123,8 +123,14 @@ def test_tensors_that_the_model_would_compute_without_are_refused(base: Path, na
     ), owner
 
 
-@pytest.mark.parametrize("name", ["mtp.layers.0.weight", "model.layers.2.norm.weight", "vision.tower.weight",
-                                  "model.layers.0.self_attn.rotary_emb.inv_freq"])  # fmt: skip
+BESIDE = (
+    "mtp.layers.0.weight", "model.layers.2.norm.weight", "vision.tower.weight", "model.version",
+    "model.layers.0.self_attn.rotary_emb.inv_freq", "model.layers.0.self_attn.rotary_emb.cos_cached",
+    "model.layers.0.self_attn.k_proj.k_scale", "model.layers.0.attn.causal_mask", "model.layers.0.attn.embed_positions",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BESIDE)
 def test_whole_modules_beside_the_models_and_old_buffers_are_no_reason(base: Path, name: str) -> None:
     change(base, lambda tensors: tensors | {name: torch.ones(4)})
     load_base(TrainArguments(model_id=str(base), load_in_4bit=False, bf16=False), "sdpa")

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.errors import UserError
 from pipeline.settings.account import Account
 
-_WITH_SUFFIX = re.compile(r"-[A-Za-z0-9]{6}")  # Secrets Manager puts it behind a secret's name
+_SUFFIX = re.compile(r"-[A-Za-z0-9]{6}")  # Secrets Manager puts it behind a secret's name
 
 
 def of_account(account: Account) -> dict[str, str]:
@@ -18,15 +18,18 @@ def of_account(account: Account) -> dict[str, str]:
     hub = given.pop("HF_TOKEN", None)
     return {
         "Prefix": account.prefix,
-        "HubSecret": _whole(hub) if hub else "",
-        "TrackingSecrets": ",".join(sorted({_whole(arn) for arn in given.values()})),
+        "HubSecret": ",".join(_secret_arns(hub)) if hub else "",
+        "TrackingSecrets": ",".join(sorted({arn for place in given.values() for arn in _secret_arns(place)})),
     }
 
 
-def _whole(place: str) -> str:
-    """A secret's ARN as a policy has to name it: without the key in it, and with the suffix that AWS gives."""
+def _secret_arns(place: str) -> list[str]:
+    """A secret's ARN as a policy has to name it: without the key in it, and with the suffix that AWS gives.
+
+    `...:secret:dpo-mlflow` may be a whole ARN or lack the suffix, since `-mlflow` looks like one: both are named.
+    """
     arn = place.partition("#")[0]
-    return arn if _WITH_SUFFIX.fullmatch(arn[-7:]) else f"{arn}-??????"
+    return [arn, f"{arn}-??????"] if _SUFFIX.fullmatch(arn[-7:]) else [f"{arn}-??????"]
 
 
 def prefix_list(ec2: Any, region: str) -> str:

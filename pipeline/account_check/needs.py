@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.account import template
 from pipeline.account_check.context import Context
-from pipeline.account_check.resources import EXAMPLE, RESOURCES, Job
+from pipeline.account_check.resources import EXAMPLE, RESOURCES, Job, elsewhere
 from pipeline.settings.account import RoleName
 
 # The template's role -> what the settings call it; the first is `role_arn`, and is the pipeline's.
@@ -86,7 +86,7 @@ def _single(context: Context) -> Iterator[Need]:
             for keys in _contexts(context, statement):
                 for action in template.listed(statement["Action"]):
                     for resource in RESOURCES[sid](context, job, action):
-                        yield Need(arn, setting, resource, (action,), keys, fatal, _option(context, sid, resource))
+                        yield Need(arn, setting, resource, (action,), keys, fatal, _option(context, sid))
 
 
 def role(context: Context, job: Job) -> tuple[str, str]:
@@ -95,6 +95,13 @@ def role(context: Context, job: Job) -> tuple[str, str]:
     if job is None or getattr(account.roles, job) is None:
         return account.role_arn, "role_arn"
     return account.role_of(job), f"roles.{job}"
+
+
+def unnamed(context: Context) -> list[RoleName]:
+    """The jobs that run as the pipeline's role, since the account's file names none for them."""
+    account, by_job = context.workflow.account, context.workflow.settings.register_model.register_with == "job"
+    jobs = [job for job in ROLES.values() if job is not None and getattr(account.roles, job) is None]
+    return [job for job in jobs if job != "register_job" or by_job]
 
 
 def roles(context: Context) -> dict[str, str]:
@@ -131,13 +138,13 @@ def _template_resources() -> dict[str, Any]:
     return resources
 
 
-def _option(context: Context, sid: str, resource: str) -> str:
+def _option(context: Context, sid: str) -> str:
     """What the stack must be told to allow a statement's actions, where it does not by itself."""
     if sid == "Registers" and context.workflow.settings.register_model.allow_approved:
         return " --set AllowApproved=true"
     if sid == "Elsewhere":
-        bucket = resource.partition("/")[0]
-        return f" --set 'ReadArns={bucket},{bucket}/*'"
+        buckets = dict.fromkeys(context.of_bucket(bucket) for bucket, _ in elsewhere(context))
+        return f" --set 'ReadArns={','.join(f'{one},{one}/*' for one in buckets)}'"  # it replaces what stands there
     return ""
 
 

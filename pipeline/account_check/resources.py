@@ -48,11 +48,11 @@ def _job_roles(context: Context, job: Job, action: str) -> list[str]:
     return sorted({arn for arn in arns if isinstance(arn, str)})
 
 
-def _read(context: Context) -> dict[str, str]:
-    """Bucket -> key or prefix, of what is read and lies in a bucket other than the account's."""
+def elsewhere(context: Context) -> list[tuple[str, str]]:
+    """Bucket, and key or prefix, of what is read and lies in a bucket other than the account's."""
     account, uris = context.workflow.account, [str(context.values.get(name, "")) for name in FOLDERS]
     places = [uri.removeprefix("s3://").partition("/") for uri in uris if uri.startswith("s3://")]
-    return {bucket: key for bucket, _, key in places if bucket != account.bucket}
+    return sorted({(bucket, key) for bucket, _, key in places if bucket != account.bucket})
 
 
 def _runs(context: Context, job: Job, action: str) -> list[str]:
@@ -81,10 +81,10 @@ def _listing(context: Context, job: Job, action: str) -> list[str]:
 
 
 def _elsewhere(context: Context, job: Job, action: str) -> list[str]:
-    others = _read(context)
+    others = elsewhere(context)
     if action == "s3:ListBucket":
-        return [context.of_bucket(name) for name in others]
-    keys = ((bucket, key + EXAMPLE if key.endswith("/") or not key else key) for bucket, key in others.items())
+        return sorted({context.of_bucket(name) for name, _ in others})
+    keys = ((bucket, key + EXAMPLE if key.endswith("/") or not key else key) for bucket, key in others)
     return [context.of_bucket(f"{bucket}/{key}") for bucket, key in keys]
 
 

@@ -21,7 +21,7 @@ VALUES = {  # of parameters and pseudo parameters
     "AWS::AccountId": ACCOUNT,
     "Name": "dpo",
     "Prefix": "dpo",
-    "HubSecret": HUB,
+    "HubSecret": [HUB],
     "TrackingSecrets": [TRACKERS],
     "ReadArns": [THEIRS, f"{THEIRS}/*"],
     "JobsSecurityGroup": "sg-0123abcd",

@@ -1,4 +1,7 @@
-"""The subnets, security groups and KMS keys that the settings name. Routes and endpoints are not looked at."""
+"""The subnets, security groups and KMS keys that the settings name.
+
+Limits: looks at no routes and no endpoints, and not into other security groups and prefix lists that rules lead to.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 
 from pipeline.account_check import resources
 from pipeline.account_check.context import Context, Look
-from pipeline.account_check.finding import Finding, error, warning
+from pipeline.account_check.finding import Finding, error, unknown, warning
 from pipeline.aws.errors import described
 from steps.train.tracking.settings import is_address
 
@@ -70,20 +73,43 @@ def _among_themselves(context: Context, groups: dict[str, Any]) -> Iterator[Find
 
 
 def _to_the_internet(context: Context, groups: dict[str, Any]) -> Iterator[Finding]:
-    """What of a workflow needs more than AWS's endpoints, where no group lets it out."""
+    """What of a workflow needs more than AWS's endpoints, where no group's rule names addresses that it may go to."""
     recipe = context.workflow.recipe
+    uri = recipe.mlflow_uri or ""
     wants = [
         *(["the base model from the hub"] if "ModelId" in context.values else []),
-        *([f"the tracking server {recipe.mlflow_uri}"] if is_address(recipe.mlflow_uri or "") else []),
+        *([f"the tracking server {uri}"] if is_address(uri) else []),
         *(["Weights & Biases"] if recipe.wandb_project else []),
     ]
     rules = [rule for group in groups.values() for rule in group.get("IpPermissionsEgress", [])]
-    if groups and wants and not any(rule.get("IpRanges") or rule.get("Ipv6Ranges") for rule in rules):
-        yield error(
-            f"the security groups let jobs out to no address beyond AWS's endpoints, and they need {', '.join(wants)}",
-            f"keep the model in S3 and leave out trackers, or let them out by a NAT gateway of yours: "
-            f"{context.command('bootstrap --set InternetAccess=true')}",
+    if not groups or any(rule.get("IpRanges") or rule.get("Ipv6Ranges") for rule in rules):
+        return
+    out = f"let them out by a NAT gateway of yours: {context.command('bootstrap --set InternetAccess=true')}"
+    unseen, needed = _unseen(rules, groups), ", ".join(wants)
+    if wants and unseen:
+        yield unknown(
+            f"jobs need {needed}, and the security groups let them out to {', '.join(unseen)} only, which are not "
+            "looked into",
+            f"see that these lead there; if not, keep the model in S3 and leave out trackers, or {out}",
         )
+    elif wants:
+        yield error(
+            f"the security groups let jobs out to no address beyond each other, and they need {needed}",
+            f"keep the model in S3 and leave out trackers, or {out}",
+        )
+    if uri.startswith("arn:"):
+        yield warning(
+            f"jobs track by {uri.split(':')[3]}.experiments.sagemaker.aws, for which the stack has no endpoint, and "
+            "the security groups let them out to no address: without an endpoint of yours nothing is tracked",
+            f"make an endpoint for it that these groups reach, leave out mlflow_uri, or {out}",
+        )
+
+
+def _unseen(rules: list[dict[str, Any]], groups: dict[str, Any]) -> list[str]:
+    """The other groups and the prefix lists that rules lead to."""
+    others = {pair["GroupId"] for rule in rules for pair in rule.get("UserIdGroupPairs", []) if "GroupId" in pair}
+    lists = {one["PrefixListId"] for rule in rules for one in rule.get("PrefixListIds", [])}
+    return [*sorted(others - groups.keys()), *sorted(lists)]
 
 
 def _key(context: Context, arn: str) -> Iterator[Finding]:

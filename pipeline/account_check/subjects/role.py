@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from pipeline.account.template import listed
-from pipeline.account_check import needs
+from pipeline.account_check import needs, resources
 from pipeline.account_check.context import Context, Look
 from pipeline.account_check.finding import Finding, error, unknown, warning
 from pipeline.account_check.needs import Need
@@ -20,8 +21,8 @@ from pipeline.aws.errors import described, is_missing
 
 SERVICE = "sagemaker.amazonaws.com"
 ASSUME = ("sts:AssumeRole", "sts:*", "*")
-GET, SIMULATE = "iam:GetRole", "iam:SimulatePrincipalPolicy"
-OF_THE_STACK = "-pipeline-"  # how bootstrap names them
+GET, SIMULATE, SECRET = "iam:GetRole", "iam:SimulatePrincipalPolicy", "secretsmanager:DescribeSecret"
+OF_THE_STACK, THE_PIPELINES = "-pipeline-", "-pipeline-execution"  # how bootstrap names them
 OPERATORS = ("StringEquals", "StringLike", "ForAnyValue:StringEquals")
 
 
@@ -29,7 +30,8 @@ def looks(context: Context) -> Iterator[Look]:
     for arn, setting in needs.roles(context).items():
         yield Look(context.place("account", setting), (GET,), partial(_role, context, arn))
     for need in needs.of(context):
-        yield Look(context.place("account", need.setting), (SIMULATE,), partial(simulated, context, need))
+        actions = (SIMULATE, SECRET) if _is_secret(need) else (SIMULATE,)
+        yield Look(context.place("account", need.setting), actions, partial(simulated, context, need))
 
 
 def _name(arn: str) -> str:
@@ -90,9 +92,18 @@ def _of_account(condition: Mapping[str, Any], context: Context) -> bool:
 
 
 def simulated(context: Context, need: Need) -> Iterable[Finding]:
-    """What of a need the role's policies do not allow; nothing of a role that is not there, which is said elsewhere."""
+    """What of a need the role's policies do not allow.
+
+    Nothing of a role or a secret that is not there, which is said elsewhere.
+    """
     from botocore.exceptions import ClientError
 
+    if _is_secret(need):  # the settings may name it without the suffix that AWS gives, and policies mean the whole ARN
+        secrets = context.client("secretsmanager", need.resource.split(":")[3])
+        secret = described(lambda: secrets.describe_secret(SecretId=need.resource))
+        if secret is None:
+            return
+        need = replace(need, resource=secret["ARN"])
     entries = [
         *need.keys,
         ("aws:RequestedRegion", "string", context.region),
@@ -118,6 +129,10 @@ def simulated(context: Context, need: Need) -> Iterable[Finding]:
     yield from _verdicts(context, need, denied, foreign)
 
 
+def _is_secret(need: Need) -> bool:
+    return ":secretsmanager:" in need.resource
+
+
 def _allows(result: Mapping[str, Any]) -> bool:
     """Whether the role's own policies allow it, of a resource of another account, whose policy is not simulated."""
     return "allowed" in result.get("EvalDecisionDetails", {}).values()
@@ -129,12 +144,18 @@ def _verdicts(context: Context, need: Need, denied: list[dict[str, Any]], foreig
     for result in denied:
         reasons.setdefault(_reason(result), []).append(result)
     for reason, results in reasons.items():
+        if not reason and _serves_all(context, need):
+            yield _unnamed(context)
+            continue
         actions = [result["EvalActionName"] for result in results]
         what = f"the role {_name(need.role)} may not do {', '.join(actions)} on {need.pattern}{reason}"
         statement = json.dumps({"Effect": "Allow", "Action": actions, "Resource": need.pattern} | _condition(need))
         fix = f"add to a policy of the role: {statement}"
         if OF_THE_STACK in _name(need.role):
-            fix = f"bring the stack up to date: {context.command(f'bootstrap{need.option}')}; or {fix}"
+            whole = (
+                " (this replaces all of ReadArns: add what other workflows read)" if "ReadArns" in need.option else ""
+            )
+            fix = f"bring the stack up to date: {context.command(f'bootstrap{need.option}')}{whole}; or {fix}"
         if reason:
             fix = "have that policy changed by whoever set it"
         if missing := _missing(results):
@@ -143,6 +164,27 @@ def _verdicts(context: Context, need: Need, denied: list[dict[str, Any]], foreig
             yield unknown(f"{what}, as far as IAM can tell of another account's resource", fix)
         else:
             yield (error if need.fatal else warning)(what, fix)
+
+
+def _serves_all(context: Context, need: Need) -> bool:
+    """Whether jobs run as the stack's role for the pipeline itself, which does what they do no longer."""
+    jobs = needs.unnamed(context)
+    if ":kms:" in need.resource and need.resource not in resources.keys(context).values():
+        return False  # a bucket's or a secret's own key, which no role of the stack is allowed
+    ours = need.role == context.workflow.account.role_arn and need.role.endswith(THE_PIPELINES)
+    return ours and bool(jobs) and (jobs != ["serve"] or not need.fatal)
+
+
+def _unnamed(context: Context) -> Finding:
+    """The same for every need, so that it is said once."""
+    jobs, file = needs.unnamed(context), context.place.files["account"]
+    shared = _name(context.workflow.account.role_arn)
+    return (warning if jobs == ["serve"] else error)(
+        f"{file} names no `roles` for {', '.join(jobs)}: they run as {shared}, which is the pipeline's own "
+        "and may not do all that they do",
+        f"{context.command('bootstrap')}; put the lines `roles` that it prints into {file}, then "
+        f"{context.command('upsert')}",
+    )
 
 
 def _missing(results: list[dict[str, Any]]) -> str:

@@ -23,7 +23,9 @@ def _secret(context: Context, arn: str) -> Iterator[Finding]:
     secret = described(lambda: context.client("secretsmanager", region).describe_secret(SecretId=arn))
     if secret is None:
         yield error(
-            f"there is no secret {arn}", f"make it (aws secretsmanager create-secret --region {region}), or fix the ARN"
+            f"there is no secret {arn}",
+            f"make it (aws secretsmanager create-secret --region {region}), or fix the ARN: give it whole, with the "
+            "hyphen and the six characters that AWS puts behind the name",
         )
         return
     if secret.get("DeletedDate"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Any
 
 import boto3
@@ -35,9 +36,23 @@ def test_roles_are_allowed_the_prefix_and_the_secrets_of_the_account_file(accoun
     found = of_template.of_account(account.model_copy(update={"security": security, "prefix": "team/dpo"}))
     assert found == {
         "Prefix": "team/dpo",
-        "HubSecret": f"{SECRET}hub-AbCdEf",
-        "TrackingSecrets": f"{SECRET}own-??????,{SECRET}trackers-GhIjKl",
+        "HubSecret": f"{SECRET}hub-AbCdEf,{SECRET}hub-AbCdEf-??????",
+        "TrackingSecrets": f"{SECRET}own-??????,{SECRET}trackers-GhIjKl,{SECRET}trackers-GhIjKl-??????",
     }
+
+
+@pytest.mark.parametrize("name", ["dpo-mlflow", "dpo-secret", "dpo-wandb-apikey", "dpo-trackers", "dpo"])
+@pytest.mark.parametrize("suffix", ["", "-AbCdEf"])
+def test_a_secrets_policy_holds_whether_or_not_its_arn_has_the_suffix(account: Any, name: str, suffix: str) -> None:
+    """`-mlflow` looks like the suffix that AWS gives, and may be the end of the name."""
+    arn = f"{SECRET.removesuffix('dpo-')}{name}"
+    secrets = account.security.secrets.model_copy(update={"HF_TOKEN": arn + suffix, "WANDB_API_KEY": arn + suffix})
+    security = account.security.model_copy(update={"secrets": secrets})
+    found = of_template.of_account(account.model_copy(update={"security": security}))
+    for parameter in ("HubSecret", "TrackingSecrets"):
+        patterns = found[parameter].split(",")
+        assert any(fnmatchcase(f"{arn}-AbCdEf", one) for one in patterns), patterns
+        assert not any(fnmatchcase(f"{arn}-other-AbCdEf", one) for one in patterns), patterns
 
 
 @pytest.mark.parametrize(

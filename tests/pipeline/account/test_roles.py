@@ -225,7 +225,13 @@ def test_an_operator_cannot_approve_by_any_way_and_an_approver_cannot_start() ->
     passed = {role for role in ROLES if decided(operator, "iam:PassRole", iam.attribute(role, "Arn"), to_sagemaker)}
     assert passed == {"ExecutionRole", "ServeRole"}
     for key in (key for keys in STEPS.values() for key in keys):
-        assert not decided(operator, "s3:PutObject", f"{RUNS}/{key}", {}), key
+        for base in (RUNS, f"arn:aws:s3:::{BUCKET}/account-test/dpo-account-test-1/dpo-account-test-1/runs/ab12"):
+            assert not decided(operator, "s3:PutObject", f"{base}/{key}", {}), key
+    upload = f"arn:aws:s3:::{BUCKET}/account-test/dpo-account-test-1/inputs/data/ab/rows.jsonl"
+    assert decided(operator, "s3:PutObject", upload, {})
+    tester = [*operator, *iam.of_policy("AccountTestPolicy")]
+    tests_result = upload.replace("inputs/data", "dpo-account-test-1/runs")
+    assert decided(tester, "s3:DeleteObject", tests_result, {})
     assert decided(operator, "s3:PutObject", UPLOAD, {}) and decided(operator, "s3:PutObject", RAW, {})
     assert decided(approver, "sagemaker:UpdateModelPackage", VERSION, approves)
     pipeline = f"{SAGEMAKER}:pipeline/dpo-qwen3"

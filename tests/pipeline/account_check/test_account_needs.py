@@ -118,3 +118,18 @@ def test_data_in_another_bucket_must_be_readable_there(quickstart: Context) -> N
     }
     assert {need.option for need in found} == {" --set 'ReadArns=arn:aws:s3:::theirs,arn:aws:s3:::theirs/*'"}
     assert "roles.gate" not in {need.setting for need in found}
+
+
+def test_one_command_opens_all_the_other_buckets_of_a_workflow(quickstart: Context) -> None:
+    """Each command replaces what the one before has allowed."""
+    definition = with_data(quickstart.definition, "s3://theirs/pairs/")
+    names = {one["Name"]: one for one in definition["Parameters"]}
+    names["ModelUri"]["DefaultValue"] = "s3://models/base/"
+    found = needs.of(replace(quickstart, definition=definition))
+    assert {need.option for need in found if ":::theirs" in need.resource or ":::models" in need.resource} == {
+        " --set 'ReadArns=arn:aws:s3:::models,arn:aws:s3:::models/*,arn:aws:s3:::theirs,arn:aws:s3:::theirs/*'"
+    }
+    names["ModelUri"]["DefaultValue"] = "s3://theirs/base/"
+    found = needs.of(replace(quickstart, definition=definition))
+    read = {need.resource for need in found if ":::theirs/" in need.resource}
+    assert {place.rpartition("/")[0] for place in read} == {"arn:aws:s3:::theirs/pairs", "arn:aws:s3:::theirs/base"}

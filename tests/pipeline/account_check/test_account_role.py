@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from botocore.stub import ANY, Stubber
 
-from pipeline.account_check import side_by_side
+from pipeline.account_check import needs, side_by_side
 from pipeline.account_check.context import Context, Look
 from pipeline.account_check.needs import Need
 from pipeline.account_check.subjects import identity, role, table
+from pipeline.settings.account import Roles
 from tests.paths import ROOT
 from tests.pipeline.account_check.conftest import with_settings
 from tests.pipeline.moto_server import ACCOUNT
@@ -128,6 +129,63 @@ def test_the_statement_to_add_is_of_any_jobs_name(context: Context, stubs: Stubs
         "Action": ["sagemaker:CreateTrainingJob"],
         "Resource": JOB.replace("account-check", "*"),
     }
+
+
+SECRET = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:dpo-"
+
+
+@pytest.mark.parametrize("name", ["mlflow", "trackers"])
+def test_a_secret_is_tried_by_its_whole_arn(context: Context, stubs: Stubs, name: str) -> None:
+    """Policies mean the ARN with AWS's suffix, whether or not the settings have it."""
+    need = Need(ROLE, "role_arn", SECRET + name, ("secretsmanager:GetSecretValue",))
+    stubs("secretsmanager").add_response(
+        "describe_secret", {"ARN": f"{SECRET}{name}-AbCdEf"}, {"SecretId": SECRET + name}
+    )
+    request = {
+        "PolicySourceArn": ROLE,
+        "ActionNames": ["secretsmanager:GetSecretValue"],
+        "ResourceArns": [f"{SECRET}{name}-AbCdEf"],
+        "ContextEntries": ANY,
+    }
+    stubs("iam").add_response("simulate_principal_policy", simulation("allowed"), request)
+    assert list(role.simulated(context, need)) == []
+
+
+def test_a_role_for_all_that_is_the_pipelines_own_is_one_finding(context: Context, stubs: Stubs) -> None:
+    """Of an account.yaml of before, each of dozens of actions is denied for the same reason."""
+    old = with_settings(context, roles=Roles())
+    found = set()
+    for _, need in zip(range(3), needs.of(old), strict=False):
+        stubs("iam").add_response("simulate_principal_policy", simulation("implicitDeny"))
+        found |= set(role.simulated(old, need))
+    (one,) = found
+    assert one.level == "error" and "names no `roles` for champion, preprocess, train, gate, merge" in one.what
+    assert "dpo-pipeline-execution, which is the pipeline's own" in one.what
+    assert "python pipeline.py bootstrap --settings s.yaml; put the lines `roles` that it prints into" in one.fix
+
+
+def test_a_role_of_ones_own_for_all_is_told_action_by_action(context: Context, stubs: Stubs) -> None:
+    own = with_settings(context, roles=Roles(), role_arn=f"arn:aws:iam::{ACCOUNT}:role/ours")
+    stubs("iam").add_response("simulate_principal_policy", simulation("implicitDeny"))
+    (found,) = role.simulated(own, replace(NEED, role=own.workflow.account.role_arn))
+    assert "the role ours may not do sagemaker:CreateTrainingJob" in found.what
+
+
+def test_only_the_endpoints_role_missing_hides_nothing_of_the_pipelines(context: Context, stubs: Stubs) -> None:
+    some = with_settings(context, roles=context.workflow.account.roles.model_copy(update={"serve": None}))
+    levels = {}
+    for fatal in (True, False):
+        stubs("iam").add_response("simulate_principal_policy", simulation("implicitDeny"))
+        (found,) = role.simulated(some, replace(NEED, fatal=fatal))
+        levels[found.level] = "names no `roles` for serve" in found.what
+    assert levels == {"error": False, "warning": True}
+
+
+def test_the_command_that_opens_buckets_says_what_it_replaces(context: Context, stubs: Stubs) -> None:
+    stubs("iam").add_response("simulate_principal_policy", simulation("implicitDeny"))
+    option = " --set 'ReadArns=arn:aws:s3:::theirs,arn:aws:s3:::theirs/*'"
+    (found,) = role.simulated(context, replace(NEED, option=option))
+    assert f"bootstrap{option} --settings s.yaml (this replaces all of ReadArns: add what other" in found.fix
 
 
 def trusted(context: Context, condition: Mapping[str, Any]) -> bool:

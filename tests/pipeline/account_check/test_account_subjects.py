@@ -151,15 +151,40 @@ def test_a_trigger_whose_bucket_tells_eventbridge_nothing_is_an_error(context: C
 
 
 def test_a_network_without_a_way_out_is_an_error_where_a_job_needs_one(context: Context) -> None:
-    s3_alone = {"sg-1": {"IpPermissionsEgress": [{"PrefixListIds": [{"PrefixListId": "pl-1"}], "IpRanges": []}]}}
-    assert list(network._to_the_internet(context, s3_alone)) == []  # its base lies in S3
+    itself = {"IpPermissionsEgress": [{"UserIdGroupPairs": [{"GroupId": "sg-1"}], "IpRanges": []}]}
+    closed = {"sg-1": itself}
+    assert list(network._to_the_internet(context, closed)) == []  # its base lies in S3
     recipe = context.workflow.recipe.model_copy(update={"wandb_project": "dpo", "mlflow_uri": "https://mlflow.example"})
     tracked = replace(context, workflow=replace(context.workflow, recipe=recipe))
-    (found,) = network._to_the_internet(tracked, s3_alone)
+    (found,) = network._to_the_internet(tracked, closed)
     assert found.level == "error" and "the tracking server https://mlflow.example, Weights & Biases" in found.what
     assert "bootstrap --set InternetAccess=true" in found.fix
     out = {"IpPermissionsEgress": [{"IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}
-    assert list(network._to_the_internet(tracked, s3_alone | {"sg-2": out})) == []
+    assert list(network._to_the_internet(tracked, closed | {"sg-2": out})) == []
+
+
+def with_tracker(context: Context, uri: str) -> Context:
+    recipe = context.workflow.recipe.model_copy(update={"mlflow_uri": uri})
+    return replace(context, workflow=replace(context.workflow, recipe=recipe))
+
+
+def test_other_groups_and_prefix_lists_may_lead_to_a_tracker_and_are_not_looked_into(context: Context) -> None:
+    to_server = {"UserIdGroupPairs": [{"GroupId": "sg-mlflow"}], "PrefixListIds": [{"PrefixListId": "pl-1"}]}
+    groups = {"sg-1": {"IpPermissionsEgress": [to_server]}}
+    (found,) = network._to_the_internet(with_tracker(context, "http://mlflow.internal:5000"), groups)
+    assert found.level == "unknown"
+    assert "the tracking server http://mlflow.internal:5000" in found.what and "sg-mlflow, pl-1 only" in found.what
+    assert found.fix.startswith("see that these lead there")
+
+
+def test_sagemakers_mlflow_needs_a_way_out_that_the_stack_does_not_make(context: Context) -> None:
+    tracked = with_tracker(context, f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:mlflow-tracking-server/dpo-tracking")
+    s3_alone = {"IpPermissionsEgress": [{"PrefixListIds": [{"PrefixListId": "pl-1"}]}]}
+    (found,) = network._to_the_internet(tracked, {"sg-1": s3_alone})
+    assert found.level == "warning" and "us-east-1.experiments.sagemaker.aws" in found.what
+    out = {"IpPermissionsEgress": [{"IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]}
+    assert list(network._to_the_internet(tracked, {"sg-1": out})) == []
+    assert list(network._to_the_internet(tracked, {})) == []  # no VPC
 
 
 def test_a_buckets_own_key_is_tried_with_the_role(context: Context, stubs: Stubs) -> None:

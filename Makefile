@@ -69,7 +69,7 @@ locks: $(VENV)/.installed-test
 # Known faults of the locked packages, as PyPI lists them, or with `make audit AUDIT="--vulnerability-service osv"` as OSV
 # does. One that is accepted stands in accepted.txt, with why and when.
 audit: $(VENV)/.installed-audit
-	@sed -n 's/^\([A-Z][A-Z]*-[^ ]*\) .*/--ignore-vuln \1/p' $(LOCKS)/accepted.txt >$(VENV)/accepted
+	@sed -n 's/^\([A-Z][A-Z]*-[A-Za-z0-9-]*\) .*/--ignore-vuln \1/p' $(LOCKS)/accepted.txt >$(VENV)/accepted
 	@failed=; for lock in $(LOCKS)/*.lock containers/*/requirements.lock; do echo "$$lock"; \
 	  sed 's/^torch==\([0-9.]*\)+cpu/torch==\1/' $$lock >$(VENV)/audited.txt; \
 	  $(VENV)/audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement $(VENV)/audited.txt \
@@ -85,13 +85,17 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
 # The CPU build has a version of its own (+cpu): a local folder or mirror may offer it, PyTorch's own index always does.
-# Its hash is that of Python 3.11; for another Python it is installed by its version alone, and that is said.
+# Its hash is that of Python 3.11 on Linux and x86_64; elsewhere it is installed by its version alone, and that is said.
 $(VENV)/.installed-torch: $(LOCKS)/torch-cpu.lock $(LOCKS)/torch-cuda.lock | $(VENV)/bin/python
-	@if command -v nvidia-smi >/dev/null; then $(PIP) --require-hashes -r $(LOCKS)/torch-cuda.lock; \
-	elif $(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
+	@if command -v nvidia-smi >/dev/null && test "$$(uname -sm)" = "Linux x86_64"; then \
+	  $(PIP) --require-hashes -r $(LOCKS)/torch-cuda.lock; \
+	elif test "$$(uname -sm)" = "Linux x86_64" \
+	  && $(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
 	  $(PIP) --no-deps --require-hashes -r $(LOCKS)/torch-cpu.lock 2>/dev/null \
 	  || $(PIP) --no-deps --require-hashes -r $(LOCKS)/torch-cpu.lock --index-url $(CPU_INDEX); \
-	else echo "torch is installed without a check of its hash, which is known for Python 3.11 alone"; \
+	elif command -v nvidia-smi >/dev/null; then \
+	  echo "torch is installed without a check of its hash, which is known for Linux x86_64 alone"; $(PIP) '$(TORCH)'; \
+	else echo "torch is installed without a check of its hash, which is known for Python 3.11 on Linux x86_64 alone"; \
 	  $(PIP) --no-deps '$(TORCH)+cpu' 2>/dev/null || $(PIP) --no-deps --index-url $(CPU_INDEX) '$(TORCH)'; fi
 	@touch $@
 

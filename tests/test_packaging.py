@@ -161,7 +161,17 @@ def test_torch_is_the_one_of_the_images_and_an_accepted_fault_says_when_and_why(
     version, hashes = locked(LOCKS / "torch-cuda.lock")["torch"]
     assert version == processing["torch"][0].partition("+")[0] and hashes
     for line in (LOCKS / "accepted.txt").read_text().splitlines():
-        assert re.fullmatch(r"#.*|[A-Z]+-\S+ \d{4}-\d\d-\d\d [a-z0-9-]+: .{20,}", line), line
+        assert re.fullmatch(r"#.*|[A-Z]+-[A-Za-z0-9-]+ \d{4}-\d\d-\d\d [a-z0-9-]+: .{20,}", line), line
+
+
+def test_torch_is_taken_by_hash_only_on_the_machines_that_its_hash_is_for() -> None:
+    """The lock holds the hash of one wheel, for Linux on x86_64; elsewhere pip would refuse every other one."""
+    makefile = (ROOT / "Makefile").read_text()
+    rule = makefile.partition("$(VENV)/.installed-torch:")[2].partition("@touch")[0]
+    *checked, otherwise = re.split(r"\n\t(?:@if|elif|else)", rule)[1:]
+    assert len(checked) == 3 and "--require-hashes" not in otherwise
+    for branch in checked:
+        assert ("--require-hashes" in branch) == ('"$$(uname -sm)" = "Linux x86_64"' in branch)
 
 
 def needs(name: str) -> set[str]:

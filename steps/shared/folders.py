@@ -18,7 +18,9 @@ from steps.shared.contract import StepError
 def walk(folder: Path, skip: Callable[[str], bool] = lambda name: False) -> Iterator[tuple[Path, list[str]]]:
     """Each folder from `folder` down, and the names of its files, in the order of names.
 
-    A link to a folder that it lies in is left out, since it has no end; so is what is deleted meanwhile.
+    Links are followed, and each real folder is there once: by its own name where it lies below `folder`, or below a
+    linked folder that is walked already, else by the first in the order of names. So the walk ends, however folders
+    link to each other. What is deleted meanwhile is left out.
 
     Args:
         skip: whether a folder of that name is left alone, with all that it holds.
@@ -26,15 +28,29 @@ def walk(folder: Path, skip: Callable[[str], bool] = lambda name: False) -> Iter
     Raises:
         OSError: a folder cannot be entered; `filename` is its path.
     """
-    above: dict[str, tuple[str, ...]] = {
-        str(folder): (os.path.realpath(folder),)
-    }  # real paths, of it and of those above
+    seen: set[str] = set()  # real paths
+    starts: set[str] = set()  # real paths of `folder` and of what is linked to, each walked down
     for here, folders, names in os.walk(folder, onerror=_raise, followlinks=True):
-        chain = above.pop(here)
-        real = {name: os.path.realpath(os.path.join(here, name)) for name in sorted(folders) if not skip(name)}
-        folders[:] = [name for name, path in real.items() if path not in chain]
-        above.update({os.path.join(here, name): (*chain, real[name]) for name in folders})
+        real = os.path.realpath(here)
+        linked = not starts or os.path.islink(here)
+        if real in seen or (linked and _is_walked_anyway(real, starts, skip)):
+            folders.clear()
+            continue
+        seen.add(real)
+        if linked:
+            starts.add(real)
+        folders[:] = sorted(name for name in folders if not skip(name))
         yield Path(here), sorted(names)
+
+
+def _is_walked_anyway(real: str, starts: set[str], skip: Callable[[str], bool]) -> bool:
+    """Whether a real folder is reached from a start above it without a link and without a name that is left alone."""
+    path = Path(real)
+    while path != path.parent and not skip(path.name):
+        path = path.parent
+        if str(path) in starts:
+            return True
+    return False
 
 
 def _raise(error: OSError) -> None:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pipeline.aws.executions import StepSummary
 
 OF_THE_DATA = "Preprocess"
+LIMIT = "MinValidationRows"
+TOO_FEW = re.compile(rf"{LIMIT}|--min-validation-rows")  # either is named by Preprocess's error about too few rows
+# Reasons that are none of the data: AWS's own kinds (ClientError, CapacityError, ResourceLimitExceeded) and Python's
+# errors, a full disk, want of memory, a time limit, a process that was killed or said nothing. AWS puts
+# "AlgorithmError: " before the step's words; a local run has them alone.
+ELSEWHERE = re.compile(
+    r"(?!AlgorithmError)\w+(Error|Exception|Exceeded)\b|(AlgorithmError: )?exit code|.*(\bdisk\b|[Nn]o space left"
+    r"|\bmemory\b|ended by SIG|[Rr]ead-only|[Pp]ermission|[Aa]ccess ?[Dd]enied|not authorized|MaxRuntimeInSeconds"
+    r"|job logs)",
+    re.DOTALL,
+)
 VERDICT = "RejectModel"  # the Fail step that a model ends in which the gate did not pass
 
 
@@ -18,12 +30,20 @@ def next_commands(execution: str, steps: Sequence[StepSummary], options: str) ->
         steps: those that were reached.
         options: what a command needs to mean the same place, with a space before.
     """
-    failed = {step.name for step in steps if step.status == "Failed"}
+    failed = {step.name: step.failure_reason or "" for step in steps if step.status == "Failed"}
     see = f"See why: python pipeline.py logs{options} {execution}"
     if VERDICT in failed:
         see = f"See the gate's rules: python pipeline.py logs{options} {execution} --step Gate"
         return [see, f"Change data, recipe or limits, then: python pipeline.py start{options}"]
-    if OF_THE_DATA in failed:
+    reason = failed.get(OF_THE_DATA, "")
+    if TOO_FEW.search(reason):
+        again = f"Give more rows, or set a lower limit: python pipeline.py start{options} --set {LIMIT}=ROWS"
+        return [see, again, "(`retry` would go on with the same limit)"]
+    if reason and not ELSEWHERE.match(reason):
         again = f"Fix the data, then: python pipeline.py start{options} --set InputDataUri=DATA"
-        return [see, again, "(`retry` would read the copy of the data that this execution has)"]
+        return [
+            see,
+            again,
+            "(`retry` would read the same again: the copy made at the start, or what your S3 URI holds now)",
+        ]
     return [see, f"Fix it and go on: python pipeline.py retry{options} {execution}"]

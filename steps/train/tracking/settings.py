@@ -18,6 +18,7 @@ from steps.train.arguments import TrainArguments
 
 NO_MLFLOW = "none"
 SQLITE = "sqlite:///"
+SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 ARN = re.compile(r"arn:aws[a-z-]*:sagemaker:[^:]+:\d{12}:mlflow-(tracking-server|app)/.+")
 
 
@@ -60,7 +61,7 @@ def fault(uri: str) -> str | None:
     """
     if uri.startswith("arn:"):
         right = "arn:aws:sagemaker:REGION:ACCOUNT:mlflow-tracking-server/NAME"
-        return None if ARN.fullmatch(uri) else f"{uri}: is not the ARN of a tracking server, {right}"
+        return None if ARN.fullmatch(uri) else f"{without_password(uri)}: is not the ARN of a tracking server, {right}"
     if uri.startswith(SQLITE):
         return None
     if not is_address(uri):
@@ -112,9 +113,9 @@ def has_login(uri: str) -> bool:
 
 def without_password(uri: str) -> str:
     """An address as it may be shown: `https://user:password@host/path?token=…` loses what stands before the @ and from
-    the question mark on."""
-    if uri.startswith((SQLITE, "arn:")) or "://" not in uri:
+    the question mark on. So does a damaged one, such as one without a scheme."""
+    if uri.startswith(SQLITE):
         return uri
-    scheme, _, rest = uri.partition("://")
-    shown = re.split(r"[?#]", rest.rpartition("@")[2])[0]
-    return f"{scheme}://{shown}"
+    scheme = SCHEME.match(uri)
+    start = scheme.group() if scheme else ""
+    return start + re.split(r"[?#]", uri.removeprefix(start).rpartition("@")[2])[0]

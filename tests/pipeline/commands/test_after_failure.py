@@ -13,17 +13,43 @@ from pipeline.rendered import read
 from pipeline.settings import workflow as settings
 from tests.paths import ROOT
 
+OF_DATA = ("d.csv: line 3: no column prompt", "AlgorithmError: d.csv: line 3: no column prompt, exit code: 1")
+OF_OTHERS = (
+    "",
+    "ResourceLimitExceeded: the account-level service limit is 0 Instances",
+    "ClientError: Failed to download data. AccessDenied",
+    "CapacityError: Unable to provision requested ML compute capacity",
+    "InternalServerError: We encountered an internal error",
+    "AlgorithmError: See job logs for more information",
+    "AlgorithmError: the memory (RAM) does not suffice (x), exit code: 1",
+    "the disk / is full; make room there",
+    "ended by SIGKILL (out of memory?)",
+    "exit code 1: x",
+    "KeyError: 'x'",
+    "it ran longer than its MaxRuntimeInSeconds (60) and was ended",
+)
+
 
 @pytest.mark.parametrize(
-    ("failed", "offered", "not_offered"),
+    ("failed", "reason", "offered", "not_offered"),
     [
-        ("Train", "retry --local abc", "start"),
-        (OF_THE_DATA, "start --local --set InputDataUri=DATA", "retry --local"),
-        (VERDICT, "start --local", "retry"),
+        ("Train", "loss is not finite", "retry --local abc", "start"),
+        (VERDICT, "the gate", "start --local", "retry"),
+        *((OF_THE_DATA, reason, "start --local --set InputDataUri=DATA", "retry --local") for reason in OF_DATA),
+        *((OF_THE_DATA, reason, "retry --local abc", "start") for reason in OF_OTHERS),
+        (
+            OF_THE_DATA,
+            "3 rows. Add rows, or lower --min-validation-rows.",
+            "start --local --set MinValidationRows=ROWS",
+            "retry",
+        ),
     ],
 )
-def test_a_retry_is_offered_only_where_it_can_help(failed: str, offered: str, not_offered: str) -> None:
-    steps = [StepSummary("Champion", "Processing", "Succeeded"), StepSummary(failed, "Processing", "Failed")]
+def test_a_retry_is_offered_only_where_it_can_help(failed: str, reason: str, offered: str, not_offered: str) -> None:
+    steps = [
+        StepSummary("Champion", "Processing", "Succeeded"),
+        StepSummary(failed, "Processing", "Failed", failure_reason=reason),
+    ]
     lines = next_commands("abc", steps, " --local")
     assert lines[0].startswith("See") and "logs --local abc" in lines[0]
     assert f"python pipeline.py {offered}" in lines[1]

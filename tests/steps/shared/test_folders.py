@@ -17,7 +17,7 @@ def names(folder: Path) -> list[str]:
     return [(here / name).relative_to(folder).as_posix() for here, files in walk(folder) for name in files]
 
 
-def test_links_are_followed_and_one_to_a_folder_above_ends_nothing(tmp_path: Path) -> None:
+def test_links_are_followed_and_each_real_folder_is_there_once(tmp_path: Path) -> None:
     (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
     (tmp_path / "elsewhere" / "deep" / "b").touch()
     (tmp_path / "elsewhere" / "deep" / "up").symlink_to(tmp_path / "elsewhere")
@@ -25,7 +25,37 @@ def test_links_are_followed_and_one_to_a_folder_above_ends_nothing(tmp_path: Pat
     (tmp_path / "data" / "a").touch()
     for link in ("one", "two"):
         (tmp_path / "data" / link).symlink_to(tmp_path / "elsewhere")
-    assert names(tmp_path / "data") == ["a", "one/deep/b", "two/deep/b"]
+    (tmp_path / "data" / "up").symlink_to(tmp_path / "data")
+    assert names(tmp_path / "data") == ["a", "one/deep/b"]
+
+
+def test_a_folder_has_its_own_name_before_that_of_a_link(tmp_path: Path) -> None:
+    for root in ("data", "elsewhere"):
+        (tmp_path / root / "v1" / "deep").mkdir(parents=True)
+        (tmp_path / root / "v1" / "deep" / "a").touch()
+        (tmp_path / root / "latest").symlink_to("v1")
+        (tmp_path / root / "deep").symlink_to("v1/deep")
+    (tmp_path / "data" / "linked").symlink_to(tmp_path / "elsewhere")
+    assert names(tmp_path / "data") == ["linked/v1/deep/a", "v1/deep/a"]
+
+
+def test_a_link_into_a_folder_that_is_left_alone_is_followed(tmp_path: Path) -> None:
+    (tmp_path / ".store" / "a").mkdir(parents=True)
+    (tmp_path / ".store" / "a" / "file").touch()
+    (tmp_path / "a").symlink_to(".store/a")
+    found = [here.name for here, files in walk(tmp_path, lambda name: name.startswith(".")) if files]
+    assert found == ["a"]
+
+
+def test_folders_that_link_to_each_other_are_walked_in_no_time(tmp_path: Path) -> None:
+    folders = [tmp_path / f"f{number:02}" for number in range(12)]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "file").touch()
+        for other in folders:
+            (folder / other.name).symlink_to(other)
+    assert names(tmp_path) == [f"{folder.name}/file" for folder in folders]
+    assert len(names(folders[0])) == len(folders)  # from one of them, too
 
 
 def test_a_folder_that_cannot_be_entered_is_an_error(tmp_path: Path, shut: Callable[[Path], None]) -> None:

@@ -29,7 +29,7 @@ from steps.train.tracking import callback
 from steps.train.tracking.mlflow_run import MlflowRun
 from steps.train.tracking.outbox import Delivery, read_buffer
 from steps.train.tracking.runs import STATE, State, open_trackers
-from steps.train.tracking.settings import check, login, shown, with_default, without_password
+from steps.train.tracking.settings import check, fault, login, shown, with_default, without_password
 from steps.train.tracking.tracker import Entry, Refused
 from steps.train.tracking.wandb_run import WandbRun
 from tests.forks.client import Forked
@@ -145,6 +145,22 @@ def test_a_password_in_an_address_is_never_shown_or_kept(tmp_path: Path) -> None
     state.write(tmp_path)
     assert state.arguments["mlflow_uri"] == "https://me:secret@host"
     assert "secret" not in (tmp_path / STATE).read_text()
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("mlflow:planted@mlflow.test:5000", "mlflow.test:5000"),
+        ("https:/me:planted@host", "host"),
+        ("me:planted@host/?token=planted", "host/"),
+        ("host/?token=planted", "host/"),
+        ("me:planted://planted@host", "host"),
+        ("arn:planted@host#planted", "host"),
+    ],
+)
+def test_a_damaged_address_tells_no_secret_either(uri: str, told: str) -> None:
+    assert without_password(uri) == told
+    assert (fault(uri) or "").startswith(f"{told}: ") and "planted" not in (fault(uri) or "")
 
 
 class Refusing(BaseHTTPRequestHandler):

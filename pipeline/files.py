@@ -18,11 +18,16 @@ ROOT = Path(__file__).resolve().parents[1]  # of the checkout
 
 def write_text(path: Path, text: str) -> None:
     """Write beside, then rename: a reader sees the old file or the new one, never half of one."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes in the same way."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with naming(path), open(beside, "w", encoding="utf-8") as file:
-            file.write(text)
+        with naming(path), open(beside, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
         os.replace(beside, path)

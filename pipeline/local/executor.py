@@ -33,7 +33,7 @@ from pipeline.local.state.records import EngineName, Execution, StepRecord
 from pipeline.local.state.store import Store
 from pipeline.rendered import Step
 from pipeline.texts import now
-from pipeline.watching.watch import Event, LastLines, Progress, State, Tell
+from pipeline.watching.watch import Event, LastLines, Notice, Progress, State, Tell
 from steps.shared import disks
 
 TAIL_LINES = 20  # of a failed step's log, told with its failure
@@ -292,9 +292,17 @@ class _Executor:
             on_metrics=report,
         )
         job.folder.mkdir(parents=True, exist_ok=True)
+        job.log.touch()
         record.log = str(job.log)
-        earlier.wait(job.folder, lambda: self.stop.count > 0)
-        with sole_user(job, arguments.get("CheckpointConfig")):
+        self._save()  # from here on `logs` finds it: the job may wait for long
+
+        def waits(why: str) -> None:
+            with open(job.log, "a", encoding="utf-8") as log:
+                log.write(f"{why}\n")
+            self.tell(Notice(f"{step.name}: {why}"))
+
+        earlier.wait(job.folder, lambda: self.stop.count > 0, tell=waits)
+        with sole_user(job, arguments.get("CheckpointConfig"), waits):
             rescue(job.store, arguments.get("CheckpointConfig"), job.trees)
             job.clear()
             write_json(job.folder / "request.json", arguments)

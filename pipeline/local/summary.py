@@ -88,8 +88,8 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     lines += [("damaged", said) for said in summary.get("damaged", [])]
     if uri := summary.get("mlflow"):
         told = summary.get("tracked", {}).get("mlflow")
-        if told is None or told["delivered"]:
-            some = f"{told['delivered']} of {told['entries']} entries: " if told else ""
+        if told and told["delivered"]:  # a training that did not end left no account: nobody knows then
+            some = f"{told['delivered']} of {told['entries']} entries: "
             lines.append(("tracked", f"{some}mlflow ui --backend-store-uri {shlex.quote(uri)}"))
     lines += tracked.lines(summary.get("tracked", {}))
     lines.append(("logs", summary["logs"]))

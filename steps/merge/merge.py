@@ -25,6 +25,7 @@ from steps.merge.write.journal import Journal
 from steps.merge.write.progress import Progress
 from steps.merge.write.shards import ShardWriter
 from steps.shared import contract
+from steps.shared.disks import filling
 from steps.shared.folders import sole_writer
 from steps.shared.model_folder import not_the_tokenizers
 from steps.shared.safetensors_file import TensorFile
@@ -45,7 +46,7 @@ def merge(base: Base, adapter: Adapter, folder: Path, check_logits: logits.When)
     require_embedded(base, others)
     if (own := other_template(others)) is not None:
         print(f"note: {not_the_tokenizers(own)}", flush=True)
-    with sole_writer(folder):
+    with filling(folder), sole_writer(folder):
         output_folder.check(folder)
         _write(base, adapter, changes, others, folder, check_logits)
 

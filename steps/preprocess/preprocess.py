@@ -31,6 +31,7 @@ from steps.preprocess.shards.shard_worker import QUARANTINE, ShardWorker, start_
 from steps.preprocess.shards.tally import Tally
 from steps.preprocess.shards.workers import Workers, cores
 from steps.shared.contract import StepError
+from steps.shared.disks import filling
 from steps.shared.folders import sole_writer
 from steps.shared.records import part_name
 
@@ -45,7 +46,7 @@ def preprocess(options: Options) -> Report:
             split without a row.
     """
     options.check()
-    with sole_writer(options.output):
+    with filling(options.output), sole_writer(options.output):
         return _written(options)
 
 

@@ -75,6 +75,7 @@ def run(main: Callable[[], None]) -> int:
     """Run a step's `main` and return its exit code; a failure is printed once and left where SageMaker reads it."""
     _name_the_region()
     try:
+        _stand_somewhere()
         main()
     except StepError as error:
         said = visible.visible(str(error))  # it may quote data, or a library
@@ -99,6 +100,13 @@ def run(main: Callable[[], None]) -> int:
 def _leave(reason: str) -> None:
     with contextlib.suppress(OSError):  # the disk that failed the step: the log has the reason
         write_failure(reason)
+
+
+def _stand_somewhere() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise StepError("the folder that this command was started in has been deleted; change to another one") from None
 
 
 def _name_the_region() -> None:

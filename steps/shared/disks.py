@@ -41,17 +41,34 @@ def told(error: OSError, near: Path | None = None) -> str:
 
 def refused(error: BaseException) -> str | None:
     """What a disk refused where that is behind an error, of a library that hides it too; None for any other error."""
-    chain: list[BaseException] = []
-    found: BaseException | None = error
-    while found is not None and found not in chain:
-        chain.append(found)
-        found = found.__cause__ or found.__context__
-    for one in chain:
+    for one in _chain(error):
         if isinstance(one, OSError) and one.errno in (*FULL, errno.EROFS, errno.EACCES, errno.EPERM):
             return told(one)
         if not isinstance(one, OSError) and os.strerror(errno.ENOSPC) in str(one):
             return f"{os.strerror(errno.ENOSPC)} ({str(one).splitlines()[0]}); make room, then run it again"
     return None
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """An error and those behind it."""
+    chain: list[BaseException] = []
+    found: BaseException | None = error
+    while found is not None and found not in chain:
+        chain.append(found)
+        found = found.__cause__ or found.__context__
+    return chain
+
+
+@contextlib.contextmanager
+def filling(folder: Path) -> Iterator[None]:
+    """Have an error of a full disk name this folder, which is written to meanwhile, where it names no path."""
+    try:
+        yield
+    except BaseException as error:
+        for one in _chain(error):
+            if isinstance(one, OSError) and is_full(one) and one.filename is None:
+                one.filename = str(folder)
+        raise
 
 
 @contextlib.contextmanager
@@ -67,5 +84,5 @@ def naming(path: Path) -> Iterator[None]:
 
 def mount(path: Path) -> Path:
     """Where the file system begins on which a path lies, or would lie."""
-    path = Path(os.path.abspath(path))
+    path = Path(os.path.realpath(path))  # a link may lead to another disk
     return next(folder for folder in (path, *path.parents) if os.path.ismount(folder))

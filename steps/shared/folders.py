@@ -14,6 +14,8 @@ from pathlib import Path
 
 from steps.shared.contract import StepError
 
+TRIES = 3  # at a folder that is not there once it was made; /proc, or a deleted working folder, never has it
+
 
 def walk(folder: Path, skip: Callable[[str], bool] = lambda name: False) -> Iterator[tuple[Path, list[str]]]:
     """Each folder from `folder` down, and the names of its files, in the order of names.
@@ -84,13 +86,15 @@ def sole_writer(folder: Path, option: str = "--output") -> Iterator[None]:
 
 def _held(folder: Path, option: str) -> int:
     """The folder opened and locked; its lock is that of the folder that lies there now."""
+    tries = 0
     while True:
+        tries += 1
         try:
             folder.mkdir(parents=True, exist_ok=True)
             number = os.open(folder, os.O_RDONLY)
-        except FileNotFoundError:
-            continue  # removed in between, by another run that left nothing
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and tries < TRIES:
+                continue  # removed in between, by another run that left nothing
             raise StepError(f"{folder}: cannot write there ({error.strerror}); give another {option}") from None
         try:
             fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)

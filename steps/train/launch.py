@@ -4,6 +4,7 @@ Command:  python3 -m steps.train.launch [--processes-per-node auto|N]
 Inputs:   input/config/resourceconfig.json (hosts, this host, network interface), input/config/hyperparameters.json,
           and the channel `config` with args.yaml; hyperparameters override the file.
 Outputs:  what steps/train/train.py writes; the exit code of torchrun. SIGTERM is passed on to it.
+          Where whoever started it is gone, the processes get ORPHAN_SECONDS from SIGTERM on, and are killed then.
 Limits:   `auto` starts a process per GPU, and one where there is none. Imports neither torch nor trl.
 """
 
@@ -24,6 +25,7 @@ from steps.train.runtime import gpus
 from steps.train.runtime.tied import tied
 
 NOTICE_SECONDS = 115  # that a SIGTERM leaves the processes to write a checkpoint; SageMaker gives a spot job 120
+ORPHAN_SECONDS = 30  # as long as that where nobody is left who would take the results: for a step and its checkpoint
 PORTS = range(20000, 30000)
 TRAIN = Path(__file__).with_name("train.py")
 
@@ -88,11 +90,23 @@ def torchrun(processes: int) -> list[str]:
 
 
 def run(command: list[str]) -> int:
-    """Run torchrun; SIGTERM (a stopped job, a spot interruption) and SIGINT reach it and its processes."""
+    """Run torchrun; SIGTERM (a stopped job, a spot interruption) and SIGINT reach it and its processes.
+
+    Whoever started this process may be killed, as the executor of a local run: SIGTERM then comes from the system, and
+    nobody is there who would end what does not end by itself, such as the closing work after the last step.
+    """
+    parent = os.getppid()
     environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     child = subprocess.Popen([*tied(signal.SIGTERM), *command], env=environment)
+
+    def end(received: int, _: object) -> None:
+        child.send_signal(received)
+        if os.getppid() != parent:
+            signal.alarm(ORPHAN_SECONDS)
+
+    signal.signal(signal.SIGALRM, lambda *_: child.kill())  # the training's processes are tied to it
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _: child.send_signal(received))
+        signal.signal(number, end)
     return child.wait()
 
 

@@ -15,7 +15,7 @@ import hashlib
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -119,9 +119,14 @@ def checkpoints(store: Store, config: Mapping[str, Any] | None, trees: Sequence[
 
 
 @contextlib.contextmanager
-def sole_user(job: Job, config: Mapping[str, Any] | None) -> Iterator[None]:
+def sole_user(
+    job: Job, config: Mapping[str, Any] | None, tell: Callable[[str], None] = lambda line: None
+) -> Iterator[None]:
     """Hold a request's checkpoints: a job of another execution that uses the same ones waits here until it may go on
-    from them, and its log says so.
+    from them.
+
+    Args:
+        tell: hears, once, for whom it waits.
 
     Raises:
         JobStopped: someone asked to stop meanwhile.
@@ -138,8 +143,7 @@ def sole_user(job: Job, config: Mapping[str, Any] | None) -> Iterator[None]:
                 raise JobStopped
             if not said:
                 whom = file.read_text(encoding="utf-8") or "another job"
-                with open(job.log, "a", encoding="utf-8") as log:
-                    log.write(f"waiting for {whom}, which uses the same checkpoints ({config['S3Uri']})\n")
+                tell(f"waiting for {whom}, which uses the same checkpoints ({config['S3Uri']})")
                 said = True
             time.sleep(LOOK_SECONDS)
         held.truncate(0)

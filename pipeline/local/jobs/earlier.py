@@ -36,8 +36,16 @@ def lock(folder: Path) -> Iterator[int]:
         os.close(number)
 
 
-def wait(folder: Path, stopped: Callable[[], bool], seconds: float = WAIT_SECONDS) -> None:
+def wait(
+    folder: Path,
+    stopped: Callable[[], bool],
+    seconds: float = WAIT_SECONDS,
+    tell: Callable[[str], None] = lambda line: None,
+) -> None:
     """Wait until no process of an earlier attempt runs, or `stopped` says that it is not wanted any more.
+
+    Args:
+        tell: hears at once, and once, that it waits and for what.
 
     Raises:
         UserError: they still run after `seconds`.
@@ -46,6 +54,7 @@ def wait(folder: Path, stopped: Callable[[], bool], seconds: float = WAIT_SECOND
     if not file.exists():
         return
     until, kill_at = time.monotonic() + seconds, math.inf
+    said = False
     with open(file, "w") as held:
         while not stopped():
             with contextlib.suppress(BlockingIOError):
@@ -53,6 +62,9 @@ def wait(folder: Path, stopped: Callable[[], bool], seconds: float = WAIT_SECOND
                 if not left.left(folder):
                     return
                 kill_at = min(kill_at, time.monotonic() + LEFT_SECONDS)
+            if not said:
+                tell(f"waiting for processes of the attempt before, whose executor was killed: {seconds:g} s at most")
+                said = True
             if time.monotonic() > kill_at:
                 left.kill(folder)
             elif time.monotonic() > until:

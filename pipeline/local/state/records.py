@@ -23,7 +23,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from pipeline.errors import UserError, did_you_mean
-from pipeline.files import last_lines, write_json, write_text
+from pipeline.files import last_lines, write_bytes, write_json, write_text
 from pipeline.local.state import damage
 from pipeline.local.state.damage import Damaged
 from pipeline.texts import now
@@ -173,7 +173,7 @@ def _set_aside(home: Path) -> None:
     file = home / RESERVE
     if not file.exists() or file.stat().st_size < RESERVE_BYTES:
         try:
-            write_text(file, "." * RESERVE_BYTES)
+            write_bytes(file, secrets.token_bytes(RESERVE_BYTES))  # a file system may compress others away
         except OSError as error:
             raise UserError(told(error, file)) from None
 

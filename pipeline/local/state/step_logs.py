@@ -50,7 +50,8 @@ def _logged(execution: Execution, step: str | None) -> StepRecord:
 def _here(root: Path, log: str) -> Path:
     """Where a log lies: where its step wrote it, or at its place in the root, which has been moved since."""
     path = Path(log)
-    inside = path.parts[path.parts.index(HOME) :] if HOME in path.parts else ()
+    # The last one: a folder above the root may have the same name.
+    inside = path.parts[len(path.parts) - 1 - path.parts[::-1].index(HOME) :] if HOME in path.parts else ()
     return path if path.is_file() or not inside else root.resolve().joinpath(*inside)
 
 

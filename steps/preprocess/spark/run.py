@@ -56,6 +56,7 @@ from steps.preprocess.spark.tasks import (
     write_tasks,
 )
 from steps.shared.contract import StepError
+from steps.shared.disks import filling
 from steps.shared.folders import sole_writer
 
 # How Python's traceback, which Spark quotes in Java's, names the step's own error.
@@ -85,7 +86,7 @@ def preprocess(options: Options, spark: SparkContext) -> Report:
             split without a row.
     """
     options.check()
-    with sole_writer(options.output):
+    with filling(options.output), sole_writer(options.output):
         return _written(options, spark)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import zlib
 
 import pytest
 
@@ -43,6 +44,12 @@ def steps(build):
     return build.definition(
         build.condition("One", 1, 1, []), build.condition("Two", 1, 1, []), build.condition("Three", 1, 2, [])
     )
+
+
+def test_the_room_set_aside_is_room_on_a_file_system_that_compresses(steps, root):
+    execution = create_execution(root, "pipe", steps, {})
+    content = (records.folder(root, execution.id) / records.RESERVE).read_bytes()
+    assert len(content) == records.RESERVE_BYTES and len(zlib.compress(content, 9)) > 0.95 * len(content)
 
 
 @pytest.mark.parametrize("after", range(1, 20, 2))

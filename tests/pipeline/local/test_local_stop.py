@@ -15,8 +15,9 @@ from pipeline.local.executor import create_execution, run_execution
 from pipeline.local.jobs import earlier
 from pipeline.local.jobs.nodes import Node, StopRequest, run_nodes, stop_on_signals
 from pipeline.local.run import run_log, start_detached
-from pipeline.local.state import records
+from pipeline.local.state import records, step_logs
 from pipeline.local.state.store import Store
+from pipeline.watching.watch import Notice
 
 # A training that starts a process of its own, tells both ids, and saves a checkpoint when it is told to end.
 TRAIN = """
@@ -158,7 +159,13 @@ def run_again_after_a_kill(build, root, code):
     wait_for(lambda: (Store(root).path(CHECKPOINTS) / "pids").exists())
     process.kill()
     process.wait()
-    return run_execution(root, execution.id)
+    told = []
+    ended = run_execution(root, execution.id, told.append)
+    waits = [event.text for event in told if isinstance(event, Notice)]
+    assert all(text.startswith("T: waiting for processes of the attempt before") for text in waits) and len(waits) < 2
+    if waits:
+        assert waits[0].removeprefix("T: ") in list(step_logs.lines(root, execution.id, "T", follow=False))
+    return ended
 
 
 LINGERING = """
@@ -245,9 +252,11 @@ def test_a_retry_ends_a_process_that_outlived_those_that_hold_the_lock(tmp_path,
 
 
 def test_a_retry_does_not_wait_for_ever(tmp_path):
+    said = []
     with earlier.lock(tmp_path), pytest.raises(UserError, match=r"attempt before still run, .* fuser -v .*; end them"):
-        earlier.wait(tmp_path, lambda: False, seconds=0.2)
-    earlier.wait(tmp_path, lambda: False, seconds=0.2)
+        earlier.wait(tmp_path, lambda: False, seconds=0.2, tell=said.append)
+    earlier.wait(tmp_path, lambda: False, seconds=0.2, tell=said.append)
+    assert said == ["waiting for processes of the attempt before, whose executor was killed: 0.2 s at most"]
 
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"

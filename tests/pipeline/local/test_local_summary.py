@@ -44,6 +44,16 @@ def registered(root: Path, kind: str, properties: dict[str, Any]) -> Any:
     return summarise(root, execution)["registered"]
 
 
+def test_nothing_is_said_of_a_tracker_where_the_training_left_no_account(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").touch()
+    steps = [
+        StepRecord(name="Preprocess", type="Processing"),
+        StepRecord(name="Train", type="Training", status="Stopped"),
+        StepRecord(name="Gate", type="Processing"),
+    ]
+    assert "tracked" not in text(summarise(tmp_path, Execution.model_validate(summary_of(steps))))
+
+
 def test_a_tracker_that_got_nothing_is_a_warning_with_a_command_that_names_what_is_there(tmp_path: Path) -> None:
     decision, stored = "s3://bucket/runs/1/Gate/decision", "s3://bucket/dpo/checkpoints/it's one/"
     job = "/gone/opt/ml/checkpoints"

@@ -48,3 +48,12 @@ def test_the_first_reason_stays_unless_it_only_tells_of_another_process(failure:
 )
 def test_an_error_in_one_line_has_its_type_where_the_words_tell_little(error: Exception, said: str) -> None:
     assert contract.in_one_line(error) == said
+
+
+def test_a_working_folder_that_was_deleted_is_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "deleted").mkdir()
+    monkeypatch.chdir(tmp_path / "deleted")
+    (tmp_path / "deleted").rmdir()
+    assert contract.run(lambda: pytest.fail("it began")) == 1
+    said = "error: the folder that this command was started in has been deleted; change to another one\n"
+    assert capsys.readouterr().err == said

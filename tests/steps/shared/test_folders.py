@@ -113,3 +113,12 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     refused = pytest.raises(StepError, match=r"file/out: cannot write there \(Not a directory\); give another")
     with refused, sole_writer(tmp_path / "file" / "out"):
         pass
+
+
+def test_a_folder_that_is_never_there_ends_the_attempts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "deleted").mkdir()
+    monkeypatch.chdir(tmp_path / "deleted")
+    (tmp_path / "deleted").rmdir()
+    refused = pytest.raises(StepError, match=r"^out: cannot write there \(No such file or directory\); give another")
+    with refused, sole_writer(Path("out")):
+        pass

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -81,3 +84,40 @@ def test_a_wrong_hyperparameter_is_left_as_the_failure_reason(run, job: Path) ->
     assert "beta: must be greater than 0" in reason
     assert "max_lenght: unknown key; did you mean max_length?" in reason
     assert done.stderr == f"error: {reason}\n"
+
+
+STARTER = """
+import subprocess, sys, time
+code = "from steps.train import launch; launch.ORPHAN_SECONDS = 1; launch.run(sys.argv[1:])"
+subprocess.Popen([*tied(signal.SIGTERM), sys.executable, "-c", "import sys; " + code, *sys.argv[1:]])
+time.sleep(60)
+"""
+BUSY = """
+import os, pathlib, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: pathlib.Path(sys.argv[1], "asked").touch())
+pathlib.Path(sys.argv[1], "pid").write_text(str(os.getpid()))
+while True:
+    time.sleep(0.1)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent has ended")
+def test_what_does_not_end_by_itself_is_killed_where_whoever_started_the_launcher_is_gone(tmp_path: Path) -> None:
+    imports = "import signal; from steps.train.runtime.tied import tied\n"
+    words = [sys.executable, "-c", imports + STARTER, sys.executable, "-c", BUSY, str(tmp_path)]
+    starter = subprocess.Popen(words)
+    until = time.monotonic() + 40
+
+    def alive(pid: int) -> bool:
+        stat = Path(f"/proc/{pid}/stat")
+        return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+    while not (tmp_path / "pid").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(0.5)  # the id is written; the launcher has its handlers by now
+    pid = int((tmp_path / "pid").read_text())
+    starter.kill()
+    starter.wait()
+    while alive(pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not alive(pid) and (tmp_path / "asked").exists()

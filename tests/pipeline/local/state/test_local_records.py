@@ -175,6 +175,13 @@ def test_logs_are_found_after_the_root_was_moved(build, start, root, tmp_path):
     execution = start(build.definition(build.processing("P", "print('hello')")))
     root.rename(tmp_path / "moved")
     assert list(step_logs.lines(tmp_path / "moved", execution.id, "P", follow=True)) == ["hello"]
+    (tmp_path / "executions").mkdir()
+    (tmp_path / "moved").rename(tmp_path / "executions" / "again")
+    again = records.read(tmp_path / "executions" / "again", execution.id)
+    again.steps[0].log = str(tmp_path / "executions" / "gone" / again.steps[0].log.partition("/local/")[2])
+    records.save(tmp_path / "executions" / "again", again)
+    assert list(step_logs.lines(tmp_path / "executions" / "again", execution.id, "P", follow=False)) == ["hello"]
+    (tmp_path / "executions" / "again").rename(tmp_path / "moved")
     shutil.rmtree(tmp_path / "moved/executions" / execution.id / "jobs")
     with pytest.raises(UserError, match=r"moved/executions/.*/jobs/P/log.txt: the log of step P is gone"):
         list(step_logs.lines(tmp_path / "moved", execution.id, None, follow=False))

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.errors import UserError
 from tests.faults.processes import Fault
 from tests.faults.room import Room
-from tests.faults.world import GROUP
+from tests.faults.world import GROUP, seed
 
 # What is damaged, and the step that meets it first. A bit of the base's weights or of a raw row is not flipped: no
 # digest of them is known to a job, so what it makes is right for what it was given.
@@ -98,23 +98,36 @@ def inputs(room: Room, number: int) -> None:
 
 
 def checkpoints(room: Room, number: int) -> None:
-    """A damaged checkpoint is passed over, or makes no difference."""
+    """The newest checkpoint of the training that goes on is damaged, or it and the one before: the log names each."""
     ranks = 1 + number % 2
     room.furnish()
     for entry in (room.root / "cache").glob("*.json"):
         if re.search(r"/jobs/(Train|Gate|Merge)/", entry.read_text()):
             entry.unlink()
-    folders = sorted(room.root.glob("s3/*/*/faults/checkpoints/**/checkpoint-*"))
-    file = room.rng.choice([file for folder in folders for file in sorted(folder.iterdir())])
-    way = room.rng.choice(WAYS)
-    way(file, room.rng)
-    room.notes.append(f"{way.__name__}: {file.parent.name}/{file.name}")
+    found = room.root.glob(f"s3/*/*/faults/checkpoints/**/*_{seed(ranks)}/checkpoint-*/complete.json")
+    newest = sorted((file.parent for file in found), key=lambda folder: -int(folder.name.partition("-")[2]))
+    hurt = newest[: 1 + number // 2 % 2]
+    way = WAYS[number // 2 % len(WAYS)]
+    names = [_hurt(room, folder, way) for folder in hurt]
     execution = room.create(ranks)
     room.ended(room.launch(execution))
     room.nobody_left()
     if room.tells_the_truth(execution)["status"] != "Succeeded":
         raise Fault(f"a damaged checkpoint ended the training: {room.notes[-1]}")
+    log = (room.root / "executions" / execution / "jobs" / "Train" / "log.txt").read_text(errors="replace")
+    for folder, name in zip(hurt, names, strict=True):
+        blank = way is flip and name == "complete.json"  # a flipped space of JSON changes nothing that it says
+        if f"{folder.name} is passed over: " not in log and not blank:
+            raise Fault(f"{folder.name}/{name} is damaged, and the training's log does not say that it is passed over")
     room.is_whole(execution, ranks)
+
+
+def _hurt(room: Room, folder: Path, way: Callable[[Path, random.Random], None]) -> str:
+    """Damage one file of a folder; which."""
+    file = room.rng.choice(sorted(path for path in folder.iterdir() if path.is_file()))
+    way(file, room.rng)
+    room.notes.append(f"{way.__name__}: {folder.name}/{file.name}")
+    return file.name
 
 
 def state(room: Room, number: int) -> None:

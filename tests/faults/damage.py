@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.errors import UserError
 from tests.faults.processes import Fault
 from tests.faults.room import Room
-from tests.faults.world import GROUP
+from tests.faults.world import GROUP, seed
 
 # What is damaged, and the step that meets it first. A bit of the base's weights or of a raw row is not flipped: no
 # digest of them is known to a job, so what it makes is right for what it was given.
@@ -32,13 +32,19 @@ INPUTS = (
     ("faults/runs/*/Merge/model/model.safetensors", "RegisterMerged", True),
     ("faults/runs/*/Gate/decision/gate.json", "RegisterMerged", True),
 )
-STATE = (
-    "executions/*/execution.json",
-    "executions/*/definition.json",
+STATE = (  # of the execution that the commands ask about
+    "executions/{hurt}/execution.json",
+    "executions/{hurt}/definition.json",
     "cache/*.json",
     f"registry/{GROUP}/1/package.json",
-    "s3/*/*/faults/runs/*/Preprocess/report/report.json",
+    "s3/*/*/faults/runs/{hurt}/Preprocess/report/report.json",
 )
+NEEDED_BY = {  # the commands that cannot answer without a file; all others must
+    "execution.json": ("status", "logs", "describe", "retry"),
+    "definition.json": ("describe",),
+    "package.json": ("compare",),
+}
+NAMED_BY = {"execution.json": ("list",), "package.json": ("models",)}  # which leave it out, and say so
 
 
 def flip(file: Path, rng: random.Random) -> None:
@@ -68,8 +74,9 @@ def _replace(file: Path, data: bytes) -> None:
     file.write_bytes(data)
 
 
-def one_of(room: Room, pattern: str) -> Path:
-    found = sorted(file for file in room.root.glob(pattern) if file.is_file())
+def one_of(room: Room, pattern: str, of: str = "") -> Path:
+    """A file of this pattern, whose text has `of`."""
+    found = sorted(file for file in room.root.glob(pattern) if file.is_file() and of.encode() in file.read_bytes())
     if not found:
         raise Fault(f"the campaign is out of date: no file is {pattern}")
     return room.rng.choice(found)
@@ -98,23 +105,56 @@ def inputs(room: Room, number: int) -> None:
 
 
 def checkpoints(room: Room, number: int) -> None:
-    """A damaged checkpoint is passed over, or makes no difference."""
+    """The newest checkpoint of the training that goes on is damaged, or it and the one before: the log names each."""
     ranks = 1 + number % 2
     room.furnish()
     for entry in (room.root / "cache").glob("*.json"):
         if re.search(r"/jobs/(Train|Gate|Merge)/", entry.read_text()):
             entry.unlink()
-    folders = sorted(room.root.glob("s3/*/*/faults/checkpoints/**/checkpoint-*"))
-    file = room.rng.choice([file for folder in folders for file in sorted(folder.iterdir())])
-    way = room.rng.choice(WAYS)
-    way(file, room.rng)
-    room.notes.append(f"{way.__name__}: {file.parent.name}/{file.name}")
+    found = room.root.glob(f"s3/*/*/faults/checkpoints/**/*_{seed(ranks)}/checkpoint-*/complete.json")
+    newest = sorted((file.parent for file in found), key=lambda folder: -int(folder.name.partition("-")[2]))
+    hurt = newest[: 1 + number // 2 % 2]
+    way = WAYS[number // 2 % len(WAYS)]
+    names = [_hurt(room, folder, way) for folder in hurt]
     execution = room.create(ranks)
     room.ended(room.launch(execution))
     room.nobody_left()
     if room.tells_the_truth(execution)["status"] != "Succeeded":
         raise Fault(f"a damaged checkpoint ended the training: {room.notes[-1]}")
+    log = (room.root / "executions" / execution / "jobs" / "Train" / "log.txt").read_text(errors="replace")
+    for folder, name in zip(hurt, names, strict=True):
+        blank = way is flip and name == "complete.json"  # a flipped space of JSON changes nothing that it says
+        if f"{folder.name} is passed over: " not in log and not blank:
+            raise Fault(f"{folder.name}/{name} is damaged, and the training's log does not say that it is passed over")
     room.is_whole(execution, ranks)
+
+
+def _hurt(room: Room, folder: Path, way: Callable[[Path, random.Random], None]) -> str:
+    """Damage one file of a folder; which."""
+    file = room.rng.choice(sorted(path for path in folder.iterdir() if path.is_file()))
+    way(file, room.rng)
+    room.notes.append(f"{way.__name__}: {folder.name}/{file.name}")
+    return file.name
+
+
+def _judge_commands(room: Room, hurt: str, file: Path, way: Callable[[Path, random.Random], None]) -> None:
+    """What needs the damaged file names it and fails; all else works. A flipped bit may change no meaning at all."""
+    versions = ("--group", GROUP)
+    asked = dict.fromkeys(("status", "logs", "describe", "retry"), (hurt,))
+    asked |= {"list": (), "models": (), "compare": ("1", "2", *versions), "reject": ("2", "--note", "no", *versions)}
+    for verb, words in asked.items():
+        done, needs = room.command(verb, *words), verb in NEEDED_BY.get(file.name, ())
+        named = file.name in done.text or (way is remove and hurt in done.text)
+        if done.code and not (needs and named):
+            raise Fault(f"{file.name} is damaged, and {verb} ended with {done.code}: {done.text[-300:]}")
+        if needs and way in (cut, empty) and not done.code:
+            raise Fault(f"{file.name} is damaged, and {verb}, which reads it, says nothing of it")
+    for words in (("list",), ("models",)):
+        told = room.command(*words, may_fail=False).text
+        if way in (cut, empty) and words[0] in NAMED_BY.get(file.name, ()) and file.name not in told:
+            raise Fault(f"{file.name} is damaged, and {words[0]} does not name it")
+    for verb in ("status", "logs", "describe"):
+        room.command(verb, room.world.ids[2], may_fail=False)
 
 
 def state(room: Room, number: int) -> None:
@@ -124,17 +164,13 @@ def state(room: Room, number: int) -> None:
     """
     pattern = STATE[number % len(STATE)]
     room.furnish()
-    file = one_of(room, pattern)
+    hurt = room.world.ids[1]
+    file = one_of(room, pattern.format(hurt=hurt), "" if "cache" not in pattern else hurt)
     before = file.read_bytes()
     way = WAYS[number // len(STATE) % len(WAYS)]
     way(file, room.rng)
     room.notes.append(f"{way.__name__}: {file.relative_to(room.root)}")
-    hurt = room.world.ids[1]
-    for words in (("list",), ("models",), *((verb, hurt) for verb in ("status", "logs", "describe", "retry", "stop"))):
-        room.command(*words)
-    for verb in ("compare", "approve"):
-        room.command(verb, *(("1", "2") if verb == "compare" else ("2", "--note", "looked at")))
-    room.command("list", may_fail=False)
+    _judge_commands(room, hurt, file, way)
     try:
         execution = room.create()
     except UserError as error:

@@ -84,6 +84,7 @@ def read_only(room: Room, number: int) -> None:
         room.nobody_left()
         said = room.tells_the_truth(execution)
         mount("-o", "remount,bind,rw", str(place))
+        room.hit = said["status"] != "Succeeded"  # else nothing was to be written there
         room.goes_on(execution) if said["status"] != "Succeeded" else room.is_whole(execution)
 
 

@@ -28,15 +28,18 @@ def kill(room: Room, number: int) -> None:
         room.forget(step)
     execution = room.create(ranks)
     executor = room.launch(execution, real=True)
+    room.hit = False
     share = room.rng.random()
     if room.reached(execution, step, executor):
         time.sleep(share * max(0.03, room.world.seconds(step, ranks)))
         hit = strike(executor, whom, sent, room)
         room.notes.append(f"{step}, {ranks} ranks, {sent.name} to {hit} after {share:.2f}")
+        room.hit = not hit.endswith("had ended")
     room.ended(executor)
     room.nobody_left()
     if room.tells_the_truth(execution)["status"] == "Succeeded":
-        room.is_whole(execution, ranks)  # the signal came too late
+        room.hit = False  # the signal came too late
+        room.is_whole(execution, ranks)
     else:
         room.goes_on(execution, ranks)
 

@@ -22,16 +22,19 @@ def killed(room: Room, number: int) -> None:
     room.forget("Train")
     execution = room.create(ranks)
     executor = room.launch(execution, real=True)
+    room.hit = False
     if room.reached(execution, "Train", executor):
         time.sleep(room.rng.uniform(0.4, 0.8) * room.world.seconds("Train", ranks))
         with contextlib.suppress(psutil.NoSuchProcess):
             found = processes.ranks(psutil.Process(executor.pid).children(recursive=True))
             if found:
+                room.hit = True
                 room.notes.append(f"one of {len(found)} ranks, {starve(room.rng.choice(found), room.folder.name)}")
     room.ended(executor)
     room.nobody_left()
     said = room.tells_the_truth(execution)
     if said["status"] == "Succeeded":
+        room.hit = False
         return room.is_whole(execution, ranks)
     if "memory" not in said["failure_reason"]:
         raise Fault(f"killed for want of memory, and status says: {said['failure_reason'][:300]}")

@@ -10,7 +10,7 @@ from tests.faults.room import Room
 
 # What a record, a cached result and a version did not have in earlier versions.
 LATER = {
-    "executions/*/execution.json": ("engine", "display_name"),
+    "executions/*/execution.json": ("engine", "display_name", "reserve"),
     "cache/*.json": ("files", "outputs", "sizes", "objects"),
     "registry/*/*/package.json": ("LastModifiedBy", "LastModifiedTime"),
 }
@@ -51,11 +51,14 @@ def make_older(room: Room) -> None:
             found = json.loads(file.read_text())
             for name in names:
                 found.pop(name, None)
+            for step in found.get("steps", ()):
+                step.pop("objects", None)
             facts = found.get("CustomerMetadataProperties", {})
             for name in [name for name in facts if "manifest" in name or "approved" in name]:
                 del facts[name]
             file.write_text(json.dumps(found))
     shutil.rmtree(room.root / "staging", ignore_errors=True)
     shutil.rmtree(room.root / "origins", ignore_errors=True)
-    for lock in room.root.glob("executions/*/jobs/*/processes.lock"):
-        lock.unlink()
+    for pattern in ("executions/*/jobs/*/processes.lock", "executions/*/reserve"):
+        for file in room.root.glob(pattern):
+            file.unlink()

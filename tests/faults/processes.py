@@ -16,6 +16,7 @@ import psutil
 
 from pipeline import cli
 from pipeline.local import run as local_run
+from tests.forks.server import ENVIRONMENT
 
 PATIENCE = 600.0  # seconds until something that ought to end counts as hanging; a busy machine is slow
 
@@ -127,19 +128,35 @@ def start_executor(root: Path, execution: str, log: Path, stand_in: str | None) 
 
 
 def of_root(root: Path) -> list[psutil.Process]:
-    """Every living process that names the root in its command line or its environment."""
+    """Every living process that names the root in its command line or its environment, or has a file in it open.
+
+    Of a forked job /proc shows its server's environment: its own is in the file in memory that `tests.forks` leaves.
+    """
     found, own = [], {os.getpid(), os.getppid()}
     needle = f"{root}/".encode()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes().replace(b"\0", b"/\0") + (folder / "environ").read_bytes()
-            if needle in words and int(folder.name) not in own:
+            if int(folder.name) not in own and (needle in words or _has_open(folder, needle)):
                 process = psutil.Process(int(folder.name))
                 if process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         except (OSError, psutil.NoSuchProcess):
             continue  # it has ended
     return found
+
+
+def _has_open(process: Path, needle: bytes) -> bool:
+    """Whether the path of an open file names it, or the environment that a forked command tells."""
+    for link in (process / "fd").iterdir():
+        try:
+            target = os.readlink(link)
+            told = link.read_bytes() if target.startswith(f"/memfd:{ENVIRONMENT}") else os.fsencode(target)
+        except OSError:
+            continue  # closed meanwhile
+        if needle in told:
+            return True
+    return False
 
 
 def told(processes: Iterable[psutil.Process]) -> str:

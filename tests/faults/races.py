@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from tests.faults.processes import Fault
 from tests.faults.room import Room
+from tests.faults.world import seed
 
 
 def race(room: Room, number: int) -> None:
@@ -26,7 +28,7 @@ def executions(room: Room) -> None:
     room.nobody_left()
     for execution in (first, second):
         if room.tells_the_truth(execution)["status"] != "Succeeded":
-            room.goes_on(execution)
+            raise Fault(f"one of two executions of the same training failed: {room.notes[-1]}")
         room.is_whole(execution)
 
 
@@ -67,4 +69,18 @@ def stops(room: Room) -> None:
     said = room.tells_the_truth(execution)
     if said["status"] == "Failed":
         raise Fault(f"stopped, and status says: {said['failure_reason']}")
+    room.hit = said["status"] == "Stopped"
+    if room.hit:
+        _stopped_in_order(room, execution, ranks)
     room.goes_on(execution, ranks)
+
+
+def _stopped_in_order(room: Room, execution: str, ranks: int) -> None:
+    """A training that had begun says which checkpoint it wrote when it was stopped, and that one is stored."""
+    log = (room.root / "executions" / execution / "jobs" / "Train" / "log.txt").read_text(errors="replace")
+    told = re.search(r"stopped by SIGTERM; (checkpoint-\d+) is whole", log)
+    if told is None and "[metrics]" in log:
+        raise Fault("the training had begun when it was stopped, and it does not say that a checkpoint is whole")
+    place = f"s3/*/*/faults/checkpoints/**/*_{seed(ranks)}"
+    if told and not list(room.root.glob(f"{place}/{told[1]}/complete.json")):
+        raise Fault(f"{told[1]} is whole, says the stopped training, and it is not stored")

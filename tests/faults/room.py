@@ -29,6 +29,7 @@ class Room:
         self.world, self.folder, self.rng, self.stand_in = world, folder, rng, stand_in
         self.root = folder / "local"
         self.notes: list[str] = []
+        self.hit = True  # False where the fault met nothing, as a signal that came too late
         self._commands = 0
         folder.mkdir(parents=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import socket
 import sqlite3
@@ -41,10 +42,14 @@ def _trained(room: Room, during: object = None) -> str:
     return room.command("retry", execution).out  # prints the summary once more
 
 
-def _not_tracked(said: str) -> None:
-    for line in said.splitlines():
-        if line.startswith("tracked ") and not any(word in line for word in ("not", "only", "0 of", "lost", "fail")):
-            raise Fault(f"nothing could be tracked, and the summary says: {line}")
+def _not_tracked(said: str, *, some: bool = False) -> None:
+    """The summary says that the tracker got nothing, or with `some` not everything, and why."""
+    told = re.search(r"^warning +mlflow got (\d+) of (\d+) entries: \S", said, re.MULTILINE)
+    if told is None or (int(told[1]) > 0 and not some):
+        raise Fault(f"not everything could be tracked, and the summary says: {said[-700:]}")
+    shown = re.search(r"^tracked +(.*)", said, re.MULTILINE)
+    if shown and not shown[1].startswith(f"{told[1]} of {told[2]} entries"):
+        raise Fault(f"the tracker got {told[1]} of {told[2]} entries, and the summary says: {shown[0]}")
 
 
 def damaged(room: Room) -> None:
@@ -94,7 +99,7 @@ def server(room: Room) -> None:
             time.sleep(room.rng.uniform(0.3, 0.9) * room.world.seconds("Train", 1))
             os.killpg(served.pid, signal.SIGKILL)
 
-        _trained(room, during)
+        _not_tracked(_trained(room, during), some=True)
     finally:
         if served.poll() is None:
             os.killpg(served.pid, signal.SIGKILL)

@@ -23,6 +23,7 @@ class Result:
     fault: str = ""
     skipped: str = ""
     notes: Sequence[str] = ()
+    hit: bool = True  # whether the fault met anything: a signal that came too late meets nothing
 
 
 def lines(results: Sequence[Result], seed: str, where: Mapping[str, str]) -> list[str]:
@@ -32,7 +33,8 @@ def lines(results: Sequence[Result], seed: str, where: Mapping[str, str]) -> lis
         played = [one for one in results if one.kind == name and not one.skipped]
         failed = [one for one in played if one.fault]
         skipped = next((one.skipped for one in results if one.kind == name and one.skipped), "not played")
-        count = f"{len(played)} of {kind.rounds}" if played else skipped
+        hit = sum(one.hit for one in played)
+        count = f"{len(played)} of {kind.rounds}, hit {hit}" if played else skipped
         failures = f"{len(failed)}: rounds {', '.join(str(one.number) for one in failed)}" if failed else "0"
         seconds = f"{sum(one.seconds for one in played):.0f} s"
         rows.append(

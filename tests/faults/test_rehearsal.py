@@ -50,9 +50,9 @@ def test_the_first_rounds_of_every_kind_come_first_and_one_round_can_be_repeated
 
 
 def test_the_table_tells_failures_and_what_was_not_played() -> None:
-    kills = [Result("kills", 0, 2.0), Result("kills", 4, 3.0, fault="bad")]
+    kills = [Result("kills", 0, 2.0, hit=False), Result("kills", 4, 3.0, fault="bad")]
     results = [*kills, Result("full", 0, 0, skipped="needs root")]
     text = "\n".join(table.lines(results, "1", {"on": "a day"}))
-    assert re.search(r"`kills` .*\| 2 of 62 \| 1: rounds 4 \| 5 s \|", text)
+    assert re.search(r"`kills` .*\| 2 of 62, hit 1 \| 1: rounds 4 \| 5 s \|", text)
     assert re.search(r"`full` .*\| needs root \|  \|  \|", text) and text.count("not played") == len(KINDS) - 2
     assert table.MARKS.search(table.PAGE.read_text(encoding="utf-8"))

@@ -82,6 +82,11 @@ class World:
         return results(self.root, self.ids[ranks])
 
 
+def seed(ranks: int) -> int:
+    """The training's seed, by which its checkpoints' folder is told from that of the other number of ranks."""
+    return 40 + ranks
+
+
 def make(folder: Path) -> World:
     """The world in this folder; one that the same code made before is used again."""
     key = code_key(ROOT / "steps")[:12]
@@ -104,7 +109,7 @@ def _start(ready: Path, ranks: int) -> str:
     settings = ready / f"ranks-{ranks}.yaml"
     settings.write_text(SETTINGS.format(root=ROOT, ranks=ranks))
     words = ("--local", "--wait", "--json", "--settings", str(settings), "--local-root", str(ready / "local"))
-    found: str = json.loads(_run("pipeline.py", "start", *words, "--set", f"Seed={40 + ranks}"))["execution"]
+    found: str = json.loads(_run("pipeline.py", "start", *words, "--set", f"Seed={seed(ranks)}"))["execution"]
     note.write_text(found)
     return found
 

@@ -30,6 +30,7 @@ import psutil
 from pipeline.local.jobs.in_job.sitecustomize import VARIABLE, refusing
 
 OF_ARROW = "jemalloc_bg_thd"  # the one thread that begins anew in a forked child, by its library's own doing
+ENVIRONMENT = "environment-of-the-command"  # a file in memory, open in a forked command: its environment as JSON
 USERS = ".users"  # after the socket's path: the socket of those who use the server
 GRACE_SECONDS = 30  # that a rank has to end after another failed, as torchrun gives
 
@@ -81,6 +82,7 @@ def answer(connection: socket.socket) -> None:
     line, files, _, _ = socket.recv_fds(connection, 1 << 20, 2)
     request = json.loads(line)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.write(os.memfd_create(ENVIRONMENT), json.dumps(request["environment"]).encode())  # /proc shows the server's own
     ranks: list[int] = []
     for rank in range(max(1, request["ranks"])):
         child = os.fork()

@@ -140,11 +140,13 @@ def _hurt(room: Room, folder: Path, way: Callable[[Path, random.Random], None]) 
 def _judge_commands(room: Room, hurt: str, file: Path, way: Callable[[Path, random.Random], None]) -> None:
     """What needs the damaged file names it and fails; all else works. A flipped bit may change no meaning at all."""
     versions = ("--group", GROUP)
-    asked = dict.fromkeys(("status", "logs", "describe", "retry"), (hurt,))
+    asked: dict[str, tuple[str, ...]] = dict.fromkeys(("status", "logs", "describe", "retry"), (hurt,))
     asked |= {"list": (), "models": (), "compare": ("1", "2", *versions), "reject": ("2", "--note", "no", *versions)}
     for verb, words in asked.items():
         done, needs = room.command(verb, *words), verb in NEEDED_BY.get(file.name, ())
-        named = file.name in done.text or (way is remove and hurt in done.text)
+        named = file.name in done.text or (
+            way is remove and (hurt in done.text or f"'{file.parent.name}'" in done.text)
+        )
         if done.code and not (needs and named):
             raise Fault(f"{file.name} is damaged, and {verb} ended with {done.code}: {done.text[-300:]}")
         if needs and way in (cut, empty) and not done.code:

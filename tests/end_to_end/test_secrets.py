@@ -141,7 +141,7 @@ def test_a_whole_pipeline_with_secrets_in_its_shell_leaves_them_nowhere(
     (configs / "quickstart.yaml").write_text(text)
     rows = (root / "steps/quickstart/preferences.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "rows.jsonl").write_text("".join(rows[:100]))
-    values = {"MaxSteps": 2, "RewardAccuracyThreshold": 0, "MergeWeights": "false"}
+    values = {"MaxSteps": 2, "RewardAccuracyThreshold": 0, "MinValidationRows": 1, "MergeWeights": "false"}
     values |= {"ModelUri": tiny_model, "InputDataUri": tmp_path / "rows.jsonl"}
     words = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
     shell = dict.fromkeys(("HF_TOKEN", "WANDB_API_KEY", "MLFLOW_TRACKING_PASSWORD"), PLANTED)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -149,9 +150,7 @@ class StandIn:
 
     def DeleteModelPackage(self, request: Mapping[str, Any], _body: bytes) -> dict[str, Any]:
         group, version = request["ModelPackageName"].split("/")[-2:]
-        folder = model_packages.home(self.root) / group / version
-        (folder / "package.json").unlink()
-        folder.rmdir()
+        shutil.rmtree(model_packages.home(self.root) / group / version)
         return {}
 
     def DeleteModelPackageGroup(self, request: Mapping[str, Any], _body: bytes) -> dict[str, Any]:

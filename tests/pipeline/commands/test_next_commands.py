@@ -23,8 +23,10 @@ def test_the_options_of_a_next_command_are_words_of_a_shell() -> None:
 
 def test_so_is_the_place_of_what_was_tracked() -> None:
     uri = f"sqlite:///{ROOT}/mlflow.db"
-    said = summary.text({"execution": "x", "status": "Succeeded", "mlflow": uri, "logs": "logs"})
-    (command,) = (line.removeprefix("tracked").strip() for line in said.splitlines() if line.startswith("tracked"))
+    told = {"mlflow": {"delivered": 2, "entries": 2}}
+    said = summary.text({"execution": "x", "status": "Succeeded", "mlflow": uri, "tracked": told, "logs": "logs"})
+    (line,) = (line for line in said.splitlines() if line.startswith("tracked"))
+    command = line.partition("2 of 2 entries: ")[2]
     assert shlex.split(command) == ["mlflow", "ui", "--backend-store-uri", uri]
 
 

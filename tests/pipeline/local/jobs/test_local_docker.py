@@ -82,7 +82,7 @@ def quickstart(run, settings: Path, root: Path, model: Path, engine: str, **vari
     rows = (ROOT / "steps/quickstart/preferences.jsonl").read_text().splitlines(keepends=True)
     data = root.parent / "rows.jsonl"
     data.write_text("".join(rows[:200]))
-    values = SHORT | {"ModelUri": model, "InputDataUri": data}
+    values = SHORT | {"ModelUri": model, "InputDataUri": data, "MinValidationRows": 1}
     words = [word for name, value in values.items() for word in ("--set", f"{name}={value}")]
     place = ("--local", "--local-root", root, "--settings", settings, "--engine", engine)
     done = run("pipeline.py", "start", "--wait", "--json", *place, *words, **variables)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -106,16 +104,27 @@ def test_a_disk_without_room_is_found_before_writing(base, adapter, tmp_path) ->
     assert not (tmp_path / "out").exists()
 
 
-def test_a_disk_that_fills_up_leaves_finished_shards_and_the_next_run_goes_on(base, adapter, tmp_path, capsys) -> None:
-    out, sizes = tmp_path / "out", [path.stat().st_size for path in sorted(base.glob("*.safetensors"))]
+LIMITED = """\
+import os, resource, runpy, sys
+sys.path.insert(0, os.getcwd())
+before = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)), before[1]))
+try:
+    runpy.run_module("steps.merge", run_name="__main__", alter_sys=True)
+finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)  # coverage writes a file when the process ends
+"""
 
-    # Coverage writes a file at a process's end too, and would speak of that one.
-    unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+
+def test_a_disk_that_fills_up_leaves_finished_shards_and_the_next_run_goes_on(
+    base, adapter, tmp_path, capsys, forked
+) -> None:
+    out, sizes = tmp_path / "out", [path.stat().st_size for path in sorted(base.glob("*.safetensors"))]
+    script = tmp_path / "limited.py"
+    script.write_text(LIMITED)
 
     def fill_up(limit: int) -> str:  # the kernel refuses to let a file grow further, as a full disk does
-        command = [sys.executable, "-m", "steps.merge", *words(base, adapter, out)]
-        cap = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))  # noqa: E731
-        done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=cap, env=unmeasured)
+        done = forked(script, limit, *words(base, adapter, out), OPT_ML="/nonexistent")
         assert done.returncode == 1 and done.stderr.count("\n") == 1
         return done.stderr
 

@@ -99,11 +99,19 @@ def server(room: Room) -> None:
             time.sleep(room.rng.uniform(0.3, 0.9) * room.world.seconds("Train", 1))
             os.killpg(served.pid, signal.SIGKILL)
 
-        _not_tracked(_trained(room, during), some=True)
+        said = _trained(room, during)
+        room.hit = not _finished(room.folder / "server.db")  # else it was killed after the run's end
+        if room.hit:
+            _not_tracked(said, some=True)
     finally:
         if served.poll() is None:
             os.killpg(served.pid, signal.SIGKILL)
         served.wait()
+
+
+def _finished(database: Path) -> bool:
+    with sqlite3.connect(database) as stored:
+        return ("FINISHED",) in stored.execute("SELECT status FROM runs").fetchall()
 
 
 def start_server(folder: Path, port: int) -> subprocess.Popen[bytes]:

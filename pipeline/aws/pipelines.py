@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.aws.errors import described
 from pipeline.definition.diff import Change, compare
-from pipeline.settings.content import KEY_LENGTH
+from pipeline.settings.content import KEY_LENGTH, split_uri
 from pipeline.settings.workflow import Workflow, tag_list
 from pipeline.step_kit import network_and_keys
 
@@ -149,7 +149,7 @@ def _definition(s3: Any, wanted: Wanted) -> dict[str, Any]:
     if len(text) <= INLINE_LIMIT:
         return {"PipelineDefinition": wanted.definition}
     key = hashlib.sha256(text).hexdigest()[:KEY_LENGTH]
-    bucket, key = _split(f"{wanted.definitions_uri}/{key}/definition.json")
+    bucket, key = split_uri(f"{wanted.definitions_uri}/{key}/definition.json")
     s3.put_object(Bucket=bucket, Key=key, Body=text, ContentType="application/json", **wanted.encryption)
     return {"PipelineDefinitionS3Location": {"Bucket": bucket, "ObjectKey": key}}
 
@@ -164,8 +164,3 @@ def _add_tags(sagemaker: Any, arn: str, present: Mapping[str, str], tags: Mappin
     lacking = {key: value for key, value in tags.items() if present.get(key) != value}
     if lacking:
         sagemaker.add_tags(ResourceArn=arn, Tags=tag_list(lacking))
-
-
-def _split(uri: str) -> tuple[str, str]:
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    return bucket, key

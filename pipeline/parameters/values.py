@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.errors import UserError, did_you_mean, problems_error
 from pipeline.rendered import Parameter, read
-from steps.shared.typed_yaml import QUOTED, shortened
+from steps.shared.contract import QUOTED, shortened
 
 Value = str | int | float | bool
 

@@ -57,16 +57,19 @@ def find_weights(model: str | None, adapter: Path | None, base: str | None, revi
     if adapter is None:
         if not is_hub_name(str(model)):
             check_folder(Path(str(model)))
-        found = open_base(str(model), revision)
-        require_whole(found)
-        require_all_tensors(found)
+        found = _whole(str(model), revision)
         return Weights(found, None, found.folder)
     checked = read_adapter(adapter)
-    found = open_base(str(base), revision)
-    require_whole(found)
-    require_all_tensors(found)
+    found = _whole(str(base), revision)
     find_changes(found, checked)
     return Weights(found, adapter, adapter)
+
+
+def _whole(name: str, revision: str | None) -> Base:
+    base = open_base(name, revision)
+    require_whole(base)
+    require_all_tensors(base)
+    return base
 
 
 def require_memory(weights: Weights, free: int, where: str) -> None:

@@ -6,15 +6,14 @@ Written by local runs alone: their Register step, and the job that registers in 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from steps.shared import contract
+from steps.shared.folders import one_at_a_time
 
 BY = "registered-by"  # beside a version's package.json: whose registration it is
 
@@ -34,7 +33,7 @@ def add(registry: Path, request: Mapping[str, Any], group: str, account: str, by
     """
     home = registry / group
     home.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(home):
+    with one_at_a_time(home):  # of two executions at once each gets its own number
         version = None if by is None else _version_of(home, by)
         if version is not None and (home / str(version) / "package.json").exists():
             return json.loads((home / str(version) / "package.json").read_text(encoding="utf-8"))
@@ -62,14 +61,3 @@ def _version_of(home: Path, by: str) -> int | None:
             if file.read_text(encoding="utf-8") == by and file.parent.name.isdecimal():
                 return int(file.parent.name)
     return None
-
-
-@contextlib.contextmanager
-def _one_at_a_time(home: Path) -> Iterator[None]:
-    """Hold the group: of two executions at once each gets its own number."""
-    number = os.open(home, os.O_RDONLY)
-    try:
-        fcntl.flock(number, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(number)

@@ -21,6 +21,7 @@ from steps.shared import disks
 from steps.shared.pages import visible
 
 ROOT_VARIABLE = "OPT_ML"
+QUOTED = 80  # characters of data or settings in a message: it reaches logs that more people read than these
 FAILURE_LIMIT = 1024  # SageMaker cuts /opt/ml/output/failure at this many characters
 
 LOST_ANOTHER = "this process lost another one of the training"  # how the reason of a consequence begins
@@ -132,6 +133,11 @@ def in_one_line(error: Exception) -> str:
     words = " ".join(str(error).split())
     plain = isinstance(error, OSError | ValueError | RuntimeError | ImportError)
     return words if plain and words else f"{type(error).__name__}: {words}".removesuffix(": ")
+
+
+def shortened(text: str) -> str:
+    """The start of a text that may be of any length, for a message."""
+    return text if len(text) <= QUOTED else f"{text[: QUOTED - 1]}…"
 
 
 def special(path: Path) -> str | None:

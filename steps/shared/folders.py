@@ -1,4 +1,4 @@
-"""Folders of this machine: every file below one, and one process at a time that writes to one.
+"""Folders of this machine: every file below one, and one process at a time that writes to one or holds its lock.
 
 The first is one rule for all that reads folders, `start` and the steps alike: links are followed, and a folder that
 cannot be entered is an error, never left out. Imports the standard library only.
@@ -58,6 +58,17 @@ def _is_walked_anyway(real: str, starts: set[str], skip: Callable[[str], bool]) 
 def _raise(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
         raise error
+
+
+@contextlib.contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock: whoever wants it too waits. It ends with its process, whatever ended that."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
 
 
 @contextlib.contextmanager

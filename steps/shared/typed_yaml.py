@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from steps.shared.contract import StepError, special
+from steps.shared.contract import QUOTED, StepError, shortened, special
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
@@ -24,7 +24,6 @@ MOST_VALUES = 10_000
 DEEPEST = 50  # levels
 TOO_DEEP = "is nested too deep"
 SHOWN = 50  # problems
-QUOTED = 80  # characters
 # Names whose values are never shown. An address may hold a password, or a token in its query.
 SECRET = re.compile(r"passw|secret|credential|api_?key|access_?key|(?:^|_)token$|uri$|url$", re.IGNORECASE)
 
@@ -102,11 +101,6 @@ def all_key_lines(path: Path) -> dict[str, int]:
 def placed(problem: str, line: int | None) -> str:
     """A problem with its line before it, where it has one."""
     return f"line {line}  {problem}" if line else problem
-
-
-def shortened(text: str) -> str:
-    """The start of a text that may be of any length, for a message."""
-    return text if len(text) <= QUOTED else f"{text[: QUOTED - 1]}…"
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

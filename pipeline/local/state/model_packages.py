@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UserError, did_you_mean
-from pipeline.files import one_at_a_time, write_json
+from pipeline.files import write_json
 from pipeline.local.state import damage
 from pipeline.local.state.damage import Damaged
 from pipeline.local.state.records import ACCOUNT
@@ -24,6 +24,7 @@ from pipeline.local.state.store import Store
 from pipeline.texts import now
 from pipeline.versions.registry import Decision, ModelVersion, checked_note, decided, version_of, with_champions
 from steps.register import folder
+from steps.shared.folders import one_at_a_time
 
 MEMBERS = {"ModelPackageGroupName", "ModelPackageVersion", "ModelPackageArn", "CreationTime"}  # what all have
 _GROUP = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
+from steps.shared.contract import shortened
+
 MESSAGE_LIMIT = 500  # a row may be named by keys of any length
-QUOTED = 80  # characters of a row that a message quotes at most: it reaches logs that more people read than the data
 
 
 class Reason(StrEnum):
@@ -61,14 +62,12 @@ NOT_INVALID = (Reason.TIED, Reason.LEAKED, Reason.NEAR_DUPLICATE)
 
 def quoted(value: object) -> str:
     """A value of a row as a message quotes it."""
-    said = repr(value)
-    return said if len(said) <= QUOTED else f"{said[: QUOTED - 1]}…"
+    return shortened(repr(value))
 
 
 def key_names(keys: Iterable[str]) -> str:
     """The keys of an object as a message quotes them."""
-    said = ", ".join(keys) or "nothing"
-    return said if len(said) <= QUOTED else f"{said[: QUOTED - 1]}…"
+    return shortened(", ".join(keys) or "nothing")
 
 
 class InvalidRow(Exception):

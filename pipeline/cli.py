@@ -22,13 +22,13 @@ from pipeline.commands import (
     images,
     logs,
     models,
-    schedules,
+    recipe,
     start,
     status_stop_retry,
-    triggers,
     try_version,
     upsert,
 )
+from pipeline.commands.automation import schedules, triggers
 from pipeline.errors import UserError
 from steps.shared import disks
 from steps.shared.contract import StepError
@@ -47,8 +47,8 @@ app = typer.Typer(
 RUN, LOOK, DECIDE, SERVE = "Run", "Look at executions", "Judge versions", "Serve"
 AUTOMATE, ACCOUNT = "Automate", "Definition and account"
 COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
-    RUN: {"check": check_show.check, "start": start.start, "stop": status_stop_retry.stop,
-          "retry": status_stop_retry.retry},
+    RUN: {"recipe": recipe.recipe, "check": check_show.check, "start": start.start,
+          "stop": status_stop_retry.stop, "retry": status_stop_retry.retry},
     LOOK: {"status": status_stop_retry.status, "list": status_stop_retry.list_executions,
            "describe": describe.describe, "logs": logs.logs},
     DECIDE: {"models": models.models, "compare": compare.compare, "try": try_version.try_version,

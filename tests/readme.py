@@ -22,6 +22,11 @@ from pipeline.settings.security import Secrets, Security
 from steps.preprocess.layouts.formats import FORMATS
 from steps.preprocess.rows.reasons import Reason
 from steps.train.arguments import FsdpConfig, TrainArguments
+from steps.train.other_tools.axolotl import AXOLOTL
+from steps.train.other_tools.common import FAMILIES, TRAINER
+from steps.train.other_tools.llama_factory import LLAMA_FACTORY
+from steps.train.other_tools.rules import Rule, Tool
+from steps.train.other_tools.trl import TRL
 from tests.paths import ROOT
 from tests.pipeline.workflows import NO_WORKFLOWS
 
@@ -111,6 +116,30 @@ def argument_table() -> list[str]:
     return ["| argument | default | meaning |", "|---|---|---|", *rows]
 
 
+def keys_of(tool: Tool) -> list[str]:
+    """What the tool has besides the keys that all three share."""
+    own = {key: rule for key, rule in tool.rules.items() if TRAINER.get(key) is not rule}
+    return _key_table(own, {key: rule for key, rule in tool.families.items() if FAMILIES.get(key) is not rule})
+
+
+def shared_keys() -> list[str]:
+    return _key_table(TRAINER, FAMILIES)
+
+
+def _key_table(rules: Mapping[str, Rule], families: Mapping[str, Rule]) -> list[str]:
+    """A row for all keys that come to the same: first what becomes an argument, in the arguments' order."""
+    order = list(TrainArguments.model_fields)
+    named = [*rules.items(), *((f"{prefix}…", rule) for prefix, rule in families.items())]
+    rows: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    for key, rule in named:
+        rows.setdefault((rule.becomes, rule.says), []).append(f"`{key}`")
+    placed = sorted(rows, key=lambda row: order.index(row[0][0]) if row[0] else len(order))
+    return ["| there | here | what changes, or what to do |", "|---|---|---|", *(
+        f"| {', '.join(rows[becomes, says])} | {', '.join(f'`{name}`' for name in becomes) or '-'} | {says} |"
+        for becomes, says in placed
+    )]  # fmt: skip
+
+
 def _default(value: object) -> str:
     if repr(value) == "PydanticUndefined":
         return "required"
@@ -150,6 +179,12 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
     "pipeline/README.md": {"commands": commands},
     "steps/preprocess/README.md": {"layouts": layouts, "reasons": reasons, "preprocess": preprocess_settings},
     "steps/train/README.md": {"arguments": argument_table},
+    "steps/train/COMING_FROM.md": {
+        "trl": lambda: keys_of(TRL),
+        "axolotl": lambda: keys_of(AXOLOTL),
+        "llama-factory": lambda: keys_of(LLAMA_FACTORY),
+        "shared": shared_keys,
+    },
 }
 
 

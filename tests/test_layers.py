@@ -79,6 +79,7 @@ FLOORS = (
     {"pipeline.local"},
     {"pipeline.commands.shared"},
     {"pipeline.commands"},
+    {"pipeline.commands.automation"},
     {"pipeline.cli"},
 )
 # Answering reads model folders as Merge does and messages as Preprocess does; the job that registers reads the registry

@@ -24,6 +24,7 @@ MOST_VALUES = 10_000
 DEEPEST = 50  # levels
 TOO_DEEP = "is nested too deep"
 SHOWN = 50  # problems
+STRING, NUMBER = "tag:yaml.org,2002:str", "tag:yaml.org,2002:int"
 # Names whose values are never shown. An address may hold a password, or a token in its query.
 SECRET = re.compile(r"passw|secret|credential|api_?key|access_?key|(?:^|_)token$|uri$|url$", re.IGNORECASE)
 
@@ -54,7 +55,7 @@ def load(
     Raises:
         InvalidFile: the file is missing, is not YAML, or has problems; all of them are named at once.
     """
-    values, lines = _read_mapping(path)
+    values, lines = read_mapping(path)
     for key, text in (overrides or {}).items():
         values[key] = decode(text)
         lines[(key,)] = 0
@@ -84,7 +85,7 @@ def key_lines(path: Path) -> dict[str, int]:
     Raises:
         InvalidFile: the file is missing or is not YAML.
     """
-    _, lines = _read_mapping(path)
+    _, lines = read_mapping(path)
     return {str(location[0]): line for location, line in lines.items() if len(location) == 1}
 
 
@@ -94,7 +95,7 @@ def all_key_lines(path: Path) -> dict[str, int]:
     Raises:
         InvalidFile: the file is missing or is not YAML.
     """
-    _, lines = _read_mapping(path)
+    _, lines = read_mapping(path)
     return {".".join(map(str, location)): line for location, line in lines.items()}
 
 
@@ -109,27 +110,26 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _read_mapping(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
-    """The file's top-level mapping and the line (from 1) of every key in it, by its location."""
+def read_mapping(path: Path, *, number_keys: bool = False) -> tuple[dict[str, Any], dict[Location, int]]:
+    """The file's top-level mapping and the line (from 1) of every key in it, by its location.
+
+    Args:
+        number_keys: below the top level a key may be a whole number, as in files of others.
+
+    Raises:
+        InvalidFile: the file is missing or is not YAML.
+    """
     try:
-        root = yaml.compose(_read_text(path), Loader=yaml.SafeLoader)
+        root = yaml.compose(read_text(path), Loader=yaml.SafeLoader)
         if root is None:
             return {}, {}
         if not isinstance(root, yaml.MappingNode):
             raise InvalidFile(path, ["line 1  expected `key: value` lines"])
         lines: dict[Location, int] = {}
-        _collect_lines(path, root, (), lines, ())
+        _collect_lines(path, root, (), lines, (), {STRING, NUMBER} if number_keys else {STRING})
         return yaml.SafeLoader("").construct_document(root), lines
-    except FileNotFoundError:
-        raise InvalidFile(path, [f"the file does not exist{_near(path)}"]) from None
-    except IsADirectoryError:
-        raise InvalidFile(path, ["is a folder; name a YAML file"]) from None
-    except UnicodeDecodeError as error:
-        raise InvalidFile(path, [f"is not UTF-8 text: {error}"]) from None
     except RecursionError:
         raise InvalidFile(path, [TOO_DEEP]) from None
-    except OSError as error:
-        raise InvalidFile(path, [f"cannot be read: {error.strerror or error}"]) from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that is none, such as 2024-13-01
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}  " if mark else ""
@@ -143,18 +143,37 @@ def _near(path: Path) -> str:
     return f"; did you mean {beside[near[0]]}?" if near else ""
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file of settings.
+
+    Raises:
+        InvalidFile: it is missing, no file, too large, or no text.
+    """
     if found := special(path):
         raise InvalidFile(path, [f"must be a file, not {found}"])
-    with open(path, "rb") as file:
-        data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise InvalidFile(path, [f"is larger than {MOST_BYTES // 2**20} MiB; is it a file of settings?"])
-    return data.decode("utf-8-sig")
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise InvalidFile(path, [f"is larger than {MOST_BYTES // 2**20} MiB; is it a file of settings?"])
+        return data.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise InvalidFile(path, [f"the file does not exist{_near(path)}"]) from None
+    except IsADirectoryError:
+        raise InvalidFile(path, ["is a folder; name a YAML file"]) from None
+    except UnicodeDecodeError as error:
+        raise InvalidFile(path, [f"is not UTF-8 text: {error}"]) from None
+    except OSError as error:
+        raise InvalidFile(path, [f"cannot be read: {error.strerror or error}"]) from None
 
 
 def _collect_lines(
-    path: Path, node: yaml.Node, location: Location, lines: dict[Location, int], above: tuple[int, ...]
+    path: Path,
+    node: yaml.Node,
+    location: Location,
+    lines: dict[Location, int],
+    above: tuple[int, ...],
+    key_tags: set[str],
 ) -> None:
     """Note where each key and each member of a list stands. An alias stands for all that it repeats, which counts."""
     line = node.start_mark.line + 1
@@ -170,18 +189,18 @@ def _collect_lines(
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             line = key.start_mark.line + 1
-            if key.tag != "tag:yaml.org,2002:str":
+            if key.tag not in (key_tags if location else {STRING}):
                 raise InvalidFile(path, [f"line {line}  keys must be plain words"])
             here = (*location, key.value)
             if here in lines:
                 said = f"line {line}  {shortened(key.value)}: stands twice (first on line {lines[here]})"
                 raise InvalidFile(path, [said])
             lines[here] = line
-            _collect_lines(path, value, here, lines, above)
+            _collect_lines(path, value, here, lines, above, key_tags)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             lines[(*location, index)] = value.start_mark.line + 1
-            _collect_lines(path, value, (*location, index), lines, above)
+            _collect_lines(path, value, (*location, index), lines, above, key_tags)
 
 
 def _problems(

@@ -10,11 +10,12 @@ import pytest
 from tests.steps.train.models import QWEN3_0_6B
 
 VERBS = [
-    "check", "start", "stop", "retry", "status", "list", "describe", "logs", "models", "compare", "try", "approve",
-    "reject", "deploy", "undeploy", "schedule", "schedules", "unschedule", "trigger", "triggers", "untrigger",
-    "bootstrap", "images", "upsert", "show", "definition", "delete", "teardown",
+    "recipe", "check", "start", "stop", "retry", "status", "list", "describe", "logs", "models", "compare", "try",
+    "approve", "reject", "deploy", "undeploy", "schedule", "schedules", "unschedule", "trigger", "triggers",
+    "untrigger", "bootstrap", "images", "upsert", "show", "definition", "delete", "teardown",
 ]  # fmt: skip
 FLAGS = {
+    "recipe": {"--from", "--output"},
     "check": {
         "--settings",
         "--recipe",

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from pipeline.automation import start as automation
 from pipeline.automation import triggers as aws_triggers
-from pipeline.commands.schedules import deployed, shown
+from pipeline.commands.automation.schedules import deployed, shown
 from pipeline.commands.shared.on_aws import remote
 from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, say, stdout, where
 from pipeline.commands.start import Assignments

@@ -1,0 +1,1 @@
+"""The commands that let the pipeline start without a person: schedules and triggers."""

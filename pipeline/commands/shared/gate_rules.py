@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from rich.table import Table
 
 from pipeline.settings.schema import Gate
-from steps.gate.rules import Limits, asked
+from steps.gate.limits import Limits
+from steps.gate.rules.table import asked
 
 
 def of(gate: Gate) -> dict[str, str]:
@@ -19,6 +20,9 @@ def of(gate: Gate) -> dict[str, str]:
             tolerance=gate.champion_tolerance,
             min_rows=gate.min_validation_rows,
             max_chosen_drop=gate.max_chosen_drop,
+            max_served_drift=gate.max_served_drift,
+            max_degenerate_share=gate.max_degenerate_share,
+            judge=gate.judge,
         )
     )
 

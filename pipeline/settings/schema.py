@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from pipeline.settings.section import Section, Tags
-from steps.gate.limits import ThresholdOn
+from steps.gate.rules.limits import ThresholdOn
 
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$", description="SageMaker instance type.")]
 Fraction = Annotated[float, Field(gt=0, lt=1)]

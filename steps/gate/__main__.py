@@ -29,7 +29,7 @@ from typing import Any, get_args
 from steps.gate.decision import decide, table_lines
 from steps.gate.judge import compare
 from steps.gate.judge.compare import Bounds
-from steps.gate.limits import Limits, ThresholdOn
+from steps.gate.rules.limits import Limits, ThresholdOn
 from steps.shared import contract, served_files
 from steps.shared.contract import StepError
 from steps.shared.served_files import MANIFEST
@@ -38,8 +38,6 @@ from steps.shared.serving import ADAPTER_FOLDER, PROPERTIES, PROPERTIES_TEXT, ma
 CARD = "model_card.json"
 ANSWERS = "answers.jsonl"
 REPORTS = (ANSWERS, "history.json", "left_out.jsonl", "report.html", "tracking.json", "training.png")
-
-
 OBSERVATION = 2096  # characters of `evaluation_observation` in a model card
 
 

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from steps.gate.judge.judgement import Judgement
-from steps.gate.limits import Limits
 from steps.gate.rules import served
+from steps.gate.rules.limits import Limits
 from steps.gate.rules.rule import Rule, value
 from steps.gate.rules.table import rules
 

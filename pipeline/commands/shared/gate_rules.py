@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rich.table import Table
 
 from pipeline.settings.schema import Gate
-from steps.gate.limits import Limits
+from steps.gate.rules.limits import Limits
 from steps.gate.rules.table import asked
 
 

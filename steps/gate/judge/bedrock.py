@@ -1,7 +1,7 @@
 """Ask a model of Amazon Bedrock by Converse, which has one form for all of its chat models.
 
-Needs bedrock:InvokeModel on the model, and a way to bedrock-runtime in the job's own region. Limits: only the text of an
-answer is kept, no reasoning; a model that takes no temperature refuses, and cannot be a judge here.
+Needs bedrock:InvokeModel on the model, and a way to bedrock-runtime in the job's own region. Limits: only the text of
+an answer is kept, no reasoning; a model that takes no temperature refuses, and cannot be a judge here.
 """
 
 from __future__ import annotations
@@ -84,6 +84,6 @@ def _refused(model: str, code: str, message: str) -> str:
 def _unreached(model: str, error: Exception) -> str:
     return (
         f"gate.judge: {model}: Bedrock cannot be reached: {' '.join(str(error).split())}; the Gate needs credentials "
-        f"and a way to bedrock-runtime: in private subnets a VPC endpoint (bootstrap makes one with JudgeArns) or a NAT "
-        f"gateway; make one and retry the execution, {OFF}"
+        f"and a way to bedrock-runtime: in private subnets a VPC endpoint (bootstrap makes one with JudgeArns) or a "
+        f"NAT gateway; make one and retry the execution, {OFF}"
     )

@@ -51,9 +51,7 @@ def judge(answers: Path, model: str, bounds: Bounds, output: Path) -> Judgement:
     return judged
 
 
-def compare(
-    found: Sequence[Pair], model: str, bounds: Bounds, ask: Ask
-) -> tuple[Judgement, list[dict[str, Any]]]:
+def compare(found: Sequence[Pair], model: str, bounds: Bounds, ask: Ask) -> tuple[Judgement, list[dict[str, Any]]]:
     """The figures, and a line for each pair with what the judge said of it in both orders."""
     counts: Counter[Verdict] = Counter()
     transcript: list[dict[str, Any]] = []

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from steps.gate.limits import ALPHA, LEAST_PAIRS
+from steps.gate.rules.limits import ALPHA, LEAST_PAIRS
 from steps.gate.rules.ranking import no_champion
 from steps.gate.rules.rule import Rule, number, quoted, value
 
@@ -53,7 +53,9 @@ def degenerate(evaluation: Mapping[str, Any], most: float) -> Rule:
     path = "answers.after.form"
     count, rows = number(evaluation, f"{path}.degenerate.count"), number(evaluation, f"{path}.rows")
     if not rows:
-        return Rule("degenerate", None, most, "not judged", "What the model answers was not judged: there is no answer.")
+        return Rule(
+            "degenerate", None, most, "not judged", "What the model answers was not judged: there is no answer."
+        )
     share = number(evaluation, f"{path}.degenerate.share")
     of_base = number(evaluation, "answers.before.form.degenerate.share")
     tokens = number(evaluation, "answers.max_new_tokens")
@@ -94,11 +96,7 @@ def _paired(evaluation: Mapping[str, Any], name: str, against: str, other: str, 
     path = f"answers.against_{against}.calls"
     wins, losses = number(evaluation, f"{path}.wins"), number(evaluation, f"{path}.losses")
     rows, worse = number(evaluation, f"{path}.rows"), number(evaluation, f"{path}.p_worse")
-    own, theirs = (
-        f"{number(evaluation, f'answers.{side}.calls.right'):g} of {number(evaluation, f'answers.{side}.calls.rows'):g} "
-        f"({number(evaluation, f'answers.{side}.calls.share'):.4f})"
-        for side in ("after", other)
-    )
+    own, theirs = (_right(evaluation, f"answers.{side}.calls") for side in ("after", other))
     told = f"Tool calls are as the chosen answers' in {own}, {who}'s in {theirs}: {wins:g} won, {losses:g} lost"
     if rows < LEAST_PAIRS:
         few = f"; fewer than {LEAST_PAIRS} questions with tools cannot tell worse from chance."
@@ -107,3 +105,8 @@ def _paired(evaluation: Mapping[str, Any], name: str, against: str, other: str, 
     verdict = "not significantly worse" if good else "significantly worse"
     said = f"{told}, {verdict} (McNemar's p {worse:.4f}, {'not ' * good}below {ALPHA:g})."
     return Rule(name, worse, ALPHA, "pass" if good else "fail", said)
+
+
+def _right(evaluation: Mapping[str, Any], path: str) -> str:
+    right, rows, share = (number(evaluation, f"{path}.{name}") for name in ("right", "rows", "share"))
+    return f"{right:g} of {rows:g} ({share:.4f})"

@@ -7,8 +7,8 @@ worse (`steps.shared.statistics`; with ties left out it is the sign test); p at 
 from __future__ import annotations
 
 from steps.gate.judge.judgement import Judgement
-from steps.gate.limits import ALPHA, LEAST_PAIRS
-from steps.gate.rules.rule import Rule
+from steps.gate.rules.limits import ALPHA, LEAST_PAIRS
+from steps.gate.rules.rule import Rule, quoted
 from steps.shared.statistics.mcnemar import mcnemar
 
 
@@ -19,7 +19,7 @@ def preferred(judged: Judgement) -> Rule:
     unreadable = f", {judged.unreadable} without a readable verdict" if judged.unreadable else ""
     stopped = f"; stopped before the other {_left(judged)} by {judged.stopped}" if judged.stopped else ""
     told = (
-        f"Of {judged.judged} pairs of text answers the judge {judged.model} prefers this model's in {judged.wins} and "
+        f"Of {judged.judged} pairs of text answers the judge {quoted(judged.model)} prefers this model's in {judged.wins} and "
         f"the base's in {judged.losses} ({judged.ties} ties{unreadable}{stopped})"
     )
     if judged.judged < LEAST_PAIRS:

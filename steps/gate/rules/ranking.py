@@ -15,8 +15,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from steps.gate.limits import Limits
 from steps.gate.rules import served
+from steps.gate.rules.limits import Limits
 from steps.gate.rules.rule import Rule, quoted, value
 from steps.shared.contract import StepError
 
@@ -27,7 +27,7 @@ def rows(evaluation: Mapping[str, Any], limits: Limits) -> Rule:
     found, least = value(evaluation, "after.rows"), limits.min_rows
     if found >= least:
         return Rule("rows", found, least, "pass", f"{found} held-out rows, at least {least}.")
-    few = f"Too few rows to judge: {found} held-out {'row' if found == 1 else 'rows'}, where at least {least} are needed"
+    few = f"Too few rows to judge: {found} held-out row{'s' * (found != 1)}, where at least {least} are needed"
     fix = "give more data, hold out a larger share (ValidationFraction), or lower MinValidationRows"
     return Rule("rows", found, least, "fail", f"{few}; {fix}.")
 

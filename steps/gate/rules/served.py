@@ -1,7 +1,7 @@
 """Whether what was judged is what is served: the form of the figures, and how far the two forms differ.
 
-served_drift: share of the held-out rows whose margin has another sign on the unquantised base than on the base as it was
-              trained on (`drift.share_changed`); at most `max_served_drift`, and no rule without that.
+served_drift: share of the held-out rows whose margin has another sign on the unquantised base than on the base as it
+              was trained on (`drift.share_changed`); at most `max_served_drift`, and no rule without that.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from steps.gate.judge.judgement import Judgement
-from steps.gate.limits import ALPHA, Limits
 from steps.gate.rules import answers, judge, ranking, served
+from steps.gate.rules.limits import ALPHA, Limits
 from steps.gate.rules.rule import Rule
 
 

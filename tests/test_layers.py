@@ -12,7 +12,11 @@ from tests.structure import circle, imports, room, rooms, sources
 
 CONTAINER_SIDE = sorted(path for path in (ROOT / "steps").rglob("*.py") if path.name != "step.py")
 DEFINITION_SIDE = sorted([*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "steps").rglob("step.py")])
-ASK_AWS = (ROOT / "steps" / "champion" / "approved.py", ROOT / "steps" / "shared" / "secrets.py")
+ASK_AWS = (
+    ROOT / "steps" / "champion" / "approved.py",
+    ROOT / "steps" / "shared" / "secrets.py",
+    ROOT / "steps" / "gate" / "judge" / "bedrock.py",
+)
 SDK_USERS = {"build.py", "processing_job.py", "request_step.py", "scope.py", "render.py", "step.py"}
 
 

@@ -34,8 +34,8 @@ def rows(evaluation: Mapping[str, Any], limits: Limits) -> Rule:
 
 def accuracy(evaluation: Mapping[str, Any], limits: Limits) -> Rule:
     path, threshold = served.figures(evaluation), limits.threshold
-    after, before = value(evaluation, f"{path}after"), value(evaluation, f"{path}before.reward_accuracy")
-    own, count = value(after, "reward_accuracy"), value(after, "rows")
+    own, count, ties = (value(evaluation, f"{path}after.{name}") for name in ("reward_accuracy", "rows", "ties"))
+    before = value(evaluation, f"{path}before.reward_accuracy")
     if count < 1 or not math.isfinite(own):
         raise StepError(f"evaluation.json: {path}after: reward_accuracy {own} over {count} rows cannot be judged")
     on_lower_end = limits.threshold_on == "lower_end"
@@ -48,7 +48,7 @@ def accuracy(evaluation: Mapping[str, Any], limits: Limits) -> Rule:
         words.append(f"at least {figure:.4f} with 95% confidence")
     sentence = (
         f"{', '.join(words)}{',' * (len(words) > 1)} {'meets' if good else 'is below'} the threshold {threshold:g} "
-        f"({count} rows, {after['ties']} ties; {before:.4f} before training)."
+        f"({count} rows, {ties} ties; {before:.4f} before training)."
     )
     if limits.max_served_drift is None and evaluation.get("served"):  # else `served_drift` says it
         sentence = f"{sentence} {served.why_not(evaluation)}".rstrip()

@@ -29,7 +29,7 @@ WITHOUT_RESOURCE = {
 # A parameter or another resource in the name, or a name that AWS gives; interfaces, subnets and MLflow Apps have none
 # before.
 SCOPED = re.compile(
-    r"\$\{\w+(\.\w+)?\}|GetAtt|\"Ref\": \"(HubSecret|TrackingSecrets|ReadArns)\""
+    r"\$\{\w+(\.\w+)?\}|GetAtt|\"Ref\": \"(HubSecret|TrackingSecrets|ReadArns|JudgeArns)\""
     r"|repository/djl-inference|log-group:/aws/sagemaker/|-job/pipelines-\*"
     r"|(network-interface|subnet|mlflow-app)/\*"
 )

@@ -44,6 +44,7 @@ OBSERVATION = 2096  # characters of `evaluation_observation` in a model card
 def main(argv: list[str]) -> None:
     options = _parser().parse_args(argv)
     limits, bounds = _limits(options), Bounds(options.judge_max_pairs, options.judge_max_tokens)
+    bounds.check()
     manifest = verify(options.adapter)
     evaluation = contract.read_json(options.adapter / "evaluation.json", "the evaluation")
     adapter = contract.read_json(options.adapter / "adapter_config.json", "the adapter's configuration")

@@ -139,7 +139,10 @@ def test_an_adapter_is_served_on_its_base_at_the_commit_that_the_execution_found
         "champion": "none",
         "champion_reward_accuracy": "none",
         "reward_accuracy": "0.85",
-        **{"form": "trained", "served_drift": "none", "calls": "none", "calls_before": "none"},
+        "form": "trained",
+        "served_drift": "none",
+        "calls": "none",
+        "calls_before": "none",
     }
     assert request["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"] == f"{RUN}/Gate/decision/evaluation.json"
     assert request["ModelMetrics"]["ModelDataQuality"]["Statistics"]["S3Uri"] == f"{RUN}/Preprocess/report/report.json"

@@ -18,6 +18,7 @@ from steps.gate.judge.bedrock import Reply
 from steps.gate.judge.judgement import Judgement
 from steps.gate.judge.pairs import Pair
 from steps.shared import contract
+from steps.shared.contract import StepError
 
 TRANSCRIPT = "judge.jsonl"
 Verdict = Literal["candidate", "base", "tie", "unreadable"]
@@ -34,6 +35,12 @@ class Bounds:
 
     pairs: int
     tokens: int
+
+    def check(self) -> None:
+        """Raises StepError for a value out of range."""
+        for flag, value in (("--judge-max-pairs", self.pairs), ("--judge-max-tokens", self.tokens)):
+            if value < 1:
+                raise StepError(f"{flag}: {value}: must be at least 1")
 
 
 def judge(answers: Path, model: str, bounds: Bounds, output: Path) -> Judgement:

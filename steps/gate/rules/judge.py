@@ -19,8 +19,8 @@ def preferred(judged: Judgement) -> Rule:
     unreadable = f", {judged.unreadable} without a readable verdict" if judged.unreadable else ""
     stopped = f"; stopped before the other {_left(judged)} by {judged.stopped}" if judged.stopped else ""
     told = (
-        f"Of {judged.judged} pairs of text answers the judge {quoted(judged.model)} prefers this model's in {judged.wins} and "
-        f"the base's in {judged.losses} ({judged.ties} ties{unreadable}{stopped})"
+        f"Of {judged.judged} pairs of text answers the judge {quoted(judged.model)} prefers this model's in "
+        f"{judged.wins} and the base's in {judged.losses} ({judged.ties} ties{unreadable}{stopped})"
     )
     if judged.judged < LEAST_PAIRS:
         few = f"; fewer than {LEAST_PAIRS} pairs cannot tell worse from chance."

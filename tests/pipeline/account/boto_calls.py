@@ -18,7 +18,8 @@ ACTIONS = {
     "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
     "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
     "s3:PutBucketNotificationConfiguration": "s3:PutBucketNotification", "sts:GetCallerIdentity": None,
-    "bedrock-runtime:Converse": "bedrock:InvokeModel", "s3:ListObjectVersions": "s3:ListBucketVersions", "s3:DeleteObjects": "s3:DeleteObjectVersion",
+    "s3:ListObjectVersions": "s3:ListBucketVersions", "s3:DeleteObjects": "s3:DeleteObjectVersion",
+    "bedrock-runtime:Converse": "bedrock:InvokeModel",
 }  # fmt: skip
 BY_POSITION = {"upload_file": "s3:UploadFile", "download_file": "s3:DownloadFile"}
 SERVICES = (

@@ -165,8 +165,8 @@ def test_isolation_names_every_setting_that_needs_the_network(account: Path) -> 
     workflow = account.parent / "qwen3-0.6b.yaml"
     workflow.write_text(
         workflow.read_text().replace("volume_gb: 50\n\ntrain", "engine: spark\n  instance_count: 2\n\ntrain")
-        + "gate:\n  judge: eu.the.judge-v1:0\n"
     )
+    workflow.write_text(workflow.read_text().replace("gate:\n", "gate:\n  judge: eu.the.judge-v1:0\n"))
     assert problems(account, "network_isolation: true") == [
         f"qwen3-0.6b.yaml: {text} (the account has security.network_isolation)"
         for text in (

@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.checks.service_model import service, value_problem
 from steps.gate.__main__ import CARD as CARD_FILE
-from steps.gate.__main__ import REPORTS, main
+from steps.gate.__main__ import REPORTS, card_content, main
+from steps.gate.judge import bedrock
 from steps.shared import served_files
 from steps.shared.contract import StepError
 from steps.train.results import picture_and_page, registry_card
@@ -22,6 +23,12 @@ CARD = {
     "evaluation_details": [{"name": "Held-out", "evaluation_observation": "Ties before."}],
 }
 FIGURES = {"rows": 40, "loss": 0.3, "reward_accuracy": 0.85, "reward_margin": 1.0, "ties": 2}
+ANSWER = {
+    "id": "a",
+    "prompt": [{"role": "user", "content": "Hi"}],
+    "expected": "text",
+    "answers": {"base": {"text": "Go away."}, "candidate": {"text": "Hello!"}},
+}
 
 
 @pytest.fixture
@@ -33,6 +40,7 @@ def adapter(tmp_path: Path) -> Path:
     before = FIGURES | {"reward_accuracy": 0.5}
     (folder / "evaluation.json").write_text(json.dumps({"rows": 40, "before": before, "after": FIGURES}))
     (folder / "report.html").write_text("<p>a row of the data</p>")
+    (folder / "answers.jsonl").write_text(f"{json.dumps(ANSWER)}\n")
     (folder / "model_card.json").write_text(json.dumps(CARD))
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
     manifest = {"steps_planned": 10, "steps_done": 10, "files": files}
@@ -112,10 +120,51 @@ def test_what_is_served_is_the_adapter_and_what_people_read_stands_beside_the_de
     served_files.check_folder(out / "serving", decided["manifest_sha256"], whole=True)
     assert (out / "decision" / "evaluation.json").read_bytes() == (adapter / "evaluation.json").read_bytes()
     assert (out / "serving" / "serving.properties").read_text() == "engine=Python\n"
-    assert {path.name for path in served.iterdir()} == {path.name for path in adapter.iterdir()} - {"report.html"}
+    assert {path.name for path in served.iterdir()} == {path.name for path in adapter.iterdir()} - {
+        "report.html",
+        "answers.jsonl",
+    }
     assert (served / "adapter_model.safetensors").read_bytes() == b"weights"
     decision = {path.name for path in (out / "decision").iterdir()}
-    assert decision == {"card.json", "evaluation.json", "gate.json", "report.html"}
+    assert decision == {"card.json", "evaluation.json", "gate.json", "report.html", "answers.jsonl"}
+
+
+def test_a_judge_is_asked_where_one_is_named_and_what_it_said_is_kept(
+    adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def ask(here: object, model: str, question: str) -> bedrock.Reply:
+        asked.append(question)
+        return bedrock.Reply(
+            f"[[{'A' if question.index('Hello') < question.index('Go away') else 'B'}]]", "end_turn", 9
+        )
+
+    monkeypatch.setattr(bedrock, "client", lambda: None)
+    monkeypatch.setattr(bedrock, "ask", ask)
+    given = ["--adapter", f"{adapter}", "--threshold", "0.5", "--pipeline", "dpo"]
+    main([*given, "--output", f"{adapter.parent / 'plain'}"])
+    assert not asked and not (adapter.parent / "plain" / "decision" / "judge.jsonl").exists()
+    main([*given, "--output", f"{adapter.parent / 'out'}", "--judge", "the.judge"])
+    decided = adapter.parent / "out" / "decision"
+    written = json.loads((decided / "gate.json").read_text())
+    assert len(asked) == 2 and (written["judge"]["wins"], written["judge"]["tokens"]) == (1, 18)
+    assert json.loads((decided / "judge.jsonl").read_text())["verdict"] == "candidate"
+    assert "fewer than 5 pairs cannot tell worse from chance" in written["message"]
+    assert not list((adapter.parent / "out" / "serving").rglob("*.jsonl"))
+
+
+@pytest.mark.parametrize("flag", ["--judge-max-pairs", "--judge-max-tokens"])
+def test_a_bound_below_one_is_refused(adapter: Path, flag: str) -> None:
+    given = ["--adapter", f"{adapter}", "--threshold", "0.5", "--pipeline", "dpo", "--output", f"{adapter.parent}"]
+    with pytest.raises(StepError, match=f"{flag}: 0: must be at least 1"):
+        main([*given, flag, "0"])
+
+
+def test_a_message_that_is_too_long_for_a_card_is_cut() -> None:
+    content = json.loads(card_content(CARD, "x" * 3000, "dpo"))
+    (evaluation,) = content["evaluation_details"]
+    assert len(evaluation["evaluation_observation"]) == 2096
 
 
 def test_the_gate_knows_trainings_files_by_their_names() -> None:

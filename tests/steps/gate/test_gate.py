@@ -120,13 +120,11 @@ def test_what_is_served_is_the_adapter_and_what_people_read_stands_beside_the_de
     served_files.check_folder(out / "serving", decided["manifest_sha256"], whole=True)
     assert (out / "decision" / "evaluation.json").read_bytes() == (adapter / "evaluation.json").read_bytes()
     assert (out / "serving" / "serving.properties").read_text() == "engine=Python\n"
-    assert {path.name for path in served.iterdir()} == {path.name for path in adapter.iterdir()} - {
-        "report.html",
-        "answers.jsonl",
-    }
+    of_people = {"report.html", "answers.jsonl"}
+    assert {path.name for path in served.iterdir()} == {path.name for path in adapter.iterdir()} - of_people
     assert (served / "adapter_model.safetensors").read_bytes() == b"weights"
     decision = {path.name for path in (out / "decision").iterdir()}
-    assert decision == {"card.json", "evaluation.json", "gate.json", "report.html", "answers.jsonl"}
+    assert decision == {"card.json", "evaluation.json", "gate.json", *of_people}
 
 
 def test_a_judge_is_asked_where_one_is_named_and_what_it_said_is_kept(
@@ -136,9 +134,8 @@ def test_a_judge_is_asked_where_one_is_named_and_what_it_said_is_kept(
 
     def ask(here: object, model: str, question: str) -> bedrock.Reply:
         asked.append(question)
-        return bedrock.Reply(
-            f"[[{'A' if question.index('Hello') < question.index('Go away') else 'B'}]]", "end_turn", 9
-        )
+        mark = "A" if question.index("Hello") < question.index("Go away") else "B"
+        return bedrock.Reply(f"[[{mark}]]", "end_turn", 9)
 
     monkeypatch.setattr(bedrock, "client", lambda: None)
     monkeypatch.setattr(bedrock, "ask", ask)

@@ -18,6 +18,7 @@ from steps.gate.rules.limits import ALPHA, LEAST_PAIRS
 from steps.gate.rules.ranking import no_champion
 from steps.gate.rules.rule import Rule, number, quoted, value
 
+NO_TOOLS = "Tool calls were not judged: no question that was answered declares tools."
 FAULTS = {  # in the order in which they are told
     "empty": "empty",
     "unfinished": "without an end after {tokens:g} tokens",
@@ -70,11 +71,11 @@ def degenerate(evaluation: Mapping[str, Any], most: float) -> Rule:
 
 
 def _no_calls(evaluation: Mapping[str, Any]) -> str:
-    if value(evaluation, "answers.after.calls"):
+    if value(evaluation, "answers.after.calls") and value(evaluation, "answers.against_base.calls"):
         return ""
     if value(evaluation, "answers.parser") is None:
         return f"Tool calls were not judged: {quoted(value(evaluation, 'answers.parser_reason'))}."
-    return "Tool calls were not judged: no question that was answered declares tools."
+    return NO_TOOLS
 
 
 def _no_champion(evaluation: Mapping[str, Any], lookup: str) -> str:

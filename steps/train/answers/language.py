@@ -1,4 +1,4 @@
-"""Whether two texts are in the same script and, where that is Latin, in the same language: a guess, and only a sure one.
+"""Whether two texts are in the same script and, where that is Latin, in one language: a guess, and only a sure one.
 
 The script is that of most letters, by the names that Unicode gives to characters. Of texts in Latin letters, seven
 languages are told apart by small words that no other one of the seven has; any other language is "unknown" and never

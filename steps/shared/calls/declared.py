@@ -27,10 +27,13 @@ def types(schema: Any) -> set[str]:
     """The JSON types that a schema allows, as far as it says so itself or in one of its choices."""
     if not isinstance(schema, dict):
         return set()
-    given = schema.get("type")
-    found = {given} if isinstance(given, str) else {each for each in given or () if isinstance(each, str)}
-    for key in ("anyOf", "oneOf"):
-        for choice in schema.get(key) or ():
-            given = choice.get("type") if isinstance(choice, dict) else None
-            found |= {given} if isinstance(given, str) else set()
-    return found
+    choices = [choice for key in ("anyOf", "oneOf") for choice in _listed(schema.get(key))]
+    given = [each.get("type") for each in (schema, *choices) if isinstance(each, dict)]
+    return {each for entry in given for each in _listed(entry) if isinstance(each, str)}
+
+
+def _listed(value: Any) -> list[Any]:
+    """A list as it is; one text as a list of it; of anything else, none."""
+    if isinstance(value, list):
+        return value
+    return [value] if isinstance(value, str) else []

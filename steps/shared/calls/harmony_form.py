@@ -40,7 +40,8 @@ def _messages(text: str) -> Iterator[tuple[str, str, str | None]]:
     """Of each message its channel, its head (role, addressee, channel, type), and what it says; None where it stops
     before that."""
     head: list[str] = []
-    channel, body, mark = "final", None, ""  # text before any mark goes on in the message that the prompt has begun
+    channel: str = "final"  # text before any mark goes on in the message that the prompt has begun
+    body: str | None = None
     before, *rest = MARKS.split(text)
     for mark, said in [("", before), *zip(rest[::2], rest[1::2], strict=True)]:
         if mark in ("start", "end", "call", "return"):

@@ -71,15 +71,14 @@ def parse(parser: str, text: str, tools: Tools = None) -> Parsed:
 
 
 def without_reasoning(text: str) -> str:
-    """The answer after the blocks of reasoning at its beginning.
+    """The answer after the block of reasoning at its beginning.
 
-    A block may have been opened by the prompt, so that only its end stands here. One that is opened here and never
-    closed takes all that follows; one that the prompt opened and that is never closed cannot be told from an answer.
+    The block may have been opened by the prompt, so that only its end stands here. One that is opened here and
+    never closed takes all that follows; one that the prompt opened and nothing closes cannot be told from an answer.
     """
     for opened, closed in BLOCKS:
-        while text.lstrip().startswith(opened):
-            text = text.partition(closed)[2]
         before, found, after = text.partition(closed)
-        if found and opened not in before:
-            text = after
+        begun = before.lstrip().startswith(opened)
+        if begun or (found and opened not in before):
+            return after
     return text

@@ -1,4 +1,4 @@
-"""An answer judged against the row's chosen one: what it does, whether its calls are right, what is wrong in its form."""
+"""An answer judged against the chosen one: what it does, whether its calls are right, what is wrong in its form."""
 
 from __future__ import annotations
 

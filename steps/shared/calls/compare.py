@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from steps.shared.calls.call import Call
+from steps.shared.calls.call import DEEPEST, Call
 from steps.shared.calls.declared import parameters, properties
 from steps.shared.calls.schemas import NoSchema, fits
 from steps.shared.records import Tools
+
+DEEPER = "nested deeper than an answer is read"
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,15 @@ def _same(call: Call, schema: Any) -> str:
     return json.dumps([call.name, _normal(call.arguments, schema)], sort_keys=True)
 
 
-def _normal(value: Any, schema: Any) -> Any:
+def _normal(value: Any, schema: Any, depth: int = 1) -> Any:
     """A value in the one form of all that are the same."""
+    if isinstance(value, dict | list) and depth > DEEPEST:
+        return [DEEPER]  # in an expected call alone: no answer is read as deep
     if isinstance(value, dict):
-        return _object(value, schema)
+        return _object(value, schema, depth)
     if isinstance(value, list):
         items = schema.get("items") if isinstance(schema, dict) else None
-        return [_normal(entry, items) for entry in value]
+        return [_normal(entry, items, depth + 1) for entry in value]
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, float) and value.is_integer():
@@ -78,16 +82,16 @@ def _normal(value: Any, schema: Any) -> Any:
     return value
 
 
-def _object(value: dict[str, Any], schema: Any) -> dict[str, Any]:
+def _object(value: dict[str, Any], schema: Any, depth: int) -> dict[str, Any]:
     described = properties(schema)
     required = schema.get("required") if isinstance(schema, dict) else None
     required = required if isinstance(required, list) else []
     found = {}
     for key, entry in value.items():
         inner = described.get(key)
-        normal = _normal(entry, inner)
+        normal = _normal(entry, inner, depth + 1)
         if key not in required and isinstance(inner, dict) and "default" in inner:
-            default = _normal(inner["default"], inner)
+            default = _normal(inner["default"], inner, depth + 1)
             if json.dumps(normal, sort_keys=True) == json.dumps(default, sort_keys=True):  # to Python True is 1
                 continue
         found[key] = normal

@@ -2,8 +2,8 @@
 
 Calls tell themselves: one that begins and cannot be read is a call too, by what the model meant. Between the other
 three decide two rules about the text. One of the last two sentences is a question, and none that only offers more help
-after an answer ("Would you like more details?"): ask. It says that something cannot be done: decline. Otherwise:
-answer. Question marks of all scripts count; the words of declining are known in English, German, French, Spanish,
+after an answer ("Would you like more details?"): ask. It begins by saying that something cannot be done: decline.
+Otherwise: answer. Question marks of all scripts count; the words of declining are known in English, German, French, Spanish,
 Portuguese, Italian, Dutch, Chinese and Japanese, those of offering in English: what declines in another language is
 counted as an answer.
 """
@@ -15,15 +15,16 @@ import re
 from typing import Any, Literal
 
 from steps.shared.calls.call import Call, Parsed
-from steps.shared.records import Record, Tools
+from steps.shared.records import Record
 
 Kind = Literal["call", "ask", "decline", "answer"]
 KINDS: tuple[Kind, ...] = ("call", "ask", "decline", "answer")
 
-READ = 4_000  # characters at either end that the rules look at
+ASKED_IN = 2_000  # characters at an answer's end in which a question is looked for
+DECLINED_IN = 300  # characters at its beginning that decline, if any do: later the same words say something else
 ANSWERED = 40  # characters before an offer that are an answer; fewer are a friendly beginning
 # A sentence ends at these where no small letter follows: 'What?' is a question in a sentence that goes on.
-ENDS = re.compile(r"([.!?\u3002\uff01\uff1f\u061f\u055e\u037e\u2026\n])[\"'\u201d\u2019\u00bb)*_]*(?:\s+(?![a-z])|$|(?=[\u3040-\u9fff]))")
+ENDS = re.compile(r"([.!?\u3002\uff01\uff1f\u061f\u055e\u037e\u2026\n])[\"'\u201d\u2019\u00bb)*_]*(?:\s++(?![a-z])|$|(?=[\u3040-\u9fff]))")
 QUESTION_MARKS = "?\uff1f\u061f\u055e\u037e"
 OFFER = re.compile(
     r"(?:would you like|do you want me|shall i|can i|may i|how (?:else )?can i|how (?:else )?may i|is there anything"
@@ -40,21 +41,14 @@ DECLINES = re.compile(
     r"|n[ãa]o (?:posso|consigo|tenho|é poss[íi]vel)|infelizmente|nenhuma?\b"
     r"|non (?:posso|riesco|è possibile|ho|dispongo)|purtroppo|nessun\w*"
     r"|kan (?:\w+ ){0,4}niet|niet mogelijk|helaas|geen (?:functie|hulpmiddel|tool))"
-    r"|无法|不能|没有.{0,8}(?:工具|功能)|無法|抱歉|できません|できかねます|申し訳",
+    r"|^.{0,20}(?:无法|不能|無法|抱歉|对不起)|没有.{0,8}(?:工具|功能)|できません|できかねます|申し訳",
     re.IGNORECASE,
 )
 
 
-def kind(parsed: Parsed, text: str, tools: Tools = None) -> Kind:
-    """
-    Args:
-        parsed: what was read of an answer; `Parsed((), text)` where there is no parser.
-        text: what it says beside its calls and its reasoning, such as `parsed.content`.
-        tools: not looked at: that a called tool is not declared makes the call wrong, not another kind.
-    """
-    if parsed.calls or parsed.broken:
-        return "call"
-    return kind_of_text(text)
+def kind(parsed: Parsed) -> Kind:
+    """What an answer does. That a called tool is not declared makes the call wrong, not another kind."""
+    return "call" if parsed.calls or parsed.broken else kind_of_text(parsed.content)
 
 
 def expected_kind(record: Record) -> Kind:
@@ -67,9 +61,9 @@ def expected_kind(record: Record) -> Kind:
 
 def kind_of_text(text: str) -> Kind:
     """What an answer without calls does."""
-    if _asks(text[-READ:]):
+    if _asks(text[-ASKED_IN:]):
         return "ask"
-    return "decline" if DECLINES.search(text[:READ]) else "answer"
+    return "decline" if DECLINES.search(text[:DECLINED_IN]) else "answer"
 
 
 def expected_calls(record: Record) -> tuple[Call, ...]:

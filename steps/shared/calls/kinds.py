@@ -24,7 +24,9 @@ ASKED_IN = 2_000  # characters at an answer's end in which a question is looked 
 DECLINED_IN = 300  # characters at its beginning that decline, if any do: later the same words say something else
 ANSWERED = 40  # characters before an offer that are an answer; fewer are a friendly beginning
 # A sentence ends at these where no small letter follows: 'What?' is a question in a sentence that goes on.
-ENDS = re.compile(r"([.!?\u3002\uff01\uff1f\u061f\u055e\u037e\u2026\n])[\"'\u201d\u2019\u00bb)*_]*(?:\s++(?![a-z])|$|(?=[\u3040-\u9fff]))")
+ENDS = re.compile(
+    r"([.!?\u3002\uff01\uff1f\u061f\u055e\u037e\u2026\n])[\"'\u201d\u2019\u00bb)*_]*(?:\s++(?![a-z])|$|(?=[\u3040-\u9fff]))"
+)
 QUESTION_MARKS = "?\uff1f\u061f\u055e\u037e"
 OFFER = re.compile(
     r"(?:would you like|do you want me|shall i|can i|may i|how (?:else )?can i|how (?:else )?may i|is there anything"

@@ -37,6 +37,19 @@ def judge(
     return section, [_row(one) for one in sorted(questions, key=_badness)]
 
 
+def in_short(section: Mapping[str, Any]) -> str:
+    """What the section says, in part of a sentence for the log."""
+    if not section["judged"]:
+        return f"no answers judged ({section['reason']})"
+    before, after = section["before"], section["after"]
+    degenerate = [side["form"]["degenerate"]["share"] for side in (before, after)]
+    said = f"degenerate answers {degenerate[0]:.3f} -> {degenerate[1]:.3f} of {section['rows']}"
+    if not after["calls"]:
+        return said
+    right = [side["calls"]["share"] for side in (before, after)]
+    return f"right calls {right[0]:.3f} -> {right[1]:.3f} of {after['calls']['rows']}, {said}"
+
+
 def _facts(answers: Answers, parser: Parser, max_new_tokens: int) -> dict[str, Any]:
     return {
         "judged": True,

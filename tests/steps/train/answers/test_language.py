@@ -33,7 +33,7 @@ def test_each_language_has_words_of_its_own() -> None:
     ("text", "expected"),
     [
         ("Музей находится в конце улицы.", "CYRILLIC"),
-        ("博物馆在街道的尽头，六点以后就不开放了。", "HAN"),
+        ("博物馆在街道的尽头。六点以后就不开放了。", "HAN"),
         ("博物館は通りの突き当たりにあります。", "JAPANESE"),
         ("박물관은 거리 끝에 있습니다. 여섯 시까지.", "HANGUL"),
         ("المتحف في نهاية الشارع", "ARABIC"),
@@ -45,7 +45,7 @@ def test_a_script_is_told_by_its_letters(text: str, expected: str) -> None:
 
 def test_another_script_or_language_differs() -> None:
     assert differs(TEXTS["German"], TEXTS["English"])
-    assert differs("博物馆在街道的尽头，六点以后就不开放了。", TEXTS["English"])
+    assert differs("博物馆在街道的尽头。六点以后就不开放了。", TEXTS["English"])
     assert not differs(TEXTS["English"], TEXTS["English"])
 
 

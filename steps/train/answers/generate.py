@@ -35,7 +35,8 @@ def takes_padding(model: PreTrainedModel) -> bool:
     """Whether rows of different lengths may be in one batch, as far as the model's configuration tells."""
     config = model.config
     others = set(getattr(config, "layer_types", None) or ()) - LAYERS
-    return config.get_text_config() is config and not others and not model._is_stateful
+    plain = model._supports_default_dynamic_cache() and not model._is_stateful
+    return plain and not others and config.get_text_config() is config
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Writer:
         said = torch.zeros(len(prompts), self.new, dtype=torch.long, device=self.device)
         ended = torch.zeros(len(prompts), dtype=torch.bool, device=self.device)
         for step in range(self.new):
-            logits = self.forward(**rows.inputs()).logits[:, -1].float()
+            logits = rows.passed(self.forward(**rows.inputs()))
             token = (seen.penalised(logits) if seen else logits).argmax(dim=-1)
             said[rows.numbers, step] = token
             ended[rows.numbers] |= torch.isin(token, ends)
@@ -83,7 +84,7 @@ class Writer:
                 left = int(unfinished.sum())
                 if not self.goes_on(left > 0):
                     break
-                if 0 < left <= FEW * len(rows.numbers):
+                if 0 < left <= FEW * len(rows.numbers) and rows.can_shrink:
                     kept = unfinished.nonzero()[:, 0]
                     rows.keep(kept)
                     if seen:
@@ -93,15 +94,18 @@ class Writer:
     def _begin(self, prompts: Sequence[Prompt], shared: Prompt, own: int) -> _Rows:
         """The rows before their own tokens are computed; the shared ones are."""
         if not takes_padding(self.model):
-            return _Rows(prompts, max(map(len, prompts)), DynamicCache(config=self.model.config), self)
+            own_cache = not self.model._supports_default_dynamic_cache()  # the model makes one in its first pass
+            cache = None if own_cache else DynamicCache(config=self.model.config)
+            return _Rows(prompts, max(map(len, prompts)), cache, self)
         if not shared:
             own = max(map(len, prompts))
             return _Rows(prompts, own, room_for(own + self.new), self)
         counts = [len(prompt) - own for prompt in prompts]
         before = max(1, *counts)  # one at least: all ranks make this pass
-        alone = _Rows([shared[:before]], before, room_for(before), self)
+        room = room_for(before)
+        alone = _Rows([shared[:before]], before, room, self)
         self.forward(**alone.inputs())
-        cache = spread(alone.cache, counts, before + own + self.new)
+        cache = spread(room, counts, before + own + self.new)
         return _Rows(prompts, own, cache, self, before)
 
     def _up_to_end(self, tokens: list[int]) -> list[int]:
@@ -114,16 +118,18 @@ class _Rows:
 
     Attributes:
         numbers: which of the batch's rows these are.
+        can_shrink: the cache can leave rows out.
     """
 
-    def __init__(self, prompts: Sequence[Prompt], own: int, cache: Cache, writer: Writer, before: int = 0):
+    def __init__(self, prompts: Sequence[Prompt], own: int, cache: Cache | None, writer: Writer, before: int = 0):
         """
         Args:
             own: how many tokens of every prompt are computed, its last ones; a shorter prompt is padded on the left.
             before: slots of the cache that are filled.
         """
         device = writer.device
-        self.cache = cache
+        self._cache = cache
+        self.can_shrink = cache is not None
         self.numbers = torch.arange(len(prompts), device=device)
         padded = [[0] * (own - len(prompt)) + list(prompt[-own:]) for prompt in prompts]
         self._ids = torch.tensor(padded, device=device)
@@ -133,17 +139,27 @@ class _Rows:
         self._at = before
         self._takes = inspect.signature(type(writer.model).forward).parameters
         self._is_padded = takes_padding(writer.model)
+        self._is_text = writer.model.config.get_text_config() is writer.model.config
 
     def inputs(self) -> dict[str, Any]:
         """What the model's next pass is given."""
         end = self._at + self._ids.shape[1]
-        name = "cache_params" if "cache_params" in self._takes else "past_key_values"
-        given = {"input_ids": self._ids, name: self.cache, "use_cache": True}
+        given = {"input_ids": self._ids, self._cache_name: self._cache, "use_cache": True, "logits_to_keep": 1}
         if self._is_padded:
-            places = (self._slots[self._at : end] - self._pads[:, None]).clamp(min=0)
-            given |= {"attention_mask": self._mask[:, :end], "position_ids": places}
-        given["logits_to_keep"] = 1
+            given["attention_mask"] = self._mask[:, :end]
+        if self._is_text:  # those of images have places of their own kind
+            given["position_ids"] = (self._slots[self._at : end] - self._pads[:, None]).clamp(min=0)
         return {key: value for key, value in given.items() if key in self._takes}
+
+    @property
+    def _cache_name(self) -> str:
+        return "cache_params" if "cache_params" in self._takes else "past_key_values"
+
+    def passed(self, outputs: Any) -> torch.Tensor:
+        """The last token's logits, float32 [rows, vocabulary], of what the model's pass returned."""
+        if self._cache is None:
+            self._cache = getattr(outputs, self._cache_name)
+        return outputs.logits[:, -1].float()
 
     def take(self, token: torch.Tensor) -> None:
         """Each row's next token, int64 [rows], after the pass over those before."""
@@ -154,7 +170,8 @@ class _Rows:
         """Leave out all rows but these."""
         self.numbers, self._ids = self.numbers[kept], self._ids[kept]
         self._pads, self._mask = self._pads[kept], self._mask[kept]
-        self.cache.batch_select_indices(kept)
+        assert self._cache is not None  # else it cannot shrink
+        self._cache.reorder_cache(kept)  # states of linear layers have no other way to select rows
 
 
 class _Seen:

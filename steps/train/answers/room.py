@@ -48,9 +48,9 @@ class Room(DynamicLayer):
     def get_seq_length(self) -> int:
         return self.filled
 
-    def batch_select_indices(self, indices: torch.Tensor) -> None:
-        """Keep these rows alone."""
-        self._room = tuple(room[indices] for room in self._room)
+    def reorder_cache(self, beam_idx: torch.Tensor) -> None:
+        """Keep these rows alone, in this order."""
+        self._room = tuple(room[beam_idx] for room in self._room)
         self._show(self.filled)
 
     def spread(self, counts: Sequence[int], slots: int) -> Room:

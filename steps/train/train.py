@@ -30,6 +30,7 @@ from steps.shared.contract import StepError
 from steps.shared.folders import sole_writer
 from steps.shared.records import read_records
 from steps.train import arguments as train_arguments
+from steps.train.answers import ask
 from steps.train.arguments import TrainArguments
 from steps.train.evaluation import champion
 from steps.train.prepare import output_folder, prepare
@@ -102,6 +103,7 @@ def finish(run: Run) -> None:
     take_best(trainer, held_out)
     if run.rival:
         compared = champion.compare(run.rival, trainer, run.validation.pairs, held_out.margins)
+    ask.ask(trainer, run.rival, run.validation.records, run.validation.pairs, run.template, trainer.arguments)
     save.save(run.output, trainer, run.lines, held_out, run.rows, run.origin, run.tracking, compared)
 
 

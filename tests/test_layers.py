@@ -60,6 +60,7 @@ def test_commands_that_need_neither_import_neither_torch_nor_the_sdk(run, tmp_pa
 FLOORS = (
     {
         "steps.shared",
+        "steps.shared.calls",
         "steps.shared.pages",
         "steps.shared.statistics",
         "steps.shared.templates",

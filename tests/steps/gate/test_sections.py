@@ -16,7 +16,10 @@ from tests.steps.gate.evaluation import champion, evaluation, limits, verdicts
 from tests.steps.train.answers.answers import answers, call, calling, said, texting
 
 HERMES = Parser("hermes", None)
-QUESTIONS = [*(calling(number) for number in range(12)), *(texting(20 + number, "Fine.", tools=False) for number in range(6))]
+QUESTIONS = [
+    *(calling(number) for number in range(12)),
+    *(texting(20 + number, "Fine.", tools=False) for number in range(6)),
+]
 
 
 def written(*, parser: Parser = HERMES, wrong: int = 0, loops: int = 0, rival: bool = False) -> tuple[Any, Any]:

@@ -88,8 +88,8 @@ FLOORS = (
     {"pipeline.cli"},
 )
 # Answering reads model folders as Merge does and messages as Preprocess does; the job that registers reads the registry
-# as Champion does.
-READS_OTHERS = {"answer": {"merge", "preprocess"}, "register": {"champion"}}
+# as Champion does, and the gate looks for it to know that a run is one on this machine.
+READS_OTHERS = {"answer": {"merge", "preprocess"}, "register": {"champion"}, "gate": {"champion"}}
 MODULES = sources("pipeline", "steps")
 GRAPH = imports(MODULES)
 PACKAGES = {".".join(path.parent.relative_to(ROOT).parts) for path in MODULES.values()}

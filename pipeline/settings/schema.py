@@ -176,7 +176,7 @@ class Gate(Section):
     judge: str | None = Field(
         None,
         pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._:/-]*$",
-        max_length=2048,
+        max_length=256,  # of a job's argument
         description="Model of Amazon Bedrock, its inference profile or the ARN of one, that compares text answers "
         "with the base's; without it none does.",
     )

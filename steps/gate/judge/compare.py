@@ -7,12 +7,14 @@ the last one may exceed it.
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from steps.champion import approved
 from steps.gate.judge import bedrock, pairs, prompt
 from steps.gate.judge.bedrock import Reply
 from steps.gate.judge.judgement import Judgement
@@ -21,6 +23,7 @@ from steps.shared import contract
 from steps.shared.contract import StepError
 
 TRANSCRIPT = "judge.jsonl"
+HERE = "a run on this machine has no credentials for Amazon Bedrock"
 Verdict = Literal["candidate", "base", "tie", "unreadable"]
 Ask = Callable[[str], Reply]
 
@@ -46,10 +49,14 @@ class Bounds:
 def judge(answers: Path, model: str, bounds: Bounds, output: Path) -> Judgement:
     """Compare the answers of a file, where there is one, and write the transcript of what was compared into `output`.
 
+    A run on this machine asks nobody: its jobs have no credentials, as little as its other jobs reach AWS.
+
     Raises:
         StepError: the file is damaged, or the judge does not answer.
     """
     found = pairs.read(answers) if answers.is_file() else []
+    if approved.VARIABLE in os.environ:
+        return Judgement(model, len(found), wins=0, losses=0, ties=0, unreadable=0, tokens=0, stopped=HERE)
     here = bedrock.client() if found else None
     judged, transcript = compare(found, model, bounds, lambda text: bedrock.ask(here, model, text))
     if transcript:

@@ -16,6 +16,9 @@ def preferred(judged: Judgement) -> Rule:
     if not judged.pairs:
         reason = "The judge had nothing to compare: no question that was answered has a text for its chosen answer."
         return Rule("judge", None, ALPHA, "not judged", reason)
+    if judged.stopped and not judged.judged and not judged.unreadable:
+        reason = f"The judge {quoted(judged.model)} was not asked: {judged.stopped}."
+        return Rule("judge", None, ALPHA, "not judged", reason)
     unreadable = f", {judged.unreadable} without a readable verdict" if judged.unreadable else ""
     stopped = f"; stopped before the other {_left(judged)} by {judged.stopped}" if judged.stopped else ""
     told = (

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from steps.champion import approved
 from steps.gate.judge import bedrock, compare
 from steps.gate.judge.bedrock import Reply
 from steps.gate.judge.compare import TRANSCRIPT, Bounds
 from steps.gate.judge.pairs import Pair
+from steps.gate.rules.judge import preferred
 
 BOUNDS = Bounds(pairs=64, tokens=10_000)
 GOOD, BAD = "good answer", "bad answer"
@@ -81,6 +83,18 @@ def test_a_judgement_ends_at_its_bounds_and_says_so(bounds: Bounds, asked: int, 
     judged, transcript = compare.compare(pairs(10), "m", bounds, answering(by_content))
     assert (len(transcript), judged.tokens, judged.stopped) == (asked, asked * 200, stopped)
     assert judged.pairs == 10
+
+
+def test_a_run_on_this_machine_asks_nobody_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(approved.VARIABLE, str(tmp_path))
+    monkeypatch.setattr(bedrock, "client", lambda: pytest.fail("Bedrock was asked"))
+    said = {"base": {"text": BAD}, "candidate": {"text": GOOD}}
+    (tmp_path / "answers.jsonl").write_text(json.dumps({"id": "a", "prompt": [], "expected": "text", "answers": said}))
+    found = preferred(compare.judge(tmp_path / "answers.jsonl", "m", BOUNDS, tmp_path))
+    assert (found.verdict, found.reason) == (
+        "not judged",
+        "The judge m was not asked: a run on this machine has no credentials for Amazon Bedrock.",
+    )
 
 
 def test_the_transcript_is_written_where_something_was_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,11 @@ from tests.structure import circle, imports, room, rooms, sources
 
 CONTAINER_SIDE = sorted(path for path in (ROOT / "steps").rglob("*.py") if path.name != "step.py")
 DEFINITION_SIDE = sorted([*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "steps").rglob("step.py")])
-ASK_AWS = (ROOT / "steps" / "champion" / "approved.py", ROOT / "steps" / "shared" / "secrets.py")
+ASK_AWS = (
+    ROOT / "steps" / "champion" / "approved.py",
+    ROOT / "steps" / "shared" / "secrets.py",
+    ROOT / "steps" / "gate" / "judge" / "bedrock.py",
+)
 SDK_USERS = {"build.py", "processing_job.py", "request_step.py", "scope.py", "render.py", "step.py"}
 
 
@@ -56,7 +60,9 @@ def test_commands_that_need_neither_import_neither_torch_nor_the_sdk(run, tmp_pa
 FLOORS = (
     {
         "steps.shared",
+        "steps.shared.calls",
         "steps.shared.pages",
+        "steps.shared.statistics",
         "steps.shared.templates",
         "pipeline.errors",
         "pipeline.files",
@@ -83,8 +89,8 @@ FLOORS = (
     {"pipeline.cli"},
 )
 # Answering reads model folders as Merge does and messages as Preprocess does; the job that registers reads the registry
-# as Champion does.
-READS_OTHERS = {"answer": {"merge", "preprocess"}, "register": {"champion"}}
+# as Champion does, and the gate looks for it to know that a run is one on this machine.
+READS_OTHERS = {"answer": {"merge", "preprocess"}, "register": {"champion"}, "gate": {"champion"}}
 MODULES = sources("pipeline", "steps")
 GRAPH = imports(MODULES)
 PACKAGES = {".".join(path.parent.relative_to(ROOT).parts) for path in MODULES.values()}

@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.account import template
 from pipeline.account_check.context import Context
-from pipeline.account_check.resources import EXAMPLE, RESOURCES, Job, elsewhere
+from pipeline.account_check.resources import EXAMPLE, RESOURCES, Job, elsewhere, judges
 from pipeline.settings.account import RoleName
 
 # The template's role -> what the settings call it; the first is `role_arn`, and is the pipeline's.
@@ -142,6 +142,8 @@ def _option(context: Context, sid: str) -> str:
     """What the stack must be told to allow a statement's actions, where it does not by itself."""
     if sid == "Registers" and context.workflow.settings.register_model.allow_approved:
         return " --set AllowApproved=true"
+    if sid == "Judge":
+        return f" --set 'JudgeArns={','.join(judges(context, region='*'))}'"
     if sid == "Elsewhere":
         buckets = dict.fromkeys(context.of_bucket(bucket) for bucket, _ in elsewhere(context))
         return f" --set 'ReadArns={','.join(f'{one},{one}/*' for one in buckets)}'"  # it replaces what stands there

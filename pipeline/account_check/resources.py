@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
@@ -22,6 +23,7 @@ STEPS: dict[RoleName, str] = {
     "merge": "Merge",
     "register_job": "RegisterMerged",
 }
+_PROFILE = re.compile(r"^(us|eu|apac|jp|au|ca|us-gov|global)\.")  # how the names of Bedrock's own profiles begin
 Job: TypeAlias = RoleName | None  # None: the pipeline itself
 Resources = Callable[[Context, Job, str], list[str]]  # of a job, for an action; none where it is not needed
 
@@ -149,6 +151,31 @@ def _secrets(context: Context, job: Job, action: str) -> list[str]:
     return secret_arns(context, job)
 
 
+def judges(context: Context, region: str | None = None) -> list[str]:
+    """The ARNs of the model that judges answers: itself, and where an inference profile is named also the model that
+    this leads to, which a role must be allowed in every region that it leads to.
+
+    Args:
+        region: of these models, where it is not the job's own.
+    """
+    named = context.workflow.settings.gate.judge
+    if named is None:
+        return []
+    if named.startswith("arn:"):
+        found = [named]
+    else:
+        found = [context.arn("bedrock", f"inference-profile/{named}")] if _PROFILE.match(named) else []
+    if not found or ":inference-profile/" in found[0]:
+        partition, name = context.workflow.account.role_arn.split(":")[1], named.rpartition("/")[2]
+        model = _PROFILE.sub("", name)
+        found.append(f"arn:{partition}:bedrock:{region or context.region}::foundation-model/{model}")
+    return found
+
+
+def _judge(context: Context, job: Job, action: str) -> list[str]:
+    return judges(context)
+
+
 def _tracking(context: Context, job: Job, action: str) -> list[str]:
     uri = context.workflow.recipe.mlflow_uri or ""
     return [uri] if uri.startswith("arn:") else []
@@ -206,6 +233,7 @@ RESOURCES: dict[str, Resources] = {
     "EndpointLogs": _endpoint_logs,
     "HubSecret": _secrets,
     "TrackingSecrets": _secrets,
+    "Judge": _judge,
     "Tracking": _tracking,
     "TrackingApp": _tracking_app,
     "Key": _keys,

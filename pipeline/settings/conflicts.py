@@ -34,6 +34,8 @@ def conflicts(security: Security, settings: WorkflowFile, recipe: TrainArguments
     if settings.preprocess.instance_count > 1:
         fix = "write preprocess.instance_count: 1"
         found.append(f"preprocess.engine: spark: its instances cannot reach each other in a Processing job; {fix}")
+    if settings.gate.judge:
+        found.append("gate.judge: Amazon Bedrock cannot be reached; leave it out")
     return [f"{text} (the account has security.network_isolation)" for text in found]
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from pipeline.settings.section import Section, Tags
-from steps.gate.rules import ThresholdOn
+from steps.gate.rules.limits import ThresholdOn
 
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$", description="SageMaker instance type.")]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -158,6 +158,31 @@ class Gate(Section):
     )
     max_chosen_drop: float | None = Field(
         None, ge=0, description="Most nats a token that the chosen answers' log-probability may fall; without it, any."
+    )
+    max_served_drift: float | None = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Largest share of the held-out rows whose margin may change its sign between the base as it was "
+        "trained on and as it is served; null: any.",
+    )
+    max_degenerate_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Largest share of the answers that may be empty, without an end, repetitive or hold a marker of "
+        "the template.",
+    )
+    judge: str | None = Field(
+        None,
+        pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._:/-]*$",
+        max_length=256,  # of a job's argument
+        description="Model of Amazon Bedrock, its inference profile or the ARN of one, that compares text answers "
+        "with the base's; without it none does.",
+    )
+    judge_max_pairs: int = Field(64, ge=1, description="Most pairs of answers that the judge compares.")
+    judge_max_tokens: int = Field(
+        500_000, ge=1, description="Tokens after which the judge compares no further pair; they are what it costs."
     )
 
 

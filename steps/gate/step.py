@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 INPUT = "/opt/ml/processing/input/adapter"
 OUTPUT = "/opt/ml/processing/output"
+# Settings that are options of the command under their own names.
+BESIDE = (
+    "threshold_on", "max_chosen_drop", "max_served_drift", "max_degenerate_share", "judge", "judge_max_pairs",
+    "judge_max_tokens",
+)  # fmt: skip
 
 
 def build(scope: Scope, train: RequestStep, champion: RequestStep) -> RequestStep:
@@ -47,10 +52,15 @@ def build(scope: Scope, train: RequestStep, champion: RequestStep) -> RequestSte
 
 def _rules_beside(settings: Gate) -> list[str]:
     """What is left at its default does not stand in the command."""
-    words = ["--threshold-on", settings.threshold_on] if settings.threshold_on != "accuracy" else []
-    if settings.max_chosen_drop is not None:
-        words += ["--max-chosen-drop", f"{settings.max_chosen_drop:g}"]
-    return words
+    given = {name: (getattr(settings, name), type(settings).model_fields[name].default) for name in BESIDE}
+    changed = {name: value for name, (value, default) in given.items() if value != default}
+    return [word for name, value in changed.items() for word in (f"--{name.replace('_', '-')}", _word(value))]
+
+
+def _word(value: object) -> str:
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def serving_uri(gate: RequestStep) -> object:

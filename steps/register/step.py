@@ -101,6 +101,7 @@ def _version(scope: Scope, served: Served, upstream: Upstream) -> Registration:
             "champion": _get(gate, "gate", "champion"),
             "champion_reward_accuracy": _get(gate, "gate", "champion_reward_accuracy"),
             "reward_accuracy": _text(_get(gate, "gate", "reward_accuracy")),
+            **{name: _get(gate, "gate", name) for name in ("form", "served_drift", "calls", "calls_before")},
         },
     )
 
@@ -161,10 +162,11 @@ def _adapter(scope: Scope, champion: RequestStep, gate: RequestStep) -> dict[str
 
 
 def _chat(workflow: Workflow) -> dict[str, str]:
-    """Whether tool calls come parsed, and how long a conversation may be. `auto` goes by the recipe's model: an
-    execution that names one of another family in ModelId is registered with the recipe's parser."""
+    """Whether tool calls come parsed, and how long a conversation may be. `auto` goes by the recipe, by the parser that
+    it names or by its model: an execution that names one of another family in ModelId is registered with the recipe's
+    parser."""
     settings, recipe = workflow.settings.register_model, workflow.recipe
-    parser = settings.tool_call_parser
+    parser = settings.tool_call_parser if settings.tool_call_parser != "auto" else recipe.tool_call_parser
     if parser == "auto":
         parser = tool_call_parser(recipe.base_model_name or recipe.model_id) or "none"
     found: dict[str, str] = {}

@@ -28,14 +28,50 @@ MODEL = "/opt/ml/model"
 ADAPTER_TOKENIZER = f"{MODEL}/{ADAPTER_FOLDER}"
 
 # vLLM's parsers by the names of the models that they are documented for (Qwen3's by Qwen, Llama 3.3's format is that of
-# 3.1); the first that is found in a name counts.
+# 3.1, Qwen3.5's chat templates have Qwen3-Coder's); the first that is found in a name counts. steps/shared/calls reads
+# what these models write, by the same names.
 TOOL_CALL_PARSERS = (
     (r"qwen3-coder", "qwen3_xml"),
+    (r"qwen-?3\.[56]", "qwen3_coder"),
+    (r"deepseek-v3\.1(?!\d)", "deepseek_v31"),
+    (r"deepseek-v3(?!\.)|deepseek-r1-0528", "deepseek_v3"),
     (r"qwen-?2\.5|qwen-?3(?![\d.])|qwq", "hermes"),
     (r"hermes-[23]", "hermes"),
     (r"llama-3\.[123]", "llama3_json"),
     (r"llama-4", "llama4_pythonic"),
     (r"mistral", "mistral"),
+    (r"glm-4\.[56](?!\d)", "glm45"),
+    (r"glm-4\.7(?!\d)", "glm47"),
+    (r"gpt-oss", "openai"),
+    (r"kimi-k2", "kimi_k2"),
+    (r"granite-4", "granite4"),
+    (r"granite-3", "granite"),
+    (r"seed-oss", "seed_oss"),
+    (r"olmo-3", "olmo3"),
+    (r"lfm2", "lfm2"),
+    (r"gemma-4", "gemma4"),
+    (r"jamba-1\.5", "jamba"),
+    (r"internlm2[._]5", "internlm"),
+    (r"phi-4-mini", "phi4_mini_json"),
+)
+
+# The same, told from the text of a chat template: what all stands in those of a family, and what then must not. A
+# template in which the marks of several stand says nothing.
+TEMPLATE_MARKS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("hermes", ("<tool_call>", "</tool_call>", "name", "arguments", "{"), ("<function=", "<arg_key>", "<|tool_call|>")),
+    ("qwen3_coder", ("<tool_call>", "<function=", "<parameter="), ()),
+    ("seed_oss", ("<seed:tool_call>", "<function="), ()),
+    ("glm45", ("<tool_call>", "<arg_key>", "<arg_value>"), ()),
+    ("llama3_json", ("Environment: ipython", '"parameters": '), ("[func_name1(",)),
+    ("mistral", ("[TOOL_CALLS]",), ()),
+    ("deepseek_v3", ("<\uff5ctool\u2581calls\u2581begin\uff5c>", "```json"), ()),
+    ("deepseek_v31", ("<\uff5ctool\u2581calls\u2581begin\uff5c>",), ("```json",)),
+    ("kimi_k2", ("<|tool_calls_section_begin|>",), ()),
+    ("openai", ("functions.", "<|channel|>commentary"), ()),
+    ("gemma4", ("<|tool_call>call:",), ()),
+    ("lfm2", ("<|tool_call_start|>",), ()),
+    ("olmo3", ("<function_calls>",), ()),
+    ("internlm", ("<|action_start|><|plugin|>",), ()),
 )
 
 
@@ -49,3 +85,16 @@ def tool_call_parser(model: str) -> str | None:
     """vLLM's parser of a model's tool calls, told from the model's name; None for a family that is not known here."""
     name = model.rstrip("/").rpartition("/")[2].lower()
     return next((parser for pattern, parser in TOOL_CALL_PARSERS if re.search(pattern, name)), None)
+
+
+def parser_for(model: str, template: str | None) -> str | None:
+    """The same, told from the text of the model's chat template where the name says nothing."""
+    named = tool_call_parser(model)
+    if named or not template:
+        return named
+    found = {
+        parser
+        for parser, marks, others in TEMPLATE_MARKS
+        if all(mark in template for mark in marks) and not any(mark in template for mark in others)
+    }
+    return found.pop() if len(found) == 1 else None

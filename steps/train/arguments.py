@@ -147,6 +147,10 @@ class TrainArguments(BaseModel):
         description="What the chat template may ask for, such as enable_thinking: false; what is served has it too.",
     )
 
+    max_left_out_fraction: float = Field(
+        0.1, ge=0, le=1, description="Highest share of a split's rows that may be left out; above it the run stops."
+    )
+
     # Preference loss
     beta: float = Field(0.1, gt=0, description="DPO's beta: the higher, the closer the model stays to its reference.")
     loss_type: LossTypes = Field(["sigmoid"], min_length=1, description="One or several of TRL's losses.")
@@ -199,6 +203,25 @@ class TrainArguments(BaseModel):
     fsdp_config: FsdpConfig = Field(FsdpConfig(), description="How to shard.")
     ddp_timeout: int = Field(
         1800, ge=60, description="Seconds that a process waits for the others before the run fails."
+    )
+
+    # Judgement at the end
+    evaluate_served: Literal["auto", "true", "false"] = Field(
+        "auto",
+        description="Evaluate the held-out rows once more on the unquantised base, as it is served; auto: where the "
+        "estimate says that it takes no more memory than training.",
+    )
+    evaluate_answers: int = Field(
+        64, ge=0, description="Held-out prompts that base, model and champion answer at the end. 0: none."
+    )
+    answers_max_new_tokens: int = Field(256, ge=1, description="Most tokens of such an answer.")
+    answers_max_minutes: float = Field(
+        10, gt=0, description="Time for all of them; what was answered by then is judged."
+    )
+    tool_call_parser: str = Field(
+        "auto",
+        pattern=r"^[a-z0-9][a-z0-9_-]*$",
+        description="vLLM's name for the form of the model's calls; auto: by the model's name; none: calls are not read.",
     )
 
     # Checkpoints, logging, tracking

@@ -62,7 +62,8 @@ def prepare(arguments: TrainArguments) -> Run:
     if config.process_index == 0:
         warn_of_other_template(arguments, template.tokenizer)
     moment = run_moment(template, records, arguments, checkpoints_at)
-    train, validation = splits.prepare(records, template.at(moment), arguments, config, output)
+    template = template.at(moment)
+    train, validation = splits.prepare(records, template, arguments, config, output)
     require_embedded(arguments, template.tokenizer, [*train.pairs, *validation.pairs])
     longest = max(train.longest, validation.longest)
     run_preflight(arguments, ranks=config.world_size, rank=config.process_index, rows=len(train.pairs), longest=longest)
@@ -78,6 +79,7 @@ def prepare(arguments: TrainArguments) -> Run:
     reasoning = {split.name: split.reasoning for split in (train, validation)}
     return Run(
         output=output,
+        template=template,
         tokenizer=template.tokenizer,
         validation=validation,
         rows=rows,

@@ -79,6 +79,9 @@ def hyperparameters(scope: Scope, champion: RequestStep) -> dict[str, Any]:
     """What the execution's parameters change in the recipe. All values are strings, as the API wants them."""
     found: dict[str, Any] = {argument: scope.parameter[name].to_string() for name, (argument, _) in TRAINING.items()}
     found["champion_version"] = champion_step.fact(champion, "version")
+    parser = scope.workflow.settings.register_model.tool_call_parser
+    if parser != "auto":  # answers are judged by the parser that the endpoint will have
+        found["tool_call_parser"] = parser
     if "InitialAdapterUri" in scope.parameter:
         found["initial_adapter"] = f"{CHANNELS}/initial_adapter"
     else:

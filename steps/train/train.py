@@ -6,8 +6,9 @@ Command:  python steps/train/train.py --config FILE [--key value …]
 Inputs:   --config: a YAML recipe (steps/train/arguments.py lists every key; --key value overrides it);
           folders of Parquet from the Preprocess step: --train_data and --validation_data, in a job the channels.
 Outputs:  in --output_dir, in a job /opt/ml/model: the adapter, its model cards README.md and
-          model_card.json, the tokenizer, evaluation.json, history.json, training.png, report.html and manifest.json,
-          which is written last: without it the run did not finish; left_out.jsonl names every row that was cut or left
+          model_card.json, the tokenizer, evaluation.json, answers.jsonl (what base, model and champion said to held-out
+          prompts, the worst first), history.json, training.png, report.html and manifest.json, which is written last:
+          without it the run did not finish; left_out.jsonl names every row that was cut or left
           out, and tracking.json what trackers got, where there are.
 Limits:   FSDP needs torchrun (`--fsdp false` otherwise); text models with a chat template.
 """
@@ -30,6 +31,7 @@ from steps.shared.contract import StepError
 from steps.shared.folders import sole_writer
 from steps.shared.records import read_records
 from steps.train import arguments as train_arguments
+from steps.train.answers import ask
 from steps.train.arguments import TrainArguments
 from steps.train.evaluation import champion
 from steps.train.prepare import output_folder, prepare
@@ -102,7 +104,9 @@ def finish(run: Run) -> None:
     take_best(trainer, held_out)
     if run.rival:
         compared = champion.compare(run.rival, trainer, run.validation.pairs, held_out.margins)
-    save.save(run.output, trainer, run.lines, held_out, run.rows, run.origin, run.tracking, compared)
+    records, pairs = run.validation.records, run.validation.pairs
+    answers = ask.ask(trainer, run.rival, records, pairs, run.template, trainer.arguments)
+    save.save(run.output, trainer, run.lines, held_out, run.rows, run.origin, run.tracking, compared, answers)
 
 
 def show_preview(arguments: TrainArguments, rows: int) -> None:

@@ -14,6 +14,7 @@ from tests.pipeline.moto_server import ACCOUNT, BUCKET
 KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1a2b"
 HUB = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:dpo-hub-AbCdEf"
 TRACKERS = f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:dpo-trackers-GhIjKl"
+JUDGE = "arn:aws:bedrock:us-east-1::foundation-model/the.judge-v1:0"
 THEIRS = "arn:aws:s3:::theirs"
 VALUES = {  # of parameters and pseudo parameters
     "AWS::Partition": "aws",
@@ -23,6 +24,7 @@ VALUES = {  # of parameters and pseudo parameters
     "Prefix": "dpo",
     "HubSecret": [HUB],
     "TrackingSecrets": [TRACKERS],
+    "JudgeArns": [JUDGE],
     "ReadArns": [THEIRS, f"{THEIRS}/*"],
     "JobsSecurityGroup": "sg-0123abcd",
     "ScheduleGroup": "dpo-pipeline",

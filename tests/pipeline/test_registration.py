@@ -22,13 +22,22 @@ from pipeline.settings import workflow as settings
 from steps.champion import approved, objects
 from steps.gate.__main__ import card_content
 from steps.gate.decision import decide
-from steps.gate.rules import Limits
+from steps.gate.rules.limits import Limits
 from steps.register.__main__ import main
 from tests.paths import ROOT
 
 RUN = "s3://bucket/runs/abcdefghijkl"
 COMMIT = "c1" * 20
-LIMITS = Limits(threshold=0.8, threshold_on="accuracy", tolerance=0.02, min_rows=1, max_chosen_drop=None)
+LIMITS = Limits(
+    threshold=0.8,
+    threshold_on="accuracy",
+    tolerance=0.02,
+    min_rows=1,
+    max_chosen_drop=None,
+    max_served_drift=0.1,
+    max_degenerate_share=0.2,
+    judge=None,
+)
 FIGURES = {"rows": 40, "reward_accuracy": 0.85, "ties": 2}
 CARD = {"evaluation_details": [{"name": "Held-out", "evaluation_observation": "Ties before."}]}
 EXECUTION = "arn:aws:sagemaker:us-east-1:111122223333:pipeline/p/execution/abcdefghijkl"
@@ -130,6 +139,10 @@ def test_an_adapter_is_served_on_its_base_at_the_commit_that_the_execution_found
         "champion": "none",
         "champion_reward_accuracy": "none",
         "reward_accuracy": "0.85",
+        "form": "trained",
+        "served_drift": "none",
+        "calls": "none",
+        "calls_before": "none",
     }
     assert request["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"] == f"{RUN}/Gate/decision/evaluation.json"
     assert request["ModelMetrics"]["ModelDataQuality"]["Statistics"]["S3Uri"] == f"{RUN}/Preprocess/report/report.json"
@@ -185,6 +198,15 @@ def test_a_named_parser_wins_over_the_models_name(store: Store, given: str, pars
     changed = workflow.settings.model_copy(update={"register_model": section})
     _, environment = container(resolved(dataclasses.replace(workflow, settings=changed), "Merged", store))
     assert environment.get("OPTION_TOOL_CALL_PARSER") == parser
+
+
+def test_the_recipes_parser_serves_where_the_workflow_names_none(store: Store) -> None:
+    workflow = settings.load(ROOT / "configs" / "qwen3-0.6b.yaml")
+    changed = dataclasses.replace(
+        workflow, recipe=workflow.recipe.model_copy(update={"tool_call_parser": "llama3_json"})
+    )
+    _, environment = container(resolved(changed, "Merged", store))
+    assert environment["OPTION_TOOL_CALL_PARSER"] == "llama3_json"
 
 
 def test_a_base_that_the_metadata_do_not_take_is_refused_before_the_start() -> None:

@@ -7,20 +7,35 @@ from collections.abc import Mapping
 from rich.table import Table
 
 from pipeline.settings.schema import Gate
-from steps.gate.rules import Limits, asked
+from steps.gate.rules.limits import Limits
+from steps.gate.rules.table import asked
+from steps.train.arguments import TrainArguments
+
+OF_ANSWERS = ("calls", "calls_champion", "degenerate", "judge")
 
 
-def of(gate: Gate) -> dict[str, str]:
-    """Each rule's name with what passes it, as the settings say; an execution's own parameters win over them."""
-    return asked(
+def of(gate: Gate, recipe: TrainArguments) -> dict[str, str]:
+    """Each rule's name with what passes it, as the settings say; an execution's own parameters win over them. What the
+    recipe leaves unmeasured is said."""
+    rules = asked(
         Limits(
             threshold=gate.reward_accuracy_threshold,
             threshold_on=gate.threshold_on,
             tolerance=gate.champion_tolerance,
             min_rows=gate.min_validation_rows,
             max_chosen_drop=gate.max_chosen_drop,
+            max_served_drift=gate.max_served_drift,
+            max_degenerate_share=gate.max_degenerate_share,
+            judge=gate.judge,
         )
     )
+    unmeasured = dict.fromkeys(OF_ANSWERS, "evaluate_answers: 0") if not recipe.evaluate_answers else {}
+    if recipe.evaluate_served == "false":
+        unmeasured["served_drift"] = "evaluate_served: false"
+    return {
+        name: f"{passes_with}; not judged: the recipe says {unmeasured[name]}" if name in unmeasured else passes_with
+        for name, passes_with in rules.items()
+    }
 
 
 def table(rules: Mapping[str, str]) -> Table:

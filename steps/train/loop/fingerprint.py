@@ -21,6 +21,8 @@ LEFT_OUT = {
     "save_steps", "save_total_limit", "dataloader_num_workers", "ddp_timeout", "mlflow_uri", "mlflow_experiment_name",
     "wandb_project", "run_name", "merge_weights", "per_device_eval_batch_size",
     "initial_adapter", "continue_from_champion", "ref_log_probs_cache", "champion", "champion_version",
+    "max_left_out_fraction", "evaluate_served", "evaluate_answers", "answers_max_new_tokens", "answers_max_minutes",
+    "tool_call_parser",
 }  # fmt: skip
 
 # The modules whose code decides the result of a training: how rows become batches, what is loaded, each step, the

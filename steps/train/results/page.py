@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from steps.shared.pages.template import load, number, pretty, share, some_turns
 from steps.shared.records import Record
-from steps.train.evaluation.figures import wilson_interval
+from steps.shared.statistics.intervals import wilson_interval
 from steps.train.results import curves
 from steps.train.rows.tokenise import TRAINED
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from steps.shared import contract
+from steps.shared.templates.chat_template import ChatTemplate
+from steps.train.answers import section, write
 from steps.train.evaluation import figures
 from steps.train.loop.fingerprint import versions
 from steps.train.results import curves, hub_card, picture_and_page, registry_card
@@ -18,6 +20,7 @@ from steps.train.tracking import settings
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from steps.train.answers.said import Answers
     from steps.train.loop.held_out_evaluation import HeldOutEvaluation
     from steps.train.loop.metric_lines import MetricLines
     from steps.train.loop.trainer import PairTrainer
@@ -33,12 +36,14 @@ def save(
     origin: Origin,
     tracking: Tracking,
     compared: dict[str, Any] | None,
+    answers: Answers | str,
 ) -> None:
     """Write the results, on the first rank's node. All ranks must call it together.
 
     Args:
         rows: split -> how many were given, used, and left out for which reason.
         compared: the comparison with the champion.
+        answers: what base, model and champion said to held-out prompts, or why there is nothing.
 
     Raises:
         StepError: the adapter is empty or not finite, or the base's files cannot be copied; on every rank.
@@ -46,7 +51,7 @@ def save(
     from steps.train.runtime import ranks
 
     trainer.save_model(str(output))
-    ranks.done_by_first(lambda: _write(output, trainer, lines, held_out, rows, origin, tracking, compared))
+    ranks.done_by_first(lambda: _write(output, trainer, lines, held_out, rows, origin, tracking, compared, answers))
 
 
 def _write(
@@ -58,8 +63,10 @@ def _write(
     origin: Origin,
     tracking: Tracking,
     compared: dict[str, Any] | None,
+    answers: Answers | str,
 ) -> None:
-    copy_tokenizer(trainer.arguments, cast("PreTrainedTokenizerBase", trainer.processing_class), output)
+    tokenizer = cast("PreTrainedTokenizerBase", trainer.processing_class)
+    copy_tokenizer(trainer.arguments, tokenizer, output)
     before, after = held_out.before_and_after()
     evaluation = {
         "rows": after.rows,
@@ -71,6 +78,7 @@ def _write(
         "margins": [row.as_dict() for row in held_out.margins],
         "binary_classification_metrics": figures.model_quality(after),
         "champion": compared,
+        "answers": write.judge_and_write(answers, ChatTemplate(tokenizer), trainer.arguments, output),
     }
     contract.write_json(output / "evaluation.json", evaluation)
     history = curves.finite(lines.history)
@@ -100,6 +108,7 @@ def _write(
     contract.write_json(output / "manifest.json", manifest)
     print(
         f"held-out reward accuracy {before.reward_accuracy:.3f} -> {after.reward_accuracy:.3f}, "
-        f"loss {before.loss:.4f} -> {after.loss:.4f} on {after.rows} rows; adapter in {output}",
+        f"loss {before.loss:.4f} -> {after.loss:.4f} on {after.rows} rows; "
+        f"{section.in_short(evaluation['answers'])}; adapter in {output}",
         flush=True,
     )

@@ -19,11 +19,12 @@ ACTIONS = {
     "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
     "s3:PutBucketNotificationConfiguration": "s3:PutBucketNotification", "sts:GetCallerIdentity": None,
     "s3:ListObjectVersions": "s3:ListBucketVersions", "s3:DeleteObjects": "s3:DeleteObjectVersion",
+    "bedrock-runtime:Converse": "bedrock:InvokeModel",
 }  # fmt: skip
 BY_POSITION = {"upload_file": "s3:UploadFile", "download_file": "s3:DownloadFile"}
 SERVICES = (
     "sagemaker", "s3", "sts", "logs", "scheduler", "events", "cloudwatch", "ecr", "ec2", "iam", "kms", "secretsmanager",
-    "service-quotas",
+    "service-quotas", "bedrock-runtime",
 )  # fmt: skip
 PREFIXES = {"service-quotas": "servicequotas"}  # what IAM calls a service otherwise
 

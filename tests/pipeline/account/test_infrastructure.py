@@ -29,7 +29,7 @@ WITHOUT_RESOURCE = {
 # A parameter or another resource in the name, or a name that AWS gives; interfaces, subnets and MLflow Apps have none
 # before.
 SCOPED = re.compile(
-    r"\$\{\w+(\.\w+)?\}|GetAtt|\"Ref\": \"(HubSecret|TrackingSecrets|ReadArns)\""
+    r"\$\{\w+(\.\w+)?\}|GetAtt|\"Ref\": \"(HubSecret|TrackingSecrets|ReadArns|JudgeArns)\""
     r"|repository/djl-inference|log-group:/aws/sagemaker/|-job/pipelines-\*"
     r"|(network-interface|subnet|mlflow-app)/\*"
 )
@@ -238,7 +238,7 @@ def test_cloudformation_gets_the_same_template_in_a_request_it_takes(template: d
 def test_endpoints_are_for_the_accounts_own_and_s3s_for_named_buckets(resources: dict[str, Any]) -> None:
     own = {"StringEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}}}
     found = {name: one["Properties"] for name, one in resources.items() if one["Type"] == "AWS::EC2::VPCEndpoint"}
-    assert len(found) == 8
+    assert len(found) == 9
     for name, endpoint in found.items():
         statements = endpoint["PolicyDocument"]["Statement"]
         if name != "S3Endpoint":

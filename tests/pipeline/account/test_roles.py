@@ -50,6 +50,8 @@ def resource_of(action: str) -> str:
         )
     if action.startswith("secretsmanager:"):
         return iam.HUB
+    if action.startswith("bedrock:"):
+        return iam.JUDGE
     return GROUP if action == "sagemaker:ListModelPackages" else VERSION
 
 
@@ -64,7 +66,7 @@ def resource_of(action: str) -> str:
         ("RegisterRole", "steps/register", {"sagemaker:CreateModelPackage"}),
         ("TrainRole", "steps/train", set()),
         ("PreprocessRole", "steps/preprocess", set()),
-        ("GateRole", "steps/gate", set()),
+        ("GateRole", "steps/gate", {"bedrock:InvokeModel"}),
         ("MergeRole", "steps/merge", set()),
     ],
 )
@@ -194,6 +196,11 @@ def test_secrets_are_for_the_jobs_that_use_them_and_named_one_by_one() -> None:
         assert found == roles, secret
     operator = [*iam.of_policy("OperatorPolicy"), *iam.of_policy("ApproverPolicy")]
     assert iam.decision(operator, "secretsmanager:GetSecretValue", iam.HUB) == "implicitDeny"
+
+
+def test_only_the_gate_asks_a_judge_and_only_the_named_one() -> None:
+    assert {role for role in ROLES if may(role, "bedrock:InvokeModel", iam.JUDGE)} == {"GateRole"}
+    assert not may("GateRole", "bedrock:InvokeModel", iam.JUDGE.replace("the.judge", "another"))
 
 
 def test_reading_is_wide_only_where_data_or_models_may_lie_anywhere() -> None:

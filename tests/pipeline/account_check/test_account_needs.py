@@ -7,6 +7,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from pipeline.account import template
 from pipeline.account_check import needs, resources
 from pipeline.account_check.context import Context
@@ -15,6 +17,8 @@ from tests.pipeline import iam
 from tests.pipeline.account_check.conftest import step, with_settings, with_training
 from tests.pipeline.moto_server import ACCOUNT
 
+MODELS, ANYWHERE = "arn:aws:bedrock:us-east-1::foundation-model", "arn:aws:bedrock:*::foundation-model"
+PROFILES = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile"
 APP = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:mlflow-app/app-1"
 
 
@@ -45,7 +49,8 @@ def with_everything(context: Context) -> Context:
     found = with_settings(context, security=security)
     recipe = found.workflow.recipe.model_copy(update={"mlflow_uri": APP})
     register = found.workflow.settings.register_model.model_copy(update={"register_with": "job"})
-    settings = found.workflow.settings.model_copy(update={"register_model": register})
+    gate = found.workflow.settings.gate.model_copy(update={"judge": "the.judge-v1:0"})
+    settings = found.workflow.settings.model_copy(update={"register_model": register, "gate": gate})
     found = replace(found, workflow=replace(found.workflow, recipe=recipe, settings=settings))
     definition = with_data(found.definition, "s3://theirs/pairs/")
     named = {"HF_TOKEN_SECRET_ARN": iam.HUB}
@@ -71,7 +76,7 @@ def test_each_role_of_the_template_allows_all_that_is_simulated_of_it_and_all_of
 def test_what_a_workflow_does_not_use_is_not_asked_for(quickstart: Context) -> None:
     found = needs.of(quickstart)
     actions = {action for need in found for action in need.actions}
-    prefixes = ("kms:", "ec2:", "secretsmanager:", "sagemaker-mlflow:")
+    prefixes = ("bedrock:", "kms:", "ec2:", "secretsmanager:", "sagemaker-mlflow:")
     assert not [action for action in actions if action.startswith(prefixes)]
     assert {"sagemaker:CreateTrainingJob", "iam:PassRole", "s3:PutObject", "ecr:BatchGetImage"} <= actions
     assert "roles.register_job" not in {need.setting for need in found}
@@ -97,6 +102,36 @@ def test_an_approved_registration_is_asked_for_where_the_settings_allow_it(quick
     assert statuses(allowing) == ["PendingManualApproval", "Approved", "Rejected"]
     options = {need.option for need in needs.of(allowing) if "sagemaker:CreateModelPackage" in need.actions}
     assert options == {" --set AllowApproved=true"}
+
+
+@pytest.mark.parametrize(
+    ("judge", "here", "allowed"),
+    [
+        ("the.judge-v1:0", [f"{MODELS}/the.judge-v1:0"], [f"{ANYWHERE}/the.judge-v1:0"]),
+        (
+            "eu.the.judge-v1:0",
+            [f"{PROFILES}/eu.the.judge-v1:0", f"{MODELS}/the.judge-v1:0"],
+            [f"{PROFILES}/eu.the.judge-v1:0", f"{ANYWHERE}/the.judge-v1:0"],
+        ),
+        (
+            f"{PROFILES}/global.the.judge",
+            [f"{PROFILES}/global.the.judge", f"{MODELS}/the.judge"],
+            [f"{PROFILES}/global.the.judge", f"{ANYWHERE}/the.judge"],
+        ),
+        (f"{MODELS}/the.judge", [f"{MODELS}/the.judge"], [f"{MODELS}/the.judge"]),
+    ],
+)
+def test_a_judge_is_asked_for_with_the_model_that_its_profile_leads_to(
+    quickstart: Context, judge: str, here: list[str], allowed: list[str]
+) -> None:
+    gate = quickstart.workflow.settings.gate.model_copy(update={"judge": judge})
+    settings = quickstart.workflow.settings.model_copy(update={"gate": gate})
+    judging = replace(quickstart, workflow=replace(quickstart.workflow, settings=settings))
+    found = [need for need in needs.of(judging) if "bedrock:InvokeModel" in need.actions]
+    assert [need.resource for need in found] == here
+    assert {(need.setting, need.option) for need in found} == {
+        ("roles.gate", f" --set 'JudgeArns={','.join(allowed)}'")
+    }
 
 
 def test_an_action_is_asked_for_on_what_it_acts_on(quickstart: Context) -> None:

@@ -135,17 +135,37 @@ def test_what_is_not_set_is_left_to_the_step() -> None:
 
 def test_every_setting_of_the_gate_reaches_its_command_line() -> None:
     workflow = settings.load(SPARK)
-    rules = {"threshold_on": "lower_end", "max_chosen_drop": 0.5}
+    rules = {
+        "threshold_on": "lower_end",
+        "max_chosen_drop": 0.5,
+        "max_served_drift": None,
+        "max_degenerate_share": 0.5,
+        "judge": "eu.the.judge-v1:0",
+        "judge_max_pairs": 8,
+        "judge_max_tokens": 1_000_000,
+    }
     section = workflow.settings.gate.model_copy(update=rules)
     strict = dataclasses.replace(workflow, settings=workflow.settings.model_copy(update={"gate": section}))
     words, plain = words_of(request(strict, "Gate")), words_of(request(workflow, "Gate"))
-    assert words == [*plain, "--threshold-on", "lower_end", "--max-chosen-drop", "0.5"]
+    beside = "--threshold-on lower_end --max-chosen-drop 0.5 --max-served-drift none --max-degenerate-share 0.5"
+    judge = "--judge eu.the.judge-v1:0 --judge-max-pairs 8 --judge-max-tokens 1000000"
+    assert words == [*plain, *beside.split(), *judge.split()]
     given = dict(itertools.pairwise(plain))
     assert (given["--threshold"], given["--champion-tolerance"], given["--min-validation-rows"]) == (
         "0.25",
         "0.25",
         "7",
     )
+
+
+@pytest.mark.parametrize("given", ["mistral", "none", "auto"])
+def test_answers_are_judged_by_the_parser_that_is_served_with(given: str) -> None:
+    workflow = settings.load(ROOT / "configs" / "qwen3-0.6b.yaml")
+    section = workflow.settings.register_model.model_copy(update={"tool_call_parser": given})
+    changed = workflow.settings.model_copy(update={"register_model": section})
+    found = request(dataclasses.replace(workflow, settings=changed), "Train")["HyperParameters"]
+    assert found.get("tool_call_parser", "auto") == given
+    assert ("tool_call_parser" in found) == (given != "auto")
 
 
 def test_the_engine_decides_on_image_instances_and_command_alone() -> None:
@@ -237,7 +257,7 @@ def test_every_fact_that_a_run_finds_and_that_lands_in_a_short_place_is_bounded_
     """What a property file says is not known at `check`, and too long a text fails a job that comes after the training.
 
     A new one belongs here once the step that writes it keeps it short: `reason` is cut (test_champion_lookup.py), what
-    gate.json says is tried out (test_gate.py), and the others are hashes and a commit.
+    gate.json says is tried out (test_decision.py), and the others are hashes and a commit.
     """
     workflows = (settings.load(ROOT / "configs" / name) for name in ("quickstart.yaml", "qwen3-0.6b.yaml"))
     places = [
@@ -250,7 +270,7 @@ def test_every_fact_that_a_run_finds_and_that_lands_in_a_short_place_is_bounded_
     ]
     assert {re.search(r'"Path": "(\w+)"', json.dumps(place.expression))[1] for place in places} == {
         "reason", "data_state", "data_hash", "summary", "champion", "champion_reward_accuracy", "reward_accuracy",
-        "manifest_sha256", "model_commit",
+        "manifest_sha256", "model_commit", "form", "served_drift", "calls", "calls_before",
     }  # fmt: skip
 
 

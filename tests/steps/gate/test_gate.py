@@ -5,28 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline.checks.service_model import service, value_problem
 from steps.gate.__main__ import CARD as CARD_FILE
-from steps.gate.__main__ import REPORTS, main
-from steps.gate.decision import decide
-from steps.gate.rules import Limits, asked
+from steps.gate.__main__ import REPORTS, card_content, main
+from steps.gate.judge import bedrock
 from steps.shared import served_files
 from steps.shared.contract import StepError
-from steps.train.evaluation.figures import wilson_interval
 from steps.train.results import picture_and_page, registry_card
 from steps.train.rows import tokenise
+from tests.steps.gate.evaluation import NOT_JUDGED
 
 CARD = {
     "intended_uses": {"risk_rating": "Unknown"},
     "evaluation_details": [{"name": "Held-out", "evaluation_observation": "Ties before."}],
 }
 FIGURES = {"rows": 40, "loss": 0.3, "reward_accuracy": 0.85, "reward_margin": 1.0, "ties": 2}
+ANSWER = {
+    "id": "a",
+    "prompt": [{"role": "user", "content": "Hi"}],
+    "expected": "text",
+    "answers": {"base": {"text": "Go away."}, "candidate": {"text": "Hello!"}},
+}
 
 
 @pytest.fixture
@@ -38,139 +40,12 @@ def adapter(tmp_path: Path) -> Path:
     before = FIGURES | {"reward_accuracy": 0.5}
     (folder / "evaluation.json").write_text(json.dumps({"rows": 40, "before": before, "after": FIGURES}))
     (folder / "report.html").write_text("<p>a row of the data</p>")
+    (folder / "answers.jsonl").write_text(f"{json.dumps(ANSWER)}\n")
     (folder / "model_card.json").write_text(json.dumps(CARD))
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
     manifest = {"steps_planned": 10, "steps_done": 10, "files": files}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
-
-
-def compared(candidate: float, champion: float, **other: object) -> dict:
-    """An evaluation with a comparison on its 86 rows."""
-    paired = {"wins": 3, "losses": 7, "difference_low": -0.1, "difference_high": 0.02}
-    sides = {"candidate": {"reward_accuracy": candidate}, "champion": {"reward_accuracy": champion}}
-    section = {"version": "3", "compared": True, "reason": None, "rows": 86, **sides, **paired, **other}
-    after = FIGURES | {"rows": 86, "ties": 0, "reward_accuracy": candidate}
-    return {"before": FIGURES | {"reward_accuracy": 0.5}, "after": after, "champion": section}
-
-
-def limits(threshold: float, tolerance: float = 0.02, **other: Any) -> Limits:
-    return Limits(
-        **{"threshold_on": "accuracy", "min_rows": 30, "max_chosen_drop": None} | other,
-        threshold=threshold,
-        tolerance=tolerance,
-    )
-
-
-OWN = "Held-out reward accuracy {:.4f} meets the threshold 0.55 (86 rows, 0 ties; 0.5000 before training). "
-
-
-@pytest.mark.parametrize(
-    ("candidate", "decision", "relation"),
-    [
-        (0.93, "fail", "worse by 0.0400, more than the tolerance 0.02"),
-        (0.95, "pass", "worse by 0.0200, within the tolerance 0.02"),  # 0.95 - 0.97 is -0.020000000000000018
-        (0.97, "pass", "the same"),
-        (0.99, "pass", "better by 0.0200"),
-    ],
-)
-def test_a_model_may_be_below_the_champion_by_the_tolerance(candidate: float, decision: str, relation: str) -> None:
-    found = decide(compared(candidate, 0.97), limits(0.55), "version 3 is the newest approved one")
-    assert found["decision"] == decision
-    assert found["message"] == OWN.format(candidate) + (
-        f"The champion, version 3, has 0.9700 on the same 86 rows, this model {candidate:.4f}, both against the base: "
-        f"{relation} (3 rows won, 7 lost; 95% interval of the difference -0.1000 to +0.0200)."
-    )
-    assert (found["champion"], found["champion_reward_accuracy"]) == ("3", "0.9700")
-    assert (found["champion_difference"], found["champion_tolerance"]) == (f"{candidate - 0.97:+.4f}", 0.02)
-
-
-def test_the_threshold_holds_whatever_the_champion_is() -> None:
-    assert decide(compared(0.5, 0.3), limits(0.55), "")["decision"] == "fail"
-    assert decide(compared(0.6, 0.9), limits(0.55, 1.0), "")["decision"] == "pass"
-
-
-def test_without_a_comparison_the_threshold_decides_and_the_message_says_why() -> None:
-    alone = compared(0.6, 0.9) | {"champion": None}
-    found = decide(alone, limits(0.55), "no version of dpo is approved")
-    assert found["decision"] == "pass"
-    assert found["message"] == OWN.format(0.6) + "No champion: no version of dpo is approved."
-    other = compared(0.6, 0.9, compared=False, reason="its base is a, this model's is b")
-    apart = decide(other, limits(0.55), "")
-    assert apart["decision"] == "pass"
-    assert apart["message"].endswith("The champion, version 3, was not compared: its base is a, this model's is b.")
-    assert (apart["champion"], apart["champion_reward_accuracy"]) == ("3", "none")
-    assert found.keys() == apart.keys() == decide(compared(0.6, 0.9), limits(0.55), "").keys()
-
-
-@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.sampled_from([True, False, None]))
-def test_what_is_registered_fits_the_api(
-    candidate: float, champion: float, tolerance: float, known: bool | None
-) -> None:
-    evaluation = compared(candidate, champion, compared=known, reason="(it is of another kind); really")
-    if known is None:
-        evaluation["champion"] = None
-    found = decide(evaluation, limits(0.123456789, tolerance), "no version (of 3) is approved")
-    shape = service().shape_for("CustomerMetadataValue")
-    for key in ("summary", "champion", "champion_reward_accuracy"):
-        assert len(found[key]) <= 256 and not value_problem(shape, found[key]), found[key]
-    assert len(found["message"]) <= 3072  # of a Fail step
-
-
-def verdicts(found: dict[str, Any]) -> dict[str, str]:
-    return {rule["name"]: rule["verdict"] for rule in found["rules"]}
-
-
-def test_all_rules_are_looked_at_and_every_failure_is_named_in_one_message() -> None:
-    evaluation = compared(0.5, 0.9, rows=2)
-    evaluation["after"] |= {"rows": 2, "drift_chosen_per_token": -1.5}
-    found = decide(evaluation, limits(0.55, max_chosen_drop=1), "")
-    assert verdicts(found) == {"rows": "fail", "accuracy": "fail", "champion": "fail", "chosen_drop": "fail"}
-    assert found["message"].startswith("4 of 4 rules failed: rows, accuracy, champion, chosen_drop. ")
-    for words in (
-        "Too few rows to judge: 2 held-out rows, where at least 30 are needed; give more data",
-        "0.5000 is below the threshold 0.55",
-        "worse by 0.4000, more than the tolerance 0.02",
-        "log-probability fell by 1.5000 nats a token, more than 1 is not allowed",
-    ):
-        assert words in found["message"]
-    assert found["summary"].startswith("fail rows accuracy champion chosen_drop: ")
-    assert [rule["figure"] for rule in found["rules"]] == [2, 0.5, pytest.approx(-0.4), 1.5]
-
-
-@pytest.mark.parametrize(("rows", "verdict"), [(1, "fail"), (29, "fail"), (30, "pass")])
-def test_a_perfect_accuracy_on_few_rows_is_no_reason_to_pass(rows: int, verdict: str) -> None:
-    evaluation = compared(1, 0.5)
-    evaluation["after"]["rows"] = rows
-    found = decide(evaluation, limits(0.55), "")
-    assert verdicts(found)["rows"] == found["decision"] == verdict
-    assert ("Too few rows to judge" in found["message"]) == (verdict == "fail")
-
-
-def test_the_lower_end_of_the_interval_can_be_what_must_reach_the_threshold() -> None:
-    low, high = wilson_interval(60, 100)
-    evaluation = compared(0.6, 0.5)
-    evaluation["after"] |= {"rows": 100, "reward_accuracy_low": low, "reward_accuracy_high": high}
-    assert decide(evaluation, limits(0.55), "")["decision"] == "pass"
-    found = decide(evaluation, limits(0.55, threshold_on="lower_end"), "")
-    assert found["decision"] == "fail" and 0.5 < low < 0.55
-    assert f"accuracy 0.6000, at least {low:.4f} with 95% confidence, is below the threshold 0.55" in found["message"]
-    assert decide(evaluation, limits(0.5, threshold_on="lower_end"), "")["decision"] == "pass"
-
-
-@pytest.mark.parametrize(("ratio", "verdict"), [(-0.3, "fail"), (-0.2, "pass"), (0.1, "pass"), (None, "not judged")])
-def test_chosen_answers_may_lose_as_much_probability_as_is_asked(ratio: float | None, verdict: str) -> None:
-    evaluation = compared(0.9, 0.5)
-    evaluation["after"]["drift_chosen_per_token"] = ratio
-    assert verdicts(decide(evaluation, limits(0.55, max_chosen_drop=0.2), ""))["chosen_drop"] == verdict
-    assert "chosen_drop" not in verdicts(decide(evaluation, limits(0.55), ""))
-
-
-def test_what_is_asked_before_a_run_names_the_rules_that_judge_it() -> None:
-    for asks in (limits(0.55), limits(0.55, max_chosen_drop=1, threshold_on="lower_end")):
-        evaluation = compared(1, 0.5)
-        evaluation["after"] |= {"reward_accuracy_low": 0.9, "drift_chosen_per_token": 0.0}
-        assert [*asked(asks)] == [*verdicts(decide(evaluation, asks, ""))]
 
 
 @pytest.mark.parametrize(
@@ -214,7 +89,7 @@ def test_the_decision_carries_its_numbers(forked, adapter: Path, threshold: floa
         == done.stdout.splitlines()[-1]
         == (
             f"Held-out reward accuracy 0.8500 {words} the threshold {threshold:g} "
-            "(40 rows, 2 ties; 0.5000 before training). No champion: no champion was named."
+            "(40 rows, 2 ties; 0.5000 before training). No champion: no champion was named." + NOT_JUDGED
         )
     )
     verdict = {"meets": "pass", "is below": "fail"}[words]
@@ -223,6 +98,10 @@ def test_the_decision_carries_its_numbers(forked, adapter: Path, threshold: floa
         ["rows", "40", "1", "pass"],
         ["accuracy", "0.85", f"{threshold:g}", verdict],
         ["champion", "-", "-0.02", "not", "judged"],
+        ["served_drift", "-", "0.1", "not", "judged"],
+        ["calls", "-", "0.05", "not", "judged"],
+        ["calls_champion", "-", "0.05", "not", "judged"],
+        ["degenerate", "-", "0.2", "not", "judged"],
     ]
     assert (written["champion"], written["champion_difference"]) == ("none", "none")
     said = "fail accuracy" if decision == "fail" else decision
@@ -241,10 +120,48 @@ def test_what_is_served_is_the_adapter_and_what_people_read_stands_beside_the_de
     served_files.check_folder(out / "serving", decided["manifest_sha256"], whole=True)
     assert (out / "decision" / "evaluation.json").read_bytes() == (adapter / "evaluation.json").read_bytes()
     assert (out / "serving" / "serving.properties").read_text() == "engine=Python\n"
-    assert {path.name for path in served.iterdir()} == {path.name for path in adapter.iterdir()} - {"report.html"}
+    of_people = {"report.html", "answers.jsonl"}
+    assert {path.name for path in served.iterdir()} == {path.name for path in adapter.iterdir()} - of_people
     assert (served / "adapter_model.safetensors").read_bytes() == b"weights"
     decision = {path.name for path in (out / "decision").iterdir()}
-    assert decision == {"card.json", "evaluation.json", "gate.json", "report.html"}
+    assert decision == {"card.json", "evaluation.json", "gate.json", *of_people}
+
+
+def test_a_judge_is_asked_where_one_is_named_and_what_it_said_is_kept(
+    adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def ask(here: object, model: str, question: str) -> bedrock.Reply:
+        asked.append(question)
+        mark = "A" if question.index("Hello") < question.index("Go away") else "B"
+        return bedrock.Reply(f"[[{mark}]]", "end_turn", 9)
+
+    monkeypatch.setattr(bedrock, "client", lambda: None)
+    monkeypatch.setattr(bedrock, "ask", ask)
+    given = ["--adapter", f"{adapter}", "--threshold", "0.5", "--pipeline", "dpo"]
+    main([*given, "--output", f"{adapter.parent / 'plain'}"])
+    assert not asked and not (adapter.parent / "plain" / "decision" / "judge.jsonl").exists()
+    main([*given, "--output", f"{adapter.parent / 'out'}", "--judge", "the.judge"])
+    decided = adapter.parent / "out" / "decision"
+    written = json.loads((decided / "gate.json").read_text())
+    assert len(asked) == 2 and (written["judge"]["wins"], written["judge"]["tokens"]) == (1, 18)
+    assert json.loads((decided / "judge.jsonl").read_text())["verdict"] == "candidate"
+    assert "fewer than 5 pairs cannot tell worse from chance" in written["message"]
+    assert not list((adapter.parent / "out" / "serving").rglob("*.jsonl"))
+
+
+@pytest.mark.parametrize("flag", ["--judge-max-pairs", "--judge-max-tokens"])
+def test_a_bound_below_one_is_refused(adapter: Path, flag: str) -> None:
+    given = ["--adapter", f"{adapter}", "--threshold", "0.5", "--pipeline", "dpo", "--output", f"{adapter.parent}"]
+    with pytest.raises(StepError, match=f"{flag}: 0: must be at least 1"):
+        main([*given, flag, "0"])
+
+
+def test_a_message_that_is_too_long_for_a_card_is_cut() -> None:
+    content = json.loads(card_content(CARD, "x" * 3000, "dpo"))
+    (evaluation,) = content["evaluation_details"]
+    assert len(evaluation["evaluation_observation"]) == 2096
 
 
 def test_the_gate_knows_trainings_files_by_their_names() -> None:

@@ -19,7 +19,7 @@ def test_the_least_rank_that_holds_the_adapter(rank: int, allowed: int) -> None:
         ("Qwen/Qwen2.5-7B-Instruct", "hermes"),
         ("s3://bucket/models/qwen2.5-7b/", "hermes"),
         ("Qwen/Qwen3-Coder-30B-A3B-Instruct", "qwen3_xml"),
-        ("Qwen/Qwen3.5-9B", None),
+        ("Qwen/Qwen3.5-9B", "qwen3_coder"),
         ("Qwen/Qwen2-7B-Instruct", None),
         ("NousResearch/Hermes-3-Llama-3.1-8B", "hermes"),
         ("meta-llama/Llama-3.1-70B-Instruct", "llama3_json"),

@@ -1,0 +1,102 @@
+"""Rules on how the model ranks the held-out answers; in the served form, where that was evaluated.
+
+rows:         held-out rows that were judged; at least `min_rows`. With few rows an accuracy says nothing.
+accuracy:     held-out reward accuracy, or with `threshold_on: lower_end` the lower end of its 95 % interval (Wilson's,
+              in `steps.shared.statistics`); at least `threshold`.
+champion:     the accuracy minus the champion's on the same rows, paired by row (`steps.train.evaluation.paired`); at
+              least minus `tolerance`. Not judged where there is no champion, or none that could be compared.
+chosen_drop:  by how much less probable the chosen answers became: minus `Figures.drift_chosen_per_token`, in nats a
+              token; at most `max_chosen_drop`, and no rule without that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from steps.gate.rules import served
+from steps.gate.rules.limits import Limits
+from steps.gate.rules.rule import Rule, quoted, value
+from steps.shared.contract import StepError
+
+ROUNDING = 1e-9  # a difference of accuracies that is the tolerance on paper may exceed it in floating point
+
+
+def rows(evaluation: Mapping[str, Any], limits: Limits) -> Rule:
+    found, least = value(evaluation, "after.rows"), limits.min_rows
+    if found >= least:
+        return Rule("rows", found, least, "pass", f"{found} held-out rows, at least {least}.")
+    few = f"Too few rows to judge: {found} held-out row{'s' * (found != 1)}, where at least {least} are needed"
+    fix = "give more data, hold out a larger share (ValidationFraction), or lower MinValidationRows"
+    return Rule("rows", found, least, "fail", f"{few}; {fix}.")
+
+
+def accuracy(evaluation: Mapping[str, Any], limits: Limits) -> Rule:
+    path, threshold = served.figures(evaluation), limits.threshold
+    own, count, ties = (value(evaluation, f"{path}after.{name}") for name in ("reward_accuracy", "rows", "ties"))
+    before = value(evaluation, f"{path}before.reward_accuracy")
+    if count < 1 or not math.isfinite(own):
+        raise StepError(f"evaluation.json: {path}after: reward_accuracy {own} over {count} rows cannot be judged")
+    on_lower_end = limits.threshold_on == "lower_end"
+    figure = value(evaluation, f"{path}after.reward_accuracy_low") if on_lower_end else own
+    good = figure >= threshold
+    words = [f"Held-out reward accuracy {own:.4f}"]
+    if served.is_served(evaluation):
+        words.append("as served")
+    if on_lower_end:
+        words.append(f"at least {figure:.4f} with 95% confidence")
+    sentence = (
+        f"{', '.join(words)}{',' * (len(words) > 1)} {'meets' if good else 'is below'} the threshold {threshold:g} "
+        f"({count} rows, {ties} ties; {before:.4f} before training)."
+    )
+    if limits.max_served_drift is None and evaluation.get("served"):  # else `served_drift` says it
+        sentence = f"{sentence} {served.why_not(evaluation)}".rstrip()
+    return Rule("accuracy", figure, threshold, "pass" if good else "fail", sentence)
+
+
+def no_champion(lookup: str) -> str:
+    return f"No champion: {quoted(lookup)}."
+
+
+def champion(evaluation: Mapping[str, Any], limits: Limits, lookup: str) -> Rule:
+    compared, tolerance = evaluation.get("champion"), limits.tolerance
+    if not compared:
+        return Rule("champion", None, -tolerance, "not judged", no_champion(lookup))
+    name = f"The champion, version {compared['version'] or 'unknown'},"
+    if not compared["compared"]:
+        reason = f"{name} was not compared: {quoted(compared['reason'])}."
+        return Rule("champion", None, -tolerance, "not judged", reason)
+    theirs, own = (compared[side]["reward_accuracy"] for side in ("champion", "candidate"))
+    if not (math.isfinite(theirs) and math.isfinite(own)):
+        raise StepError(f"evaluation.json: champion: {theirs} and {own} cannot be compared")
+    difference = own - theirs
+    good = difference >= -tolerance - ROUNDING
+    if difference >= 0:
+        relation = f"better by {difference:.4f}" if difference else "the same"
+    else:
+        relation = f"worse by {-difference:.4f}, {'within' if good else 'more than'} the tolerance {tolerance:g}"
+    form = f" as {compared['form']}" if compared.get("form") else ""
+    sentence = (
+        f"{name} has {theirs:.4f} on the same {compared['rows']} rows, this model {own:.4f}, both{form} against the "
+        f"base: {relation} ({compared['wins']} rows won, {compared['losses']} lost; 95% interval of the difference "
+        f"{compared['difference_low']:+.4f} to {compared['difference_high']:+.4f})."
+    )
+    return Rule("champion", difference, -tolerance, "pass" if good else "fail", sentence)
+
+
+def chosen_drop(evaluation: Mapping[str, Any], most: float) -> Rule:
+    path = f"{served.figures(evaluation)}after"
+    ratio = value(evaluation, path).get("drift_chosen_per_token")
+    if ratio is None:
+        return Rule("chosen_drop", None, most, "not judged", "No token of a chosen answer counts in the loss.")
+    if not math.isfinite(ratio):
+        raise StepError(f"evaluation.json: {path}.drift_chosen_per_token {ratio} cannot be judged")
+    drop = -ratio
+    good = drop <= most
+    moved = f"fell by {drop:.4f}" if drop > 0 else f"rose by {-drop:.4f}"
+    sentence = (
+        f"The chosen answers' log-probability{', as served,' * served.is_served(evaluation)} {moved} nats a token, "
+        f"{'at most' if good else 'more than'} {most:g} {'is' if good else 'is not'} allowed."
+    )
+    return Rule("chosen_drop", drop, most, "pass" if good else "fail", sentence)

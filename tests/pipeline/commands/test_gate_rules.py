@@ -1,0 +1,36 @@
+"""The rules that `check` shows before a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.commands.shared import gate_rules
+from pipeline.settings import workflow as settings
+from pipeline.settings.schema import Gate
+from steps.train.arguments import TrainArguments
+
+
+@pytest.fixture(scope="module")
+def recipe() -> TrainArguments:
+    return settings.load(settings.DEFAULT_SETTINGS).recipe
+
+
+def test_every_rule_of_the_settings_is_shown_with_its_limit(recipe: TrainArguments) -> None:
+    shown = gate_rules.of(Gate(), recipe)
+    assert [*shown] == ["rows", "accuracy", "champion", "served_drift", "calls", "calls_champion", "degenerate"]
+    strict = Gate(max_chosen_drop=0.5, max_served_drift=None, max_degenerate_share=0.05, judge="eu.the.judge-v1:0")
+    told = gate_rules.of(strict, recipe)
+    assert "served_drift" not in told
+    assert told["chosen_drop"] == "chosen answers that lose at most 0.5 nats a token"
+    assert told["degenerate"] == "at most 0.05 of the answers degenerate"
+    assert "eu.the.judge-v1:0" in told["judge"]
+
+
+def test_what_the_recipe_leaves_unmeasured_is_said(recipe: TrainArguments) -> None:
+    silent = recipe.model_copy(update={"evaluate_answers": 0, "evaluate_served": "false"})
+    told = gate_rules.of(Gate(judge="j"), silent)
+    unjudged = {name: said.partition("; not judged: the recipe says ")[2] for name, said in told.items()}
+    assert {name: said for name, said in unjudged.items() if said} == {
+        "served_drift": "evaluate_served: false",
+        **dict.fromkeys(("calls", "calls_champion", "degenerate", "judge"), "evaluate_answers: 0"),
+    }

@@ -1,0 +1,64 @@
+"""Rows whose chosen answer calls tools, and what real chat templates make of them: what a model would write."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from steps.shared.calls.call import Call
+from steps.shared.serving import parser_for
+from steps.shared.templates.chat_template import ChatTemplate
+from steps.shared.templates.pair import render_pair
+from tests.steps.shared.templates.exam import trl_sources
+from tests.steps.shared.templates.tokenizers import byte_level
+
+Message = dict[str, Any]
+STOPS = ("<|im_end|>", "<|eot_id|>", "<|call|>", "<|return|>", "<|end▁of▁sentence|>", "<｜end▁of▁sentence｜>", "<turn|>",
+         "<|observation|>", "<|user|>")  # fmt: skip
+ASK = {"role": "user", "content": "Which ship is in Oslo?"}
+REFUSE = {"role": "assistant", "content": "I cannot know that."}
+TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
+
+
+@cache
+def templates() -> dict[str, tuple[str, ChatTemplate]]:
+    """Name of each of TRL's templates that writes calls in a known form -> the form's parser, and the template."""
+    moment = datetime(2026, 1, 2)
+    return {
+        name: (parser, ChatTemplate(byte_level(source), {}, moment))
+        for name, source in trl_sources().items()
+        if not name.endswith("_training") and (parser := parser_for("unnamed", source))
+    }
+
+
+def tools_for(*calls: Call) -> list[Message]:
+    """Declarations whose schemas the calls fit."""
+    return [tool(call.name, {key: schema_of(value) for key, value in call.arguments.items()}) for call in calls]
+
+
+def tool(name: str, properties: dict[str, Any], **more: Any) -> Message:
+    schema = {"type": "object", "properties": properties, **more}
+    return {"type": "function", "function": {"name": name, "description": f"Does {name}.", "parameters": schema}}
+
+
+def schema_of(value: Any) -> dict[str, Any]:
+    return {"type": TYPES[type(value)]} if type(value) in TYPES else {"type": ["string", "null"]}
+
+
+def message(*calls: Call, content: str = "") -> Message:
+    made = [{"type": "function", "function": {"name": call.name, "arguments": call.arguments}} for call in calls]
+    return {"role": "assistant", "content": content, "tool_calls": made}
+
+
+def written(template: ChatTemplate, tools: list[Message], *calls: Call, content: str = "") -> str:
+    """What a model writes that makes these calls, up to the token that ends it.
+
+    Raises:
+        RowRefused: the template does not write them.
+    """
+    text = render_pair(template, [ASK], [message(*calls, content=content)], [REFUSE], tools).chosen.learned.rstrip()
+    for stop in STOPS:
+        text = text.removesuffix(stop)
+    return re.sub(r"^\s*<think>\s*</think>", "", text)

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from steps.shared.statistics import mcnemar, wilson_interval
+from steps.shared.statistics.intervals import wilson_interval
+from steps.shared.statistics.mcnemar import mcnemar
 from steps.train.evaluation.figures import RowMargin, summarise
 from tests.steps.preprocess.reports import EVIL
 
@@ -169,8 +170,8 @@ def paired(of: Sequence[Mapping[str, Any]], other: str) -> dict[str, Any]:
 
 def _test(pairs: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
     wins, losses = sum(one > other for one, other in pairs), sum(one < other for one, other in pairs)
-    p, p_worse = mcnemar(wins, losses)
-    return {"rows": len(pairs), "wins": wins, "losses": losses, "p": p, "p_worse": p_worse}
+    found = mcnemar(wins, losses)
+    return {"rows": len(pairs), "wins": wins, "losses": losses, "p": found.p, "p_worse": found.p_worse}
 
 
 def served(evaluation: Mapping[str, Any], changed: int = 2) -> dict[str, Any]:

@@ -57,6 +57,7 @@ FLOORS = (
     {
         "steps.shared",
         "steps.shared.pages",
+        "steps.shared.statistics",
         "steps.shared.templates",
         "pipeline.errors",
         "pipeline.files",

@@ -20,7 +20,7 @@ from pipeline.versions import served
 from pipeline.versions.registry import ModelVersion, Options
 from steps.shared import served_files
 from steps.shared.serving import ADAPTER_FOLDER
-from steps.train.evaluation.figures import wilson_interval
+from steps.shared.statistics.intervals import wilson_interval
 
 SERVED = "../serving"  # seen from the gate's evaluation
 MANIFEST = f"{SERVED}/{ADAPTER_FOLDER}/{served_files.MANIFEST}"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-NORMAL_975 = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
+from steps.shared.statistics.intervals import wilson_interval
 
 
 @dataclass(frozen=True)
@@ -192,19 +192,6 @@ def _ratio(part: float, whole: float) -> float | None:
 def _softplus(x: float) -> float:
     """log(1 + e^x) without overflow; -log sigmoid(r) = softplus(-r)."""
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
-
-
-def wilson_interval(successes: float, count: int) -> tuple[float, float]:
-    """The 95 % score interval of a share, `successes` of `count`.
-
-    Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927), 209-212. With
-    p = successes / count and z the normal's 97.5 % quantile: the solutions s of |p - s| = z sqrt(s (1 - s) / count).
-    Unlike p ± z sqrt(p (1 - p) / count) it stays within 0 and 1 and is not empty where all rows agree.
-    """
-    p, square = successes / count, NORMAL_975**2
-    middle = (p + square / (2 * count)) / (1 + square / count)
-    half = NORMAL_975 / (1 + square / count) * math.sqrt(p * (1 - p) / count + square / (4 * count**2))
-    return min(max(middle - half, 0.0), p), max(min(middle + half, 1.0), p)
 
 
 def rank_correlation(xs: Sequence[float], ys: Sequence[float]) -> float | None:

@@ -6,11 +6,10 @@ accuracy (`evaluation.figures`).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from steps.train.evaluation.figures import NORMAL_975
+from steps.shared.statistics.intervals import difference_interval
 
 
 @dataclass(frozen=True)
@@ -43,21 +42,6 @@ def pair(first: Sequence[float], second: Sequence[float]) -> Paired:
         difference_low=low,
         difference_high=high,
     )
-
-
-def difference_interval(gains: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval of the mean of paired differences, each from -1 to 1.
-
-    Agresti and Min, "Simple improved confidence intervals for comparing matched proportions", Statistics in Medicine 24
-    (2005), 729-740: Wald's interval with half a row added to each of the four cells (both right, only the one, only the
-    other, none), that is to two rows more, one of whose squared differences is 1. With n + 2 = N, D = sum of d_i and
-    S = sum of d_i^2 + 1: D / N ± z sqrt(S - D^2 / N) / N. Unlike Wald's it is not empty where no row differs. A tie's
-    difference of 1/2 enters D and S as it is.
-    """
-    count, total = len(gains) + 2, sum(gains)
-    squares = sum(gain * gain for gain in gains) + 1
-    half = NORMAL_975 * math.sqrt(squares - total * total / count) / count
-    return max(total / count - half, -1.0), min(total / count + half, 1.0)
 
 
 def _score(margin: float) -> float:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from steps.shared.pages.template import load, number, pretty, share, some_turns
 from steps.shared.records import Record
-from steps.train.evaluation.figures import wilson_interval
+from steps.shared.statistics.intervals import wilson_interval
 from steps.train.results import curves, spoken
 from steps.train.rows.tokenise import TRAINED
 
@@ -91,11 +91,12 @@ def render(
 
 @cache
 def _template() -> jinja2.Template:
-    return load(Path(__file__).parent, "report.html.jinja", {"FEW": FEW, "POINTS": curves.POINTS, "KINDS": spoken.KINDS})
+    names = {"FEW": FEW, "POINTS": curves.POINTS, "KINDS": spoken.KINDS}
+    return load(Path(__file__).parent, "report.html.jinja", names)
 
 
 def _served(evaluation: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The figures that both forms have: their name, then before and after in the trained form, and in the served one."""
+    """The figures that both forms have: a name, then before and after as trained, before and after as served."""
     served = evaluation.get("served")
     if not served or not served["evaluated"] or served["same"]:
         return []

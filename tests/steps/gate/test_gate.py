@@ -18,7 +18,7 @@ from steps.gate.decision import decide
 from steps.gate.rules import Limits, asked
 from steps.shared import served_files
 from steps.shared.contract import StepError
-from steps.train.evaluation.figures import wilson_interval
+from steps.shared.statistics.intervals import wilson_interval
 from steps.train.results import picture_and_page, registry_card
 from steps.train.rows import tokenise
 

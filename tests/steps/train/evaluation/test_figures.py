@@ -17,7 +17,6 @@ from steps.train.evaluation.figures import (
     model_quality,
     rank_correlation,
     summarise,
-    wilson_interval,
 )
 
 
@@ -84,22 +83,6 @@ def test_equal_values_share_their_mean_rank() -> None:
     assert rank_correlation([1, 2, 3], [9, 8, -100]) == -1
     assert rank_correlation([1, 1], [1, 2]) is None
     assert rank_correlation([1], [1]) is None
-
-
-def test_the_interval_is_wilsons() -> None:
-    # z = 1.96: of 8 in 10, (0.8 + 0.192 ± 1.96 sqrt(0.016 + 0.0096)) / 1.384
-    assert wilson_interval(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
-    assert wilson_interval(0, 10) == pytest.approx((0, 0.2775), abs=1e-4)
-    assert wilson_interval(10, 10) == pytest.approx((0.7225, 1), abs=1e-4)
-
-
-@given(st.integers(1, 10**6), st.floats(0, 1))
-def test_the_interval_holds_its_share_and_solves_the_score_equation(count: int, part: float) -> None:
-    p = round(part * count) / count
-    low, high = wilson_interval(p * count, count)
-    assert 0 <= low <= p <= high <= 1
-    for share in (low, high):
-        assert abs(p - share) == pytest.approx(1.959964 * math.sqrt(share * (1 - share) / count), rel=1e-4, abs=1e-8)
 
 
 def test_the_file_holds_the_accuracy_in_sagemakers_form() -> None:

@@ -16,8 +16,7 @@ QUESTION = 120  # characters of a prompt's last message in the line that opens i
 
 # A side in answers.jsonl, its key in evaluation.json, and its name for people, in the order in which they stand.
 SIDES = (("base", "before", "Base"), ("candidate", "after", "This model"), ("champion", "champion", "Champion"))
-# A kind of answer and how a table calls it.
-KINDS = {"call": "calls", "ask": "asks back", "decline": "declines", "answer": "answers"}
+KINDS = ("call", "ask", "decline", "answer")  # of answers to prompts with tools
 
 # A figure of function calling, its name, and what it says.
 CALLS = (
@@ -74,8 +73,8 @@ def _form(sides: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for key, label, said in FORM:
         cells = [_cell(side[key], side["rows"], {}) for side in sides]
         lines.append({"label": label, "cells": cells, "said": said})
-    tokens = [{"figure": _one(side["tokens_mean"], "%.1f"), "of": ""} for side in sides]
-    ratios = [{"figure": _one(side["length_ratio"], "%.2f"), "of": ""} for side in sides]
+    tokens = [{"figure": _one(side["tokens_mean"], "%.1f"), "of": "", "interval": ""} for side in sides]
+    ratios = [{"figure": _one(side["length_ratio"], "%.2f"), "of": "", "interval": ""} for side in sides]
     lines.append({"label": "Tokens", "cells": tokens, "said": "mean of an answer, the one that ends it included"})
     lines.append({"label": "Length", "cells": ratios, "said": "the mean divided by the base's"})
     return lines
@@ -88,9 +87,9 @@ def _one(value: float | None, form: str) -> str:
 def _cell(count: int, of: int, part: Mapping[str, Any]) -> dict[str, str]:
     """A share with its counts, and its interval where it has one."""
     if not of:
-        return {"figure": "–", "of": "none"}
-    interval = f"; {share(part['low'])} – {share(part['high'])}" if part.get("low") is not None else ""
-    return {"figure": share(count, of), "of": f"{count:,} of {of:,}{interval}"}
+        return {"figure": "–", "of": "none", "interval": ""}
+    interval = f"{share(part['low'])} – {share(part['high'])}" if part.get("low") is not None else ""
+    return {"figure": share(count, of), "of": f"{count:,} of {of:,}", "interval": interval}
 
 
 def _confusion(title: str, counts: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
@@ -100,7 +99,7 @@ def _confusion(title: str, counts: Mapping[str, Mapping[str, int]]) -> dict[str,
         line = counts.get(kind, {})
         if total := sum(line.values()):
             fields = [(said == kind, line.get(said, 0), round(100 * line.get(said, 0) / total)) for said in KINDS]
-            lines.append({"kind": KINDS[kind], "total": total, "fields": fields})
+            lines.append({"kind": kind, "total": total, "fields": fields})
     return {"title": title, "lines": lines}
 
 
@@ -129,7 +128,7 @@ def _question(row: Mapping[str, Any], sides: Sequence[tuple[str, str, str]]) -> 
             "labels": labels(row["answers"][name]),
             "tokens": row["answers"][name]["tokens"],
         }
-        for name, _, title in sides
+        for name, _, title in sorted(sides, key=lambda side: side[0] != "candidate")  # next to the chosen one
         if name in texts
     ]
     prompt = [_cut(message) for message in row["prompt"]]
@@ -137,7 +136,7 @@ def _question(row: Mapping[str, Any], sides: Sequence[tuple[str, str, str]]) -> 
         "asked": _asked(row["prompt"]),
         "turns": some_turns(prompt),
         "tools": [tool.get("function", tool) for tool in row["tools"] or []],
-        "expected": KINDS.get(row["expected"] or ""),
+        "expected": row["expected"],
         "chosen": pieces(chosen, texts["candidate"]),
         "labels": labels(row["answers"]["candidate"]),
         "answers": answers,

@@ -17,6 +17,7 @@ from steps.shared.pages.visible import name
 from steps.train.results.facts import Facts
 
 CARD = "README.md"
+DASH = "\N{EN DASH}"
 
 
 def write(folder: Path, facts: Facts) -> None:
@@ -51,12 +52,12 @@ def render(facts: Facts) -> str:
 
 def part(found: Mapping[str, Any]) -> str:
     """A share as a section of answers has it; a dash where it is of nothing."""
-    return "–" if found["share"] is None else share(found["share"])
+    return DASH if found["share"] is None else share(found["share"])
 
 
 def interval(found: Mapping[str, Any]) -> str:
     """Its 95 % interval."""
-    return "–" if found["low"] is None else f"{share(found['low'])} – {share(found['high'])}"
+    return DASH if found["low"] is None else f"{share(found['low'])} {DASH} {share(found['high'])}"
 
 
 def code(text: str) -> str:

@@ -99,8 +99,8 @@ def content(facts: Facts) -> dict[str, Any]:
         ],
         "additional_information": {
             "ethical_considerations": "Not assessed. The model learned whatever the chosen answers of its data hold.",
-            "caveats_and_recommendations": f"Not tested: {_cut(' '.join(facts.not_tested), CAVEATS)} Try it on requests of your own "
-            "before approving it (python pipeline.py try VERSION).",
+            "caveats_and_recommendations": f"Not tested: {_cut(' '.join(facts.not_tested), CAVEATS)} Try it on "
+            "requests of your own before approving it (python pipeline.py try VERSION).",
             "custom_details": {key: _cut(value) for key, value in _details(facts) if value},
         },
     }

@@ -12,6 +12,7 @@ from steps.shared.pages.differences import pieces
 from steps.shared.pages.template import pretty, share, some_turns
 
 SHOWN = 30  # questions on the page; the others are in the file
+DASH = "\N{EN DASH}"
 QUESTION = 120  # characters of a prompt's last message in the line that opens it
 
 # A side in answers.jsonl, its key in evaluation.json, and its name for people, in the order in which they stand.
@@ -81,14 +82,14 @@ def _form(sides: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _one(value: float | None, form: str) -> str:
-    return "–" if value is None else form % value
+    return DASH if value is None else form % value
 
 
 def _cell(count: int, of: int, part: Mapping[str, Any]) -> dict[str, str]:
     """A share with its counts, and its interval where it has one."""
     if not of:
-        return {"figure": "–", "of": "none", "interval": ""}
-    interval = f"{share(part['low'])} – {share(part['high'])}" if part.get("low") is not None else ""
+        return {"figure": DASH, "of": "none", "interval": ""}
+    interval = f"{share(part['low'])} {DASH} {share(part['high'])}" if part.get("low") is not None else ""
     return {"figure": share(count, of), "of": f"{count:,} of {of:,}", "interval": interval}
 
 

@@ -94,7 +94,7 @@ class Tracking(TrainerCallback):
         card: str,
         answers: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Tell the final evaluation, the answers and the model card, end the run, and write tracking.json into `output`.
+        """Tell the final evaluation, the answers and the model card, end the run, and write tracking.json.
 
         Args:
             card: the model card's name in `output`.

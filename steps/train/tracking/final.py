@@ -18,7 +18,7 @@ FACTS = ("kind", "right", "wrong", "faults", "tokens")  # of each side's answer,
 
 
 def figures(evaluation: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Groups of figures by name: of the trained form, of the served one, and of the answers, as far as there are any."""
+    """Groups of figures by name: of the trained form, the served one and the answers, as far as there are any."""
     for when in ("before", "after"):
         yield {f"final/{when}/{name}": value for name, value in evaluation[when].items()}
     served, said = evaluation.get("served"), evaluation.get("answers")

@@ -107,9 +107,11 @@ def test_the_served_form_and_the_answers_are_summed_up_and_what_is_tested_is_not
     run = runs.judged_run()
     after, calls = run["evaluation"]["served"]["after"], run["evaluation"]["answers"]["after"]["calls"]
     text = rendered(run)
-    assert f"| reward accuracy | 50% | {after['reward_accuracy']:.1%} | " in text and "2 of 60 rows change sides" in text
-    assert f"| right, of 24 prompts with tools | 0% | {calls['share']:.1%} | 69% – 95.7% |" in text
-    assert "| 50% | 8.3% | 2.9% – 21.8% |" in text
+    assert (
+        f"| reward accuracy | 50% | {after['reward_accuracy']:.1%} | " in text and "2 of 60 rows change sides" in text
+    )
+    assert f"| right, of 24 prompts with tools | 0% | {calls['share']:.1%} | 69% \N{EN DASH} 95.7% |" in text
+    assert "| 50% | 8.3% | 2.9% \N{EN DASH} 21.8% |" in text
     assert "beyond the 36 held-out prompts whose answers were judged by calls and form alone" in text
     assert "used the base in NF4" not in text and "every figure here is of the log-probabilities" not in text
 

@@ -116,7 +116,10 @@ def test_the_served_form_and_the_answers_are_groups_of_figures() -> None:
     assert served["rows that change sides"] == 2
     shares = {name: {one["name"]: one["value"] for one in data} for name, data in groups.items() if "says" in name}
     assert list(shares) == ["What it says: base", "What it says: this model", "What it says: champion"]
-    assert (shares["What it says: base"]["calls right"], shares["What it says: this model"]["calls right"]) == (0, 0.875)
+    assert (shares["What it says: base"]["calls right"], shares["What it says: this model"]["calls right"]) == (
+        0,
+        0.875,
+    )
     assert shares["What it says: champion"]["degenerate answers"] == 0
     assert "NF4" not in card["additional_information"]["caveats_and_recommendations"]
     registered(facts(runs.judged_run(hostile=True)))

@@ -1,7 +1,8 @@
-"""Draw what two versions answered to the same prompts, side by side, those first on which the second got worse.
+"""Draw what two versions and a base answered to the same prompts, side by side, those first on which
+the second got worse.
 
 What differs from the chosen answer is underlined and coloured where the terminal can. Limits: long texts are cut;
-report.html and answers.jsonl have them whole, with the base's and the tools.
+report.html and answers.jsonl have them whole, with the tools. The base is the second version's.
 """
 
 from __future__ import annotations
@@ -31,18 +32,22 @@ def draw(comparison: Comparison, count: int) -> Group:
 def _question(pair: tuple[Question, Question], comparison: Comparison) -> Table:
     asked = pair[1].asked
     table = Table(title=Text(visible(_cut(asked))), title_justify="left", expand=True)
-    chosen, answers = _cut(pair[1].chosen), [one.answers.candidate for one in pair]
+    chosen, second = _cut(pair[1].chosen), _cut(pair[1].answers.candidate.text)
+    sides = [
+        ("Base", pair[1].answers.base),
+        (f"Version {comparison.first.version.version}", pair[0].answers.candidate),
+        (f"Version {comparison.second.version.version}", pair[1].answers.candidate),
+    ]
     table.add_column("Chosen answer", ratio=1, overflow="fold")
-    for side, answer in zip((comparison.first, comparison.second), answers, strict=True):
-        table.add_column(_head(side.version.version, answer), ratio=1, overflow="fold")
-    second = _cut(answers[1].text)
-    table.add_row(_marked(chosen, second, LACKING), *(_marked(_cut(one.text), chosen, DIFFERENT) for one in answers))
+    for name, answer in sides:
+        table.add_column(_head(name, answer), ratio=1, overflow="fold")
+    table.add_row(_marked(chosen, second, LACKING), *(_marked(_cut(one.text), chosen, DIFFERENT) for _, one in sides))
     return table
 
 
-def _head(version: int, answer: Answer) -> Text:
+def _head(name: str, answer: Answer) -> Text:
     said = f": {answer.verdict}" if answer.verdict else ""
-    return Text(visible(f"Version {version}{said}"))
+    return Text(visible(f"{name}{said}"))
 
 
 def _marked(text: str, other: str, style: str) -> Text:

@@ -209,4 +209,7 @@ def _share(part: Share | None, of: str) -> Mark | None:
 def _tables(comparison: Comparison) -> list[tuple[str, Calls]]:
     """Each version's calls, where they were judged."""
     said = [(_label(side), side.evaluation.answers) for side, _ in _sides(comparison)]
-    return [(f"Calls of {label}", one.after.calls) for label, one in said if one and one.after and one.after.calls]
+    calls = [(label, one.after.calls) for label, one in said if one and one.after and one.after.calls]
+    return [
+        (f"Calls of {label}", one) for label, one in calls if any(map(any, map(dict.values, one.confusion.values())))
+    ]

@@ -245,14 +245,17 @@ def test_a_section_that_is_not_whole_is_named(section: dict, said: str) -> None:
 
 def pictures() -> dict[str, Comparison]:
     no_calls = spoken(answers=judged.answers([row for row in judged.rows(24) if not row["tools"]]))
+    no_kinds = judged.answers(judged.rows(24))
+    no_kinds["after"]["calls"]["confusion"] = {"call": {"call": 0}}
     return {
         "both": compare(spoken(), spoken(2, flip=True)),
         "one has answers": compare(made({"row-1": 1.0, "row-2": -1.0}), spoken(2)),
         "one has calls": compare(no_calls, spoken(2)),
+        "no kinds": compare(spoken(answers=no_kinds), spoken(2)),
     }
 
 
-@pytest.mark.parametrize("kind", ["both", "one has answers", "one has calls"])
+@pytest.mark.parametrize("kind", ["both", "one has answers", "one has calls", "no kinds"])
 def test_answers_are_drawn_where_there_are_any(tmp_path: Path, kind: str) -> None:
     comparison_plot.write(pictures()[kind], tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 20_000

@@ -87,10 +87,10 @@ class Comparison:
 
 def compare(first: Side, second: Side) -> Comparison:
     """Both sides held against each other."""
-    as_served = first.as_served(), second.as_served()
+    one, other = first.as_served(), second.as_served()
     form: Literal["served", "trained"] = "trained"
-    if as_served[0] and as_served[1]:
-        form, (first, second) = "served", as_served
+    if one and other:
+        form, first, second = "served", one, other
     questions = common(first.questions, second.questions)
     facts = differing(first.version.metadata, second.version.metadata)
     known = first.arguments is not None and second.arguments is not None

@@ -114,8 +114,8 @@ def _served(first: Side, second: Side) -> Iterator[Row]:
         "rows that change sides",
         *(f"{one.rows_changed} of {one.rows}" if one else said for one, said in zip(drifts, same, strict=True)),
     )
-    yield "reward accuracy, change", *(_number(one and one.accuracy, "+.4f") for one in drifts)
-    yield "log ratio, nats a token", *(_number(one and one.log_prob_per_token, ".4f") for one in drifts)
+    yield "reward accuracy, change", *(_number(one.accuracy if one else None, "+.4f") for one in drifts)
+    yield "log ratio, nats a token", *(_number(one.log_prob_per_token if one else None, ".4f") for one in drifts)
 
 
 def _answers(first: Side, second: Side) -> Iterator[Row]:
@@ -128,7 +128,7 @@ def _answers(first: Side, second: Side) -> Iterator[Row]:
     yield "prompts with tools", *(str(after.calls.rows) if after and after.calls else MISSING for _, after in pairs)
     for name, part in PARTS.items():
         yield name, *(_change(before, after, part) for before, after in pairs)
-    yield "tokens, mean", *(_number(after and after.form.tokens_mean, ".1f") for _, after in pairs)
+    yield "tokens, mean", *(_number(after.form.tokens_mean if after else None, ".1f") for _, after in pairs)
 
 
 def _change(before: Spoken | None, after: Spoken | None, part: Callable[[Spoken], Share | None]) -> str:

@@ -110,6 +110,8 @@ def test_the_served_form_and_the_answers_are_summed_up_and_what_is_tested_is_not
     assert (
         f"| reward accuracy | 50% | {after['reward_accuracy']:.1%} | " in text and "2 of 60 rows change sides" in text
     )
+    run["evaluation"]["served"]["drift"]["log_prob_per_token"] = None
+    assert "rows change sides.\n" in rendered(run)
     assert f"| right, of 24 prompts with tools | 0% | {calls['share']:.1%} | 69% \N{EN DASH} 95.7% |" in text
     assert "| 50% | 8.3% | 2.9% \N{EN DASH} 21.8% |" in text
     assert "beyond the 36 held-out prompts whose answers were judged by calls and form alone" in text

@@ -155,6 +155,8 @@ def test_the_served_form_stands_beside_the_trained_one() -> None:
     assert f"Reward accuracy 50% {trained['reward_accuracy']:.1%} 50% {served['reward_accuracy']:.1%}" in said
     assert "2 rows of 60 change sides between the two forms (3.3%); reward accuracy -0.0333" in said
     assert f"Accuracy as served {served['reward_accuracy']:.1%} 2 rows of 60 changed sides" in said
+    evaluation["served"]["drift"]["log_prob_per_token"] = None
+    assert "reward accuracy -0.0333." in text_of(run)
     evaluation["served"] = {"evaluated": True, "reason": None, "same": True, "form": "the base in bfloat16"}
     said = text_of(run)
     assert "Served is the base in bfloat16: the form in which it was trained and evaluated" in said

@@ -23,16 +23,23 @@ def figures(evaluation: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {f"final/{when}/{name}": value for name, value in evaluation[when].items()}
     served, said = evaluation.get("served"), evaluation.get("answers")
     if served and served["evaluated"] and not served["same"]:
-        for part in ("before", "after", "drift"):
-            yield {f"final/served_{part}/{name}": value for name, value in served[part].items()}
+        parts = ("before", "after", "drift")
+        yield {f"final/served_{part}/{name}": value for part in parts for name, value in served[part].items()}
     if said and said["judged"]:
-        yield {f"final/answers/{name}": said[name] for name in ("asked", "rows", "tokens", "seconds")}
-        for part in ("before", "after", "champion"):
-            if side := said[part]:
-                yield {f"final/answers_{part}/{name}": value for name, value in _of_side(side)}
-        for other in ("against_base", "against_champion"):
-            for part, tested in (said[other] or {}).items():
-                yield {f"final/answers_{other}/{part}_{name}": value for name, value in (tested or {}).items()}
+        yield dict(_of_answers(said))
+
+
+def _of_answers(said: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name in ("asked", "rows", "tokens", "seconds"):
+        yield f"final/answers/{name}", said[name]
+    for part in ("before", "after", "champion"):
+        if side := said[part]:
+            for name, value in _of_side(side):
+                yield f"final/answers_{part}/{name}", value
+    for other in ("against_base", "against_champion"):
+        for part, tested in (said[other] or {}).items():
+            for name, value in (tested or {}).items():
+                yield f"final/answers_{other}/{part}_{name}", value
 
 
 def _of_side(side: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -36,6 +36,7 @@ from tests import judged
 from tests.forks.client import Forked
 from tests.pipeline import moto_server
 from tests.steps.train import wandb_files
+from tests.steps.train.runs import judged_run
 
 KEY = "0123456789abcdef"
 
@@ -322,6 +323,23 @@ def test_a_table_is_read_back_and_one_that_comes_twice_is_there_once(database: s
     mlflow.set_tracking_uri(None)
     assert list(found.columns) == table["columns"] and len(found) == 12
     assert list(found["candidate"]) == [line[table["columns"].index("candidate")] for line in table["data"]]
+
+
+def test_the_end_of_a_training_tells_the_served_figures_the_answers_and_the_card(database: str, tmp_path: Path) -> None:
+    run = judged_run()
+    (tmp_path / "README.md").write_text("the card")
+    given = TrainArguments(model_id="m", mlflow_uri=database)
+    tracking = callback.Tracking(given, tmp_path, "f", first_rank=True, facts={})
+    with tracking.run():
+        tracking.on_train_begin(None, None, None)
+        tracking.finish(tmp_path, run["evaluation"], 40, "README.md", run["answers"])
+    assert tracking.outcomes["mlflow"].whole
+    (found,) = runs(database)
+    after = run["evaluation"]["served"]["after"]
+    assert found.data.metrics["final/served_after/reward_accuracy"] == after["reward_accuracy"]
+    assert found.data.metrics["final/answers_after/calls_right"] == 0.875
+    there = {file.path for file in client(database).list_artifacts(found.info.run_id)}
+    assert there == {"README.md", final.ANSWERS}
 
 
 # W&B

@@ -14,6 +14,7 @@ from pipeline.local.state import damage, records
 from pipeline.local.state.damage import Damaged
 from pipeline.local.state.records import Execution, StepRecord
 from pipeline.local.state.store import Store
+from pipeline.versions.judged import Said, Served
 
 Found = TypeVar("Found")
 REGISTER_JOBS = ("RegisterMerged", "RegisterAdapter")  # Processing jobs with `register_with: job`
@@ -45,12 +46,14 @@ class _Counts(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """What is read of the Gate's evaluation.json."""
+    """What is read of the Gate's evaluation.json; an older one has neither `served` nor `answers`."""
 
     rows: int
     before: _Figures
     after: _Figures
     tokenised: dict[str, _Counts]
+    served: Served | None = None
+    answers: Said | None = None
 
 
 class Gate(BaseModel):

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from pipeline.local import tracked
+from pipeline.local import spoken, tracked
 from pipeline.local.outputs import Evaluation, Gate, Outputs, Report
 from pipeline.local.state import records
 from pipeline.local.state.records import Execution
@@ -30,6 +30,7 @@ def summarise(root: Path, execution: Execution) -> dict[str, Any]:
     if evaluation := left.file("Gate", "decision", "evaluation.json", Evaluation):
         found["held_out"] = {"rows": evaluation["rows"], "before": evaluation["before"], "after": evaluation["after"]}
         found["tokenised"] = evaluation["tokenised"]
+        found |= {name: evaluation[name] for name in ("served", "answers") if evaluation.get(name)}
     if gate := left.file("Gate", "decision", "gate.json", Gate):
         found["gate"] = gate
     if registered := left.registered():
@@ -72,6 +73,7 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         before, after = held_out["before"], held_out["after"]
         lines.append(("held-out loss", f"{before['loss']:.4f} -> {after['loss']:.4f}"))
         lines.append(("reward accuracy", f"{before['reward_accuracy']:.3f} -> {after['reward_accuracy']:.3f}"))
+    lines += spoken.lines(summary.get("served"), summary.get("answers"))
     if gate := summary.get("gate"):
         lines.append(("gate", f"{gate['decision']}: {gate['message']}"))
     if registered := summary.get("registered"):

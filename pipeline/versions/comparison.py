@@ -1,95 +1,23 @@
 """Two versions beside each other: what differs in how they were made, and whether one is better on the same rows.
 
-Reads what the steps left: evaluation.json as the gate judged it, which the model package names, and the manifest of
-the adapter that the gate verified, which lies beside it. Limits: pairs rows by their id alone; accuracies over
-different rows are shown, and never tested against each other.
+Both are compared in the form that is served where both were evaluated in it, otherwise in the form that was trained.
+Limits: pairs rows by their id alone; accuracies over different rows are shown, and never tested against each other.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Annotated, Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pipeline.versions.evaluated import Side
+from pipeline.versions.judged import Answer, Question, Said, Served, common
+from steps.shared.statistics.mcnemar import mcnemar
 
-from pipeline.errors import UserError
-from pipeline.versions import served
-from pipeline.versions.registry import ModelVersion, Options
-from steps.shared import served_files
-from steps.shared.serving import ADAPTER_FOLDER
-from steps.shared.statistics.intervals import wilson_interval
-
-SERVED = "../serving"  # seen from the gate's evaluation
-MANIFEST = f"{SERVED}/{ADAPTER_FOLDER}/{served_files.MANIFEST}"
 CHANNELS = "/input/data/"  # below /opt/ml
 FACTS = ("base_model", "data_hash", "code_version", "variant", "execution_arn")
 SIGNIFICANT = 0.05
-Read = Callable[[str], bytes | None]  # an S3 URI's content
-
-
-class Margin(BaseModel):
-    """A held-out row's margin: the difference of both answers' log ratios, in nats, without beta."""
-
-    id: str
-    margin: Annotated[float, Field(allow_inf_nan=False)]
-
-
-class Figures(BaseModel):
-    """Figures over some rows; steps/train/evaluation/figures.py names the others; older files have fewer."""
-
-    model_config = ConfigDict(extra="allow")
-
-    rows: Annotated[int, Field(ge=1)]
-    reward_accuracy: Annotated[float, Field(ge=0, le=1)]
-    slices: dict[str, dict[str, Figures]] = {}
-
-    def get(self, name: str) -> float | None:
-        """A figure; None where it is not defined, or the file does not have it."""
-        return getattr(self, name, None)
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of the reward accuracy."""
-        return wilson_interval(self.reward_accuracy * self.rows, self.rows)
-
-
-class Evaluation(BaseModel):
-    """What is read of an evaluation.json."""
-
-    beta: float
-    before: Figures
-    after: Figures
-    margins: Annotated[list[Margin], Field(min_length=1)]
-
-
-class Manifest(BaseModel):
-    """What is read of the manifest of an adapter; nothing, where it is gone."""
-
-    arguments: dict[str, Any] | None = None
-    fingerprint: str | None = None
-
-
-@dataclass(frozen=True)
-class Side:
-    """One version with what was measured of it.
-
-    Attributes:
-        arguments: the training's; None where its manifest is gone.
-        training: what identifies the training run; two versions may come of one.
-    """
-
-    version: ModelVersion
-    evaluation: Evaluation
-    arguments: dict[str, Any] | None
-    training: str | None
-
-    @cached_property
-    def margins(self) -> dict[str, float]:
-        """By the id of the row."""
-        return {row.id: row.margin for row in self.evaluation.margins}
 
 
 @dataclass(frozen=True)
@@ -114,10 +42,28 @@ class Paired:
 
 
 @dataclass(frozen=True)
+class Tested:
+    """What both versions answered to the same prompts.
+
+    Attributes:
+        first_only, second_only: prompts that only the one answered well.
+        p_value: as of `Paired`.
+    """
+
+    rows: int
+    first_only: int
+    second_only: int
+    p_value: float
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Both sides, and what was found between them.
 
     Attributes:
+        form: in which both are compared, and of which the sides' figures and margins are.
+        questions: that both answered, those on which the second one got worse first of all.
+        calls, form_of_answers: both on these: right calls, and answers that are not degenerate; None where not judged.
         facts: of the versions, those that differ.
         arguments: of the trainings, those that differ; None where one side's are not known.
         paired: None where no row is in both evaluations.
@@ -125,6 +71,10 @@ class Comparison:
 
     first: Side
     second: Side
+    form: Literal["served", "trained"]
+    questions: Sequence[tuple[Question, Question]]
+    calls: Tested | None
+    form_of_answers: Tested | None
     facts: dict[str, tuple[Any, Any]]
     arguments: dict[str, tuple[Any, Any]] | None
     paired: Paired | None
@@ -135,76 +85,26 @@ class Comparison:
         return self.first.margins.keys() == self.second.margins.keys()
 
 
-def side(version: ModelVersion, read: Read, options: Options) -> Side:
-    """A version with its evaluation and arguments.
-
-    Raises:
-        UserError: it has no evaluation, or a file is gone or not what it should be.
-    """
-    name, others = f"{version.group} version {version.version}", f"see the others: python pipeline.py models{options}"
-    if version.metrics_uri is None:
-        raise UserError(f"{name}: its package names no evaluation to compare; {others}")
-    content = read(version.metrics_uri)
-    if content is None:
-        raise UserError(f"{name}: its evaluation {version.metrics_uri} is gone; {others}")
-    manifest_uri = _beside(version.metrics_uri, MANIFEST)
-    of_training = read(manifest_uri)
-    _require_registered(version, content, of_training, read, options)
-    try:
-        evaluation = Evaluation.model_validate_json(content)
-        manifest = Manifest.model_validate_json(of_training or b"{}")
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        uri, what = (manifest_uri, "a manifest") if error.title == Manifest.__name__ else (
-            version.metrics_uri, "an evaluation")  # fmt: skip
-        raise UserError(f"{uri}: not {what}: {where}: {first['msg']}; {others}") from None
-    return Side(version, evaluation, manifest.arguments, manifest.fingerprint)
-
-
-def _require_registered(
-    version: ModelVersion, evaluation: bytes, of_training: bytes | None, read: Read, options: Options
-) -> None:
-    """Check the evaluation and the training's manifest by the hash that the version was registered with, if it was.
-
-    Where the version's folder is gone there is nothing to hold them against, and its evaluation is all that is left.
-
-    Raises:
-        UserError: one of them is not what was registered.
-    """
-    expected, uri = version.metadata.get(served_files.OF_ADAPTER), _beside(version.metrics_uri or "", SERVED)
-    weights = f"{uri}/{ADAPTER_FOLDER}/adapter_config.json"
-    content = read(f"{uri}/{served_files.MANIFEST}")
-    if expected is None or (content is None and of_training is None and read(weights) is None):
-        return
-    try:
-        files = served_files.read_manifest(content, expected)
-        if of_training is None:
-            raise served_files.FilesDiffer(f"{ADAPTER_FOLDER}/{served_files.MANIFEST} is missing")
-        files.check_content(f"{ADAPTER_FOLDER}/{served_files.MANIFEST}", of_training)
-        files.check_content(f"{ADAPTER_FOLDER}/evaluation.json", evaluation)
-    except served_files.FilesDiffer as error:
-        raise served.swapped(version, uri, error, options) from None
-
-
-def _beside(uri: str, relative: str) -> str:
-    folders = uri.split("/")[:-1]
-    for part in relative.split("/"):
-        folders = folders[:-1] if part == ".." else [*folders, part]
-    return "/".join(folders)
-
-
 def compare(first: Side, second: Side) -> Comparison:
     """Both sides held against each other."""
+    one, other = first.as_served(), second.as_served()
+    form: Literal["served", "trained"] = "trained"
+    if one and other:
+        form, first, second = "served", one, other
+    questions = common(first.questions, second.questions)
     facts = differing(first.version.metadata, second.version.metadata)
     known = first.arguments is not None and second.arguments is not None
     return Comparison(
         first,
         second,
+        form,
+        questions,
+        _tested(questions, lambda answer: answer.right),
+        _tested(questions, lambda answer: not answer.faults),
         {name: facts[name] for name in FACTS if name in facts},
         _arguments(first.arguments or {}, second.arguments or {}) if known else None,
         paired(first.margins, second.margins),
-        _notes(first, second),
+        [*_notes(first, second), *_of_forms(first, second, form), *_of_answers(first, second, questions)],
     )
 
 
@@ -240,7 +140,7 @@ def paired(first: Mapping[str, float], second: Mapping[str, float]) -> Paired | 
         first_only=first_only,
         second_only=second_only,
         neither=len(common) - both - first_only - second_only,
-        p_value=mcnemar(first_only, second_only),
+        p_value=mcnemar(first_only, second_only).p,
         median_gain=(gains[middle] + gains[-1 - middle]) / 2,
     )
 
@@ -249,19 +149,14 @@ def _score(margin: float) -> float:
     return 0.5 if margin == 0 else float(margin > 0)
 
 
-def mcnemar(first_only: int, second_only: int) -> float:
-    """The two-sided p-value of McNemar's exact test.
-
-    McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
-    Psychometrika 12 (1947), 153-157, in its exact form: of n discordant rows the smaller part k is binomial with
-    n and 1/2 under the hypothesis, and p = min(1, 2 P(X <= k)).
-    """
-    n, k = first_only + second_only, min(first_only, second_only)
-    ways = term = 1  # n over i, each from the one before: whole numbers, exact for any n
-    for i in range(k):
-        term = term * (n - i) // (i + 1)
-        ways += term
-    return min(1.0, 2 * ways / 2**n)
+def _tested(questions: Sequence[tuple[Question, Question]], good: Callable[[Answer], bool | None]) -> Tested | None:
+    """Both models on the prompts whose answers could be judged on both sides; None where there is none."""
+    judged = [tuple(good(one.answers.candidate) for one in pair) for pair in questions]
+    known = [(bool(one), bool(other)) for one, other in judged if one is not None and other is not None]
+    if not known:
+        return None
+    first_only, second_only = sum(one > other for one, other in known), sum(one < other for one, other in known)
+    return Tested(len(known), first_only, second_only, mcnemar(first_only, second_only).p)
 
 
 def _notes(first: Side, second: Side) -> list[str]:
@@ -293,13 +188,50 @@ def _notes(first: Side, second: Side) -> list[str]:
     return notes
 
 
+def _of_forms(first: Side, second: Side, form: str) -> list[str]:
+    """In which form both are compared, where one of them was evaluated as it is served."""
+    if form == "served":
+        return ["Both are compared in the form that is served."]
+    sides = [side for side in (first, second) if side.as_served() is None]
+    if len(sides) == 2 and not any(side.evaluation.served for side in sides):
+        return []
+    why = [f"version {side.version.version} ({_why(side.evaluation.served)})" for side in sides]
+    return [f"Both are compared in the form that was trained: not evaluated as it is served is {' and '.join(why)}."]
+
+
+def _of_answers(first: Side, second: Side, questions: Sequence[tuple[Question, Question]]) -> list[str]:
+    """Why there is nothing, or little, to say of what the versions write, where one of them was asked."""
+    if questions or not (first.evaluation.answers or second.evaluation.answers):
+        return []
+    silent = [side for side in (first, second) if not side.questions]
+    if not silent:
+        return ["What they say cannot be compared: no prompt was answered by both."]
+    why = [f"version {side.version.version} has no answers ({_why(side.evaluation.answers)})" for side in silent]
+    return [f"What they say cannot be compared: {' and '.join(why)}."]
+
+
+def _why(section: Served | Said | None) -> str:
+    if section is None:
+        return "an older version"
+    return section.reason or "its file is gone"
+
+
 def verdict(comparison: Comparison) -> str:
     """What the paired rows allow to say, in one sentence."""
-    found = comparison.paired
-    if found is None:
+    if comparison.paired is None:
         return "Nothing can be paired: no row is in both evaluations."
+    return _verdict(comparison, comparison.paired, "rows", "right")
+
+
+def verdicts_on_answers(comparison: Comparison) -> list[str]:
+    """The same of what both wrote, a sentence each for calls and form."""
+    found = [("Calls", comparison.calls, "right"), ("Form", comparison.form_of_answers, "not degenerate")]
+    return [f"{what}: {_verdict(comparison, tested, 'prompts', good)}" for what, tested, good in found if tested]
+
+
+def _verdict(comparison: Comparison, found: Paired | Tested, rows: str, good: str) -> str:
     one, other = comparison.first.version.version, comparison.second.version.version
-    counts = f"of {found.rows} rows only version {one} is right on {found.first_only}, only version {other} on "
+    counts = f"of {found.rows} {rows} only version {one} is {good} on {found.first_only}, only version {other} on "
     counts += f"{found.second_only}; exact McNemar test, p = {found.p_value:.2g}"
     if found.p_value >= SIGNIFICANT:
         return f"No difference can be told ({counts})."

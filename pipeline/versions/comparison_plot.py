@@ -1,4 +1,5 @@
-"""A comparison as a picture: the margins of both versions, row against row, and the accuracies with their intervals.
+"""A comparison as a picture: the margins of both versions, row against row, the accuracies with their intervals, and
+where answers were judged their figures and who calls where the chosen answer does.
 
 Margins are in nats and without beta, so that trainings with different betas are on one scale.
 """
@@ -12,15 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import UserError
-from pipeline.versions.comparison import Comparison, Figures, Side, verdict
+from pipeline.versions.comparison import Comparison, verdict, verdicts_on_answers
+from pipeline.versions.evaluated import Side
+from pipeline.versions.judged import Calls, Figures, Share
+from pipeline.versions.plot_parts import COLOURS, GREY, Mark, confusion, head, legend, shares
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDTH, DOTS_PER_INCH = 12.0, 110
-ACCURACY_INCHES, MARGIN_INCHES = 0.34, 4.6  # height of a line of the lower panel, and of the upper panels
-COLOURS = ("#2f5bd7", "#d9772b")
-GREY, GRID = "#565e6c", "#e9ecf1"
+LINE_INCHES, MARGIN_INCHES, HEAT_INCHES = 0.68, 4.9, 2.6  # height of a line of shares, of the upper panels, of a table
 BINS = 30
 ROOM = 0.04  # of an axis, at both ends
 CLIP = 0.005  # the share of margins at either end that stands at the edge: a few far ones would flatten the rest
@@ -36,16 +38,23 @@ def write(comparison: Comparison, path: Path) -> None:
     check(path)
     from matplotlib.figure import Figure
 
-    slices = _parts(comparison)
-    height = MARGIN_INCHES + 1.1 + ACCURACY_INCHES * 2 * len(slices)
-    picture = Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, layout="constrained")
-    grid = picture.add_gridspec(2, 2, height_ratios=[MARGIN_INCHES, height - MARGIN_INCHES])
+    slices, answers, tables = _slices(comparison), _answers(comparison), _tables(comparison)
+    heights = [MARGIN_INCHES, 1.1 + LINE_INCHES * len(slices)]
+    heights += [1.1 + LINE_INCHES * len(answers)] * bool(answers) + [HEAT_INCHES] * bool(tables)
+    picture = Figure(figsize=(WIDTH, sum(heights)), dpi=DOTS_PER_INCH, layout="constrained")
+    grid = picture.add_gridspec(len(heights), 2, height_ratios=heights)
     if comparison.paired:
         _margins(picture.add_subplot(grid[0, 0]), comparison)
         _row_by_row(picture.add_subplot(grid[0, 1]), comparison)
     else:
         _margins(picture.add_subplot(grid[0, :]), comparison)
     _accuracies(picture.add_subplot(grid[1, :]), comparison, slices)
+    if answers:
+        axes = picture.add_subplot(grid[2, :])
+        shares(axes, answers)
+        head(axes, "What they say", "with 95 % intervals, each version over the prompts it answered")
+    for column, (title, calls) in enumerate(tables):
+        confusion(picture.add_subplot(grid[-1, column]), title, calls.confusion)
     picture.suptitle(_title(comparison), x=0.01, ha="left", fontsize="medium")
     beside = path.with_name(path.name + ".tmp")
     try:
@@ -74,7 +83,9 @@ def check(path: Path) -> None:
 def _title(comparison: Comparison) -> str:
     group = comparison.first.version.group
     numbers = f"{comparison.first.version.version} and {comparison.second.version.version}"
-    return f"{group}: versions {numbers}\n{verdict(comparison)}"
+    form = "as they are served" if comparison.form == "served" else "in the form that was trained"
+    said = [verdict(comparison), *verdicts_on_answers(comparison)]
+    return "\n".join([f"{group}: versions {numbers}, {form}", *said])
 
 
 def _label(side: Side) -> str:
@@ -109,10 +120,10 @@ def _margins(axes: Axes, comparison: Comparison) -> None:
         axes.hist(margins, edges, weights=shares, histtype="step", color=colour, linewidth=1.6, label=label)
         axes.axvline(float(np.median(margins)), color=colour, linewidth=1, linestyle=(0, (4, 3)))
     axes.axvline(0, color=GREY, linewidth=1)
-    _head(axes, "Margins", "chosen minus rejected, in nats; dashed: median")
+    head(axes, "Margins", "chosen minus rejected, in nats; dashed: median")
     axes.set_xlabel("margin: wrong below 0, right above")
     axes.set_ylabel("share of rows")
-    axes.legend(frameon=False, loc="upper left")
+    legend(axes)
 
 
 def _row_by_row(axes: Axes, comparison: Comparison) -> None:
@@ -137,46 +148,68 @@ def _row_by_row(axes: Axes, comparison: Comparison) -> None:
     (low_x, high_x), (low_y, high_y) = ((low - ROOM * (high - low), high + ROOM * (high - low)) for low, high in ranges)
     axes.set_xlim(low_x, high_x)
     axes.set_ylim(low_y, high_y)
-    _head(axes, "Row by row", f"{len(ids)} rows in both evaluations; dashed: equal")
+    head(axes, "Row by row", f"{len(ids)} rows in both evaluations; dashed: equal")
     axes.set_xlabel(f"margin, {_label(comparison.first)}")
     axes.set_ylabel(f"margin, {_label(comparison.second)}")
-    axes.legend(frameon=False, loc="lower right")  # the best place takes long to find among many points
+    legend(axes)
 
 
-def _parts(comparison: Comparison) -> list[tuple[str, list[Figures | None]]]:
+def _slices(comparison: Comparison) -> list[tuple[str, list[Mark | None]]]:
     """All rows, and each slice that tells more: where a kind has one slice, it is all rows once more."""
     afters = [side.evaluation.after for side, _ in _sides(comparison)]
-    parts: list[tuple[str, list[Figures | None]]] = [("all rows", list(afters))]
+    parts = [("all rows", [_accuracy(after) for after in afters])]
     for kind in sorted({kind for after in afters for kind in after.slices}):
         names = sorted({name for after in afters for name in after.slices.get(kind, {})})
         if len(names) > 1:
-            parts += [(f"{kind}: {name}", [after.slices.get(kind, {}).get(name) for after in afters]) for name in names]
+            parts += [
+                (f"{kind}: {name}", [_accuracy(after.slices.get(kind, {}).get(name)) for after in afters])
+                for name in names
+            ]
     return parts
 
 
-def _accuracies(axes: Axes, comparison: Comparison, parts: list[tuple[str, list[Figures | None]]]) -> None:
-    for place, (_, found) in enumerate(parts):
-        for shift, (figures, (_, colour)) in zip(
-            (-0.17, 0.17), zip(found, _sides(comparison), strict=True), strict=True
-        ):
-            if figures is None:
-                continue
-            low, high = figures.interval
-            middle, y = figures.reward_accuracy, place + shift
-            errors = [[middle - low], [high - middle]]
-            axes.errorbar(middle, y, xerr=errors, fmt="o", color=colour, capsize=3)
-            axes.annotate(f"{middle:.3f}, {figures.rows} rows", (1.03, y), color=colour, va="center", fontsize="small",
-                          annotation_clip=False)  # fmt: skip
+def _accuracy(figures: Figures | None) -> Mark | None:
+    if figures is None:
+        return None
+    return Mark(figures.reward_accuracy, *figures.interval, f"{figures.reward_accuracy:.3f}, {figures.rows} rows")
+
+
+def _accuracies(axes: Axes, comparison: Comparison, slices: list[tuple[str, list[Mark | None]]]) -> None:
+    shares(axes, slices)
     axes.axvline(0.5, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
-    axes.set_xlim(0, 1.01)
-    axes.set_ylim(len(parts) - 0.5, -0.5)
-    axes.set_yticks(range(len(parts)), [name for name, _ in parts])
-    _head(axes, "Reward accuracy", "with 95 % intervals; dashed: chance")
+    head(axes, "Reward accuracy", "with 95 % intervals; dashed: chance")
 
 
-def _head(axes: Axes, title: str, said: str) -> None:
-    axes.set_title(title, loc="left", fontweight="bold")
-    axes.set_title(said, loc="right", fontsize="small", color=GREY)
-    axes.grid(color=GRID)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+def _answers(comparison: Comparison) -> list[tuple[str, list[Mark | None]]]:
+    """Figures of calls and form; none where neither version's answers were judged."""
+    said = [side.evaluation.answers.after if side.evaluation.answers else None for side, _ in _sides(comparison)]
+    if not any(said):
+        return []
+    calls = [one.calls if one else None for one in said]
+    lines = [
+        ("degenerate", [_share(one.form.degenerate, f"{one.form.rows} prompts") if one else None for one in said]),
+    ]
+    if any(calls):
+        of = [f"{one.rows} with tools" if one else "" for one in calls]
+        own = [
+            ("calls right", [_share(one, rows) for one, rows in zip(calls, of, strict=True)]),
+            ("call or no call", [_share(one and one.decision, rows) for one, rows in zip(calls, of, strict=True)]),
+            ("arguments", [_share(one and one.arguments, "of calls") for one in calls]),
+        ]
+        lines = own + lines
+    return lines
+
+
+def _share(part: Share | None, of: str) -> Mark | None:
+    if part is None or part.share is None or part.low is None or part.high is None:
+        return None
+    return Mark(part.share, part.low, part.high, f"{part.share:.3f}, {of}")
+
+
+def _tables(comparison: Comparison) -> list[tuple[str, Calls]]:
+    """Each version's calls, where they were judged."""
+    said = [(_label(side), side.evaluation.answers) for side, _ in _sides(comparison)]
+    calls = [(label, one.after.calls) for label, one in said if one and one.after and one.after.calls]
+    return [
+        (f"Calls of {label}", one) for label, one in calls if any(map(any, map(dict.values, one.confusion.values())))
+    ]

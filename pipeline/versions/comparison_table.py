@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Group
@@ -10,7 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.texts import moment
-from pipeline.versions.comparison import Comparison, Figures, Side, verdict
+from pipeline.versions.comparison import Comparison, verdict, verdicts_on_answers
+from pipeline.versions.evaluated import Side
+from pipeline.versions.judged import Figures, Share, Spoken
 
 MISSING = "-"  # a figure that is not defined, or that an older evaluation does not have
 LOSS, ACCURACY = "loss", "reward_accuracy"
@@ -28,6 +30,16 @@ FIGURES = (
     ("length_margin_correlation", "length and margin, rank correlation", "+.3f"),
 )
 
+# A share of the answers, and where it lies.
+PARTS: dict[str, Callable[[Spoken], Share | None]] = {
+    "calls right": lambda spoken: spoken.calls,
+    "call or no call": lambda spoken: spoken.calls and spoken.calls.decision,
+    "names of calls": lambda spoken: spoken.calls and spoken.calls.name,
+    "arguments of calls": lambda spoken: spoken.calls and spoken.calls.arguments,
+    "valid calls": lambda spoken: spoken.calls and spoken.calls.valid,
+    "degenerate answers": lambda spoken: spoken.form.degenerate,
+}
+
 HASH_SHOWN = 16  # digits of a data hash, as of the other keys
 
 Row = tuple[str, ...]  # a name and a cell of each version
@@ -40,10 +52,13 @@ def draw(comparison: Comparison) -> Group:
     for side in (first, second):
         table.add_column(f"Version {side.version.version}", overflow="fold", min_width=24)
     _section(table, "Versions", _versions(comparison))
-    _section(table, "Held-out rows, before -> after training", _figures(first, second))
+    form = " as served" if comparison.form == "served" else ""
+    _section(table, f"Held-out rows{form}, before -> after training", _figures(first, second))
+    _section(table, "As served, beside the form that was trained", _served(first, second))
+    _section(table, "What they say, base -> version", _answers(first, second))
     _section(table, "Reward accuracy of each slice", _slices(first, second))
     _section(table, "Training arguments that differ", _arguments(comparison))
-    notes = [*comparison.notes, verdict(comparison)]
+    notes = [*comparison.notes, verdict(comparison), *verdicts_on_answers(comparison)]
     if not comparison.arguments:
         known = comparison.arguments is not None
         notes.insert(0, "The training arguments are the same." if known else "The training arguments are not known: "
@@ -88,6 +103,47 @@ def _figures(first: Side, second: Side) -> Iterator[Row]:
         yield name, *(_written(side.after, key, form) for side in sides)
 
 
+def _served(first: Side, second: Side) -> Iterator[Row]:
+    """How far both forms of a version are apart, where it was evaluated as it is served."""
+    sections = [side.evaluation.served for side in (first, second)]
+    if not any(one and one.evaluated for one in sections):
+        return
+    drifts = [one.drift if one and not one.same else None for one in sections]
+    same = ["the same form" if one and one.same else MISSING for one in sections]
+    yield (
+        "rows that change sides",
+        *(f"{one.rows_changed} of {one.rows}" if one else said for one, said in zip(drifts, same, strict=True)),
+    )
+    yield "reward accuracy, change", *(_number(one.accuracy if one else None, "+.4f") for one in drifts)
+    yield "log ratio, nats a token", *(_number(one.log_prob_per_token if one else None, ".4f") for one in drifts)
+
+
+def _answers(first: Side, second: Side) -> Iterator[Row]:
+    """What was measured of the answers of each version, beside its own base's."""
+    sections = [side.evaluation.answers for side in (first, second)]
+    if not any(one and one.judged for one in sections):
+        return
+    pairs = [(one.before, one.after) if one else (None, None) for one in sections]
+    yield "prompts answered", *(str(after.form.rows) if after else MISSING for _, after in pairs)
+    yield "prompts with tools", *(str(after.calls.rows) if after and after.calls else MISSING for _, after in pairs)
+    for name, part in PARTS.items():
+        yield name, *(_change(before, after, part) for before, after in pairs)
+    yield "tokens, mean", *(_number(after.form.tokens_mean if after else None, ".1f") for _, after in pairs)
+
+
+def _change(before: Spoken | None, after: Spoken | None, part: Callable[[Spoken], Share | None]) -> str:
+    now = after and part(after)
+    if not now or now.share is None or now.low is None or now.high is None:
+        return MISSING
+    then = before and part(before)
+    was = _number(then.share if then else None, ".3f")
+    return f"{was} -> {now.share:.3f} [{now.low:.3f}, {now.high:.3f}]"
+
+
+def _number(value: float | None, form: str) -> str:
+    return MISSING if value is None else format(value, form)
+
+
 def _slices(first: Side, second: Side) -> Iterator[Row]:
     ones, others = first.evaluation.after.slices, second.evaluation.after.slices
     for kind in sorted(ones.keys() | others.keys()):
@@ -107,8 +163,7 @@ def accuracy(figures: Figures) -> str:
 
 
 def _written(figures: Figures, key: str, form: str) -> str:
-    value = figures.get(key)
-    return MISSING if value is None else format(value, form)
+    return _number(figures.get(key), form)
 
 
 def _plain(value: Any) -> str:

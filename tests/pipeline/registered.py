@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from pipeline.local.state import model_packages
 from pipeline.local.state.store import Store
 from steps.shared import contract, served_files
 from steps.shared.serving import ADAPTER_FOLDER
+from tests import judged
 
 GROUP = "dpo-quickstart"
 BUCKET = "s3://dpo-bucket/runs"
+ANSWERS = "answers.jsonl"
 BASE = "s3://dpo-bucket/models/base/"
 
 
@@ -45,23 +48,31 @@ def register(
     group: str = GROUP,
     arguments: Mapping[str, Any] | None = None,
     hashed: bool = True,
+    served: Mapping[str, Any] | None = None,
+    answers: Sequence[Mapping[str, Any]] | None = None,
     **metadata: str,
 ) -> dict[str, Any]:
     """Register a version whose evaluation has these margins, and return its package.
 
     Args:
         hashed: with the hash of its files' manifest, which versions of an earlier time do not have.
+        served: the evaluation's section of the form that is served; older versions have none.
+        answers: rows of answers.jsonl, from which the evaluation's section is counted; older versions have none.
     """
     store = Store(root)
     before = len(list(model_packages.home(root).glob("*/*")))
     run = f"{BUCKET}/run-{group}-{before + 1}"
-    judged = json.dumps(evaluation(margins))
+    own = {"served": dict(served) if served else None, "answers": judged.answers(answers) if answers else None}
+    of_run = json.dumps(evaluation(margins) | {name: section for name, section in own.items() if section})
+    lines = "".join(f"{json.dumps(row)}\n" for row in answers or [])
+    hashes = {ANSWERS: hashlib.sha256(lines.encode()).hexdigest()} if answers else {}
+    manifest = {"arguments": dict(arguments or {}), "fingerprint": run, "files": hashes}
     files = {
         f"serving/{ADAPTER_FOLDER}/adapter_model.safetensors": "weights",
-        f"serving/{ADAPTER_FOLDER}/evaluation.json": judged,
-        "decision/evaluation.json": judged,
-        f"serving/{ADAPTER_FOLDER}/manifest.json": json.dumps({"arguments": dict(arguments or {}), "fingerprint": run}),
-    }
+        f"serving/{ADAPTER_FOLDER}/evaluation.json": of_run,
+        "decision/evaluation.json": of_run,
+        f"serving/{ADAPTER_FOLDER}/manifest.json": json.dumps(manifest),
+    } | ({f"decision/{ANSWERS}": lines} if answers else {})
     for name, text in files.items():
         path = store.path(f"{run}/{name}")
         path.parent.mkdir(parents=True, exist_ok=True)

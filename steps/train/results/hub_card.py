@@ -7,7 +7,9 @@ printed as code, where Markdown means nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from steps.shared.contract import write_text
 from steps.shared.pages.template import number, share
@@ -15,6 +17,7 @@ from steps.shared.pages.visible import name
 from steps.train.results.facts import Facts
 
 CARD = "README.md"
+DASH = "\N{EN DASH}"
 
 
 def write(folder: Path, facts: Facts) -> None:
@@ -42,9 +45,19 @@ def render(facts: Facts) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": number, "share": share, "code": code}
+    environment.filters |= {"number": number, "share": share, "code": code, "part": part, "interval": interval}
     text = environment.get_template("card.md.jinja").render(metadata=metadata.to_yaml(), **vars(facts))
     return str(ModelCard(text))
+
+
+def part(found: Mapping[str, Any]) -> str:
+    """A share as a section of answers has it; a dash where it is of nothing."""
+    return DASH if found["share"] is None else share(found["share"])
+
+
+def interval(found: Mapping[str, Any]) -> str:
+    """Its 95 % interval."""
+    return DASH if found["low"] is None else f"{share(found['low'])} {DASH} {share(found['high'])}"
 
 
 def code(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from steps.shared.pages.template import load, number, pretty, share, some_turns
 from steps.shared.records import Record
 from steps.shared.statistics.intervals import wilson_interval
-from steps.train.results import curves
+from steps.train.results import curves, spoken
 from steps.train.rows.tokenise import TRAINED
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def render(
     places: Mapping[str, Mapping[str, Sequence[str]]],
     records: Sequence[Record],
     shares: Sequence[str] = (),
+    answers: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The page of a run.
 
@@ -55,6 +56,7 @@ def render(
         arguments: as `tracker_settings.shown` gives them.
         records: the held-out rows, for their texts.
         shares: of the base's weights in 4-bit and with adapters, in words.
+        answers: the rows of answers.jsonl, where there are any.
     """
     before, after = evaluation["before"], evaluation["after"]
     return _template().render(
@@ -75,6 +77,10 @@ def render(
                                 for row in evaluation["margins"]]),
         examples=_examples(evaluation["margins"], evaluation["beta"], records),
         champion=evaluation["champion"],
+        served=evaluation.get("served"),
+        served_figures=_served(evaluation),
+        said=evaluation.get("answers"),
+        spoken=_spoken(evaluation, answers),
         shares=shares,
         splits=_splits(evaluation["tokenised"], places),
         reasoning=evaluation["reasoning"] if any(evaluation["reasoning"].values()) else {},
@@ -85,7 +91,23 @@ def render(
 
 @cache
 def _template() -> jinja2.Template:
-    return load(Path(__file__).parent, "report.html.jinja", {"FEW": FEW, "POINTS": curves.POINTS})
+    names = {"FEW": FEW, "POINTS": curves.POINTS, "KINDS": spoken.KINDS}
+    return load(Path(__file__).parent, "report.html.jinja", names)
+
+
+def _served(evaluation: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The figures that both forms have: a name, then before and after as trained, before and after as served."""
+    served = evaluation.get("served")
+    if not served or not served["evaluated"] or served["same"]:
+        return []
+    forms = (evaluation["before"], evaluation["after"], served["before"], served["after"])
+    known = [(key, label, how) for key, label, how, _ in FIGURES if all(key in form for form in forms)]
+    return [(label, *(_written(form[key], how) for form in forms)) for key, label, how in known]
+
+
+def _spoken(evaluation: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    section = evaluation.get("answers")
+    return spoken.view(section, rows) if section and section["judged"] else None
 
 
 def _written(value: float | None, how: str) -> str:

@@ -20,12 +20,14 @@ def write(
     arguments: Mapping[str, Any],
     origin: Origin,
     shares: Sequence[str],
+    answers: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write both, each beside its place and then renamed.
 
     Args:
         shares: of the base's weights, in words.
+        answers: the rows of answers.jsonl, where there are any.
     """
     curves.write_png(history, folder / PICTURE)
     places = {split: left.places for split, left in origin.left.items()}
-    write_text(folder / PAGE, page.render(evaluation, history, arguments, places, origin.held_out, shares))
+    write_text(folder / PAGE, page.render(evaluation, history, arguments, places, origin.held_out, shares, answers))

@@ -20,6 +20,7 @@ from steps.train.results.facts import Facts
 CARD = "model_card.json"
 VALUE = 255  # characters of a hyperparameter's value
 DETAIL = 1024  # of a custom detail, and of a note
+CAVEATS = 1900  # of what was not tested: the field takes 2,048
 NAME = 255  # of a metric's name
 
 # figure of evaluation.json -> its name and what it means
@@ -90,14 +91,16 @@ def content(facts: Facts) -> dict[str, Any]:
                 "metric_groups": [
                     {"name": "After training", "metric_data": list(_metrics(facts.after))},
                     {"name": "Before training", "metric_data": list(_metrics(facts.before))},
+                    *_served(facts.served),
+                    *_said(facts.said),
                     *_slices(facts.after["slices"]),
                 ],
             }
         ],
         "additional_information": {
             "ethical_considerations": "Not assessed. The model learned whatever the chosen answers of its data hold.",
-            "caveats_and_recommendations": f"Not tested: {' '.join(facts.not_tested)} Try it on requests of your own "
-            "before approving it (python pipeline.py try VERSION).",
+            "caveats_and_recommendations": f"Not tested: {_cut(' '.join(facts.not_tested), CAVEATS)} Try it on "
+            "requests of your own before approving it (python pipeline.py try VERSION).",
             "custom_details": {key: _cut(value) for key, value in _details(facts) if value},
         },
     }
@@ -131,7 +134,47 @@ def _data(facts: Facts) -> str:
 
 def _metrics(figures: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for key, (title, meaning) in FIGURES.items():
-        yield {"name": title, "type": "number", "value": figures[key], "notes": meaning}
+        yield _metric(title, figures[key], meaning)
+
+
+def _served(served: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """How the model does in the form that is served, where that is another one."""
+    if served:
+        drift = served["drift"]
+        changed = _metric("rows that change sides", drift["rows_changed"], f"Of {drift['rows']}, between both forms.")
+        yield {"name": "As served", "metric_data": [*_metrics(served["after"]), changed]}
+
+
+def _said(said: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """What was measured of the answers of base, this model and champion."""
+    if not said:
+        return
+    for title, key in (("base", "before"), ("this model", "after"), ("champion", "champion")):
+        if side := said[key]:
+            yield {"name": f"What it says: {title}", "metric_data": list(_answers(side))}
+
+
+def _answers(side: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if calls := side["calls"]:
+        of = f"Of {calls['rows']} prompts with tools, judged by the chosen answer"
+        yield from _share("calls right", calls, of)
+        yield from _share("call or no call", calls["decision"], of)
+        yield from _share("names of calls", calls["name"], f"Of {calls['name']['n']} whose chosen answer calls")
+        yield from _share("arguments of calls", calls["arguments"], f"Of {calls['arguments']['n']} likewise")
+    form = side["form"]
+    means = "empty, unfinished, repetitive or with a marker of the template"
+    yield from _share("degenerate answers", form["degenerate"], f"Of {form['rows']}: {means}")
+
+
+def _share(title: str, part: Mapping[str, Any], of: str) -> Iterator[dict[str, Any]]:
+    """A share with its interval; nothing where it is of no row."""
+    if part["share"] is not None:
+        notes = f"{of}; 95% interval {share(part['low'])} to {share(part['high'])} (Wilson)."
+        yield _metric(title, part["share"], notes)
+
+
+def _metric(title: str, value: float, notes: str) -> dict[str, Any]:
+    return {"name": title, "type": "number", "value": value, "notes": notes}
 
 
 def _slices(slices: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -142,12 +185,8 @@ def _slices(slices: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]
 
 def _slice(title: str, figures: Mapping[str, Any]) -> dict[str, Any]:
     interval = f"{share(figures['reward_accuracy_low'])} to {share(figures['reward_accuracy_high'])}"
-    return {
-        "name": _cut(title, NAME),
-        "type": "number",
-        "value": figures["reward_accuracy"],
-        "notes": f"{figures['rows']} rows, 95% interval {interval}.",
-    }
+    notes = f"{figures['rows']} rows, 95% interval {interval}."
+    return _metric(_cut(title, NAME), figures["reward_accuracy"], notes)
 
 
 def _cut(text: str, longest: int = DETAIL) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import logging
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +21,7 @@ from steps.shared import contract
 from steps.train.arguments import TrainArguments
 from steps.train.metrics import lines as metrics
 from steps.train.runtime.interruption import Interrupted
+from steps.train.tracking import final
 from steps.train.tracking.outbox import Delivery, Outcome
 from steps.train.tracking.runs import State, open_trackers
 from steps.train.tracking.settings import shown
@@ -85,14 +86,24 @@ class Tracking(TrainerCallback):
             raise
         self._end("KILLED", STOP_SECONDS)
 
-    def finish(self, output: Path, evaluation: Mapping[str, Any], step: int, card: str) -> None:
-        """Tell the final evaluation and the model card, end the run, and write tracking.json into `output`.
+    def finish(
+        self,
+        output: Path,
+        evaluation: Mapping[str, Any],
+        step: int,
+        card: str,
+        answers: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        """Tell the final evaluation, the answers and the model card, end the run, and write tracking.json.
 
         Args:
             card: the model card's name in `output`.
+            answers: the rows of answers.jsonl, where there are any.
         """
-        for when in ("before", "after"):
-            self._put_figures({f"final/{when}/{name}": value for name, value in evaluation[when].items()}, step)
+        for figures in final.figures(evaluation):
+            self._put_figures(figures, step)
+        if answers:
+            self._put(Entry("table", {final.ANSWERS: final.table(answers)}, step))
         if self.deliveries:
             self._put(Entry("text", {card: (output / card).read_text(encoding="utf-8")}))
         self._end("FINISHED", FINISH_SECONDS)

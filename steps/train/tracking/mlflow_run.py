@@ -22,6 +22,7 @@ REQUEST_SECONDS = 10  # Delivery tries again itself, so that a request need not 
 KEY_TAG = "dpo.run"  # finds the run again when the answer to its creation was lost
 NEVER = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST"}
 REPORT = "data/report.json"
+TABLES_TAG = "mlflow.loggedArtifacts"  # which artifacts MLflow's page of evaluations shows as tables
 
 
 class MlflowRun:
@@ -80,7 +81,13 @@ class MlflowRun:
         from mlflow.exceptions import MlflowException
 
         try:
-            tell = {"params": self._params, "metrics": self._metrics, "report": self._report, "text": self._artifact}
+            tell = {
+                "params": self._params,
+                "metrics": self._metrics,
+                "report": self._report,
+                "text": self._artifact,
+                "table": self._table,
+            }
             tell[entry.kind](entry)
         except MlflowException as error:
             if error.error_code in NEVER:
@@ -126,6 +133,13 @@ class MlflowRun:
     def _artifact(self, entry: Entry) -> None:
         for name, text in entry.values.items():
             self._store(self._client.log_text, text, name)
+
+    def _table(self, entry: Entry) -> None:
+        """As `MlflowClient.log_table` does, but for its adding to the rows that are there: an entry may come twice."""
+        for name, table in entry.values.items():
+            self._store(self._client.log_dict, table, name)
+        tables = [{"path": name, "type": "table"} for name in entry.values]
+        self._client.set_tag(self.run_id, TABLES_TAG, json.dumps(tables))
 
     def _store(self, log: Callable[[str | None, Any, str], None], content: Any, name: str) -> None:
         """An artifact lies in another store than the run; where that one fails the run must not wait for it."""

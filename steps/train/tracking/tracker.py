@@ -18,11 +18,12 @@ class Entry:
     """One thing to tell a tracker.
 
     Attributes:
-        kind: params are told once, metrics belong to a step, a report is a JSON document, a text a file by its name.
+        kind: params are told once, metrics belong to a step, a report is a JSON document, a text a file by its name, a
+            table by its name `columns` and `data`, the cells of its rows.
         milliseconds: when it happened, since 1970.
     """
 
-    kind: Literal["params", "metrics", "report", "text"]
+    kind: Literal["params", "metrics", "report", "text", "table"]
     values: dict[str, Any]
     step: int = 0
     milliseconds: int = field(default_factory=lambda: time.time_ns() // 1_000_000)

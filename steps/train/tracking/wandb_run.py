@@ -52,9 +52,19 @@ class WandbRun:
                 file = Path(self._run.dir) / name
                 file.write_text(text, encoding="utf-8")
                 self._run.save(file, base_path=file.parent, policy="now")
+        elif entry.kind == "table":
+            self._run.log({**self._tables(entry), "step": entry.step})
         else:
             values = {"data_report": entry.values} if entry.kind == "report" else entry.values
             self._run.config.update(values, allow_val_change=True)
+
+    def _tables(self, entry: Entry) -> dict[str, Any]:
+        import wandb
+
+        return {
+            name.removesuffix(".json"): wandb.Table(columns=table["columns"], data=table["data"])
+            for name, table in entry.values.items()
+        }
 
     def place(self) -> dict[str, Any]:
         return {"project": self.project, "offline": self.offline}

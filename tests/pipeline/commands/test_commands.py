@@ -45,7 +45,7 @@ FLAGS = {
     "models": {"--group", "--local", "--local-root", "--settings", "--json"},
     "approve": {"--note", "--group", "--local", "--local-root", "--settings", "--json"},
     "reject": {"--note", "--group", "--local", "--local-root", "--settings", "--json"},
-    "compare": {"--plot", "--group", "--local", "--local-root", "--settings", "--json"},
+    "compare": {"--plot", "--answers", "--group", "--local", "--local-root", "--settings", "--json"},
     "try": {
         "--system", "--tools", "--max-new-tokens", "--temperature", "--base", "--verify", "--group", "--local",
         "--local-root", "--settings", "--json",

@@ -16,6 +16,7 @@ from moto import mock_aws
 from pipeline import cli
 from pipeline.local.state.store import Store
 from steps.shared.served_files import OF_APPROVAL, OF_MODEL
+from tests import judged
 from tests.pipeline.registered import BASE, BUCKET, GROUP, register
 
 MARGINS = {"a": 1.0, "b": 2.0, "x": -1.0}
@@ -167,6 +168,29 @@ def test_a_comparison_shows_both_sides_and_draws_them(command: Command, tmp_path
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.stat().st_size > 20_000
     assert err == f"plot written to {picture}\n"
     assert [path.name for path in tmp_path.glob("plot*")] == ["plot.png"]
+
+
+def test_answers_of_two_versions_are_read_checked_and_shown(command: Command, root: Path) -> None:
+    answers = judged.rows(12)
+    for _ in range(2):
+        register(root, MARGINS, answers=answers, served={"evaluated": True, "same": True, "form": "the base"})
+    code, out, err = command("compare", "3", "4", "--answers", "2")
+    assert code == 0, err
+    assert "Both are compared in the form that is served." in out and "Calls: No difference can be told (of 8" in out
+    assert "Answers, 2 of 12, the worst first" in out and out.count("Chosen answer") == 2
+    document = json.loads(command("compare", "3", "4", "--answers", "1", "--json")[1])
+    assert document["calls"] == {"rows": 8, "first_only": 0, "second_only": 0, "p_value": 1.0}
+    (shown,) = document["answers"]
+    assert [one["faults"] for one in shown["answers"]] == [["unfinished", "repetitive"]] * 2
+    assert "No prompt was answered by both versions." in command("compare", "1", "4", "--answers", "2")[1]
+
+    path = Store(root).path(f"{BUCKET}/run-{GROUP}-4/decision/answers.jsonl")
+    path.write_text(path.read_text().replace("Monday", "Friday"))
+    code, _, err = command("compare", "3", "4")
+    assert code == 1 and "version 4 is not what was registered: in s3://" in err
+    assert "answers.jsonl has another content than the registered one" in err
+    path.unlink()
+    assert "version 4 has no answers (its file is gone)." in command("compare", "3", "4")[1]
 
 
 @pytest.mark.parametrize(("name", "said"), [("plot.html", "must end in .png"), ("no/plot.png", "there is no folder")])

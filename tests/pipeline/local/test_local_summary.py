@@ -11,6 +11,8 @@ from pipeline.local.state.records import Execution, StepRecord
 from pipeline.local.state.store import Store
 from pipeline.local.summary import summarise, text
 from pipeline.texts import now
+from tests import judged
+from tests.steps.train import runs
 
 REGISTERED = "s3://bucket/runs/1/RegisterAdapter/registered"
 MODEL = "s3://bucket/runs/1/Gate/serving/"
@@ -89,6 +91,46 @@ def test_a_tracker_that_got_nothing_is_a_warning_with_a_command_that_names_what_
     assert summary["tracked"] == {"mlflow": {"delivered": 18, "entries": 18}}
     said = f"18 of 18 entries: mlflow ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db"
     assert f"{'tracked':<16} {said}" in text(summary)
+
+
+def judged_summary(root: Path, **sections: Any) -> str:
+    """The summary of an execution whose gate left these sections in its evaluation."""
+    decision = "s3://bucket/runs/1/Gate/decision"
+    folder = Store(root).path(decision)
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = {"loss": 0.5, "reward_accuracy": 0.9}
+    evaluation = {"rows": 60, "before": figures, "after": figures, "tokenised": {}, **sections}
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    (folder / "gate.json").write_text(json.dumps({"decision": "pass", "message": "good"}))
+    properties = {"ProcessingOutputConfig": {"Outputs": [{"OutputName": "decision", "S3Output": {"S3Uri": decision}}]}}
+    steps = [StepRecord(name="Preprocess", type="Processing"),
+             StepRecord(name="Gate", type="Processing", status="Succeeded", properties=properties)]  # fmt: skip
+    return text(summarise(root, Execution.model_validate(summary_of(steps))))
+
+
+def test_the_served_form_and_the_answers_have_a_line_each(tmp_path: Path) -> None:
+    run = runs.judged_run()["evaluation"]
+    said = judged_summary(tmp_path, served=run["served"], answers=run["answers"])
+    for line in (
+        "as served        reward accuracy 0.500 -> 0.933; 2 of 60 rows change sides",
+        "calls right      0.000 -> 0.875 of 24 prompts with tools",
+        "degenerate       0.500 -> 0.083 of 36 answers",
+    ):
+        assert line in said.splitlines()
+    answers = run["answers"] | {"parser": None, "parser_reason": "no parser is known for x"}
+    answers |= {side: answers[side] | {"calls": None} for side in ("before", "after")}
+    said = judged_summary(tmp_path, served=run["served"] | {"same": True}, answers=answers)
+    assert "as served        the same: it was trained in the form that is served" in said
+    assert "calls right      not judged: no parser is known for x" in said
+
+
+def test_why_neither_was_judged_is_said_and_an_older_evaluation_says_nothing(tmp_path: Path) -> None:
+    said = judged_summary(tmp_path, served=judged.NOT_SERVED, answers=judged.NOT_JUDGED).splitlines()
+    assert "as served        not evaluated: evaluate_served: false" in said
+    assert "answers          not judged: evaluate_answers: 0" in said
+    older = judged_summary(tmp_path)
+    assert "reward accuracy  0.900 -> 0.900" in older and "as served" not in older and "answers" not in older
+    assert "damaged" in judged_summary(tmp_path, served={"evaluated": True})
 
 
 def summary_of(steps: list[StepRecord]) -> dict[str, Any]:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
+import io
 import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from pipeline.errors import UserError
-from pipeline.versions import comparison_plot
-from pipeline.versions.comparison import Evaluation, Side, compare, differing, mcnemar, paired, side, verdict
+from pipeline.versions import comparison_answers, comparison_plot, comparison_table
+from pipeline.versions.comparison import Comparison, compare, differing, paired, verdict, verdicts_on_answers
+from pipeline.versions.evaluated import Evaluation, Side, side
+from pipeline.versions.judged import read as read_answers
 from pipeline.versions.registry import ModelVersion, Options
+from tests import judged
 from tests.pipeline.registered import evaluation
 
 VERSION = ModelVersion("group", 1, "arn", "Approved", datetime(2026, 1, 2, tzinfo=UTC), metrics_uri="s3://b/run/gate/e")
@@ -29,18 +34,17 @@ def made(margins: dict[str, float], number: int = 1, beta: float = 0.1, **metada
     return Side(replace(VERSION, version=number, metadata=metadata), found, {"beta": beta}, f"run {number}")
 
 
-@given(st.integers(0, 6), st.integers(0, 6))
-def test_the_p_value_is_the_share_of_splits_as_uneven_as_this_one(first: int, second: int) -> None:
-    n, apart = first + second, abs(first - second)
-    splits = [abs(n - 2 * sum(coins)) for coins in itertools.product((0, 1), repeat=n)]
-    assert mcnemar(first, second) == pytest.approx(sum(split >= apart for split in splits) / len(splits))
-
-
-def test_the_p_value_of_a_textbook_table() -> None:
-    """32 against 2 discordant rows: 2 (1 + 34 + 561) / 2^34."""
-    assert mcnemar(32, 2) == pytest.approx(2 * 596 / 2**34)
-    assert mcnemar(0, 0) == mcnemar(5, 5) == 1
-    assert mcnemar(1000, 1100) == pytest.approx(mcnemar(1100, 1000))
+def spoken(number: int = 1, *, flip: bool = False, **sections: Any) -> Side:
+    """A version that was evaluated as it is served and whose answers were judged; `flip`: it says what its base did."""
+    content = evaluation({f"row-{n}": 1.0 for n in range(24)})
+    rows = judged.rows(24)
+    if flip:
+        rows = [row | {"answers": row["answers"] | {"candidate": row["answers"]["base"]}} for row in rows]
+    content |= {"served": judged.served(content, changed=3), "answers": judged.answers(rows), **sections}
+    questions = read_answers("\n".join(map(json.dumps, rows)).encode(), "s3://b/answers.jsonl")
+    made = Evaluation.model_validate(content)
+    kept = tuple(questions) if made.answers and made.answers.judged else ()
+    return Side(replace(VERSION, version=number), made, {}, f"run {number}", kept)
 
 
 @given(margins, margins)
@@ -137,4 +141,121 @@ def test_a_damaged_evaluation_is_named_by_its_field(change: dict, said: str) -> 
 @pytest.mark.parametrize("second", [{"a": 5.0, "b": -500.0}, {"x": 0.0}], ids=["paired", "other rows, all ties"])
 def test_any_two_evaluations_can_be_drawn(tmp_path: Path, second: dict[str, float]) -> None:
     comparison_plot.write(compare(made({"a": 1.0, "b": 0.0}), made(second, 2)), tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 20_000
+
+
+def printed(what: Any) -> str:
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(what)
+    return console.export_text()
+
+
+def test_both_are_compared_as_they_are_served_where_both_were_evaluated_so() -> None:
+    found = compare(spoken(), spoken(2))
+    served = spoken().evaluation.served
+    assert found.form == "served" and found.first.evaluation.after == served.after
+    assert found.first.margins == {row.id: row.margin for row in served.margins}
+    assert "Both are compared in the form that is served." in found.notes
+    text = printed(comparison_table.draw(found))
+    assert "Held-out rows as served, before -> after training" in text
+    assert re.search(r"rows that change sides +3 of 24 +3 of 24", text)
+
+
+def test_otherwise_in_the_form_that_was_trained_and_why_is_said() -> None:
+    older = made({f"row-{n}": 1.0 for n in range(24)})
+    found = compare(older, spoken(2, served=judged.NOT_SERVED))
+    assert found.form == "trained"
+    assert (
+        "Both are compared in the form that was trained: not evaluated as it is served is version 1 (an older version) "
+        "and version 2 (evaluate_served: false)."
+    ) in found.notes
+    assert "Both are compared in the form that was trained: not evaluated as it is served is version 1" in " ".join(
+        compare(older, spoken(2)).notes
+    )
+    same = {"evaluated": True, "same": True, "form": "the base", "reason": None}
+    assert compare(spoken(1, served=same), spoken(2)).form == "served"
+
+
+def test_the_answers_are_tested_on_the_prompts_that_both_answered() -> None:
+    found = compare(spoken(), spoken(2, flip=True))
+    assert (found.calls.rows, found.calls.first_only, found.calls.second_only) == (16, 14, 0)
+    assert (found.form_of_answers.rows, found.form_of_answers.first_only) == (24, 12)
+    calls, form = verdicts_on_answers(found)
+    assert calls == (
+        "Calls: Version 1 is better (of 16 prompts only version 1 is right on 14, only version 2 on 0; "
+        "exact McNemar test, p = 0.00012)."
+    )
+    assert form.startswith("Form: Version 1 is better (of 24 prompts only version 1 is not degenerate on 12, ")
+    text = printed(comparison_table.draw(found))
+    assert re.search(r"calls right +0.000 -> 0.875 \[0.640, 0.965\] +0.000 -> 0.000", text)
+    assert re.search(r"degenerate answers +0.500 -> 0.083", text) and calls in text
+
+
+def test_why_answers_cannot_be_compared_is_said() -> None:
+    older = made({"a": 1.0})
+    said = [note for note in compare(older, spoken(2)).notes if note.startswith("What they say")]
+    assert said == ["What they say cannot be compared: version 1 has no answers (an older version)."]
+    silent = spoken(answers=judged.NOT_JUDGED)
+    said = [note for note in compare(silent, replace(spoken(2), questions=())).notes if note.startswith("What they")]
+    assert said == [
+        "What they say cannot be compared: version 1 has no answers (evaluate_answers: 0) and "
+        "version 2 has no answers (its file is gone)."
+    ]
+    assert not [note for note in compare(older, older).notes if "say" in note or "form" in note]
+    assert "No prompt was answered by both versions." in printed(comparison_answers.draw(compare(older, silent), 3))
+
+
+def test_answers_stand_side_by_side_those_first_on_which_the_second_got_worse() -> None:
+    found = compare(spoken(), spoken(2, flip=True))
+    good = [tuple(one.answers.candidate.good for one in pair) for pair in found.questions]
+    assert good == sorted(good, key=[(True, False), (False, False), (False, True), (True, True)].index)
+    text = printed(comparison_answers.draw(found, 2))
+    assert "Answers, 2 of 24, the worst first" in text and text.count("Chosen answer") == 2
+    assert "Version 1: right" in text and "Version 2: wrong decision" in text and "It rains." in text
+
+
+def test_nothing_in_an_answer_reaches_the_terminal_as_a_command() -> None:
+    evil = [row | {"chosen": "\x1b[31m[bold]red"} for row in judged.rows(3, hostile=True)]
+    questions = tuple(read_answers("\n".join(map(json.dumps, evil)).encode(), "s3://b/answers.jsonl"))
+    text = printed(comparison_answers.draw(compare(*(replace(spoken(n), questions=questions) for n in (1, 2))), 3))
+    assert "\x1b" not in text and "[U+001B][31m[bold]red" in text and "\u202e" not in text
+
+
+def test_a_damaged_line_of_answers_is_named() -> None:
+    with pytest.raises(UserError, match=r"s3://b/answers.jsonl: line 2: not an answer: the line: Invalid JSON"):
+        read_answers(json.dumps(judged.row(0)).encode() + b"\n{", "s3://b/answers.jsonl")
+    with pytest.raises(UserError, match=r"line 1: not an answer: answers.candidate.right: Field required"):
+        row = judged.row(0)
+        del row["answers"]["candidate"]["right"]
+        read_answers(json.dumps(row).encode(), "s3://b/answers.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ({"served": {"evaluated": True, "reason": None}}, "served: Value error, before, after or margins are missing"),
+        ({"answers": {"judged": True}}, "answers: Value error, before or after is missing"),
+    ],
+)
+def test_a_section_that_is_not_whole_is_named(section: dict, said: str) -> None:
+    text = json.dumps(evaluation({"a": 1.0}) | section).encode()
+    with pytest.raises(UserError, match=said):
+        side(VERSION, lambda _: text, OPTIONS)
+
+
+def pictures() -> dict[str, Comparison]:
+    no_calls = spoken(answers=judged.answers([row for row in judged.rows(24) if not row["tools"]]))
+    no_kinds = judged.answers(judged.rows(24))
+    no_kinds["after"]["calls"]["confusion"] = {"call": {"call": 0}}
+    return {
+        "both": compare(spoken(), spoken(2, flip=True)),
+        "one has answers": compare(made({"row-1": 1.0, "row-2": -1.0}), spoken(2)),
+        "one has calls": compare(no_calls, spoken(2)),
+        "no kinds": compare(spoken(answers=no_kinds), spoken(2)),
+    }
+
+
+@pytest.mark.parametrize("kind", ["both", "one has answers", "one has calls", "no kinds"])
+def test_answers_are_drawn_where_there_are_any(tmp_path: Path, kind: str) -> None:
+    comparison_plot.write(pictures()[kind], tmp_path / "plot.png")
     assert (tmp_path / "plot.png").stat().st_size > 20_000

@@ -8,6 +8,7 @@ from typing import Any
 
 from steps.shared.records import Record
 from steps.train.evaluation.figures import RowMargin, model_quality, summarise
+from tests import judged
 from tests.steps.preprocess.reports import EVIL
 
 BETA = 0.1
@@ -92,10 +93,30 @@ def run(
     }
 
 
+def judged_run(*, champion: bool = True, hostile: bool = False) -> dict[str, Any]:
+    """A run that was evaluated as it is served, and whose answers were judged."""
+    made = run(hostile=hostile)
+    made["answers"] = judged.rows(36, champion=champion, hostile=hostile)
+    made["evaluation"] |= {"served": judged.served(made["evaluation"]), "answers": judged.answers(made["answers"])}
+    if hostile:
+        made["evaluation"]["answers"] |= {"no_champion": EVIL, "not_asked": {EVIL: 2}, "parser": EVIL}
+        made["evaluation"]["served"]["form"] = EVIL
+    return made
+
+
+def not_judged_run() -> dict[str, Any]:
+    made = run()
+    made["evaluation"] |= {"served": judged.NOT_SERVED, "answers": judged.NOT_JUDGED}
+    return made
+
+
 ALL = {
     "sound": run,
     "one_row": lambda: run(1, steps=5),
     "long": lambda: run(3000, steps=20_000),
     "biased": lambda: run(bias=0.4),
     "hostile": lambda: run(hostile=True),
+    "judged": judged_run,
+    "judged_hostile": lambda: judged_run(hostile=True),
+    "not_judged": not_judged_run,
 }

@@ -101,3 +101,36 @@ def test_a_report_that_is_none_is_refused_before_training(tmp_path) -> None:
     (folder / "report.json").write_text("[]")
     with pytest.raises(StepError, match="is not what the Preprocess step writes"):
         read_data_report(tmp_path / "train")
+
+
+def test_the_served_form_and_the_answers_are_summed_up_and_what_is_tested_is_not_called_untested() -> None:
+    run = runs.judged_run()
+    after, calls = run["evaluation"]["served"]["after"], run["evaluation"]["answers"]["after"]["calls"]
+    text = rendered(run)
+    assert (
+        f"| reward accuracy | 50% | {after['reward_accuracy']:.1%} | " in text and "2 of 60 rows change sides" in text
+    )
+    run["evaluation"]["served"]["drift"]["log_prob_per_token"] = None
+    assert "rows change sides.\n" in rendered(run)
+    assert f"| right, of 24 prompts with tools | 0% | {calls['share']:.1%} | 69% \N{EN DASH} 95.7% |" in text
+    assert "| 50% | 8.3% | 2.9% \N{EN DASH} 21.8% |" in text
+    assert "beyond the 36 held-out prompts whose answers were judged by calls and form alone" in text
+    assert "used the base in NF4" not in text and "every figure here is of the log-probabilities" not in text
+
+
+def test_a_card_says_why_neither_was_judged() -> None:
+    text = rendered(runs.not_judged_run())
+    assert "## As it is served" not in text and "## What it says" not in text
+    assert "the log-probabilities of given answers (evaluate_answers: 0)." in text
+    assert "training and evaluation used the base in NF4 (evaluate_served: false)." in text
+
+
+def test_answers_without_calls_or_tools_are_summed_up_by_their_form() -> None:
+    run = runs.judged_run(champion=False)
+    section = run["evaluation"]["answers"]
+    section["parser"], section["parser_reason"] = None, "no parser is known for `x`"
+    for side in ("before", "after"):
+        section[side]["calls"] = None
+    text = rendered(run)
+    assert "Calls were not judged: `` no parser is known for `x` ``." in text and "judged by form alone" in text
+    assert "right, of" not in text and "degenerate answers" in text

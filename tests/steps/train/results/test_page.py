@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from steps.shared.pages.visible import HIDDEN
 from steps.train.arguments import TrainArguments
 from steps.train.model.coverage import Coverage
-from steps.train.results import page
+from steps.train.results import page, spoken
 from tests.document import Document, require_targets, require_whole
 from tests.steps.train import runs
 
@@ -144,3 +145,84 @@ def test_the_page_tells_what_of_the_base_is_4_bit_and_adapted() -> None:
     large = replace(coverage, weights=30_080_000_000, quantised=6 * 10**8, adapted=3 * 10**10)
     assert large.sentences(TrainArguments(model_id="m"))[0].startswith("the base's 30.1 billion weights: 2% in NF4")
     assert "Reached:" not in Document(page.render(**runs.run())).text
+
+
+def test_the_served_form_stands_beside_the_trained_one() -> None:
+    run = runs.judged_run()
+    evaluation = run["evaluation"]
+    trained, served = evaluation["after"], evaluation["served"]["after"]
+    said = text_of(run)
+    assert f"Reward accuracy 50% {trained['reward_accuracy']:.1%} 50% {served['reward_accuracy']:.1%}" in said
+    assert "2 rows of 60 change sides between the two forms (3.3%); reward accuracy -0.0333" in said
+    assert f"Accuracy as served {served['reward_accuracy']:.1%} 2 rows of 60 changed sides" in said
+    evaluation["served"]["drift"]["log_prob_per_token"] = None
+    assert "reward accuracy -0.0333." in text_of(run)
+    evaluation["served"] = {"evaluated": True, "reason": None, "same": True, "form": "the base in bfloat16"}
+    said = text_of(run)
+    assert "Served is the base in bfloat16: the form in which it was trained and evaluated" in said
+    assert "change sides" not in said and "changed sides" not in said
+
+
+def test_it_says_what_the_model_calls_and_where_it_does_what_the_chosen_answer_does() -> None:
+    said = text_of(runs.judged_run())
+    assert "36 held-out prompts of 36 chosen, answered greedily with at most 256 tokens" in said
+    assert re.search(r"0% 0 of 24 0% . 13\.8% 87\.5% 21 of 24 69% . 95\.7% 50% 12 of 24", said)
+    assert "Calls right 87.5% 0% by the base, 24 prompts" in said
+    assert "This model call ask decline answer call 12 0 0 0 ask 0 12 0 0" in said
+    assert "Against the champion, right calls: of 24 questions only this model on 9, only the champion on 0" in said
+
+
+def test_answers_stand_side_by_side_the_worst_first_with_what_differs_marked() -> None:
+    run = runs.judged_run()
+    html = page.render(**run)
+    assert html.count('<details class="panel sample"><summary><span class="pill') == spoken.SHOWN == 30
+    first = html[html.index("Answers, the worst first") :].split("</details>")[0]
+    assert '<span class="pill warn">unfinished</span>' in first
+    wrong = html[html.index('<span class="pill bad">wrong: arguments</span>') :]
+    assert '<mark class="lacking">Friday</mark>' in wrong and '<mark class="other">Monday</mark>' in wrong
+    chosen, candidate, base, champion = (
+        wrong.index(f"<h4>{side}") for side in ("Chosen answer", "This model", "Base", "Champion")
+    )
+    assert chosen < candidate < base < champion
+    assert "The first 30 of 36; all are in answers.jsonl." in Document(html).text
+
+
+def test_why_neither_was_judged_is_said_and_an_older_evaluation_has_no_section() -> None:
+    said = text_of(runs.not_judged_run())
+    assert "was not evaluated in the form in which it is served: evaluate_served: false." in said
+    assert "What the model writes was not judged: evaluate_answers: 0." in said
+    assert "As it is served" not in text_of(runs.run()) and "What it says" not in text_of(runs.run())
+
+
+def test_what_could_not_be_asked_or_judged_is_told() -> None:
+    run = runs.judged_run(champion=False)
+    section = run["evaluation"]["answers"]
+    section |= {"not_asked": {"template_no_generation": 3}, "out_of_time": True, "no_champion": "its base is another"}
+    section |= {"parser": None, "parser_reason": "no parser is known for mystery", "asked": 40}
+    for side in ("before", "after"):
+        section[side]["calls"] = None
+    said = text_of(run)
+    assert "36 held-out prompts of 40 chosen" in said and "was over before all were given" in said
+    assert "3 rows could not be asked: template_no_generation ." in said
+    assert "The champion did not answer: its base is another." in said
+    assert "Calls were not judged: no parser is known for mystery." in said and "Calls right" not in said
+
+
+def test_hostile_answers_are_text() -> None:
+    html = page.render(**runs.judged_run(hostile=True))
+    assert not HIDDEN.search(html) and "<script" not in html.split("</style>")[1]
+    assert "[U+202E]" in Document(html).text
+
+
+def test_the_form_of_the_champions_comparison_is_named() -> None:
+    run = runs.judged_run()
+    figures = {"reward_accuracy": 0.9, "loss": 0.4, "reward_margin": 1.5}
+    section = {
+        "version": "3", "compared": True, "reason": None, "source": "evaluated", "rows": 60, "wins": 9, "losses": 4,
+        "ties": 47, "difference": 0.0, "difference_low": -0.1, "difference_high": 0.1, "form": "served",
+        "candidate": figures, "champion": figures,
+    }  # fmt: skip
+    run["evaluation"]["champion"] = section
+    assert "as the reference; both in the form that is served." in text_of(run)
+    section["form"] = "trained"
+    assert "both in the form" not in text_of(run)

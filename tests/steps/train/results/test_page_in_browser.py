@@ -36,6 +36,13 @@ def test_no_page_has_to_be_scrolled_sideways(browser: Browser, make) -> None:
     assert browser.widths_in("page.html", widths) == widths
 
 
+@pytest.mark.parametrize("hostile", [False, True])
+def test_answers_that_are_opened_are_not_wider_than_the_window(browser: Browser, hostile: bool) -> None:
+    html = page.render(**runs.judged_run(hostile=hostile))
+    browser.pages["open.html"] = html.replace("<details", "<details open").encode()
+    assert browser.widths_in("open.html", [320, 390, 1280]) == [320, 390, 1280]
+
+
 def test_pictures_show_something_by_day_and_by_night(browser: Browser, tmp_path: Path) -> None:
     browser.pages["page.html"] = page.render(**runs.run()).encode()
     day, night = tmp_path / "day.png", tmp_path / "night.png"

@@ -105,3 +105,29 @@ def test_hostile_names_and_long_values_keep_it_valid() -> None:
 def test_any_text_becomes_one_line_that_the_api_takes(text: str) -> None:
     cut = registry_card._cut(text, 255)
     assert len(cut) <= 255 and not re.search(r"[\n\r\u0085\u2028\u2029\x00]", cut)
+
+
+def test_the_served_form_and_the_answers_are_groups_of_figures() -> None:
+    run = runs.judged_run()
+    card = registered(facts(run))
+    groups = {one["name"]: one["metric_data"] for one in card["evaluation_details"][0]["metric_groups"]}
+    served = {one["name"]: one["value"] for one in groups["As served"]}
+    assert served["reward accuracy"] == run["evaluation"]["served"]["after"]["reward_accuracy"]
+    assert served["rows that change sides"] == 2
+    shares = {name: {one["name"]: one["value"] for one in data} for name, data in groups.items() if "says" in name}
+    assert list(shares) == ["What it says: base", "What it says: this model", "What it says: champion"]
+    assert (shares["What it says: base"]["calls right"], shares["What it says: this model"]["calls right"]) == (
+        0,
+        0.875,
+    )
+    assert shares["What it says: champion"]["degenerate answers"] == 0
+    assert "NF4" not in card["additional_information"]["caveats_and_recommendations"]
+    registered(facts(runs.judged_run(hostile=True)))
+
+
+def test_a_long_reason_why_nothing_was_judged_still_fits() -> None:
+    run = runs.not_judged_run()
+    run["evaluation"]["answers"] = {"judged": False, "reason": "the template " * 300}
+    assert "evaluate_served: false" not in json.dumps(registered(facts(runs.run())))
+    caveats = registered(facts(run))["additional_information"]["caveats_and_recommendations"]
+    assert caveats.endswith("(python pipeline.py try VERSION).")

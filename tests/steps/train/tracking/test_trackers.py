@@ -25,16 +25,18 @@ from pipeline.local.jobs.platform_variables import Aws, of_the_platform
 from pipeline.local.state.records import mlflow_uri
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
-from steps.train.tracking import callback
+from steps.train.tracking import callback, final
 from steps.train.tracking.mlflow_run import MlflowRun
 from steps.train.tracking.outbox import Delivery, read_buffer
 from steps.train.tracking.runs import STATE, State, open_trackers
 from steps.train.tracking.settings import check, fault, login, shown, with_default, without_password
 from steps.train.tracking.tracker import Entry, Refused
 from steps.train.tracking.wandb_run import WandbRun
+from tests import judged
 from tests.forks.client import Forked
 from tests.pipeline import moto_server
 from tests.steps.train import wandb_files
+from tests.steps.train.runs import judged_run
 
 KEY = "0123456789abcdef"
 
@@ -307,7 +309,52 @@ def test_a_figure_that_an_earlier_start_told_is_not_told_again(database: str) ->
     }  # fmt: skip
 
 
+def test_a_table_is_read_back_and_one_that_comes_twice_is_there_once(database: str) -> None:
+    import mlflow
+
+    run = MlflowRun(database, "dpo", None, KEY)
+    run.open()
+    table = final.table(judged.rows(12, hostile=True))
+    for _ in range(2):
+        run.send(Entry("table", {final.ANSWERS: json.loads(json.dumps(table))}))
+    experiment = client(database).get_experiment_by_name("dpo").experiment_id
+    mlflow.set_tracking_uri(database)  # load_table searches there, whatever its client's address is
+    found = client(database).load_table(experiment, final.ANSWERS, [run.run_id])
+    mlflow.set_tracking_uri(None)
+    assert list(found.columns) == table["columns"] and len(found) == 12
+    assert list(found["candidate"]) == [line[table["columns"].index("candidate")] for line in table["data"]]
+
+
+def test_the_end_of_a_training_tells_the_served_figures_the_answers_and_the_card(database: str, tmp_path: Path) -> None:
+    run = judged_run()
+    (tmp_path / "README.md").write_text("the card")
+    given = TrainArguments(model_id="m", mlflow_uri=database)
+    tracking = callback.Tracking(given, tmp_path, "f", first_rank=True, facts={})
+    with tracking.run():
+        tracking.on_train_begin(None, None, None)
+        tracking.finish(tmp_path, run["evaluation"], 40, "README.md", run["answers"])
+    assert tracking.outcomes["mlflow"].whole
+    (found,) = runs(database)
+    after = run["evaluation"]["served"]["after"]
+    assert found.data.metrics["final/served_after/reward_accuracy"] == after["reward_accuracy"]
+    assert found.data.metrics["final/answers_after/calls_right"] == 0.875
+    there = {file.path for file in client(database).list_artifacts(found.info.run_id)}
+    assert there == {"README.md", final.ANSWERS}
+
+
 # W&B
+
+
+@pytest.mark.slow
+def test_wandb_keeps_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    run = WandbRun("dpo", None, KEY, tmp_path)
+    run.open()
+    run.send(Entry("table", {final.ANSWERS: final.table(judged.rows(6))}, 40))
+    run.close("FINISHED")
+    (file,) = tmp_path.rglob("media/table/answers_*.json")
+    kept = json.loads(file.read_text())
+    assert kept["columns"][0] == "id" and len(kept["data"]) == 6
 
 
 def test_what_is_left_to_sync_is_of_every_start_of_the_run_and_of_no_other(tmp_path: Path) -> None:

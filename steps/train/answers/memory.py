@@ -1,8 +1,9 @@
 """How many tokens a batch of answers may hold, so that generation takes no more memory than a training step took.
 
 Keys and values of a token are 2 * layers * key-value heads * head_dim numbers. A training step kept of each token at
-least a block's input, layers * hidden numbers, with gradient_checkpointing; without it, four times that at the very
-least (preflight.activations has all of it). A step's tokens are those of both answers' sequences of every pair.
+least a block's input, layers * hidden numbers, with gradient_checkpointing; without it, eight times that: the inputs of
+both norms, which are in float32, and queries, keys, values and output of attention (preflight.activations has all of
+it, the MLP too). A step's tokens are those of both answers' sequences of every pair.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from steps.train.arguments import TrainArguments
 if TYPE_CHECKING:
     import torch
 
-UNCHECKPOINTED = 4
+UNCHECKPOINTED = 8
 
 
 def step_tokens(arguments: TrainArguments, longest: int) -> int:

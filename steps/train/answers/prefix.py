@@ -15,7 +15,6 @@ from itertools import takewhile
 Prompt = tuple[int, ...]
 
 SHORTEST = 16  # tokens: computing fewer once is no gain over another forward pass
-LEAST = 4  # questions that make a group of their own; fewer go with others of their length
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,19 @@ def batches(prompts: Sequence[Prompt], *, ranks: int, new: int, most: int, padde
         most: tokens that one rank's batch may hold, answers included; a question by itself may have more.
         padded: prompts of different lengths may be in one batch, and share their beginning.
     """
-    found = [
-        _batch(prompts, together, ranks, padded)
-        for group in (_groups(prompts) if padded else _of_one_length(prompts))
-        for together in _cut(prompts, group, ranks, new, most)
-    ]
+    parts: list[list[int]] = []
+    if padded:
+        rest: list[int] = []
+        for group in _groups(prompts):
+            # What does not fill a batch goes with others of its length: a batch more is as many passes more as an
+            # answer has tokens, and what the group shares is one.
+            *full, last = _cut(prompts, group, ranks, new, most)
+            parts += full
+            rest += last
+        parts += _cut(prompts, rest, ranks, new, most)
+    else:
+        parts = [part for group in _of_one_length(prompts) for part in _cut(prompts, group, ranks, new, most)]
+    found = [_batch(prompts, together, ranks, padded) for together in parts]
     return sorted(found, key=lambda batch: min(map(min, batch.of_rank)))
 
 
@@ -56,7 +63,7 @@ def shared_tokens(one: Prompt, other: Prompt) -> int:
 
 
 def _groups(prompts: Sequence[Prompt]) -> list[list[int]]:
-    """Questions that share half of their prompts or more; those of small groups together."""
+    """Questions that share half of their prompts or more."""
     groups: list[list[int]] = []
     begin: Prompt = ()  # what the prompts of the last group have in common
     for number in sorted(range(len(prompts)), key=lambda number: prompts[number]):
@@ -68,9 +75,7 @@ def _groups(prompts: Sequence[Prompt]) -> list[list[int]]:
         else:
             groups.append([number])
             begin = own
-    large = [group for group in groups if len(group) >= LEAST]
-    rest = [number for group in groups if len(group) < LEAST for number in group]
-    return [*large, rest] if rest else large
+    return groups
 
 
 def _of_one_length(prompts: Sequence[Prompt]) -> list[list[int]]:

@@ -120,7 +120,7 @@ class _Round:
 
     def answers(self, longest: int) -> tuple[dict[int, dict[Side, Said]], bool]:
         """Each question's answers by its number, of those that all sides answered; and whether the time was over."""
-        from steps.train.answers.generate import Writer, takes_padding
+        from steps.train.answers.generate import Writer, shares_beginnings
         from steps.train.runtime import ranks
 
         scorer, model = self._scorer, base(self._scorer)
@@ -129,7 +129,7 @@ class _Round:
         writer = Writer(scorer.model_wrapped, model, scorer.args.device, ends, new, self._goes_on)
         most = memory.batch_tokens(self._arguments, model.config, longest)
         plan = batches(
-            self._prompts, ranks=scorer.args.world_size, new=new, most=most, padded=takes_padding(model)
+            self._prompts, ranks=scorer.args.world_size, new=new, most=most, shares=shares_beginnings(model)
         )
         mine: dict[int, dict[Side, Said]] = {}
         out_of_time = False

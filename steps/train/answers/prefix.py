@@ -7,7 +7,6 @@ is padded on its left alone, and a model's sliding windows see what they see in 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -33,27 +32,24 @@ class Batch:
     own: int
 
 
-def batches(prompts: Sequence[Prompt], *, ranks: int, new: int, most: int, padded: bool = True) -> list[Batch]:
+def batches(prompts: Sequence[Prompt], *, ranks: int, new: int, most: int, shares: bool = True) -> list[Batch]:
     """All questions, those first that are first among the prompts: should the time end, no length is preferred.
 
     Args:
         new: tokens of an answer at most.
         most: tokens that one rank's batch may hold, answers included; a question by itself may have more.
-        padded: prompts of different lengths may be in one batch, and share their beginning.
+        shares: a beginning can be computed once for several rows.
     """
-    parts: list[list[int]] = []
-    if padded:
-        rest: list[int] = []
-        for group in _groups(prompts):
-            # What does not fill a batch goes with others of its length: a batch more is as many passes more as an
-            # answer has tokens, and what the group shares is one.
-            *full, last = _cut(prompts, group, ranks, new, most)
-            parts += full
-            rest += last
-        parts += _cut(prompts, rest, ranks, new, most)
-    else:
-        parts = [part for group in _of_one_length(prompts) for part in _cut(prompts, group, ranks, new, most)]
-    found = [_batch(prompts, together, ranks, padded) for together in parts]
+    full: list[list[int]] = []
+    rest: list[int] = []
+    for group in _groups(prompts) if shares else [list(range(len(prompts)))]:
+        # What does not fill a batch goes with others of its length: a batch more is as many passes more as an answer
+        # has tokens, and computing what a group shares is one.
+        *parts, last = _cut(prompts, group, ranks, new, most)
+        full += parts
+        rest += last
+    full += _cut(prompts, rest, ranks, new, most)
+    found = [_batch(prompts, together, ranks, shares) for together in full]
     return sorted(found, key=lambda batch: min(map(min, batch.of_rank)))
 
 
@@ -78,13 +74,6 @@ def _groups(prompts: Sequence[Prompt]) -> list[list[int]]:
     return groups
 
 
-def _of_one_length(prompts: Sequence[Prompt]) -> list[list[int]]:
-    found: dict[int, list[int]] = defaultdict(list)
-    for number, prompt in enumerate(prompts):
-        found[len(prompt)].append(number)
-    return list(found.values())
-
-
 def _cut(prompts: Sequence[Prompt], group: Iterable[int], ranks: int, new: int, most: int) -> list[list[int]]:
     """A group in parts that fit the ranks together."""
     parts: list[list[int]] = [[]]
@@ -96,11 +85,11 @@ def _cut(prompts: Sequence[Prompt], group: Iterable[int], ranks: int, new: int, 
     return parts
 
 
-def _batch(prompts: Sequence[Prompt], together: list[int], ranks: int, padded: bool) -> Batch:
+def _batch(prompts: Sequence[Prompt], together: list[int], ranks: int, shares: bool) -> Batch:
     of_rank = tuple(tuple(together[rank::ranks]) or (together[0],) for rank in range(ranks))
     lengths = [len(prompts[number]) for number in together]
     first, last = min(prompts[number] for number in together), max(prompts[number] for number in together)
     shared = min(shared_tokens(first, last), min(lengths) - 1)  # a row's last token is its own: it says what is next
     own = max(lengths) - shared
-    gains = padded and len(together) > ranks and shared >= SHORTEST and own <= min(lengths)
+    gains = shares and len(together) > ranks and shared >= SHORTEST and own <= min(lengths)
     return Batch(of_rank, first[:shared], own) if gains else Batch(of_rank, (), max(lengths))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from transformers import DynamicCache
@@ -39,7 +39,8 @@ def shares_beginnings(model: PreTrainedModel) -> bool:
 
 def _takes_cache(model: PreTrainedModel) -> bool:
     """Whether the model works with transformers' caches; one that does not makes its own in its first pass."""
-    return model._supports_default_dynamic_cache()
+    of_class: Any = model  # its type says that what it does not know is a weight
+    return bool(of_class._supports_default_dynamic_cache())
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ class _Rows:
         self.numbers, self._ids = self.numbers[kept], self._ids[kept]
         self._pads, self._mask = self._pads[kept], self._mask[kept]
         assert self._cache is not None  # else it cannot shrink
-        self._cache.reorder_cache(kept)  # states of linear layers have no other way to select rows
+        self._cache.reorder_cache(cast("torch.LongTensor", kept))  # states of linear layers have no other way to select rows
 
 
 class _Seen:

@@ -40,6 +40,12 @@ def batch_tokens(arguments: TrainArguments, config: Any, longest: int) -> int:
     return int(step_tokens(arguments, longest) * kept / (2 * _keys(text)))
 
 
+def cache_bytes(config: Any, tokens: int, element: int) -> int:
+    """Bytes of the keys and values of so many tokens; `element`: of a number."""
+    text = config.get_text_config()
+    return 2 * int(text.num_hidden_layers) * _keys(text) * tokens * element
+
+
 def _keys(text: Any) -> int:
     """Numbers of a token's keys in one layer; a model without attention has about as many of its state's."""
     heads = getattr(text, "num_attention_heads", None)

@@ -1,8 +1,8 @@
-"""Questions in batches: of like length, and those together that begin with the same tokens, which a batch computes once.
+"""Questions in batches: of like length, and together those that begin with the same tokens, which are computed once.
 
-A batch's rows are laid out so that nothing stands between a shared beginning and what follows it: every row computes the
-same number of tokens itself, the last ones of its prompt, and takes what is before them from the shared ones. So a row
-is padded on its left alone, and a model's sliding windows see what they see in a row by itself.
+A batch's rows are laid out so that nothing stands between a shared beginning and what follows it: every row computes
+the same number of tokens itself, the last ones of its prompt, and takes what is before them from the shared ones. So a
+row is padded on its left alone, and a model's sliding windows see what they see in a row by itself.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ DO_NOT_DECIDE = {
     "steps.shared.templates": "makes the rows' tokens, which enter by value",
     "steps.shared.typed_yaml": "the arguments enter by value",
     "steps.shared.whole_names": "words a refusal",
+    "steps.train.answers": "asks the model when the training is over",
     "steps.train.arguments": "enters by value",
     "steps.train.evaluation.champion": "compares when the training is over; the adapter to continue enters by value",
     "steps.train.evaluation.paired": "compares when the training is over",

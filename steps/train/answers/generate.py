@@ -178,7 +178,8 @@ class _Rows:
         self.numbers, self._ids = self.numbers[kept], self._ids[kept]
         self._pads, self._mask = self._pads[kept], self._mask[kept]
         assert self._cache is not None  # else it cannot shrink
-        self._cache.reorder_cache(cast("torch.LongTensor", kept))  # states of linear layers have no other way to select rows
+        # States of linear layers have no other way to select rows.
+        self._cache.reorder_cache(cast("torch.LongTensor", kept))
 
 
 class _Seen:

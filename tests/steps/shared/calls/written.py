@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -11,12 +10,12 @@ from steps.shared.calls.call import Call
 from steps.shared.serving import parser_for
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.shared.templates.pair import render_pair
+from steps.shared.templates.refused import RowRefused
 from tests.steps.shared.templates.exam import trl_sources
-from tests.steps.shared.templates.tokenizers import byte_level
+from tests.steps.shared.templates.tokenizers import BAR, byte_level
 
 Message = dict[str, Any]
-STOPS = ("<|im_end|>", "<|eot_id|>", "<|call|>", "<|return|>", "<|end▁of▁sentence|>", "<｜end▁of▁sentence｜>", "<turn|>",
-         "<|observation|>", "<|user|>")  # fmt: skip
+STOPS = ("<|im_end|>", "<|eot_id|>", "<|call|>", "<turn|>", "<|observation|>", f"<{BAR}end\u2581of\u2581sentence{BAR}>")
 ASK = {"role": "user", "content": "Which ship is in Oslo?"}
 REFUSE = {"role": "assistant", "content": "I cannot know that."}
 TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
@@ -53,12 +52,29 @@ def message(*calls: Call, content: str = "") -> Message:
 
 
 def written(template: ChatTemplate, tools: list[Message], *calls: Call, content: str = "") -> str:
-    """What a model writes that makes these calls, up to the token that ends it.
+    """What a model writes that makes these calls, up to the token that ends it; it reasons where the prompt asks it to.
 
     Raises:
         RowRefused: the template does not write them.
     """
-    text = render_pair(template, [ASK], [message(*calls, content=content)], [REFUSE], tools).chosen.learned.rstrip()
+    declared: list[Message] | None = tools
+    answer = message(*calls, content=content)
+    for _ in range(3):
+        try:
+            text = _learned(template, declared, answer)
+            break
+        except RowRefused as error:
+            if error.reason == "template_opens_reasoning":
+                answer = {**answer, "reasoning_content": "They ask about Oslo."}
+            elif error.reason == "template_drops_tools":  # DeepSeek's, which leaves them to the system's turn
+                declared = None
+            else:
+                raise
     for stop in STOPS:
         text = text.removesuffix(stop)
-    return re.sub(r"^\s*<think>\s*</think>", "", text)
+    return text
+
+
+def _learned(template: ChatTemplate, tools: list[Message] | None, answer: Message) -> str:
+    refused = {**REFUSE, **{key: answer[key] for key in answer if key == "reasoning_content"}}
+    return render_pair(template, [ASK], [answer], [refused], tools).chosen.learned.rstrip()

@@ -16,7 +16,7 @@ from steps.shared.calls.call import DEEPEST, Call, Unreadable, checked, named
 from steps.shared.calls.json_forms import Read
 from steps.shared.records import Tools
 
-BEGINS = re.compile(r"\[\s*[A-Za-z_][\w.]*\s*\(")
+BEGINS = re.compile(r"\[\s*[A-Za-z_][\w.]*\(")
 LLAMA4 = "<|python_start|>", "<|python_end|>"
 LFM2 = "<|tool_call_start|>", "<|tool_call_end|>"
 OLMO3 = "<function_calls>", "</function_calls>"

@@ -8,14 +8,16 @@ from typing import Any
 
 from steps.shared.calls.call import Call
 from steps.shared.serving import parser_for
+from steps.shared.templates.calls import in_some_form
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.shared.templates.pair import render_pair
-from steps.shared.templates.refused import RowRefused
 from tests.steps.shared.templates.exam import trl_sources
 from tests.steps.shared.templates.tokenizers import BAR, byte_level
 
 Message = dict[str, Any]
 STOPS = ("<|im_end|>", "<|eot_id|>", "<|call|>", "<turn|>", "<|observation|>", f"<{BAR}end\u2581of\u2581sentence{BAR}>")
+DEEPSEEK = f"<{BAR}Assistant{BAR}>"
+NO_CALLS = "deepseek_r1_distill"  # knows calls, and leaves those out whose message says nothing beside them
 ASK = {"role": "user", "content": "Which ship is in Oslo?"}
 REFUSE = {"role": "assistant", "content": "I cannot know that."}
 TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
@@ -28,7 +30,7 @@ def templates() -> dict[str, tuple[str, ChatTemplate]]:
     return {
         name: (parser, ChatTemplate(byte_level(source), {}, moment))
         for name, source in trl_sources().items()
-        if not name.endswith("_training") and (parser := parser_for("unnamed", source))
+        if not name.endswith("_training") and name != NO_CALLS and (parser := parser_for("unnamed", source))
     }
 
 
@@ -52,29 +54,18 @@ def message(*calls: Call, content: str = "") -> Message:
 
 
 def written(template: ChatTemplate, tools: list[Message], *calls: Call, content: str = "") -> str:
-    """What a model writes that makes these calls, up to the token that ends it; it reasons where the prompt asks it to.
+    """What a model writes that makes these calls, up to the token that ends it.
 
     Raises:
         RowRefused: the template does not write them.
     """
-    declared: list[Message] | None = tools
     answer = message(*calls, content=content)
-    for _ in range(3):
-        try:
-            text = _learned(template, declared, answer)
-            break
-        except RowRefused as error:
-            if error.reason == "template_opens_reasoning":
-                answer = {**answer, "reasoning_content": "They ask about Oslo."}
-            elif error.reason == "template_drops_tools":  # DeepSeek's, which leaves them to the system's turn
-                declared = None
-            else:
-                raise
+    if DEEPSEEK in template.source:  # it reasons in the prompt, and then drops the reasoning
+        whole = in_some_form(template, [[ASK], [answer]], lambda forms: template.text([*forms[0], *forms[1]], None))
+        text = whole.rpartition(DEEPSEEK)[2]
+    else:
+        text = render_pair(template, [ASK], [answer], [REFUSE], tools).chosen.learned
+    text = text.rstrip()
     for stop in STOPS:
         text = text.removesuffix(stop)
     return text
-
-
-def _learned(template: ChatTemplate, tools: list[Message] | None, answer: Message) -> str:
-    refused = {**REFUSE, **{key: answer[key] for key in answer if key == "reasoning_content"}}
-    return render_pair(template, [ASK], [answer], [refused], tools).chosen.learned.rstrip()

@@ -39,7 +39,7 @@ DECLINING = (
     r"\b(?:isn't|aren't|wasn't|won't be) able\b|\b(?:beyond|outside(?: of)?) my\b|\bno (?:suitable |such )?tool",
     r"\bleider\b|\bkann (?:\w+ ){0,4}(?:nicht|kein)|\bnicht (?:möglich|in der lage)|\bkeine? (?:funktion|werkzeug)",
     r"\bmalheureusement\b|\bimpossible\b|\bne (?:peux|peut|suis|dispose|permet)|\bn'ai pas\b|\baucun (?:outil|moyen)",
-    r"\blamentablemente\b|\bincapaz\b|\bno (?:puedo|puede|es posible|tengo|dispongo)\b|\bninguna (?:función|herramienta)",
+    r"\blamentablemente\b|\bincapaz\b|\bno (?:puedo|puede|es posible|tengo|dispongo)\b|\bninguna herramienta",
     r"\binfelizmente\b|\bn[ãa]o (?:posso|consigo|tenho|é possível)\b|\bnenhuma? (?:função|ferramenta)",
     r"\bpurtroppo\b|\bnon (?:posso|riesco|è possibile|ho|dispongo)\b|\bnessun[oa]? (?:funzione|strumento)",
     r"\bhelaas\b|\bkan (?:\w+ ){0,4}niet\b|\bniet mogelijk\b|\bgeen (?:functie|hulpmiddel|tool)",

@@ -108,7 +108,7 @@ def test_no_text_whatever_raises_and_what_is_read_is_json(text: str) -> None:
 # What a model may write again and again in each form: a beginning, and what is repeated after it.
 JSON_ENDLESS = ('{"a": ', "{", '"', "[", '{"name": "f", "arguments": {}}', " ")
 ENDLESS = {
-    "hermes": (("", "<tool_call>"), ("", '<tool_call>{"name": "f", "arguments": {}}</tool_call>'), ("<think>", "</think>")),
+    "hermes": (("", "<tool_call>"), ("", '<tool_call>{"name": "f", "arguments": {}}</tool_call>'), ("", "<think>")),
     "qwen3_coder": (("", "<tool_call>"), ("", "<function=f>"), ("<function=f>", "<parameter=a>"), ("", "<function=")),
     "seed_oss": (("", "<seed:tool_call>"), ("<seed:tool_call><function=f>", "<parameter=a>[")),
     "glm45": (("", "<tool_call>"), ("<tool_call>f", "<arg_key>a</arg_key><arg_value>"), ("<tool_call>", " ")),

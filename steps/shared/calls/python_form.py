@@ -118,7 +118,7 @@ def _value(node: ast.expr, depth: int) -> Any:
         return JSON_NAMES[node.id]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
         value = node.operand.value
-        if type(value) in (int, float):
+        if isinstance(value, int | float) and not isinstance(value, bool):
             return -value
     raise Unreadable("its arguments are no literals")
 

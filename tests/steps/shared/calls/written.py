@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from steps.quickstart.tiny_model import TEMPLATE
 from steps.shared.calls.call import Call
 from steps.shared.serving import parser_for
 from steps.shared.templates.calls import in_some_form
@@ -25,11 +26,13 @@ TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: 
 
 @cache
 def templates() -> dict[str, tuple[str, ChatTemplate]]:
-    """Name of each of TRL's templates that writes calls in a known form -> the form's parser, and the template."""
+    """Name of each template that writes calls in a known form -> the form's parser, and the template: TRL's, and that
+    of the quickstart's model."""
     moment = datetime(2026, 1, 2)
+    sources = {**trl_sources(), "quickstart": TEMPLATE}
     return {
         name: (parser, ChatTemplate(byte_level(source), {}, moment))
-        for name, source in trl_sources().items()
+        for name, source in sources.items()
         if not name.endswith("_training") and name != NO_CALLS and (parser := parser_for("unnamed", source))
     }
 

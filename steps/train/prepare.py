@@ -82,6 +82,8 @@ def prepare(arguments: TrainArguments) -> Run:
         validation=validation,
         rows=rows,
         origin=Origin(validation.records, left, data_report, initial, moment, reasoning, fitted.coverage),
+        fitted=fitted,
+        unserved="evaluate_served: false" if arguments.evaluate_served == "false" else None,
         rival=rival,
         checkpoint=checkpoint,
         trainer=trainer,

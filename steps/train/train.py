@@ -93,8 +93,9 @@ def train(run: Run) -> None:
 
 
 def finish(run: Run) -> None:
-    """Judge the trained adapter, in the form that is served where that can be had, and write the results. The adapter is
-    written first: what judges it may take the trained model's place.
+    """Judge the trained adapter, in the form that is served where that can be had, and write the results.
+
+    The adapter is written first: what judges it may take the trained model's place.
 
     Raises:
         StepError: a result cannot be computed or written.

@@ -8,8 +8,8 @@ base has no gradient of its weights. With W weights in the blocks' linear layers
 and a token of a held-out row 2 W in each of three passes: the trained model, its reference, the champion. Rows of both
 splits are taken for equally long, and the machine for equally fast at both; attention's own products and the LM head
 are left out on both sides. Of answers the time is bounded and not computed: `answers_max_minutes`, set against
-training's operations at 40 % of the GPU's peak (`metrics.throughput.PEAKS`; published fine-tunings reach 30 to 50 %).
-A faster training makes the share larger, a slower one smaller.
+training's operations at 40 % of the GPU's peak (`metrics.throughput.PEAKS`), an assumption: nothing here was measured on
+a GPU. A faster training makes the share larger, a slower one smaller. Without a known GPU only the first part is told.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def notes(
     rows = held_out if held_out is not None else (plan.rows or 0) * HELD_OUT
     served = served_share(arguments, plan, rows) if arguments.load_in_4bit and not unserved else 0.0
     answers = answers_share(arguments, plan, shape, device, pair_tokens)
-    if served and answers is None:
-        found.append(f"judging: the held-out rows as served take about {served:.0%} of training's time")
-    elif served or answers:
-        parts = f"held-out rows as served {served:.0%}, answers at most {answers:.0%}"
-        found.append(f"judging: about {served + (answers or 0):.0%} of training's time ({parts})")
+    parts = [f"held-out rows as served {served:.0%}"] if served else []
+    if answers:
+        parts.append(f"answers at most {answers:.0%}, {arguments.answers_max_minutes:g} minutes")
+    if parts:
+        found.append(f"judging: about {served + (answers or 0):.0%} of training's time ({'; '.join(parts)})")
     return found
 
 

@@ -80,6 +80,8 @@ def _report(result: Preflight) -> None:
     )  # fmt: skip
     if result.memory is None:
         log.info("preflight: memory not estimated: %s", result.unknown)
+        if result.unserved:
+            log.info("preflight: the held-out rows are judged on the base in NF4 alone: %s", result.unserved)
     else:
         peak, gpu = result.memory.peak, result.machine.gpu
         there = f"{gpu.name} has {gib(gpu.usable)}" if gpu else "there is no GPU memory to compare with"

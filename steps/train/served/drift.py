@@ -57,14 +57,14 @@ def probes(pairs: Sequence[Pair], rows: Sequence[RowMargin]) -> list[dict[str, A
         of each id; input_ids, the tokens of prompt and answer; completion_at, where the answer begins; log_prob, the
         sum over its tokens in nats.
     """
-    found = []
+    found: list[tuple[int, str, dict[str, Any]]] = []
     for pair, row in zip(pairs, rows, strict=True):
         counted = sum(pair.chosen_mask)
         if counted and all(pair.chosen_mask[:counted]) and len(pair.prompt_ids) + counted <= PROBE_TOKENS:
             ids = [*pair.prompt_ids, *pair.chosen_ids[:counted]]
             probe = {"input_ids": ids, "completion_at": len(pair.prompt_ids), "log_prob": row.chosen}
-            found.append({"id": pair.id, **probe})
-    return sorted(found, key=lambda probe: (len(probe["input_ids"]), probe["id"]))[:PROBES]
+            found.append((len(ids), pair.id, {"id": pair.id, **probe}))
+    return [probe for *_, probe in sorted(found, key=lambda one: one[:2])[:PROBES]]
 
 
 def _sign(value: float) -> int:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from steps.train.evaluation.figures import RowMargin, summarise
 from steps.train.evaluation.held_out import HeldOut
-from steps.train.served import drift
+from steps.train.runtime import out_of_memory
+from steps.train.served import drift, host_memory
 
 if TYPE_CHECKING:
     from steps.train.evaluation.scorer import Scorer
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from steps.train.run import Run
 
 log = logging.getLogger(__name__)
+
+WITHOUT_MEMORY = (
+    "evaluate_served: false, which judges on the base in NF4 alone",
+    "a lower per_device_eval_batch_size; the next start of the run trains no further and judges again",
+)
 
 
 @dataclass(frozen=True)
@@ -53,13 +59,14 @@ def evaluate(run: Run) -> Judged:
     trainer, trained = run.trainer, run.held_out.margins
     if not trainer.arguments.load_in_4bit:
         return Judged(trainer, trained, "served", _section(run, trainer, trained, 0.0))
-    if run.unserved:
-        log.info("not evaluated as served: %s", run.unserved)
-        return Judged(trainer, trained, "trained", {"evaluated": False, "reason": run.unserved})
+    if reason := run.unserved or host_memory.lacking(trainer.arguments, run.fitted.coverage.weights):
+        log.info("not evaluated as served: %s", reason)
+        return Judged(trainer, trained, "trained", {"evaluated": False, "reason": reason})
     started = time.perf_counter()
-    scorer = _reload(run)
     pairs, arguments = run.validation.pairs, trainer.arguments
-    margins = HeldOut(pairs, arguments.per_device_eval_batch_size, arguments.beta).evaluate(scorer)
+    with out_of_memory.explained(arguments, WITHOUT_MEMORY):
+        scorer = _reload(run)
+        margins = HeldOut(pairs, arguments.per_device_eval_batch_size, arguments.beta).evaluate(scorer)
     section = _section(run, scorer, margins, time.perf_counter() - started)
     _tell(section)
     return Judged(scorer, margins, "served", section)
@@ -71,7 +78,7 @@ def _reload(run: Run) -> PairTrainer:
     from steps.train.served.release import release
 
     release(run.trainer)
-    return load(run.trainer, run.validation.pairs, run.fitted, run.output)
+    return load(run)
 
 
 def _section(run: Run, scorer: PairTrainer, margins: list[RowMargin], seconds: float) -> dict[str, Any]:

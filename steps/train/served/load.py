@@ -6,19 +6,21 @@ attention, packed rows and sharding, so that nothing but the base's weights diff
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+import logging
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from steps.train.loop.first_step import check_sharding
 from steps.train.loop.trainer import PairTrainer
 from steps.train.model import adapter
 from steps.train.model.load import load_base
-from steps.train.model.lora import FittedAdapter, lora_config
+from steps.train.model.lora import lora_config
 
 if TYPE_CHECKING:
-    from steps.train.rows.tokenise import Pair
+    from steps.train.run import Run
+
+log = logging.getLogger(__name__)
 
 # What of a recipe is another thing here; the others but the first are about steps, and none is taken.
 CHANGES: dict[str, Any] = {
@@ -26,31 +28,29 @@ CHANGES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def load(trained: PairTrainer, pairs: Sequence[Pair], fitted: FittedAdapter, folder: Path) -> PairTrainer:
-    """A scorer of the served form. All ranks must call it together, with the trained model released before.
-
-    Args:
-        trained: the training's; it says how this one is made.
-        pairs: the rows to score.
-        fitted: where the adapter goes on this base.
-        folder: of the saved adapter; the first rank reads it.
+def load(run: Run) -> PairTrainer:
+    """A scorer of the served form. All ranks must call it together, with the trained model released and its adapter
+    saved; the first rank reads that.
 
     Raises:
-        StepError: the base or the adapter cannot be loaded.
+        StepError: the base or the adapter cannot be loaded, or a parameter is not sharded.
     """
+    trained = run.trainer  # how this one is made
     arguments = trained.arguments.model_copy(update=CHANGES)
     scorer = PairTrainer(
         arguments,
-        load_base(arguments, fitted.attention),
-        trained.processing_class,
-        pairs,
+        load_base(arguments, run.fitted.attention),
+        run.tokenizer,
+        run.validation.pairs,
         trained.args,
         trained.marker,
-        lora_config(arguments, fitted.places),
+        lora_config(arguments, run.fitted.places),
     )
     scorer.interruption = trained.interruption  # the one that listens
     scorer.model = scorer.model_wrapped = _placed(scorer)
-    adapter.load(scorer.model, folder)
+    if scorer.is_fsdp_enabled:
+        log.info("as served: %s", check_sharding(scorer.model, scorer.args.world_size))
+    adapter.load(scorer.model, run.output)
     scorer.model.eval()
     return scorer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -48,6 +49,7 @@ def test_both_forms_are_there_and_how_far_they_are_apart(sharded: tuple[Path, st
     assert served["margins"] != found["margins"]
     apart = served["drift"]
     assert 0 < apart["log_prob_per_token"] < SMALL_DRIFT
+    assert "as served: FSDP2: " in log and "parameter bytes on each of 2 ranks" in log
     assert apart["accuracy"] == pytest.approx(served["after"]["reward_accuracy"] - found["after"]["reward_accuracy"])
     assert f"({served['after']['reward_accuracy']:.3f} as served)" in log.splitlines()[-1]
 
@@ -80,8 +82,6 @@ def test_the_served_form_is_what_peft_makes_of_the_files_in_their_own_dtype(
 
 def test_one_process_finds_what_two_find(train, sharded: tuple[Path, str], tmp_path: Path) -> None:
     """The checkpoints of two processes, judged by one."""
-    import shutil
-
     shutil.copytree(sharded[0] / "checkpoints", tmp_path / "out" / "checkpoints")
     done = train(tmp_path / "out", 0, fsdp="false", gradient_accumulation_steps=2, **SERVED)
     assert done.returncode == 0, done.stdout + done.stderr

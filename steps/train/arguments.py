@@ -57,7 +57,13 @@ def _split(value: object) -> object:
     return value.split(",") if isinstance(value, str) else value
 
 
+def _word(value: object) -> object:
+    """YAML reads `true` as a bool; beside `auto` it is a word."""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
 Strings = Annotated[list[str], BeforeValidator(_split)]
+Served = Annotated[Literal["auto", "true", "false"], BeforeValidator(_word)]
 LossTypes = Annotated[list[LossType], BeforeValidator(_split)]
 
 
@@ -206,7 +212,7 @@ class TrainArguments(BaseModel):
     )
 
     # Judgement at the end
-    evaluate_served: Literal["auto", "true", "false"] = Field(
+    evaluate_served: Served = Field(
         "auto",
         description="Evaluate the held-out rows once more on the unquantised base, as it is served; auto: where the "
         "estimate says that it takes no more memory than training.",

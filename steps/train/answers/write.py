@@ -19,8 +19,8 @@ FILE = "answers.jsonl"
 
 def judge_and_write(
     answers: Answers | str, template: ChatTemplate, arguments: TrainArguments, folder: Path
-) -> dict[str, Any]:
-    """Judge the answers, write them into the folder, and give the section. For one rank.
+) -> tuple[dict[str, Any], list[Row]]:
+    """Judge the answers, write them into the folder, and give the section and the file's rows. For one rank.
 
     Args:
         answers: or why there are none.
@@ -34,7 +34,7 @@ def judge_and_write(
         max_new_tokens=arguments.answers_max_new_tokens,
     )
     _write(folder / FILE, rows)
-    return section
+    return section, rows
 
 
 def _write(file: Path, rows: Sequence[Row]) -> None:

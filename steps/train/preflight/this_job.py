@@ -23,8 +23,24 @@ from steps.train.preflight.preflight import MEMORY, Machine, Preflight, prefligh
 log = logging.getLogger(__name__)
 
 
-def run_preflight(arguments: TrainArguments, *, ranks: int, rank: int, rows: int, longest: int) -> None:
+def run_preflight(
+    arguments: TrainArguments,
+    *,
+    ranks: int,
+    rank: int,
+    rows: int,
+    longest: int,
+    held_out: int | None = None,
+    pair_tokens: float | None = None,
+) -> str | None:
     """Judge the run; rank 0 logs what it adds up to and the estimate.
+
+    Args:
+        rows, longest: training rows, and the tokens of the longest of all.
+        held_out, pair_tokens: held-out rows, and the tokens that a row's pair takes on average.
+
+    Returns:
+        why the held-out rows are not evaluated in the form that is served; None where they are.
 
     Raises:
         StepError: settings that do not go together, or not with the model or the GPU; all of them.
@@ -32,13 +48,14 @@ def run_preflight(arguments: TrainArguments, *, ranks: int, rank: int, rows: int
     shape, unknown = known_shape(arguments)
     result = preflight(
         arguments, _machine(ranks), shape, unknown=unknown, attention=attention_implementation(arguments),
-        rows=rows, length=longest,
+        rows=rows, length=longest, held_out=held_out, pair_tokens=pair_tokens,
     )  # fmt: skip
     broken = [str(problem) for problem in result.problems if problem.key != MEMORY]
     if broken:
         raise StepError("\n".join(["the recipe cannot be trained as it is:", *(f"  {line}" for line in broken)]))
     if rank == 0:
         _report(result)
+    return result.unserved
 
 
 def report_base(arguments: TrainArguments, coverage: Coverage, ranks: int) -> None:
@@ -63,6 +80,8 @@ def _report(result: Preflight) -> None:
     )  # fmt: skip
     if result.memory is None:
         log.info("preflight: memory not estimated: %s", result.unknown)
+        if result.unserved:
+            log.info("preflight: the held-out rows are judged on the base in NF4 alone: %s", result.unserved)
     else:
         peak, gpu = result.memory.peak, result.machine.gpu
         there = f"{gpu.name} has {gib(gpu.usable)}" if gpu else "there is no GPU memory to compare with"

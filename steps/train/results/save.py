@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from steps.shared import contract
-from steps.shared.templates.chat_template import ChatTemplate
 from steps.train.answers import section, write
 from steps.train.evaluation import figures
 from steps.train.loop.fingerprint import versions
 from steps.train.results import curves, hub_card, picture_and_page, registry_card
 from steps.train.results.facts import collect_facts
-from steps.train.results.origin import Origin
 from steps.train.results.tokenizer_files import copy_tokenizer
 from steps.train.tracking import settings
 
@@ -21,76 +18,53 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from steps.train.answers.said import Answers
-    from steps.train.loop.held_out_evaluation import HeldOutEvaluation
-    from steps.train.loop.metric_lines import MetricLines
-    from steps.train.loop.trainer import PairTrainer
-    from steps.train.tracking.callback import Tracking
+    from steps.train.run import Run
 
 
-def save(
-    output: Path,
-    trainer: PairTrainer,
-    lines: MetricLines,
-    held_out: HeldOutEvaluation,
-    rows: dict[str, dict[str, int]],
-    origin: Origin,
-    tracking: Tracking,
-    compared: dict[str, Any] | None,
-    answers: Answers | str,
-) -> None:
-    """Write the results, on the first rank's node. All ranks must call it together.
+def save(run: Run, judged: dict[str, Any], answers: Answers | str) -> None:
+    """Write the results beside the adapter, which is there already, on the first rank's node. All ranks must call it
+    together.
 
     Args:
-        rows: split -> how many were given, used, and left out for which reason.
-        compared: the comparison with the champion.
+        judged: by their keys the parts of evaluation.json that are made after training: `served`, `champion`.
         answers: what base, model and champion said to held-out prompts, or why there is nothing.
 
     Raises:
-        StepError: the adapter is empty or not finite, or the base's files cannot be copied; on every rank.
+        StepError: the base's files cannot be copied; on every rank.
     """
     from steps.train.runtime import ranks
 
-    trainer.save_model(str(output))
-    ranks.done_by_first(lambda: _write(output, trainer, lines, held_out, rows, origin, tracking, compared, answers))
+    ranks.done_by_first(lambda: _write(run, judged, answers))
 
 
-def _write(
-    output: Path,
-    trainer: PairTrainer,
-    lines: MetricLines,
-    held_out: HeldOutEvaluation,
-    rows: dict[str, dict[str, int]],
-    origin: Origin,
-    tracking: Tracking,
-    compared: dict[str, Any] | None,
-    answers: Answers | str,
-) -> None:
-    tokenizer = cast("PreTrainedTokenizerBase", trainer.processing_class)
-    copy_tokenizer(trainer.arguments, tokenizer, output)
-    before, after = held_out.before_and_after()
+def _write(run: Run, judged: dict[str, Any], answers: Answers | str) -> None:
+    output, trainer, origin = run.output, run.trainer, run.origin
+    copy_tokenizer(trainer.arguments, cast("PreTrainedTokenizerBase", trainer.processing_class), output)
+    before, after = run.held_out.before_and_after()
+    answered, answer_rows = write.judge_and_write(answers, run.template, trainer.arguments, output)
     evaluation = {
         "rows": after.rows,
         "beta": trainer.arguments.beta,
         "before": before.as_dict(),
         "after": after.as_dict(),
-        "tokenised": rows,
+        "tokenised": run.rows,
         "reasoning": dict(origin.reasoning),
-        "margins": [row.as_dict() for row in held_out.margins],
+        "margins": [row.as_dict() for row in run.held_out.margins],
         "binary_classification_metrics": figures.model_quality(after),
-        "champion": compared,
-        "answers": write.judge_and_write(answers, ChatTemplate(tokenizer), trainer.arguments, output),
+        **judged,
+        "answers": answered,
     }
     contract.write_json(output / "evaluation.json", evaluation)
-    history = curves.finite(lines.history)
+    history = curves.finite(run.lines.history)
     contract.write_json(output / "history.json", history)
     arguments = settings.shown(trainer.arguments)
     shares = origin.coverage.sentences(trainer.arguments) if origin.coverage else []
-    picture_and_page.write(output, evaluation, history, arguments, origin, shares)
+    picture_and_page.write(output, evaluation, history, arguments, origin, shares, answer_rows)
     training = {"steps": trainer.state.global_step, "pairs": trainer.pairs_per_step}
     facts = collect_facts(evaluation, arguments, origin, training, versions())
     hub_card.write(output, facts)
     registry_card.write(output, facts)
-    tracking.finish(output, evaluation, trainer.state.global_step, hub_card.CARD)
+    run.tracking.finish(output, evaluation, trainer.state.global_step, hub_card.CARD, answer_rows)
     written = [path for pattern in ("*", "additional_chat_templates/*") for path in sorted(output.glob(pattern))]
     files = {path.relative_to(output).as_posix(): contract.sha256(path) for path in written if path.is_file()}
     manifest = {
@@ -107,8 +81,16 @@ def _write(
     }
     contract.write_json(output / "manifest.json", manifest)
     print(
-        f"held-out reward accuracy {before.reward_accuracy:.3f} -> {after.reward_accuracy:.3f}, "
-        f"loss {before.loss:.4f} -> {after.loss:.4f} on {after.rows} rows; "
-        f"{section.in_short(evaluation['answers'])}; adapter in {output}",
+        f"held-out reward accuracy {before.reward_accuracy:.3f} -> {after.reward_accuracy:.3f}{_as_served(judged)}, "
+        f"loss {before.loss:.4f} -> {after.loss:.4f} on {after.rows} rows; {section.in_short(answered)}; "
+        f"adapter in {output}",
         flush=True,
     )
+
+
+def _as_served(judged: dict[str, Any]) -> str:
+    """The accuracy in the served form, where that is another one and was evaluated."""
+    served = judged["served"]
+    if not served["evaluated"] or served["same"]:
+        return ""
+    return f" ({served['after']['reward_accuracy']:.3f} as served)"

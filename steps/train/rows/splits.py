@@ -35,6 +35,15 @@ class Split:
         """Tokens of the longest sequence; 0 without rows."""
         return max((pair.tokens for pair in self.pairs), default=0)
 
+    def pair_tokens(self, *, shared: bool) -> float:
+        """Tokens that a pair takes in a pass on average: with a shared prompt once, otherwise two sequences as long as
+        its longer one. There must be rows."""
+        if shared:
+            sizes = [len(pair.prompt_ids) + len(pair.chosen_ids) + len(pair.rejected_ids) for pair in self.pairs]
+        else:
+            sizes = [2 * pair.tokens for pair in self.pairs]
+        return sum(sizes) / len(sizes)
+
     @property
     def reasoning(self) -> int:
         """Rows given of which an answer has reasoning."""
@@ -105,7 +114,7 @@ def prepare(
     """Both splits, (train, validation), tokenised; a file in `output` lists every row that was cut or left out.
 
     Raises:
-        StepError: no row of a split can be used.
+        StepError: no row of a split can be used, or more of one are left out than may be.
     """
     splits = [Split(name, rows, *tokenise(rows, template, arguments, config)) for name, rows in records.items()]
     for split in splits:
@@ -119,8 +128,27 @@ def prepare(
         log.warning("every row that was cut or left out: %s", output / data.LEFT_OUT)
     for split in splits:
         data.require_rows(split.pairs, split.name, split.left, arguments.max_length)
+        require_enough(split, arguments)
     train, validation = splits
     return train, validation
+
+
+def require_enough(split: Split, arguments: TrainArguments) -> None:
+    """What is left of a split after many rows were left out is no longer the data that was meant.
+
+    Raises:
+        StepError: a larger share than `max_left_out_fraction` of its rows is left out.
+    """
+    given, most = len(split.records), arguments.max_left_out_fraction
+    without = given - len(split.pairs)
+    if without <= most * given:
+        return
+    fixes = ["mend these rows", f"raise max_left_out_fraction (now {most:g})"]
+    if split.left.counts["too_long"]:
+        fixes = [f"raise max_length (now {arguments.max_length})", "set truncation: cut_prompt", *fixes]
+    share = f"{split.name}: {without} of {given} rows ({without / given:.1%}) cannot be used; {most:.1%} are allowed"
+    reasons = [f"  {line}" for line in split.left.without_trained().lines()]
+    raise StepError("\n".join([share, *reasons, f"To fix it: {', '.join(fixes[:-1])}, or {fixes[-1]}."]))
 
 
 def tokenise(

@@ -102,6 +102,10 @@ class Left:
         ranked = [(row.index, rank, row) for rank, part in enumerate(parts) for row in part.rows]
         return cls([row for _, _, row in sorted(ranked, key=lambda entry: entry[:2])])
 
+    def without_trained(self) -> Left:
+        """Those alone that are left out: not what is listed and trained on all the same."""
+        return Left([row for row in self.rows if row.reason not in TRAINED])
+
     def lines(self) -> list[str]:
         """A line for each reason with the places of the first few rows."""
         places, details = self.places, {row.reason: f" ({row.detail})" for row in reversed(self.rows) if row.detail}

@@ -121,7 +121,8 @@ def test_names_are_trls_own_or_documented_here() -> None:
         "merge_weights", "initial_adapter", "continue_from_champion", "champion", "champion_version",
         "early_stopping_patience", "early_stopping_metric", "early_stopping_min_delta", "stop_grad_norm_factor",
         "stop_reward_accuracy", "ref_log_probs_cache", "share_prompts", "group_by_prompt", "max_tokens_per_batch",
-        "chat_template_kwargs",
+        "chat_template_kwargs", "max_left_out_fraction", "evaluate_served", "evaluate_answers",
+        "answers_max_new_tokens", "answers_max_minutes", "tool_call_parser",
     }  # fmt: skip
     trl_names = {field.name for field in dataclasses.fields(DPOConfig)}
     assert set(TrainArguments.model_fields) - trl_names == own
@@ -151,3 +152,10 @@ def test_numbers_as_java_prints_them_are_read(tmp_path: Path) -> None:
     given = {"learning_rate": "5.0E-6", "lora_alpha": "32.0", "beta": "0.1", "num_train_epochs": "1.0E1"}
     found = arguments.load(tmp_path / "args.yaml", given)
     assert (found.learning_rate, found.lora_alpha, found.beta, found.num_train_epochs) == (5e-6, 32.0, 0.1, 10.0)
+
+
+def test_a_word_that_yaml_reads_as_a_bool_is_the_word(tmp_path: Path) -> None:
+    for text, word in (("true", "true"), ("false", "false"), ("auto", "auto"), ("off", "false")):
+        loaded = arguments.load(recipe(tmp_path, f"model_id: m\nevaluate_served: {text}\n"))
+        assert loaded.evaluate_served == word
+    assert TrainArguments.model_validate(loaded.model_dump(mode="json")) == loaded

@@ -173,6 +173,7 @@ def test_two_processes_in_float32_begin_at_ln_2_and_list_every_row_left_out_in_t
         logging_steps=1,
         max_length=80,
         truncation="drop",
+        max_left_out_fraction=1,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "bytes on each of 2 ranks" in done.stdout

@@ -17,7 +17,7 @@ QWEN = TrainArguments(model_id="Qwen/Qwen3-8B", answers_max_new_tokens=32)
 
 def test_answers_are_judged_with_the_models_own_parser_and_written(tmp_path: Path) -> None:
     given = answers([calling(0, "Århus")], base=said("No."), candidate=said(call("Århus")))
-    section = judge_and_write(given, TEMPLATE, QWEN, tmp_path)
+    section, _ = judge_and_write(given, TEMPLATE, QWEN, tmp_path)
     assert (section["parser"], section["max_new_tokens"], section["after"]["calls"]["right"]) == ("hermes", 32, 1)
     (line,) = (tmp_path / FILE).read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["answers"]["candidate"]["right"] is True
@@ -25,10 +25,10 @@ def test_answers_are_judged_with_the_models_own_parser_and_written(tmp_path: Pat
 
 def test_without_answers_there_is_no_file_not_even_an_old_one(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("{}\n")
-    assert judge_and_write("evaluate_answers: 0", TEMPLATE, QWEN, tmp_path)["reason"] == "evaluate_answers: 0"
+    assert judge_and_write("evaluate_answers: 0", TEMPLATE, QWEN, tmp_path)[0]["reason"] == "evaluate_answers: 0"
     assert not (tmp_path / FILE).exists()
 
 
 def test_the_templates_own_special_tokens_are_markers(tmp_path: Path) -> None:
     given = answers([calling(0)], base=said("No.<|im_start|>user"), candidate=said("No."))
-    assert judge_and_write(given, TEMPLATE, QWEN, tmp_path)["before"]["form"]["marker"] == 1
+    assert judge_and_write(given, TEMPLATE, QWEN, tmp_path)[0]["before"]["form"]["marker"] == 1

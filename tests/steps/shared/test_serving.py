@@ -58,6 +58,7 @@ def test_a_parser_is_told_from_the_models_name_alone_and_only_where_it_is_known(
 
 def test_where_the_name_says_nothing_the_chat_template_does() -> None:
     assert parser_for(".local/models/quickstart", TEMPLATE) == "hermes"
+    assert parser_for("unnamed", "{{ '<|start_of_role|>assistant<|end_of_role|><|tool_call|>' }}") == "granite"
     found = {name: parser_for("/opt/ml/input/data/model", source) for name, source in trl_sources().items()}
     families = {
         "qwen2_5": "hermes",

@@ -3,10 +3,10 @@
     python -m tests.benchmarks.answers [--questions 32] [--shared 500] [--new 48] [--repeats 2]
 
 Both answer the same prompts greedily, on one model in one process, in turn and several times; the fastest run of each
-counts. The prompts begin with the same `shared` tokens, as those with a fleet's tool schemas do, and go on with 20 to 60
-of their own; the model is a randomly initialised Qwen3 of 7M parameters in float32, whose answers are as long as they
-may be. That both say the same is checked. Prints a line a way: tokens/s of answers, and tokens a CPU second, which other
-work on the machine disturbs less; then how many times as many. It fails where it is fewer than 2 times.
+counts. The prompts begin with the same `shared` tokens, as those with a fleet's tool schemas do, and go on with 20 to
+60 of their own; the model is a randomly initialised Qwen3 of 7M parameters in float32, whose answers are as long as
+they may be. That both say the same is checked. Prints a line a way: tokens/s of answers, and tokens a CPU second, which
+other work on the machine disturbs less; then how many times as many. It fails where it is fewer than 2 times.
 """
 
 from __future__ import annotations
@@ -74,9 +74,7 @@ def build_model() -> Any:
 def build_prompts(questions: int, shared: int) -> list[Prompt]:
     draw = random.Random(0)
     tools = [draw.randrange(1, VOCABULARY) for _ in range(shared)]
-    return [
-        (*tools, *(draw.randrange(1, VOCABULARY) for _ in range(draw.randrange(20, 60)))) for _ in range(questions)
-    ]
+    return [(*tools, *(draw.randrange(1, VOCABULARY) for _ in range(draw.randrange(20, 60)))) for _ in range(questions)]
 
 
 @torch.no_grad()
@@ -84,9 +82,7 @@ def one_by_one(model: Any, prompts: list[Prompt], new: int) -> Answers:
     found = []
     for prompt in prompts:
         ids = torch.tensor([prompt])
-        output = model.generate(
-            input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=new, do_sample=False
-        )
+        output = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=new, do_sample=False)
         found.append(output[0, len(prompt) :].tolist())
     return found
 
@@ -118,8 +114,8 @@ def show(found: dict[str, list[Measured]], questions: int, shared: int, new: int
     if batched[0].answers != plain[0].answers:
         raise SystemExit("not the same work: the answers differ")
     print(
-        f"{torch.get_num_threads()} threads; {parameters / 1e6:.1f}M parameters; {questions} prompts, of which {shared} "
-        f"tokens are shared; {new} tokens an answer"
+        f"{torch.get_num_threads()} threads; {parameters / 1e6:.1f}M parameters; {questions} prompts, "
+        f"{shared} tokens of them shared; {new} tokens an answer"
     )
     for name, runs in found.items():
         rate, cpu_rate = max(run.rate for run in runs), max(run.cpu_rate for run in runs)

@@ -109,6 +109,7 @@ def finish(run: Run) -> None:
     judged: dict[str, Any] = {"served": served.section, "champion": None}
     if run.rival:
         judged["champion"] = champion.compare(run.rival, served.scorer, run.validation.pairs, served.margins)
+    # What judges by answers is asked here: `served.scorer` is the model, in the form `served.form`.
     save.save(run.output, run.trainer, run.lines, run.held_out, run.rows, run.origin, run.tracking, judged)
 
 

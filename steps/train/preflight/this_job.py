@@ -57,7 +57,8 @@ def run_preflight(
         unknown = f"{unknown}; {measured.unknown}" if measured.unknown else unknown
     result = preflight(
         arguments, _machine(ranks), shape, unknown=unknown, measured=measured.footprint,
-        attention=attention_implementation(arguments), rows=rows, length=longest, held_out=held_out, pair_tokens=pair_tokens,
+        attention=attention_implementation(arguments), rows=rows, length=longest, held_out=held_out,
+        pair_tokens=pair_tokens,
     )  # fmt: skip
     broken = [str(problem) for problem in result.problems if problem.key != MEMORY]
     if broken:

@@ -161,6 +161,11 @@ def status(client: Any, arn: str) -> tuple[ExecutionSummary, list[StepSummary]]:
     return summary, [_step(entry) for page in pages for entry in page.get("PipelineExecutionSteps", [])]
 
 
+def state(client: Any, arn: str) -> str:
+    """How an execution stands, without its steps."""
+    return client.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"]
+
+
 def parameters(client: Any, arn: str) -> tuple[dict[str, str], dict[str, Any]]:
     """The values that an execution was started with, and the definition that it ran."""
     pages = client.get_paginator("list_pipeline_parameters_for_execution").paginate(PipelineExecutionArn=arn)

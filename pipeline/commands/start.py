@@ -155,9 +155,6 @@ def _start_local(
             )
         return 0
     execution = PlaceHere(root, settings, options).run(execution.id, as_json)
-    if execution.status != "Succeeded" and not as_json:
-        for line in next_commands(execution.id, summaries.reached(execution), options):
-            say(line)
     return aws_executions.exit_code(execution.status)
 
 
@@ -220,7 +217,7 @@ def _start_on_aws(settings: Path, request: _Request, as_json: bool, options: str
             place = PlaceOnAws(there)
             ended = place.watch(arn)
             if ended.status != "Succeeded":
-                further = next_commands(ended.id, place.status(arn)[1], options)
+                further = next_commands(ended, place.status(arn)[1], options)
     if as_json:
         print_json(ended)
     elif request.wait:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from pipeline.aws import executions as aws_executions
 from pipeline.aws.executions import ExecutionSummary, StepSummary, id_of
+from pipeline.commands.shared.after_failure import next_commands
 from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
     LOCAL_ROOT,
@@ -50,8 +51,8 @@ def status(
         print_json({**dataclasses.asdict(summary), "steps": [dataclasses.asdict(step) for step in steps]})
     else:
         _draw(summary, steps)
-        if summary.status == "Failed":
-            print(f"See why: python pipeline.py logs{place.options} {summary.id}")
+        for line in next_commands(summary, steps, place.options):
+            print(line)
     if wait:
         raise typer.Exit(aws_executions.exit_code(summary.status))
 

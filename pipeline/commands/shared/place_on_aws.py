@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pipeline.aws import errors as aws
 from pipeline.aws import executions
 from pipeline.aws.executions import ExecutionSummary, StepSummary
+from pipeline.commands.shared.after_failure import nothing_to_retry
 from pipeline.commands.shared.on_aws import Remote
 from pipeline.commands.shared.options import print_json, say, stderr
 from pipeline.errors import UserError
@@ -60,11 +61,15 @@ class PlaceOnAws:
         executions.stop(self.there.sagemaker, execution)
 
     def retry(self, execution: str, as_json: bool) -> int:
-        """AWS goes on by itself; nobody waits for it here."""
-        executions.retry(self.there.sagemaker, execution)
+        """AWS goes on by itself; nobody waits for it here. One that succeeded is left alone: AWS would refuse it."""
         found = executions.id_of(execution)
+        succeeded = executions.state(self.there.sagemaker, execution) == "Succeeded"
+        if not succeeded:
+            executions.retry(self.there.sagemaker, execution)
         if as_json:
-            print_json({"execution": found, "status": "Executing"})
+            print_json({"execution": found, "status": "Succeeded" if succeeded else "Executing"})
+        elif succeeded:
+            say(nothing_to_retry(found, self.options))
         else:
             print(f"execution {found} goes on; watch it: python pipeline.py status{self.options} {found} --wait")
         return 0

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pipeline.aws.executions import StepSummary
+from pipeline.aws.executions import ExecutionSummary, StepSummary
 from pipeline.commands.shared.after_failure import OF_THE_DATA, VERDICT, next_commands
 from pipeline.definition.render import render
 from pipeline.rendered import read
@@ -50,10 +50,22 @@ def test_a_retry_is_offered_only_where_it_can_help(failed: str, reason: str, off
         StepSummary("Champion", "Processing", "Succeeded"),
         StepSummary(failed, "Processing", "Failed", failure_reason=reason),
     ]
-    lines = next_commands("abc", steps, " --local")
+    lines = next_commands(ExecutionSummary("abc", "arn", "pipe", "Failed"), steps, " --local")
     assert lines[0].startswith("See") and "logs --local abc" in lines[0]
     assert f"python pipeline.py {offered}" in lines[1]
     assert not any(f"python pipeline.py {not_offered}" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("status", "lines"),
+    [
+        ("Stopped", ["Go on with it: python pipeline.py retry --local abc"]),
+        ("Succeeded", []),
+        ("Executing", []),
+    ],
+)
+def test_what_did_not_fail_has_no_cause_to_look_for(status: str, lines: list[str]) -> None:
+    assert next_commands(ExecutionSummary("abc", "arn", "pipe", status), [], " --local") == lines
 
 
 def test_the_steps_that_are_told_apart_are_steps_of_the_pipeline() -> None:

@@ -296,11 +296,31 @@ def test_stop_and_retry_say_what_comes_next(stubs, run, verb, status):
     for _ in range(2):
         identify(stubs)
         answer = {"PipelineExecutionArn": ARN}
+        if verb == "retry":
+            add_status(stubs["sagemaker"], "Failed", arn=ARN)
         stubs["sagemaker"].add_response(f"{verb}_pipeline_execution", answer, {"PipelineExecutionArn": ARN})
     code, out, _ = run(verb, ARN)
     follows = {"stop": "retry abcdefghijkl\n", "retry": "status abcdefghijkl --wait\n"}
     assert code == 0 and out.endswith(follows[verb])
     assert json.loads(run(verb, ARN, "--json")[1]) == {"execution": "abcdefghijkl", "status": status}
+
+
+def test_a_retry_of_what_succeeded_sends_nothing_and_says_so(stubs, run):
+    for _ in range(2):
+        identify(stubs)
+        add_status(stubs["sagemaker"], "Succeeded", arn=ARN)
+    code, _, err = run("retry", ARN)
+    assert code == 0
+    assert err.startswith("execution abcdefghijkl succeeded, and there is nothing to do; to run it all again: python ")
+    assert json.loads(run("retry", ARN, "--json")[1]) == {"execution": "abcdefghijkl", "status": "Succeeded"}
+
+
+def test_status_of_a_failure_names_the_commands_that_come_next(stubs, run):
+    failed = {**DONE, "StepName": "Preprocess", "StepStatus": "Failed", "FailureReason": "AlgorithmError: no row left"}
+    add_status(stubs["sagemaker"], "Failed", [failed], arn=ARN)
+    code, out, _ = run("status", ARN)
+    assert code == 0 and "Fix the data, then: python pipeline.py start" in out
+    assert "logs" in out.splitlines()[-3] and "--set InputDataUri=DATA" in out.splitlines()[-2]
 
 
 def test_describe_tells_values_defaults_then_and_today(stubs, run, definition):

@@ -47,6 +47,19 @@ def test_a_log_is_followed_to_the_end_of_its_job(running, root, capsys):
     assert [line["message"] for line in json.loads(out)] == ["step=1 of 3", "step=2 of 3", "step=3 of 3"]
 
 
+def test_a_retry_that_fails_again_names_the_commands_that_come_next(build, root, capsys):
+    fail = "from steps.shared import contract; contract.write_failure('no row is left'); raise SystemExit(1)"
+    definition = build.definition(build.processing("Preprocess", fail))
+    execution = create_execution(root, "pipe", definition, {})
+    code, _, err = call(root, capsys, "retry", execution.id)
+    assert code == 1
+    see, fix, why = err.splitlines()[-3:]
+    assert see == f"See why: python pipeline.py logs --local --local-root {root} {execution.id}"
+    assert fix.endswith(f"start --local --local-root {root} --set InputDataUri=DATA") and "`retry` would read" in why
+    code, out, _ = call(root, capsys, "status", execution.id)
+    assert code == 0 and out.splitlines()[-3:] == [see, fix, why]
+
+
 def test_describe_compares_with_the_settings_of_today(running, root, capsys):
     code, out, _ = call(root, capsys, "describe", running, "--json")
     uses = {use["name"]: use for use in json.loads(out)["parameters"]}

@@ -49,7 +49,7 @@ def test_a_log_is_followed_to_the_end_of_its_job(running, root, capsys):
 
 def test_a_retry_that_fails_again_names_the_commands_that_come_next(build, root, capsys):
     fail = "from steps.shared import contract; contract.write_failure('no row is left'); raise SystemExit(1)"
-    definition = build.definition(build.processing("Preprocess", fail))
+    definition = build.definition(build.processing("Preprocess", fail), build.processing("Gate", ""))
     execution = create_execution(root, "pipe", definition, {})
     code, _, err = call(root, capsys, "retry", execution.id)
     assert code == 1

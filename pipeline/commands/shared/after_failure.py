@@ -51,7 +51,10 @@ def next_commands(ended: ExecutionSummary, steps: Sequence[StepSummary], options
             again,
             "(`retry` would read the same again: the copy made at the start, or what your S3 URI holds now)",
         ]
-    return [see, f"Fix it and go on: python pipeline.py retry{options} {execution}"]
+    go_on = [see, f"Fix it and go on: python pipeline.py retry{options} {execution}"]
+    if any(said and not ELSEWHERE.match(said) for step, said in failed.items() if step != OF_THE_DATA):
+        go_on.append(f"(after a change of recipe, model or parameters: python pipeline.py start{options})")
+    return go_on
 
 
 def nothing_to_retry(execution: str, options: str) -> str:

@@ -18,6 +18,7 @@ from pipeline.aws.executions import ExecutionSummary
 from pipeline.commands.shared.after_failure import next_commands
 from pipeline.commands.shared.before_start import require_deployed, require_inputs
 from pipeline.commands.shared.cost import MaxCost, PricesFile, prices_of, require_below, sentence
+from pipeline.commands.shared.forgotten_local import Here
 from pipeline.commands.shared.on_aws import remote
 from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
@@ -111,7 +112,7 @@ def start(
         raise UserError("--engine belongs to --local; add --local, or leave it out")
     else:
         request = _Request(overrides, name, token, max_cost, prices, wait, deployed)
-        code = _start_on_aws(settings, request, as_json, options)
+        code = _start_on_aws(settings, request, as_json, options, local_root)
     raise typer.Exit(code)
 
 
@@ -186,6 +187,11 @@ class _Request:
     deployed: bool
 
     @property
+    def words_here(self) -> str:
+        """The options again that a start on this machine takes too."""
+        return replace(self, token=None, max_cost=None, prices=None, deployed=False).words
+
+    @property
     def words(self) -> str:
         """The options again, for a command to repeat."""
         limit = None if self.max_cost is None else f"{self.max_cost:g}"
@@ -197,10 +203,11 @@ class _Request:
         return words + (" --wait" if self.wait else "") + (" --deployed" if self.deployed else "")
 
 
-def _start_on_aws(settings: Path, request: _Request, as_json: bool, options: str) -> int:
+def _start_on_aws(settings: Path, request: _Request, as_json: bool, options: str, local_root: Path) -> int:
     # An error may hide that AWS did start: the command to run again carries the token, and starts no second execution.
     token = request.token or uuid.uuid4().hex
-    with remote(f"start{replace(request, token=token).words}", settings, changes=True) as there:
+    here = Here(f"start{request.words_here}", local_root)
+    with remote(f"start{replace(request, token=token).words}", settings, changes=True, here=here) as there:
         command = f"python pipeline.py start{request.words}{options}"
         deployed = json.loads(there.sagemaker.describe_pipeline(PipelineName=there.name)["PipelineDefinition"])
         if not request.deployed:

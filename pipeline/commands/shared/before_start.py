@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.aws.objects import input_problems
+from pipeline.aws.objects import input_problems, no_bucket
 from pipeline.commands.shared.on_aws import Remote
 from pipeline.commands.shared.options import say
 from pipeline.definition.diff import compare, counted
@@ -50,4 +50,7 @@ def require_inputs(
     uris = {name: str(values[name]) for name in FOLDERS if name in values and str(values[name]).startswith("s3://")}
     read = {name: uri for name, uri in uris.items() if uri not in ours}
     if problems := input_problems(there.client("s3"), read, say):
-        raise problems_error("parameters", problems, "Upload it, or name another place with --set Name=Value.")
+        fix = "Upload it, or name another place with --set Name=Value."
+        if any(problem.endswith(no_bucket(there.workflow.account.bucket)) for problem in problems):
+            fix = f"Make the settings' bucket: python pipeline.py bootstrap{there.options}"
+        raise problems_error("parameters", problems, fix)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from pipeline.aws import downloads
+from pipeline.commands.shared.forgotten_local import Here
 from pipeline.commands.shared.on_aws import Remote, remote
 from pipeline.commands.shared.options import LOCAL_ROOT, left_out, say, where
 from pipeline.errors import UserError
@@ -171,7 +172,8 @@ def registry_of(
     if local:
         yield LocalRegistry(root, group or _package_group(settings), options)
         return
-    with remote(command, settings, changes=changes) as there:
+    verb = command + (f" --group {shlex.quote(group)}" if group else "")
+    with remote(verb, settings, changes=changes, here=Here(verb, root)) as there:
         yield AwsRegistry(there, root, group or there.workflow.settings.register_model.package_group, options)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.aws.executions import ExecutionSummary, StepSummary
+from pipeline.commands.shared.forgotten_local import Here
 from pipeline.commands.shared.on_aws import remote
 from pipeline.commands.shared.options import where
 from pipeline.commands.shared.place_here import PlaceHere
@@ -69,5 +70,6 @@ def place_of(
     if local:
         yield PlaceHere(root, settings, where(local, settings, root))
         return
-    with remote(shlex.join(filter(None, words)), settings, changes=changes) as there:
+    verb = shlex.join(filter(None, words))
+    with remote(verb, settings, changes=changes, here=Here(verb, root)) as there:
         yield PlaceOnAws(there)

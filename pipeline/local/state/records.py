@@ -250,6 +250,11 @@ def newest(root: Path) -> Execution:
     return load(root, ids[0])
 
 
+def newest_id(root: Path) -> str | None:
+    """The id of the execution created last, whatever its record holds; None where there is none."""
+    return next(iter(_ids(root)), None)
+
+
 @contextlib.contextmanager
 def running(root: Path, execution_id: str) -> Iterator[None]:
     """Hold an execution's lock: for the one process that runs it.

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from pipeline.aws import errors as aws
 from pipeline.aws.executions import StepSummary
-from pipeline.texts import duration, metrics_text, now
+from pipeline.texts import metrics_text, took
 from pipeline.watching.job_logs import RUNNING
 from pipeline.watching.watch import Event, LastLines, Logged, Notice, Progress, State, Tell
 from steps.shared.pages import visible
@@ -86,8 +86,10 @@ class _LiveTable:
         table.add_column(overflow="fold")
         for step in self._state.steps:
             mark, style = MARKS.get(step.status, ("", ""))
-            took = "cached" if step.cached else _took(step)
-            table.add_row(Text(mark, style), Text(step.name, style), took, _detail(step, self._progress.get(step.name)))
+            time_taken = "cached" if step.cached else took(step.started, step.ended)
+            table.add_row(
+                Text(mark, style), Text(step.name, style), time_taken, _detail(step, self._progress.get(step.name))
+            )
         title = f"{execution.pipeline} · execution {execution.id} · {execution.status}"
         return Group(Text(title, style="bold"), table)
 
@@ -154,12 +156,12 @@ class _Lines:
         if step.status == "Failed":
             _print(self._console, _failure(step), style="red")
             return
-        took = f" in {_took(step)}" if step.ended and not step.cached else ""
+        time_taken = f" in {took(step.started, step.ended)}" if step.ended and not step.cached else ""
         cached = ", cached" if step.cached else ""
         output = f" ({step.output})" if step.output else ""
         progress = self._progress.get(step.name)
         metrics = metrics_text(progress.metrics) if progress and step.status == "Succeeded" else ""
-        _print(self._console, f"{step.name}: {step.status}{took}{cached}{output}{metrics and f'; {metrics}'}")
+        _print(self._console, f"{step.name}: {step.status}{time_taken}{cached}{output}{metrics and f'; {metrics}'}")
 
     def _report(self, event: Progress) -> None:
         self._progress[event.step] = event
@@ -207,7 +209,3 @@ def _doing(progress: Progress) -> str:
 
 def _held_out(progress: Progress) -> dict[str, float]:
     return {name: value for name, value in progress.metrics.items() if name.startswith("eval:")}
-
-
-def _took(step: StepSummary) -> str:
-    return duration(((step.ended or now()) - step.started).total_seconds()) if step.started else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +32,13 @@ class Place(Protocol):
 
     def status(self, execution: str) -> tuple[ExecutionSummary, list[StepSummary]]:
         """An execution as it stands, and the steps that it has reached."""
+
+    def unreached(self, execution: ExecutionSummary, reached: Sequence[StepSummary]) -> list[StepSummary]:
+        """The steps that an execution has not reached, and those of a branch not taken.
+
+        Args:
+            reached: the others, as `status` gave them.
+        """
 
     def watch(self, execution: str) -> ExecutionSummary:
         """Show an execution until it has ended."""

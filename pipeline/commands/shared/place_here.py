@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,9 @@ class PlaceHere:
     def status(self, execution: str) -> tuple[ExecutionSummary, list[StepSummary]]:
         record = records.load(self.root, execution)
         return summaries.summary(record), summaries.reached(record)
+
+    def unreached(self, execution: ExecutionSummary, reached: Sequence[StepSummary]) -> list[StepSummary]:
+        return summaries.unreached(records.load(self.root, execution.id))
 
     def watch(self, execution: str) -> ExecutionSummary:
         """Another process runs it."""

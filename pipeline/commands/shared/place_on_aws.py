@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.aws import errors as aws
@@ -15,6 +15,7 @@ from pipeline.commands.shared.options import print_json, say, stderr
 from pipeline.errors import UserError
 from pipeline.parameters import history
 from pipeline.parameters.history import ParameterUse
+from pipeline.rendered import read
 from pipeline.watching import job_logs, view
 from pipeline.watching import watch as watching
 from pipeline.watching.job_logs import LogLine
@@ -38,6 +39,14 @@ class PlaceOnAws:
 
     def status(self, execution: str) -> tuple[ExecutionSummary, list[StepSummary]]:
         return executions.status(self.there.sagemaker, execution)
+
+    def unreached(self, execution: ExecutionSummary, reached: Sequence[StepSummary]) -> list[StepSummary]:
+        """AWS does not say which: those of the definition that its list of steps lacks. A step that is not reached yet
+        and one of a branch not taken look alike until the execution has succeeded."""
+        names = {step.name for step in reached}
+        status = "Skipped" if execution.status == "Succeeded" else "Pending"
+        found = read(executions.definition(self.there.sagemaker, execution.arn)).all_steps
+        return [StepSummary(step.name, step.type, status) for step in found if step.name not in names]
 
     def watch(self, execution: str) -> ExecutionSummary:
         """Whoever interrupts is told that it goes on.

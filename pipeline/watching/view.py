@@ -34,6 +34,8 @@ MARKS = {
     "Stopped": ("■", "yellow"),
     "Skipped": ("-", "dim"),
 }
+AT_STEP = "train:step"
+NOT_EVALUATED: tuple[dict[str, float], float | None] = ({}, None)
 SILENT = ("Pending", "Starting", "Skipped")  # nothing to tell yet, or nothing happened
 
 
@@ -63,6 +65,7 @@ class _LiveTable:
         self._console = console
         self._state: State | None = None
         self._progress: dict[str, Progress] = {}
+        self._evaluated: dict[str, tuple[dict[str, float], float | None]] = {}  # figures, and the step of their news
         self._last_lines: dict[str, LastLines] = {}
 
     def tell(self, event: Event) -> None:
@@ -70,6 +73,8 @@ class _LiveTable:
             self._state = event
         elif isinstance(event, Progress):
             self._progress[event.step] = event
+            if self._evaluated.get(event.step, NOT_EVALUATED)[0] != (found := _held_out(event)):
+                self._evaluated[event.step] = found, event.metrics.get(AT_STEP)
         elif isinstance(event, LastLines):
             self._last_lines[event.step] = event
         else:
@@ -87,11 +92,17 @@ class _LiveTable:
         for step in self._state.steps:
             mark, style = MARKS.get(step.status, ("", ""))
             time_taken = "cached" if step.cached else took(step.started, step.ended)
-            table.add_row(
-                Text(mark, style), Text(step.name, style), time_taken, _detail(step, self._progress.get(step.name))
-            )
+            table.add_row(Text(mark, style), Text(step.name, style), time_taken, _detail(step, self._news(step)))
         title = f"{execution.pipeline} · execution {execution.id} · {execution.status}"
         return Group(Text(title, style="bold"), table)
+
+    def _news(self, step: StepSummary) -> Progress | None:
+        """The progress of a step; while it runs without the held-out figures of an earlier optimizer step."""
+        progress = self._progress.get(step.name)
+        if progress is None or step.status not in RUNNING:
+            return progress
+        _, evaluated_at = self._evaluated.get(step.name, NOT_EVALUATED)
+        return progress if progress.metrics.get(AT_STEP) == evaluated_at else _without_held_out(progress)
 
     def explain_failures(self) -> None:
         """Under the last table: why steps failed whose log is told too."""
@@ -175,9 +186,8 @@ class _Lines:
     def _without_known(self, event: Progress) -> Progress:
         """What is told of held-out rows, which are evaluated seldom, only when it is new."""
         evaluated = _held_out(event)
-        if not evaluated or evaluated != self._evaluated.get(event.step):
-            return event
-        return replace(event, metrics={name: event.metrics[name] for name in event.metrics if name not in evaluated})
+        is_new = not evaluated or evaluated != self._evaluated.get(event.step)
+        return event if is_new else _without_held_out(event)
 
 
 def _say(console: Console, event: Logged | LastLines | Notice) -> None:
@@ -205,6 +215,11 @@ def _reason(step: StepSummary) -> str:
 
 def _doing(progress: Progress) -> str:
     return "; ".join(part for part in (progress.phase, metrics_text(progress.metrics)) if part)
+
+
+def _without_held_out(progress: Progress) -> Progress:
+    rest = progress.metrics.keys() - _held_out(progress).keys()
+    return replace(progress, metrics={name: value for name, value in progress.metrics.items() if name in rest})
 
 
 def _held_out(progress: Progress) -> dict[str, float]:

@@ -8,6 +8,7 @@ import shlex
 import uuid
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +30,7 @@ from pipeline.commands.shared.options import (
     Settings,
     print_json,
     say,
+    stderr,
     where,
 )
 from pipeline.commands.shared.place_here import PlaceHere
@@ -43,6 +45,7 @@ from pipeline.preflight import costs, inputs
 from pipeline.settings import workflow as workflow_settings
 from pipeline.settings.assets import Asset
 from pipeline.settings.workflow import Workflow
+from pipeline.watching import pulse
 from pipeline.watching.view import advice_on
 
 if TYPE_CHECKING:
@@ -133,16 +136,17 @@ def _start_local(
     from pipeline.local.plan.order import build_plan
     from pipeline.local.state.store import Store
 
-    workflow = workflow_settings.load(settings)
-    definition = json.loads(render(workflow))
-    overrides, assets = checked(workflow, definition, overrides)
+    with pulse.working(stderr, f"reading {settings} and building the definition"):
+        workflow = workflow_settings.load(settings)
+        definition = json.loads(render(workflow))
+        overrides, assets = checked(workflow, definition, overrides)
     values = resolve_parameters(definition, overrides)
     plan = build_plan(definition, values)  # what cannot run here is said before anything is copied
     if engine == "docker":
         docker_engine.require(plan, ROOT, f"python pipeline.py start{options} --engine docker")
     root = _root_in_use(local_root)
     store = Store(root)
-    inputs.provide(assets, store.exists, store.upload)
+    inputs.provide(assets, store.exists, store.upload, partial(pulse.working, stderr, redraw=False))
     for asset in assets:
         store.note_origin(asset.uri, asset.path)
     execution = create_execution(root, workflow.settings.pipeline_name, definition, values, name, engine)

@@ -9,6 +9,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from threading import RLock
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -19,6 +20,7 @@ from rich.text import Text
 from pipeline.aws import errors as aws
 from pipeline.aws.executions import StepSummary
 from pipeline.texts import metrics_text, took
+from pipeline.watching import pulse
 from pipeline.watching.job_logs import RUNNING
 from pipeline.watching.watch import Event, LastLines, Logged, Notice, Progress, State, Tell
 from steps.shared.pages import visible
@@ -42,8 +44,15 @@ SILENT = ("Pending", "Starting", "Skipped")  # nothing to tell yet, or nothing h
 @contextlib.contextmanager
 def shown(console: Console) -> Iterator[Tell]:
     """A listener that shows what happens to an execution while the context lasts."""
-    if not console.is_terminal:
-        yield _Lines(console).tell
+    if not pulse.redraws(console):
+        lines = _Lines(console)
+        with pulse.Pulse(pulse.seconds(console), lines.still) as beat:
+
+            def tell(event: Event) -> None:
+                if lines.tell(event):
+                    beat.touch()
+
+            yield tell
         return
     table = _LiveTable(console)
     with Live(console=console, get_renderable=table.render, refresh_per_second=4, transient=False) as live:
@@ -134,21 +143,41 @@ class _Lines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._lock, self._count = RLock(), 0  # of lines; another thread says that a step still runs
+        self._running: list[StepSummary] = []
         self._execution_status = ""
         self._steps: dict[str, tuple[str, str | None]] = {}  # status and reason
         self._progress: dict[str, Progress] = {}
         self._next_line: dict[tuple[str, str], float] = {}  # by step and phase
         self._evaluated: dict[str, dict[str, float]] = {}  # by step, the held-out figures that its last line told
 
-    def tell(self, event: Event) -> None:
-        if isinstance(event, State):
-            self._state(event)
-        elif isinstance(event, Progress):
-            self._report(event)
-        else:
-            _say(self._console, event)
+    def tell(self, event: Event) -> bool:
+        """Whether that was worth a line."""
+        before = self._count
+        with self._lock:
+            if isinstance(event, State):
+                self._state(event)
+            elif isinstance(event, Progress):
+                self._report(event)
+            else:
+                self._count += 1
+                _say(self._console, event)
+        return self._count > before
+
+    def still(self) -> None:
+        """That the steps that run still do, for how long, and how far they are."""
+        with self._lock:
+            for step in self._running:
+                progress = self._progress.get(step.name)
+                far = _doing(self._without_known(progress)) if progress else ""
+                self._print(f"{step.name}: {took(step.started, None)} so far{far and f'; {far}'}")
+
+    def _print(self, text: str, style: str = "") -> None:
+        self._count += 1
+        _print(self._console, text, style=style)
 
     def _state(self, event: State) -> None:
+        self._running = [step for step in event.steps if step.status in RUNNING and step.started]
         for step in event.steps:
             found = step.status, step.failure_reason
             if self._steps.get(step.name) != found and step.status not in SILENT:
@@ -161,18 +190,18 @@ class _Lines:
             for step in event.steps:  # a failed step has told its reason
                 first = (step.failure_reason or "").partition("\n")[0]
                 reason = reason.removesuffix(f": {first}") if step.status == "Failed" and first else reason
-            _print(self._console, f"execution {execution.id}: {execution.status}{reason and f': {reason}'}")
+            self._print(f"execution {execution.id}: {execution.status}{reason and f': {reason}'}")
 
     def _step(self, step: StepSummary) -> None:
         if step.status == "Failed":
-            _print(self._console, _failure(step), style="red")
+            self._print(_failure(step), style="red")
             return
         time_taken = f" in {took(step.started, step.ended)}" if step.ended and not step.cached else ""
         cached = ", cached" if step.cached else ""
         output = f" ({step.output})" if step.output else ""
         progress = self._progress.get(step.name)
         metrics = metrics_text(progress.metrics) if progress and step.status == "Succeeded" else ""
-        _print(self._console, f"{step.name}: {step.status}{time_taken}{cached}{output}{metrics and f'; {metrics}'}")
+        self._print(f"{step.name}: {step.status}{time_taken}{cached}{output}{metrics and f'; {metrics}'}")
 
     def _report(self, event: Progress) -> None:
         self._progress[event.step] = event
@@ -181,7 +210,7 @@ class _Lines:
         if text and status in RUNNING and status not in SILENT and time.monotonic() >= self._next_line.get(kind, 0):
             self._next_line[kind] = time.monotonic() + LINE_SECONDS
             self._evaluated[event.step] = _held_out(event)
-            _print(self._console, f"{event.step}: {text}")
+            self._print(f"{event.step}: {text}")
 
     def _without_known(self, event: Progress) -> Progress:
         """What is told of held-out rows, which are evaluated seldom, only when it is new."""

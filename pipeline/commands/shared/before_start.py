@@ -8,12 +8,13 @@ from typing import Any
 
 from pipeline.aws.objects import input_problems, no_bucket
 from pipeline.commands.shared.on_aws import Remote
-from pipeline.commands.shared.options import say
+from pipeline.commands.shared.options import say, stderr
 from pipeline.definition.diff import compare, counted
 from pipeline.errors import UserError, problems_error
 from pipeline.parameters.values import resolve_parameters
 from pipeline.preflight.inputs import FOLDERS
 from pipeline.settings.assets import Asset
+from pipeline.watching import pulse
 
 
 def require_deployed(there: Remote, deployed: Mapping[str, Any], command: str) -> None:
@@ -27,7 +28,8 @@ def require_deployed(there: Remote, deployed: Mapping[str, Any], command: str) -
     """
     from pipeline.definition.render import render
 
-    changes = compare(deployed, json.loads(render(there.workflow)))
+    with pulse.working(stderr, "comparing the settings with what is deployed"):
+        changes = compare(deployed, json.loads(render(there.workflow)))
     if changes:
         several = "changes are" if len(changes) > 1 else "change is"
         raise UserError(

@@ -12,7 +12,7 @@ from tests.steps.train.models import QWEN3_0_6B
 VERBS = [
     "recipe", "check", "start", "stop", "retry", "status", "list", "describe", "logs", "models", "compare", "try",
     "approve", "reject", "deploy", "undeploy", "schedule", "schedules", "unschedule", "trigger", "triggers",
-    "untrigger", "bootstrap", "images", "upsert", "show", "definition", "delete", "teardown",
+    "untrigger", "bootstrap", "images", "upsert", "show", "definition", "delete", "teardown", "env",
 ]  # fmt: skip
 FLAGS = {
     "recipe": {"--from", "--output"},
@@ -62,6 +62,7 @@ FLAGS = {
     "untrigger": {"--settings"},
     "bootstrap": {"--set", "--stack", "--yes", "--settings", "--json"},
     "teardown": {"--stack", "--yes", "--settings"},
+    "env": {"--local-root", "--settings", "--json"},
 }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ DO_NOT_DECIDE = {
     "steps.shared.disks": "words errors of a disk",
     "steps.shared.experts": "counts weights for the log and the report",
     "steps.shared.folders": "lists and locks folders",
-    "steps.shared.hub": "tells a hub's name from a folder; which model it is enters by value",
+    "steps.shared.hub": "tells a hub's name from a folder, refuses a silent hub; which model it is enters by value",
     "steps.shared.lora_settings": "refuses an adapter, or does nothing",
     "steps.shared.model_folder": "refuses a folder, and names the files that are copied when the training is over",
     "steps.shared.pages": "draws pages when the training is over",

@@ -68,7 +68,7 @@ def _write(
     tokenizer = cast("PreTrainedTokenizerBase", trainer.processing_class)
     copy_tokenizer(trainer.arguments, tokenizer, output)
     before, after = held_out.before_and_after()
-    evaluation = {
+    evaluation: dict[str, Any] = {
         "rows": after.rows,
         "beta": trainer.arguments.beta,
         "before": before.as_dict(),

@@ -108,11 +108,13 @@ def encode(tokenizer: Any, lesson: Lesson) -> tuple[list[int], list[float]]:
     weights = [1.0] * len(encoded["input_ids"])
     for name, value in lesson.arguments:
         before, text = f"{json.dumps(name)}: ", json.dumps(value, ensure_ascii=False)
-        start = answer.find(before + text) + len(before)
-        span = range(start, start + len(text))
+        start = answer.find(before + text)
+        if start < 0:  # a template or data of another kind may write it otherwise
+            continue
+        span = range(start + len(before), start + len(before + text))
         weight = VALUE_WEIGHT if lesson.said(value) else 0.0
         weights = [
-            weight if at in span else known for (at, _), known in zip(encoded["offset_mapping"], weights, strict=True)
+            weight if at in span else other for (at, _), other in zip(encoded["offset_mapping"], weights, strict=True)
         ]
     return prompt_ids + encoded["input_ids"], [0.0] * len(prompt_ids) + weights
 

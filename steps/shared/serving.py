@@ -68,6 +68,7 @@ TEMPLATE_MARKS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("deepseek_v31", ("<\uff5ctool\u2581calls\u2581begin\uff5c>",), ("```json",)),
     ("kimi_k2", ("<|tool_calls_section_begin|>",), ()),
     ("openai", ("functions.", "<|channel|>commentary"), ()),
+    ("granite", ("<|start_of_role|>", "<|tool_call|>"), ()),
     ("gemma4", ("<|tool_call>call:",), ()),
     ("lfm2", ("<|tool_call_start|>",), ()),
     ("olmo3", ("<function_calls>",), ()),

@@ -16,7 +16,7 @@ from steps.shared.calls.call import DEEPEST, Call, Unreadable, checked, named
 from steps.shared.calls.json_forms import Read
 from steps.shared.records import Tools
 
-BEGINS = re.compile(r"\[\s*[A-Za-z_][\w.]*\s*\(")
+BEGINS = re.compile(r"\[\s*[A-Za-z_][\w.]*\(")
 LLAMA4 = "<|python_start|>", "<|python_end|>"
 LFM2 = "<|tool_call_start|>", "<|tool_call_end|>"
 OLMO3 = "<function_calls>", "</function_calls>"
@@ -118,7 +118,7 @@ def _value(node: ast.expr, depth: int) -> Any:
         return JSON_NAMES[node.id]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
         value = node.operand.value
-        if type(value) in (int, float):
+        if isinstance(value, int | float) and not isinstance(value, bool):
             return -value
     raise Unreadable("its arguments are no literals")
 

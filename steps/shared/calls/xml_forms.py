@@ -47,7 +47,7 @@ def seed_oss(text: str, tools: Tools) -> Read:
 
 
 def _functions(text: str, outer: tuple[str, str], tools: Tools) -> Read:
-    opening, closing = outer
+    opening = outer[0]
     content, begun, _ = text.partition(opening)
     if not begun:
         content, begun, _ = text.partition(FUNCTION[0])

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from functools import cache
 from typing import Any
 
+from steps.quickstart.tiny_model import TEMPLATE
 from steps.shared.calls.call import Call
 from steps.shared.serving import parser_for
+from steps.shared.templates.calls import in_some_form
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.shared.templates.pair import render_pair
 from tests.steps.shared.templates.exam import trl_sources
-from tests.steps.shared.templates.tokenizers import byte_level
+from tests.steps.shared.templates.tokenizers import BAR, byte_level
 
 Message = dict[str, Any]
-STOPS = ("<|im_end|>", "<|eot_id|>", "<|call|>", "<|return|>", "<|end▁of▁sentence|>", "<｜end▁of▁sentence｜>", "<turn|>",
-         "<|observation|>", "<|user|>")  # fmt: skip
+STOPS = ("<|im_end|>", "<|eot_id|>", "<|call|>", "<turn|>", "<|observation|>", f"<{BAR}end\u2581of\u2581sentence{BAR}>")
+DEEPSEEK = f"<{BAR}Assistant{BAR}>"
+NO_CALLS = "deepseek_r1_distill"  # knows calls, and leaves those out whose message says nothing beside them
 ASK = {"role": "user", "content": "Which ship is in Oslo?"}
 REFUSE = {"role": "assistant", "content": "I cannot know that."}
 TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
@@ -24,12 +26,14 @@ TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: 
 
 @cache
 def templates() -> dict[str, tuple[str, ChatTemplate]]:
-    """Name of each of TRL's templates that writes calls in a known form -> the form's parser, and the template."""
+    """Name of each template that writes calls in a known form -> the form's parser, and the template: TRL's, and that
+    of the quickstart's model."""
     moment = datetime(2026, 1, 2)
+    sources = {**trl_sources(), "quickstart": TEMPLATE}
     return {
         name: (parser, ChatTemplate(byte_level(source), {}, moment))
-        for name, source in trl_sources().items()
-        if not name.endswith("_training") and (parser := parser_for("unnamed", source))
+        for name, source in sources.items()
+        if not name.endswith("_training") and name != NO_CALLS and (parser := parser_for("unnamed", source))
     }
 
 
@@ -58,7 +62,13 @@ def written(template: ChatTemplate, tools: list[Message], *calls: Call, content:
     Raises:
         RowRefused: the template does not write them.
     """
-    text = render_pair(template, [ASK], [message(*calls, content=content)], [REFUSE], tools).chosen.learned.rstrip()
+    answer = message(*calls, content=content)
+    if DEEPSEEK in template.source:  # it reasons in the prompt, and then drops the reasoning
+        whole = in_some_form(template, [[ASK], [answer]], lambda forms: template.text([*forms[0], *forms[1]], None))
+        text = whole.rpartition(DEEPSEEK)[2]
+    else:
+        text = render_pair(template, [ASK], [answer], [REFUSE], tools).chosen.learned
+    text = text.rstrip()
     for stop in STOPS:
         text = text.removesuffix(stop)
-    return re.sub(r"^\s*<think>\s*</think>", "", text)
+    return text

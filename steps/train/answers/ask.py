@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from steps.shared.records import Record
@@ -62,8 +62,8 @@ def ask(
     sides: tuple[Side, ...] = ("base", "candidate", "champion") if has_champion else ("base", "candidate")
     log.info("%d held-out prompts are answered by %s", len(chosen.questions), " and ".join(sides))
     begin = time.monotonic()
-    round_of = _Round(scorer, rival, sides, chosen.questions, template, arguments, begin)
-    found, out_of_time = round_of.answers(max((pair.tokens for pair in pairs), default=0))
+    longest = max(pair.tokens for pair in pairs)
+    found, out_of_time = _Round(scorer, rival, sides, chosen.questions, template, longest).answers()
     seconds = time.monotonic() - begin
     if not found:
         return (
@@ -111,31 +111,33 @@ class _Round:
 
     def __init__(
         self, scorer: Scorer, rival: Champion | None, sides: Sequence[Side], questions: Sequence[Question],
-        template: ChatTemplate, arguments: TrainArguments, begin: float,
+        template: ChatTemplate, longest: int,
     ):  # fmt: skip
+        """
+        Args:
+            longest: tokens of the longest sequence of the held-out rows.
+        """
         self._scorer, self._rival, self._sides, self._template = scorer, rival, sides, template
-        self._arguments = arguments
         self._prompts = [question.prompt_ids for question in questions]
-        self._end = begin + 60 * arguments.answers_max_minutes
+        self._model = base(scorer)
+        self._most = memory.batch_tokens(scorer.arguments, self._model.config, longest)
+        self._cache_bytes = memory.cache_bytes(self._model.config, self._most, 2 if scorer.arguments.bf16 else 4)
+        self._end = time.monotonic() + 60 * scorer.arguments.answers_max_minutes
 
-    def answers(self, longest: int) -> tuple[dict[int, dict[Side, Said]], bool]:
+    def answers(self) -> tuple[dict[int, dict[Side, Said]], bool]:
         """Each question's answers by its number, of those that all sides answered; and whether the time was over."""
-        from steps.train.answers.generate import Writer, takes_padding
+        from steps.train.answers.generate import Writer, shares_beginnings
         from steps.train.runtime import ranks
 
-        scorer, model = self._scorer, base(self._scorer)
+        args, new = self._scorer.args, self._scorer.arguments.answers_max_new_tokens
         ends = frozenset(self._template.ends.values())
-        new = self._arguments.answers_max_new_tokens
-        writer = Writer(scorer.model_wrapped, model, scorer.args.device, ends, new, self._goes_on)
-        most = memory.batch_tokens(self._arguments, model.config, longest)
-        plan = batches(
-            self._prompts, ranks=scorer.args.world_size, new=new, most=most, padded=takes_padding(model)
-        )
+        writer = Writer(self._scorer.model_wrapped, self._model, args.device, ends, new, self._goes_on)
+        shares = shares_beginnings(self._model)
         mine: dict[int, dict[Side, Said]] = {}
         out_of_time = False
         try:
-            with answering(scorer):
-                for batch in plan:
+            with answering(self._scorer):
+                for batch in batches(self._prompts, ranks=args.world_size, new=new, most=self._most, shares=shares):
                     mine |= self._of_batch(writer, batch)
         except OutOfTime:
             out_of_time = True
@@ -147,7 +149,7 @@ class _Round:
         found: dict[int, dict[Side, Said]] = {number: {} for number in numbers}
         for side in self._sides:
             self._goes_on(True)
-            with as_side(side, self._scorer, self._rival, 0):
+            with as_side(side, self._scorer, self._rival, self._cache_bytes):
                 answers = writer.answer(prompts, batch.shared, batch.own)
             for number, ids in zip(numbers, answers, strict=True):
                 found[number][side] = self._said(ids, writer.ends)

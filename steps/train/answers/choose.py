@@ -1,8 +1,8 @@
 """Which held-out prompts are answered, and as which token ids: those that an endpoint would make of them.
 
-Every prompt once, however many rows have it. Strata are the layouts of the raw data, with and without tools; each gives
-in proportion to its prompts, and its first one before any gives a second. Within a stratum a hash of the prompt decides,
-so that the same data give the same questions, and more data mostly the same and others.
+Every prompt once, however many rows have it. Strata are the layouts of the raw data, with and without tools; each
+gives in proportion to its prompts, and its first one before any gives a second. Within a stratum a hash of the prompt
+decides, so that the same data give the same questions, and more data mostly the same and others.
 """
 
 from __future__ import annotations

@@ -4,9 +4,8 @@ The same tokens as the model's own `generate(do_sample=False)` of each prompt by
 at the tokens of generation_config and the tokenizer, and applies generation_config's repetition_penalty to prompt and
 answer; what else stands there is about sampling, or vLLM does not read it.
 
-Limits: a model with attention layers alone gets batches of any lengths. Others, with states along the row or with parts
-for images, get prompts of one length, and the cache that transformers makes for them: some take no padding, or take it
-for something else.
+Limits: a model with attention layers alone takes what prompts share from one row. Of others, with states along the row
+or with parts for images, every row computes its prompt, with the cache that transformers makes for them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from transformers import DynamicCache
@@ -31,12 +30,17 @@ EVERY = 8  # tokens between two looks at which rows have ended: a look waits for
 FEW = 0.75  # of a batch's rows that are unfinished: the others are then left out
 
 
-def takes_padding(model: PreTrainedModel) -> bool:
-    """Whether rows of different lengths may be in one batch, as far as the model's configuration tells."""
+def shares_beginnings(model: PreTrainedModel) -> bool:
+    """Whether a prompt's beginning can be computed once for several rows, as far as the model's configuration tells."""
     config = model.config
     others = set(getattr(config, "layer_types", None) or ()) - LAYERS
-    plain = model._supports_default_dynamic_cache() and not model._is_stateful
-    return plain and not others and config.get_text_config() is config
+    return not others and not model._is_stateful and _takes_cache(model) and config.get_text_config() is config
+
+
+def _takes_cache(model: PreTrainedModel) -> bool:
+    """Whether the model works with transformers' caches; one that does not makes its own in its first pass."""
+    of_class: Any = model  # its type says that what it does not know is a weight
+    return bool(of_class._supports_default_dynamic_cache())
 
 
 @dataclass(frozen=True)
@@ -93,13 +97,9 @@ class Writer:
 
     def _begin(self, prompts: Sequence[Prompt], shared: Prompt, own: int) -> _Rows:
         """The rows before their own tokens are computed; the shared ones are."""
-        if not takes_padding(self.model):
-            own_cache = not self.model._supports_default_dynamic_cache()  # the model makes one in its first pass
-            cache = None if own_cache else DynamicCache(config=self.model.config)
-            return _Rows(prompts, max(map(len, prompts)), cache, self)
         if not shared:
             own = max(map(len, prompts))
-            return _Rows(prompts, own, room_for(own + self.new), self)
+            return _Rows(prompts, own, self._cache(own + self.new), self)
         counts = [len(prompt) - own for prompt in prompts]
         before = max(1, *counts)  # one at least: all ranks make this pass
         room = room_for(before)
@@ -107,6 +107,11 @@ class Writer:
         self.forward(**alone.inputs())
         cache = spread(room, counts, before + own + self.new)
         return _Rows(prompts, own, cache, self, before)
+
+    def _cache(self, slots: int) -> Cache | None:
+        if shares_beginnings(self.model):
+            return room_for(slots)
+        return DynamicCache(config=self.model.config) if _takes_cache(self.model) else None
 
     def _up_to_end(self, tokens: list[int]) -> list[int]:
         end = next((place for place, token in enumerate(tokens) if token in self.ends), len(tokens) - 1)
@@ -138,17 +143,19 @@ class _Rows:
         self._mask = (self._slots >= self._pads[:, None]).long()
         self._at = before
         self._takes = inspect.signature(type(writer.model).forward).parameters
-        self._is_padded = takes_padding(writer.model)
-        self._is_text = writer.model.config.get_text_config() is writer.model.config
 
     def inputs(self) -> dict[str, Any]:
         """What the model's next pass is given."""
         end = self._at + self._ids.shape[1]
-        given = {"input_ids": self._ids, self._cache_name: self._cache, "use_cache": True, "logits_to_keep": 1}
-        if self._is_padded:
-            given["attention_mask"] = self._mask[:, :end]
-        if self._is_text:  # those of images have places of their own kind
-            given["position_ids"] = (self._slots[self._at : end] - self._pads[:, None]).clamp(min=0)
+        given = {
+            "input_ids": self._ids,
+            self._cache_name: self._cache,
+            "use_cache": True,
+            "attention_mask": self._mask[:, :end],
+            # Told to every model: Bamba (transformers 5.23) would count a later pass from 0.
+            "position_ids": (self._slots[self._at : end] - self._pads[:, None]).clamp(min=0),
+            "logits_to_keep": 1,
+        }
         return {key: value for key, value in given.items() if key in self._takes}
 
     @property
@@ -171,7 +178,8 @@ class _Rows:
         self.numbers, self._ids = self.numbers[kept], self._ids[kept]
         self._pads, self._mask = self._pads[kept], self._mask[kept]
         assert self._cache is not None  # else it cannot shrink
-        self._cache.reorder_cache(kept)  # states of linear layers have no other way to select rows
+        # States of linear layers have no other way to select rows.
+        self._cache.reorder_cache(cast("torch.LongTensor", kept))
 
 
 class _Seen:

@@ -1,8 +1,9 @@
 """How many tokens a batch of answers may hold, so that generation takes no more memory than a training step took.
 
 Keys and values of a token are 2 * layers * key-value heads * head_dim numbers. A training step kept of each token at
-least a block's input, layers * hidden numbers, with gradient_checkpointing; without it, four times that at the very
-least (preflight.activations has all of it). A step's tokens are those of both answers' sequences of every pair.
+least a block's input, layers * hidden numbers, with gradient_checkpointing; without it, eight times that: the inputs of
+both norms, which are in float32, and queries, keys, values and output of attention (preflight.activations has all of
+it, the MLP too). A step's tokens are those of both answers' sequences of every pair.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from steps.train.arguments import TrainArguments
 if TYPE_CHECKING:
     import torch
 
-UNCHECKPOINTED = 4
+UNCHECKPOINTED = 8
 
 
 def step_tokens(arguments: TrainArguments, longest: int) -> int:
@@ -37,6 +38,12 @@ def batch_tokens(arguments: TrainArguments, config: Any, longest: int) -> int:
     text = config.get_text_config()
     kept = text.hidden_size * (1 if arguments.gradient_checkpointing else UNCHECKPOINTED)
     return int(step_tokens(arguments, longest) * kept / (2 * _keys(text)))
+
+
+def cache_bytes(config: Any, tokens: int, element: int) -> int:
+    """Bytes of the keys and values of so many tokens; `element`: of a number."""
+    text = config.get_text_config()
+    return 2 * int(text.num_hidden_layers) * _keys(text) * tokens * element
 
 
 def _keys(text: Any) -> int:

@@ -1,13 +1,12 @@
-"""Questions in batches: of like length, and those together that begin with the same tokens, which a batch computes once.
+"""Questions in batches: of like length, and together those that begin with the same tokens, which are computed once.
 
-A batch's rows are laid out so that nothing stands between a shared beginning and what follows it: every row computes the
-same number of tokens itself, the last ones of its prompt, and takes what is before them from the shared ones. So a row
-is padded on its left alone, and a model's sliding windows see what they see in a row by itself.
+A batch's rows are laid out so that nothing stands between a shared beginning and what follows it: every row computes
+the same number of tokens itself, the last ones of its prompt, and takes what is before them from the shared ones. So a
+row is padded on its left alone, and a model's sliding windows see what they see in a row by itself.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -15,7 +14,6 @@ from itertools import takewhile
 Prompt = tuple[int, ...]
 
 SHORTEST = 16  # tokens: computing fewer once is no gain over another forward pass
-LEAST = 4  # questions that make a group of their own; fewer go with others of their length
 
 
 @dataclass(frozen=True)
@@ -34,19 +32,24 @@ class Batch:
     own: int
 
 
-def batches(prompts: Sequence[Prompt], *, ranks: int, new: int, most: int, padded: bool = True) -> list[Batch]:
+def batches(prompts: Sequence[Prompt], *, ranks: int, new: int, most: int, shares: bool = True) -> list[Batch]:
     """All questions, those first that are first among the prompts: should the time end, no length is preferred.
 
     Args:
         new: tokens of an answer at most.
         most: tokens that one rank's batch may hold, answers included; a question by itself may have more.
-        padded: prompts of different lengths may be in one batch, and share their beginning.
+        shares: a beginning can be computed once for several rows.
     """
-    found = [
-        _batch(prompts, together, ranks, padded)
-        for group in (_groups(prompts) if padded else _of_one_length(prompts))
-        for together in _cut(prompts, group, ranks, new, most)
-    ]
+    full: list[list[int]] = []
+    rest: list[int] = []
+    for group in _groups(prompts) if shares else [list(range(len(prompts)))]:
+        # What does not fill a batch goes with others of its length: a batch more is as many passes more as an answer
+        # has tokens, and computing what a group shares is one.
+        *parts, last = _cut(prompts, group, ranks, new, most)
+        full += parts
+        rest += last
+    full += _cut(prompts, rest, ranks, new, most)
+    found = [_batch(prompts, together, ranks, shares) for together in full]
     return sorted(found, key=lambda batch: min(map(min, batch.of_rank)))
 
 
@@ -56,7 +59,7 @@ def shared_tokens(one: Prompt, other: Prompt) -> int:
 
 
 def _groups(prompts: Sequence[Prompt]) -> list[list[int]]:
-    """Questions that share half of their prompts or more; those of small groups together."""
+    """Questions that share half of their prompts or more."""
     groups: list[list[int]] = []
     begin: Prompt = ()  # what the prompts of the last group have in common
     for number in sorted(range(len(prompts)), key=lambda number: prompts[number]):
@@ -68,16 +71,7 @@ def _groups(prompts: Sequence[Prompt]) -> list[list[int]]:
         else:
             groups.append([number])
             begin = own
-    large = [group for group in groups if len(group) >= LEAST]
-    rest = [number for group in groups if len(group) < LEAST for number in group]
-    return [*large, rest] if rest else large
-
-
-def _of_one_length(prompts: Sequence[Prompt]) -> list[list[int]]:
-    found: dict[int, list[int]] = defaultdict(list)
-    for number, prompt in enumerate(prompts):
-        found[len(prompt)].append(number)
-    return list(found.values())
+    return groups
 
 
 def _cut(prompts: Sequence[Prompt], group: Iterable[int], ranks: int, new: int, most: int) -> list[list[int]]:
@@ -91,11 +85,11 @@ def _cut(prompts: Sequence[Prompt], group: Iterable[int], ranks: int, new: int, 
     return parts
 
 
-def _batch(prompts: Sequence[Prompt], together: list[int], ranks: int, padded: bool) -> Batch:
+def _batch(prompts: Sequence[Prompt], together: list[int], ranks: int, shares: bool) -> Batch:
     of_rank = tuple(tuple(together[rank::ranks]) or (together[0],) for rank in range(ranks))
     lengths = [len(prompts[number]) for number in together]
     first, last = min(prompts[number] for number in together), max(prompts[number] for number in together)
     shared = min(shared_tokens(first, last), min(lengths) - 1)  # a row's last token is its own: it says what is next
     own = max(lengths) - shared
-    gains = padded and len(together) > ranks and shared >= SHORTEST and own <= min(lengths)
+    gains = shares and len(together) > ranks and shared >= SHORTEST and own <= min(lengths)
     return Batch(of_rank, first[:shared], own) if gains else Batch(of_rank, (), max(lengths))

@@ -18,7 +18,8 @@ class Question:
 
     Attributes:
         prompt: the text that the model sees, up to where the answer begins; `prompt_ids` are its tokens.
-        chosen: the row's chosen answer as the template writes it: what the model itself would write, stop token left out.
+        chosen: the row's chosen answer as the template writes it: what the model itself would write until inference
+            stops, without the stop token. Where a tool's result and more turns follow, the first turn alone.
     """
 
     record: Record

@@ -90,7 +90,7 @@ def _gathered(scorer: Scorer, cache_bytes: int) -> Iterator[None]:
         yield
     finally:
         model.set_reshard_after_forward(True)
-        for module in model.modules():
+        for module in scorer.model_wrapped.modules():
             if isinstance(module, FSDPModule):
                 module.reshard()
 

@@ -1,7 +1,7 @@
 """What the tiny model learns from: every answer of the sample, and its calls told again with other names and numbers.
 
 A call can be learned by heart or by looking its arguments up in the conversation. So that it is the latter, each call
-whose values were said is told again some times: other values of the same arguments stand in the question and in the
+all of whose values were said is told again some times: other values of the same arguments stand in the question and in the
 call. The values of an argument are those that the sample has. Values that nobody said (of a wrong call that makes them
 up) are no lesson: see `said`.
 """
@@ -39,8 +39,9 @@ class Lesson:
 
     @property
     def copies(self) -> bool:
-        """The answer is a call with a value that was said."""
-        return any(self.said(value) for _, value in self.arguments)
+        """The answer calls, and all that it calls with was said: so only calls that can be right are told again."""
+        values = [value for _, value in self.arguments]
+        return bool(values) and all(self.said(value) for value in values)
 
 
 def lessons(rows: Sequence[Mapping[str, Any]]) -> list[Lesson]:

@@ -1,7 +1,7 @@
 """How the tiny model is taught: on the sample's answers and on its calls told again, one small batch after another.
 
-Half a minute of one core is all there is, so what is easy gets little of it: half of a batch only copies names and
-numbers from the question into a call, and these tokens count most.
+Half a minute of one core is all there is, so what is easy gets little of it: half of a batch copies names and numbers
+from the question into a call, and these tokens count most.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SEED = 20
 STEPS = 260
-TOLD_AGAIN_PER_STEP, ANSWERS_PER_STEP = 7, 7
+COPIES_PER_STEP, OTHERS_PER_STEP = 7, 6  # answers that copy a value from the question, and all others
 MATRIX_RATE, VECTOR_RATE = 0.02, 2e-3
 # Wide, and a small rate: names of one kind get one gradient, under which narrow vectors become one another. Then what
 # kind of name belongs here can be told, but not which one was said.
@@ -45,12 +45,9 @@ def pretrain(model: Any, tokenizer: Any, rows: list[dict[str, Any]]) -> float:
 
     chooser = random.Random(SEED)
     known = lessons(rows)
-    answers = _Deck(chooser, [encode(tokenizer, lesson) for lesson in known])
-    # Of these only what is copied counts: else calls would be far more frequent than other answers, and preferred.
-    again = [encode(tokenizer, lesson) for lesson in told_again(chooser, known)]
-    copies = _Deck(
-        chooser, [(ids, [weight * (weight == VALUE_WEIGHT) for weight in weights]) for ids, weights in again]
-    )
+    known += told_again(chooser, known)
+    copies = _Deck(chooser, [encode(tokenizer, lesson) for lesson in known if lesson.copies])
+    others = _Deck(chooser, [encode(tokenizer, lesson) for lesson in known if not lesson.copies])
     torch.nn.init.normal_(model.get_input_embeddings().weight, std=EMBEDDING_STD)
     inner = [weight for name, weight in model.named_parameters() if weight.ndim == 2 and "embed" not in name]
     inner_ids = {id(weight) for weight in inner}
@@ -66,7 +63,7 @@ def pretrain(model: Any, tokenizer: Any, rows: list[dict[str, Any]]) -> float:
     losses: list[float] = []
     model.train()
     for _ in range(STEPS):
-        batch = copies.draw(TOLD_AGAIN_PER_STEP) + answers.draw(ANSWERS_PER_STEP)
+        batch = copies.draw(COPIES_PER_STEP) + others.draw(OTHERS_PER_STEP)
         inputs = pad([ids for ids, _ in batch], tokenizer.pad_token_id)
         weights = pad([weights for _, weights in batch], 0.0)[:, 1:]
         kept = weights > 0

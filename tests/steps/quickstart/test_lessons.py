@@ -37,15 +37,14 @@ def test_a_value_is_said_where_it_stands_as_words_of_its_own() -> None:
 def test_a_call_told_again_says_and_calls_for_the_same_other_values() -> None:
     ways = (("Lima", "Oslo"), ("Vienna", "Seoul"), ("Oslo", "Quito"))
     known = [lesson(f"Fly from {origin} to {to}.", call(origin=origin, to=to)) for origin, to in ways]
-    known.append(lesson("To Oslo.", call(origin="Lima", to="Oslo")))
-    again = told_again(random.Random(1), known)
+    made_up = lesson("To Oslo.", call(origin="Lima", to="Oslo"))
+    again = told_again(random.Random(1), [*known, made_up])
     assert len(again) == TOLD_AGAIN * len(known)
-    for one in again[:-TOLD_AGAIN]:
+    for one in again:
         values = dict(one.arguments)
         assert one.messages[0]["content"] == f"Fly from {values['origin']} to {values['to']}."
         assert values["origin"] != values["to"]
     assert {one.messages[0]["content"] for one in again} - {one.messages[0]["content"] for one in known}
-    assert all(dict(one.arguments)["origin"] == "Lima" for one in again[-TOLD_AGAIN:])  # it was not said
     assert known[0].messages[0]["content"] == "Fly from Lima to Oslo."
 
 

@@ -1,9 +1,8 @@
 """What the tiny model learns from: every answer of the sample, and its calls told again with other names and numbers.
 
 A call can be learned by heart or by looking its arguments up in the conversation. So that it is the latter, each call
-all of whose values were said is told again some times: other values of the same arguments stand in the question and in the
-call. The values of an argument are those that the sample has. Values that nobody said (of a wrong call that makes them
-up) are no lesson: see `said`.
+all of whose values were said is told again some times: other values of the same arguments stand in the question and
+in the call, values that the sample has for them. Those that nobody said (a wrong call makes them up) are no lesson.
 """
 
 from __future__ import annotations

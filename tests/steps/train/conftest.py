@@ -27,6 +27,7 @@ def training(model: Path, pairs: Path, output: Path, **arguments: object) -> lis
         "validation_data": pairs / "validation",
         "output_dir": output,
         "loss_type": "sigmoid",  # alone, its first loss is ln 2
+        "evaluate_answers": 0,  # but in the tests that are about them
     }
     words = [str(word) for key, value in (given | arguments).items() for word in (f"--{key}", value)]
     return ["steps/train/train.py", "--config", RECIPE, *words]

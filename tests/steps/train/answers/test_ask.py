@@ -18,7 +18,7 @@ from tests.steps.train.conftest import ONE_THREAD, training
 from tests.steps.train.trainers import randomise, save_adapter, trainer_here
 
 NEW = 40
-PLAIN = {"load_in_4bit": "false", "answers_max_new_tokens": NEW, "max_steps": 1, "logging_steps": 1}
+PLAIN = {"load_in_4bit": "false", "answers_max_new_tokens": NEW, "max_steps": 1, "logging_steps": 1, "warmup_steps": 0}
 
 
 @pytest.fixture(scope="module")
@@ -217,5 +217,5 @@ def test_a_rank_without_a_question_and_one_whose_time_is_over_hang_nobody(in_ran
     first, second = in_ranks("single", 2, evaluate_answers=1, load_in_4bit="true")
     assert first == {**second, "seconds": first["seconds"]}
     assert len(first["questions"]) == 1 and first["form"] == "trained"
-    late = in_ranks("late", 2, answers_max_minutes=1e-9)
+    late = in_ranks("late", 2, evaluate_answers=9, answers_max_minutes=1e-9)
     assert late[0] == late[1] and late[0].startswith("no prompt was answered by all sides")

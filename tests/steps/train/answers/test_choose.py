@@ -1,4 +1,4 @@
-"""Which held-out prompts are asked: each once, of every kind of row, the same ones each time, as an endpoint sees them."""
+"""Which held-out prompts are asked: each once, of every kind of row, the same ones each time, as endpoints see them."""
 
 from __future__ import annotations
 
@@ -96,10 +96,10 @@ def test_fewer_rows_than_questions_are_all_asked(tokenizer) -> None:
 
 
 def test_a_row_s_own_template_arguments_count(tokenizer) -> None:
-    template = "{{ mood or 'plain' }}:{% for m in messages %}{{ m.content }};{% endfor %}{{ '>' if add_generation_prompt }}"
+    template = "{{ mood or 'plain' }}:{% for m in messages %}{{ m.content }};{% endfor %}"
     rows = [record(1), record(1, chat_template_kwargs={"mood": "glad"}, id="f" * 32)]
     prompts = {question.prompt for question in ask(rows, tokenizer, template=template).questions}
-    assert prompts == {"plain:Question 1?;>", "glad:Question 1?;>"}
+    assert prompts == {"plain:Question 1?;", "glad:Question 1?;"}
 
 
 def test_a_prompt_that_is_too_long_is_counted_and_another_is_asked_in_its_place(tokenizer) -> None:

@@ -221,7 +221,7 @@ class TrainArguments(BaseModel):
     tool_call_parser: str = Field(
         "auto",
         pattern=r"^[a-z0-9][a-z0-9_-]*$",
-        description="vLLM's name for the form of the model's calls; auto: by the model's name; none: calls are not read.",
+        description="vLLM's name for the form of the model's calls; auto: by the model's name; none: not read.",
     )
 
     # Checkpoints, logging, tracking

@@ -3,8 +3,9 @@
     python -m steps.quickstart.tiny_model --output DIR [--data FILE]
 
 Trains a byte-level tokenizer on the sample data, builds a Qwen2 model and teaches it the sample's conversations, right
-and wrong answers alike, so that it can talk but prefers nothing yet. Nothing is downloaded. It is a stand-in that makes
-a whole pipeline run affordable without a GPU: it knows the sample's few tools and nothing else.
+and wrong answers alike, so that it can talk but prefers nothing yet, and to copy what a call needs from the question
+(`lessons.py`). Nothing is downloaded. It is a stand-in that makes a whole pipeline run affordable without a GPU: it
+knows the sample's few tools and names and nothing else.
 
 The folder appears under its name when it is finished; a rerun with the same data and code reuses it.
 """
@@ -15,31 +16,23 @@ import argparse
 import hashlib
 import json
 import os
-import random
 import re
 import shutil
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from steps.quickstart.pretrain import SEED, STEPS, pretrain, words_apart
 from steps.shared import contract
-
-if TYPE_CHECKING:
-    import torch
 
 DATA = Path(__file__).with_name("preferences.jsonl")
 MANIFEST = "manifest.json"
 MADE_BY = "steps.quickstart.tiny_model"  # key of the manifest: only a folder that has it is ever replaced
-SEED = 20
 VOCABULARY = 2048  # an upper bound: the sample's words run out before
 HIDDEN = 128  # this and the sizes below: whole NF4 blocks of 64, and halves for two ranks
 LAYERS = 2
 CONTEXT = 4096
-STEPS = 260
-ROWS_PER_STEP = 6
-MATRIX_RATE, VECTOR_RATE = 0.02, 4e-3
-IGNORED = -100  # a label that the loss leaves out
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 TOOL_CALL = re.compile(r"^<TOOLCALL>(.*)</TOOLCALL>$", re.DOTALL)
 
@@ -127,68 +120,6 @@ def blank_tokenizer() -> Any:
     )
 
 
-def pretrain(model: Any, tokenizer: Any, rows: list[dict[str, Any]]) -> float:
-    """Teach the model both answers of every row alike; returns the last steps' mean loss.
-
-    Only answers count, as every prompt is given. Muon on the matrices: AdamW alone needs several times the steps.
-    """
-    import torch
-
-    from steps.quickstart.muon import Muon
-
-    chooser = random.Random(SEED)
-    inner = [weight for name, weight in model.named_parameters() if weight.ndim == 2 and "embed" not in name]
-    inner_ids = {id(weight) for weight in inner}
-    outer = [weight for weight in model.parameters() if id(weight) not in inner_ids]
-    optimizers: list[torch.optim.Optimizer] = [
-        Muon(inner, lr=MATRIX_RATE, momentum=0.9, weight_decay=0.01),
-        torch.optim.AdamW(outer, lr=VECTOR_RATE, betas=(0.9, 0.98), weight_decay=0.0),
-    ]
-    schedules = [
-        torch.optim.lr_scheduler.LambdaLR(each, lambda step: min((step + 1) / 20, 1) * (1 - step / STEPS))
-        for each in optimizers
-    ]
-    encoded = [[encode(tokenizer, row, answer) for answer in row["answers"]] for row in rows]
-    losses: list[float] = []
-    waiting: list[list[tuple[list[int], list[int]]]] = []  # rows, of each the ids and labels of both answers
-    model.train()
-    for _ in range(STEPS):
-        if len(waiting) < ROWS_PER_STEP:
-            waiting = chooser.sample(encoded, len(encoded)) + waiting
-        batch = [pair for _ in range(ROWS_PER_STEP) for pair in waiting.pop()]
-        inputs = pad([ids for ids, _ in batch], tokenizer.pad_token_id)
-        labels = pad([labels for _, labels in batch], IGNORED)
-        hidden, targets = model.model(input_ids=inputs).last_hidden_state[:, :-1], labels[:, 1:]
-        kept = targets != IGNORED
-        loss = torch.nn.functional.cross_entropy(model.lm_head(hidden[kept]), targets[kept])
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer, schedule in zip(optimizers, schedules, strict=True):
-            optimizer.step()
-            schedule.step()
-        model.zero_grad()
-        losses.append(loss.item())
-    return sum(losses[-20:]) / 20
-
-
-def encode(tokenizer: Any, row: dict[str, Any], answer: dict[str, Any]) -> tuple[list[int], list[int]]:
-    """Token ids of a whole conversation, and its labels: the answer's tokens."""
-    prompt = tokenizer.apply_chat_template(
-        row["messages"], tools=row["tools"], add_generation_prompt=True, tokenize=False
-    )
-    whole = tokenizer.apply_chat_template([*row["messages"], answer], tools=row["tools"], tokenize=False)
-    prompt_ids, answer_ids = tokenizer(prompt)["input_ids"], tokenizer(whole.removeprefix(prompt))["input_ids"]
-    return prompt_ids + answer_ids, [IGNORED] * len(prompt_ids) + answer_ids
-
-
-def pad(sequences: list[list[int]], filler: int) -> torch.Tensor:
-    """The sequences side by side, filled up at their ends: int64, shape (sequences, longest)."""
-    import torch
-
-    longest = max(map(len, sequences))
-    return torch.tensor([sequence + [filler] * (longest - len(sequence)) for sequence in sequences])
-
-
 def build(rows: list[dict[str, Any]], folder: Path) -> None:
     """Train tokenizer and model and save them into `folder`."""
     import torch
@@ -201,7 +132,8 @@ def build(rows: list[dict[str, Any]], folder: Path) -> None:
         for row in rows
         for answer in row["answers"]
     ]
-    tokenizer = blank.train_new_from_iterator(texts, VOCABULARY, show_progress=False)
+    pieces = (piece for text in texts for piece in words_apart(text))
+    tokenizer = blank.train_new_from_iterator(pieces, VOCABULARY, show_progress=False)
     config = Qwen2Config(
         vocab_size=-(-len(tokenizer) // 64) * 64,
         hidden_size=HIDDEN,
@@ -236,7 +168,7 @@ def ensure(output: Path, data: Path = DATA) -> bool:
         StepError: the data is unusable, or `output` holds something else.
     """
     rows = read_rows(data)
-    code = b"".join(file.read_bytes() for file in (Path(__file__), Path(__file__).with_name("muon.py")))
+    code = b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
     recipe = hashlib.sha256(data.read_bytes() + code).hexdigest()
     manifest = output / MANIFEST
     found = contract.read_json(manifest, "the model's manifest") if manifest.is_file() else {}

@@ -29,6 +29,15 @@ def test_the_quickstart_learns_from_one_half_to_above_nine_tenths(forked, tmp_pa
     (tracked,) = client.search_runs([client.get_experiment_by_name("dpo").experiment_id])
     assert tracked.info.status == "FINISHED"
     assert tracked.data.metrics["final/after/reward_accuracy"] == summary["held_out"]["after"]["reward_accuracy"]
+    (evaluation,) = tmp_path.glob("s3/**/Train/**/evaluation.json")
+    answers = json.loads(evaluation.read_text())["answers"]
+    before, after = answers["before"], answers["after"]
+    assert answers["parser"] == "hermes"
+    assert after["calls"]["share"] > before["calls"]["share"] + 0.2  # it calls where it should, and no more elsewhere
+    assert after["calls"]["arguments"]["share"] >= 0.5  # with the names and numbers of the question
+    assert after["form"]["degenerate"]["share"] <= 0.05
+    assert answers["against_base"]["calls"]["p"] < 0.05
+    assert (evaluation.parent / "answers.jsonl").read_text().count("\n") == answers["rows"] == 64
 
 
 @pytest.mark.parametrize(("name", "variant"), REAL_FILES)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from steps.merge import judged, weights
-from steps.merge.fit.adapter import Adapter
+from steps.merge.fit.adapter import EVALUATION, Adapter
 from steps.merge.fit.base import Base
 from steps.shared import contract
 from steps.shared.contract import StepError
@@ -71,7 +71,8 @@ def check(base: Base, adapter: Adapter, merged: Path, when: When) -> dict[str, A
         print(f"logits not checked: {reason}", flush=True)
         return {"skipped": str(reason)}
     print(said, flush=True)
-    print(_said_of_judged(merged, found), flush=True)
+    if (adapter.folder / EVALUATION).is_file():  # otherwise it is another tool's, and nothing judged it here
+        print(_said_of_judged(merged, found), flush=True)
     return found
 
 

@@ -5,6 +5,8 @@ Both run in float32, one after the other, so that they differ by the rounding of
 no prediction depends on; the measure is the root of the mean square of the difference over that of the logits. It is
 told beside what the adapter changes, by the same measure: an adapter that changes less than the tolerance is not seen.
 
+The merged model is also held against the figures by which the adapter was judged (`judged`).
+
 In a mixture of experts rounding sends some tokens to other experts, and their logits differ by much although the merge
 is right. There the median of the tokens is told, and what decides is every single weight (`weights`).
 """
@@ -20,8 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from steps.merge import weights
-from steps.merge.fit.adapter import Adapter
+from steps.merge import judged, weights
+from steps.merge.fit.adapter import EVALUATION, Adapter
 from steps.merge.fit.base import Base
 from steps.shared import contract
 from steps.shared.contract import StepError
@@ -69,6 +71,8 @@ def check(base: Base, adapter: Adapter, merged: Path, when: When) -> dict[str, A
         print(f"logits not checked: {reason}", flush=True)
         return {"skipped": str(reason)}
     print(said, flush=True)
+    if (adapter.folder / EVALUATION).is_file():  # otherwise it is another tool's, and nothing judged it here
+        print(_said_of_judged(merged, found), flush=True)
     return found
 
 
@@ -110,6 +114,23 @@ def _compare_weights(base: Base, adapter: Adapter, merged: Path, found: dict[str
     )
 
 
+def _said_of_judged(merged: Path, found: dict[str, Any]) -> str:
+    """How the merged model stands to the figures by which the adapter was judged.
+
+    Raises:
+        StepError: it gives held-out answers another log-probability, and no mixture's routing can be the reason.
+    """
+    result = found["judged"]
+    if "skipped" in result:
+        return f"not compared with the figures that it was judged by: {result['skipped']}"
+    if result["agree"]:
+        return f"the merged model is the one that was judged: {judged.said(result)}"
+    said = judged.disagreement(result["answers"])
+    if not found["experts"]:
+        raise _not_the_trained_model(merged, said)
+    return f"note: {said}: rounding sends tokens to other experts, and every weight was compared"
+
+
 def _not_the_trained_model(merged: Path, said: str) -> StepError:
     return StepError(
         f"{merged.parent}: {said}: the merge is not the trained model; give the base that the adapter was trained on "
@@ -134,24 +155,39 @@ def _check_memory(base: Base) -> None:
 def _compare(base: Base, adapter: Adapter, merged: Path) -> dict[str, Any]:
     import torch
 
-    prompts = _prompts(merged, trained_kwargs(adapter.folder))
+    prompts, known = _prompts(merged, trained_kwargs(adapter.folder)), judged.read(adapter.folder)
+    dtype = _coarsest(base)
     with torch.inference_mode(), _quietly():
         plain, expected, experts = _of_adapter(base, adapter, prompts)
-        actual = _logits(weights.load(merged, torch.float32), prompts)
+        model = weights.load(merged, torch.float32)
+        actual = _logits(model, prompts)
+        tied = {"skipped": known} if isinstance(known, str) else judged.compare(model, known, dtype)
     size = _root_mean_square(expected)
     if not size:
         raise StepError(
             f"{base.name}: with the adapter every token is equally likely: the base's weights seem to be zeros; copy "
             "or download the base again"
         )
-    dtypes = {stored.dtype for stored in base.tensors.values()} & TOLERANCES.keys()
     effect = _root_mean_square(expected - plain) / size
-    facts = {"prompts": len(prompts), "tokens": sum(map(len, prompts)), "experts": experts, "adapter_effect": effect}
+    facts = {
+        "prompts": len(prompts),
+        "tokens": sum(map(len, prompts)),
+        "experts": experts,
+        "adapter_effect": effect,
+        "judged": tied,
+    }
     if experts:
         apart = (actual - expected).double().square().mean(dim=-1).sqrt() / size
         return facts | {"difference": apart.median().item(), "largest": apart.max().item()}
     difference = _root_mean_square(actual - expected) / size
-    return facts | {"difference": difference, "tolerance": max(TOLERANCES[dtype] for dtype in dtypes)}
+    return facts | {"difference": difference, "tolerance": TOLERANCES[dtype]}
+
+
+def _coarsest(base: Base) -> str:
+    """The dtype of its files that rounds most."""
+    return max(
+        {stored.dtype for stored in base.tensors.values()} & TOLERANCES.keys(), key=lambda name: TOLERANCES[name]
+    )
 
 
 @contextmanager

@@ -64,8 +64,11 @@ def prepare(arguments: TrainArguments) -> Run:
     moment = run_moment(template, records, arguments, checkpoints_at)
     train, validation = splits.prepare(records, template.at(moment), arguments, config, output)
     require_embedded(arguments, template.tokenizer, [*train.pairs, *validation.pairs])
-    longest = max(train.longest, validation.longest)
-    run_preflight(arguments, ranks=config.world_size, rank=config.process_index, rows=len(train.pairs), longest=longest)
+    unserved = run_preflight(
+        arguments, ranks=config.world_size, rank=config.process_index, rows=len(train.pairs),
+        longest=max(train.longest, validation.longest), held_out=len(validation.pairs),
+        pair_tokens=train.pair_tokens(shared=arguments.share_prompts),
+    )  # fmt: skip
     rows_hash = fingerprint.hash_rows(train.pairs, validation.pairs)
     checkpoint, marker = _continue(config, checkpoints_at, fingerprint.of_run(arguments, rows_hash, initial))
     fitted = fit_adapter(arguments, first=config.process_index == 0)
@@ -82,6 +85,8 @@ def prepare(arguments: TrainArguments) -> Run:
         validation=validation,
         rows=rows,
         origin=Origin(validation.records, left, data_report, initial, moment, reasoning, fitted.coverage),
+        fitted=fitted,
+        unserved=unserved,
         rival=rival,
         checkpoint=checkpoint,
         trainer=trainer,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from steps.train.loop.held_out_evaluation import HeldOutEvaluation
     from steps.train.loop.metric_lines import MetricLines
     from steps.train.loop.trainer import PairTrainer
+    from steps.train.model.lora import FittedAdapter
     from steps.train.results.origin import Origin
     from steps.train.rows.splits import Split
     from steps.train.tracking.callback import Tracking
@@ -28,6 +29,8 @@ class Run:
         validation: the held-out rows.
         rows: split -> how many were given, used, and left out for which reason.
         origin: where the run comes from, for its page and cards.
+        fitted: where the adapter goes on this base.
+        unserved: why the run is not evaluated in the served form; None where it is.
         rival: the champion to compare with; None without one.
         checkpoint: what to continue from; None to start at the beginning.
         trainer: with every callback; `lines` and `held_out` are two of them.
@@ -39,6 +42,8 @@ class Run:
     validation: Split
     rows: dict[str, dict[str, int]]
     origin: Origin
+    fitted: FittedAdapter
+    unserved: str | None
     rival: Champion | None
     checkpoint: Checkpoint | None
     trainer: PairTrainer

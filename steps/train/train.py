@@ -20,6 +20,7 @@ import sys
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 # Run as a script, this file's folder is first on the path; the packages are found from the folder above `steps`.
 if not __package__:
@@ -37,6 +38,7 @@ from steps.train.results import save
 from steps.train.rows import preview, splits
 from steps.train.run import Run
 from steps.train.runtime import gpus, lost_process, machine, out_of_memory
+from steps.train.served import evaluate
 from steps.train.tracking import settings
 
 log = logging.getLogger("train")
@@ -91,18 +93,24 @@ def train(run: Run) -> None:
 
 
 def finish(run: Run) -> None:
-    """Compare the trained adapter with the champion, and write the results.
+    """Judge the trained adapter, in the form that is served where that can be had, and write the results.
+
+    The adapter is written first: what judges it may take the trained model's place.
 
     Raises:
         StepError: a result cannot be computed or written.
+        Interrupted: a process got SIGTERM; the next start of the run trains no further and judges again.
     """
     from steps.train.loop.early_end import take_best
 
-    trainer, held_out, compared = run.trainer, run.held_out, None
-    take_best(trainer, held_out)
+    take_best(run.trainer, run.held_out)
+    run.trainer.save_model(str(run.output))
+    served = evaluate.evaluate(run)
+    judged: dict[str, Any] = {"served": served.section, "champion": None}
     if run.rival:
-        compared = champion.compare(run.rival, trainer, run.validation.pairs, held_out.margins)
-    save.save(run.output, trainer, run.lines, held_out, run.rows, run.origin, run.tracking, compared)
+        judged["champion"] = champion.compare(run.rival, served.scorer, run.validation.pairs, served.margins)
+    # What judges by answers is asked here: `served.scorer` is the model, in the form `served.form`.
+    save.save(run.output, run.trainer, run.lines, run.held_out, run.rows, run.origin, run.tracking, judged)
 
 
 def show_preview(arguments: TrainArguments, rows: int) -> None:

@@ -20,7 +20,8 @@ from steps.shared.safetensors_file import FLOATS, Stored, read_header
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 MANIFEST = "manifest.json"
-USED = (CONFIG, WEIGHTS, *TOKENIZER_FILES, *TEMPLATE_FILES)
+EVALUATION = "evaluation.json"  # used where it is there: an adapter is one without it too
+USED = (CONFIG, WEIGHTS, EVALUATION, *TOKENIZER_FILES, *TEMPLATE_FILES)
 PREFIX = "base_model.model."
 PART = re.compile(
     r"(?P<module>.+)\.(?:lora_(?P<linear>[AB])\.weight|lora_embedding_(?P<embedding>[AB])"
@@ -114,6 +115,8 @@ def require_as_written(folder: Path) -> None:
         raise StepError(f"{manifest}: has no hashes of files; copy the folder that training wrote again")
     for name in sorted(filter(_is_used, files)):
         file = folder / name
+        if name == EVALUATION and not file.exists():
+            continue
         if not file.is_file():
             raise StepError(f"{file}: is missing: {MANIFEST} beside it names it; copy the folder again")
         if contract.sha256(file) != files[name]:

@@ -1,10 +1,11 @@
 """The champion: the adapter of the newest approved version, compared with the trained one on the same held-out rows.
 
-Both are measured against one reference, the base without any adapter, whatever training's own reference was. Where the
-champion's own evaluation has these rows, under the same arguments and against the base, its margins are taken from
-there; otherwise the base computes them with the champion's matrices, once, after training: while a model trains nothing
-of the champion is there, so that it takes no memory and cannot change a bit of the result. An adapter of another base
-or kind is not compared, and that is said; it stops no training.
+Both are measured against one reference, the base without any adapter, whatever training's own reference was, and in one
+form: on the unquantised base, as they are served, where the scorer has that, or else on the base in NF4. Where the
+champion's own evaluation has these rows in that form, under the same arguments and against the base, its margins are
+taken from there; otherwise the base computes them with the champion's matrices, once, after training: while a model
+trains nothing of the champion is there, so that it takes no memory and cannot change a bit of the result. An adapter of
+another base or kind is not compared, and that is said; it stops no training.
 
 The matrices are applied by hooks and not by peft, which adds none of its 4-bit layers to a model that FSDP2 has
 sharded: it asks a weight for its quantisation, and a shard has none. LoRA on a mixture's experts is on parameters,
@@ -31,6 +32,7 @@ from steps.train.evaluation import log_probs
 from steps.train.evaluation.figures import RowMargin, summarise
 from steps.train.evaluation.held_out import row_margin
 from steps.train.evaluation.paired import pair
+from steps.train.evaluation.recorded import recorded
 from steps.train.evaluation.scorer import Scorer
 from steps.train.model import adapter
 from steps.train.model.initial_adapter import PREFIX, broken_values, layer_ranks, not_plain
@@ -45,12 +47,6 @@ log = logging.getLogger(__name__)
 
 SIDES = ("lora_A", "lora_B")
 FIGURES = ("reward_accuracy", "loss", "reward_margin")
-RECORDED = ("chosen_log_ratio", "rejected_log_ratio", "chosen_tokens", "rejected_tokens")
-# What must be equal for recorded margins to be those that this run would compute.
-SAME = (
-    "model_revision", "max_length", "truncation", "load_in_4bit", "bnb_4bit_use_double_quant", "bf16",
-    "attn_implementation",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -148,15 +144,16 @@ def compare(champion: Champion, scorer: Scorer, pairs: Sequence[Pair], margins: 
     """Both models' figures on the held-out rows, as evaluation.json keeps them. All ranks must call it together.
 
     Args:
+        scorer: the model with the trained adapter, in the form in which both are compared.
         pairs: the held-out rows.
-        margins: the trained model's, in the same order, as training evaluated it.
+        margins: the trained model's, in the same order, as this scorer evaluated it.
     """
     section: dict[str, Any] = {"version": champion.version, "compared": False, "reason": champion.reason}
     if champion.reason:
         return section
     arguments, size = scorer.arguments, scorer.arguments.per_device_eval_batch_size
     model = scorer.accelerator.unwrap_model(scorer.model)
-    rows, source = recorded(champion, arguments, margins), "recorded"
+    rows, source = recorded(champion.folder, arguments, margins), "recorded"
     base = {row.id: (row.reference_chosen, row.reference_rejected) for row in margins}
     if arguments.initial_adapter:  # the margins are relative to that one
         base = log_probs.gathered(scorer, pairs, size, "base")
@@ -177,6 +174,7 @@ def compare(champion: Champion, scorer: Scorer, pairs: Sequence[Pair], margins: 
     log.info("the champion's margins on %d held-out rows: %s", len(rows), source)
     return section | {
         "compared": True,
+        "form": "trained" if arguments.load_in_4bit else "served",
         "source": source,
         "rows": len(rows),
         "candidate": _figures(candidate, arguments.beta),
@@ -188,40 +186,6 @@ def compare(champion: Champion, scorer: Scorer, pairs: Sequence[Pair], margins: 
 def _figures(rows: Sequence[RowMargin], beta: float) -> dict[str, float]:
     whole = summarise(rows, beta)
     return {name: getattr(whole, name) for name in FIGURES}
-
-
-def recorded(champion: Champion, arguments: TrainArguments, margins: Sequence[RowMargin]) -> list[RowMargin] | None:
-    """The champion's margins to the base from its own evaluation; None where that is not of these rows, not against the
-    base, or from other arguments than these."""
-    manifest_file, evaluation_file = champion.folder / "manifest.json", champion.folder / "evaluation.json"
-    if not (manifest_file.is_file() and evaluation_file.is_file()):
-        return None
-    manifest = contract.read_json(manifest_file, "the champion's manifest")
-    then, now = manifest.get("arguments", {}), arguments.model_dump(mode="json") | {"initial_adapter": None}
-    if any(then.get(key) != now[key] for key in (*SAME, "initial_adapter")):
-        return None
-    if then.get("chat_template_kwargs", {}) != now["chat_template_kwargs"]:
-        return None
-    if manifest.get("files", {}).get(evaluation_file.name) != contract.sha256(evaluation_file):
-        return None
-    evaluation = contract.read_json(evaluation_file, "the champion's evaluation")
-    known = {row["id"]: row for row in evaluation["margins"] if all(key in row for key in RECORDED)}
-    if not all(row.id in known and _same_lengths(row, known[row.id]) for row in margins):
-        return None
-    return [
-        replace(
-            row,
-            chosen=known[row.id]["chosen_log_ratio"],
-            rejected=known[row.id]["rejected_log_ratio"],
-            reference_chosen=0.0,
-            reference_rejected=0.0,
-        )
-        for row in margins
-    ]
-
-
-def _same_lengths(row: RowMargin, other: dict[str, Any]) -> bool:
-    return (row.chosen_tokens, row.rejected_tokens) == (other["chosen_tokens"], other["rejected_tokens"])
 
 
 def misfit(champion: Champion, model: PeftModel) -> str | None:

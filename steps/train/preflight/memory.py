@@ -76,24 +76,31 @@ def estimate(
     attention: Attention = "sdpa",
     length: int | None = None,
 ) -> Estimate:
-    """The memory of one rank of `ranks`.
+    """The memory of one rank of `ranks` while it trains; what judges at the end is for `judging`.
 
     Args:
         attention: the implementation that runs.
         length: tokens of the longest row, where known; `max_length` otherwise.
     """
+    rank = rank_memory(arguments, shape, ranks, attention, length)
+    return Estimate(tuple(rank.finished(phase) for phase in rank.phases()))
+
+
+def rank_memory(
+    arguments: TrainArguments, shape: ModelShape | Footprint, ranks: int, attention: Attention, length: int | None
+) -> RankMemory:
+    """What a rank holds by these arguments."""
     longest = length or arguments.max_length
     activations: Passes
     if isinstance(shape, ModelShape):
         activations = Activations(arguments, shape, attention, longest)
     else:
         activations = MeasuredActivations(arguments, shape, attention, longest)
-    rank = _RankMemory(arguments, shape, ranks, activations)
-    return Estimate(tuple(rank.finished(phase) for phase in rank.phases()))
+    return RankMemory(arguments, shape, ranks, activations)
 
 
 @dataclass(frozen=True)
-class _RankMemory:
+class RankMemory:
     """What one rank has in memory. Sizes are bytes; `adapter` and `block_adapter` count weights."""
 
     arguments: TrainArguments

@@ -14,7 +14,7 @@ from typing import Any
 from steps.train.arguments import Attention, TrainArguments
 from steps.train.footprint.sizes import Footprint
 from steps.train.model.shape import ModelShape
-from steps.train.preflight import conflicts, instances, memory
+from steps.train.preflight import conflicts, instances, judging, judging_time
 from steps.train.preflight.base_alone import BaseAlone
 from steps.train.preflight.conflicts import Problem
 from steps.train.preflight.fixes import changes as changes_that_fit
@@ -49,6 +49,7 @@ class Preflight:
     unknown: str | None
     changes: list[str]  # changes after which it would fit, each estimated
     smallest: str | None  # the smallest instance type on which the recipe fits as it is
+    unserved: str | None  # why the held-out rows are not evaluated in the form that is served
 
     @property
     def fits(self) -> bool | None:
@@ -68,6 +69,7 @@ class Preflight:
             "memory_unknown": self.unknown,
             "changes": self.changes,
             "smallest_instance_type": self.smallest,
+            "not_evaluated_as_served": self.unserved,
         }
 
     def _memory(self, estimate: Estimate) -> dict[str, Any]:
@@ -94,6 +96,8 @@ def preflight(
     length: int | None = None,
     base: BaseAlone | None = None,
     measured: Footprint | None = None,
+    held_out: int | None = None,
+    pair_tokens: float | None = None,
 ) -> Preflight:
     """Judge a recipe.
 
@@ -103,6 +107,7 @@ def preflight(
         measured: the model's footprint, where its shape is not known.
         attention: the implementation that runs, where known; `auto` is taken for SDPA, which needs a little more.
         rows, length: training rows and the tokens of the longest, where known.
+        held_out, pair_tokens: held-out rows, and the tokens that a row's pair takes on average, where known.
     """
     runs = attention or assumed(arguments)
     figures = plan(arguments, machine.ranks, rows)
@@ -115,8 +120,12 @@ def preflight(
         if base:
             remarks.append(f"{base.told(arguments)}; it takes {gib(base.bytes_a_rank(arguments, machine.ranks))} a GPU")
             found += _base_too_large(arguments, machine, base)
-        return Preflight(machine, figures, found, remarks, None, unknown, [], None)
-    estimate = memory.estimate(arguments, sizes, ranks=machine.ranks, attention=runs, length=length)
+        unserved = judging.without_estimate(arguments, unknown or "the model is not known")
+        return Preflight(machine, figures, found, remarks, None, unknown, [], None, unserved)
+    judged = judging.with_judging(arguments, sizes, ranks=machine.ranks, attention=runs, length=length, gpu=machine.gpu)
+    estimate = judged.whole
+    name = machine.gpu.name if machine.gpu else None
+    remarks += judging_time.notes(arguments, figures, sizes, judged.unserved, name, held_out, pair_tokens)
     smallest = smallest_instance(arguments, sizes, runs, length)
     changes: list[str] = []
     if machine.gpu:
@@ -126,7 +135,7 @@ def preflight(
             found.append(_too_large(estimate, machine.gpu, changes, smallest))
         elif share > 1 - TIGHT:
             remarks.append(f"only {1 - share:.0%} of the GPU's memory is left: the estimate is not that exact")
-    return Preflight(machine, figures, found, remarks, estimate, unknown, changes, smallest)
+    return Preflight(machine, figures, found, remarks, estimate, unknown, changes, smallest, judged.unserved)
 
 
 def assumed(arguments: TrainArguments) -> Attention:
@@ -155,7 +164,7 @@ def smallest_instance(
     for one, gpu in instances.by_size():
         if arguments.bf16 and not gpu.has_bf16:
             continue
-        needed = memory.estimate(arguments, shape, ranks=one.gpus, attention=attention, length=length)
+        needed = judging.with_judging(arguments, shape, ranks=one.gpus, attention=attention, length=length).whole
         if needed.peak.bytes <= gpu.usable:
             return one.name
     return None
@@ -197,6 +206,7 @@ def _changes(
 
     def peak(changed: TrainArguments, ranks: int) -> int:
         longest = min(length, changed.max_length) if length else None
-        return memory.estimate(changed, shape, ranks=ranks, attention=attention, length=longest).peak.bytes
+        judged = judging.with_judging(changed, shape, ranks=ranks, attention=attention, length=longest)
+        return judged.whole.peak.bytes
 
     return list(changes_that_fit(arguments, own, (1 - TIGHT) * gpu.usable, peak))

@@ -32,21 +32,21 @@ def save(
     rows: dict[str, dict[str, int]],
     origin: Origin,
     tracking: Tracking,
-    compared: dict[str, Any] | None,
+    judged: dict[str, Any],
 ) -> None:
-    """Write the results, on the first rank's node. All ranks must call it together.
+    """Write the results beside the adapter, which is there already, on the first rank's node. All ranks must call it
+    together.
 
     Args:
         rows: split -> how many were given, used, and left out for which reason.
-        compared: the comparison with the champion.
+        judged: by their keys the parts of evaluation.json that are made after training: `served`, `champion`.
 
     Raises:
-        StepError: the adapter is empty or not finite, or the base's files cannot be copied; on every rank.
+        StepError: the base's files cannot be copied; on every rank.
     """
     from steps.train.runtime import ranks
 
-    trainer.save_model(str(output))
-    ranks.done_by_first(lambda: _write(output, trainer, lines, held_out, rows, origin, tracking, compared))
+    ranks.done_by_first(lambda: _write(output, trainer, lines, held_out, rows, origin, tracking, judged))
 
 
 def _write(
@@ -57,7 +57,7 @@ def _write(
     rows: dict[str, dict[str, int]],
     origin: Origin,
     tracking: Tracking,
-    compared: dict[str, Any] | None,
+    judged: dict[str, Any],
 ) -> None:
     copy_tokenizer(trainer.arguments, cast("PreTrainedTokenizerBase", trainer.processing_class), output)
     before, after = held_out.before_and_after()
@@ -70,7 +70,7 @@ def _write(
         "reasoning": dict(origin.reasoning),
         "margins": [row.as_dict() for row in held_out.margins],
         "binary_classification_metrics": figures.model_quality(after),
-        "champion": compared,
+        **judged,
     }
     contract.write_json(output / "evaluation.json", evaluation)
     history = curves.finite(lines.history)
@@ -99,7 +99,15 @@ def _write(
     }
     contract.write_json(output / "manifest.json", manifest)
     print(
-        f"held-out reward accuracy {before.reward_accuracy:.3f} -> {after.reward_accuracy:.3f}, "
+        f"held-out reward accuracy {before.reward_accuracy:.3f} -> {after.reward_accuracy:.3f}{_as_served(judged)}, "
         f"loss {before.loss:.4f} -> {after.loss:.4f} on {after.rows} rows; adapter in {output}",
         flush=True,
     )
+
+
+def _as_served(judged: dict[str, Any]) -> str:
+    """The accuracy in the served form, where that is another one and was evaluated."""
+    served = judged["served"]
+    if not served["evaluated"] or served["same"]:
+        return ""
+    return f" ({served['after']['reward_accuracy']:.3f} as served)"

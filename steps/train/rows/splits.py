@@ -35,6 +35,15 @@ class Split:
         """Tokens of the longest sequence; 0 without rows."""
         return max((pair.tokens for pair in self.pairs), default=0)
 
+    def pair_tokens(self, *, shared: bool) -> float:
+        """Tokens that a pair takes in a pass on average: with a shared prompt once, otherwise two sequences as long as
+        its longer one. There must be rows."""
+        if shared:
+            sizes = [len(pair.prompt_ids) + len(pair.chosen_ids) + len(pair.rejected_ids) for pair in self.pairs]
+        else:
+            sizes = [2 * pair.tokens for pair in self.pairs]
+        return sum(sizes) / len(sizes)
+
     @property
     def reasoning(self) -> int:
         """Rows given of which an answer has reasoning."""

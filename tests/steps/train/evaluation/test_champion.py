@@ -17,6 +17,7 @@ from steps.train.arguments import TrainArguments
 from steps.train.evaluation import champion, log_probs
 from steps.train.evaluation.figures import RowMargin, summarise
 from steps.train.evaluation.held_out import HeldOut
+from steps.train.evaluation.recorded import recorded
 from steps.train.model import initial_adapter
 from tests.steps.train.trainers import randomise, save_adapter, trainer_here
 
@@ -167,6 +168,7 @@ def test_the_comparison_is_with_what_peft_makes_of_the_champion(
     assert min(map(abs, expected)) > 1e-3  # none near a tie, where rounding would decide
     theirs = [of_margin(row, value) for row, value in zip(margins, expected, strict=True)]
     assert (section["version"], section["compared"], section["source"], section["rows"]) == ("3", True, "evaluated", 24)
+    assert section["form"] == "served"  # this trainer's base is not quantised
     for side, of_side in (("candidate", margins), ("champion", theirs)):
         figures = summarise(of_side, 0.1)
         assert section[side] == pytest.approx({name: getattr(figures, name) for name in champion.FIGURES}, abs=1e-5)
@@ -223,13 +225,21 @@ def test_an_adapter_that_the_layers_do_not_take_is_not_compared(
 def known(tmp_path: Path, arguments: TrainArguments) -> tuple[champion.Champion, list[RowMargin]]:
     """A champion that recorded margins 2 and -1, and the rows as another model was evaluated on them."""
     rows = [RowMargin(id, -3.0, -2.0, -3.5, -2.0, 5, 6, "chat", False) for id in ("a", "b", "c")]
-    recorded = [of_margin(row, value) for row, value in zip(rows, (2.0, -1.0, 0.5), strict=True)]
-    write(tmp_path, arguments, recorded)
+    write(tmp_path, arguments, [of_margin(row, value) for row, value in zip(rows, (2.0, -1.0, 0.5), strict=True)])
     return champion.Champion(tmp_path, "3", 1.0, None), rows[:2]
 
 
-def write(folder: Path, arguments: TrainArguments, recorded: list[RowMargin], **trained: Any) -> None:
-    text = json.dumps({"margins": [row.as_dict() for row in recorded]})
+def write(
+    folder: Path,
+    arguments: TrainArguments,
+    rows: list[RowMargin],
+    served: list[RowMargin] | None = None,
+    **trained: Any,
+) -> None:
+    evaluation: dict[str, Any] = {"margins": [row.as_dict() for row in rows]}
+    if served:
+        evaluation["served"] = {"evaluated": True, "margins": [row.as_dict() for row in served]}
+    text = json.dumps(evaluation)
     (folder / "evaluation.json").write_text(text)
     files = {"evaluation.json": hashlib.sha256(text.encode()).hexdigest()}
     manifest = {"arguments": arguments.model_dump(mode="json") | trained, "files": files}
@@ -240,10 +250,10 @@ def test_margins_that_the_champion_recorded_of_these_rows_are_taken(
     known: tuple[champion.Champion, list[RowMargin]], arguments: TrainArguments
 ) -> None:
     found, rows = known
-    taken = champion.recorded(found, arguments, rows)
+    taken = recorded(found.folder, arguments, rows)
     assert [(row.id, row.margin) for row in taken] == [("a", 2.0), ("b", -1.0)]
     other = arguments.model_copy(update={"beta": 0.5, "lora_r": 64, "learning_rate": 1e-3, "champion_version": "9"})
-    assert champion.recorded(found, other, rows) == taken
+    assert recorded(found.folder, other, rows) == taken
 
 
 @pytest.mark.parametrize(
@@ -257,7 +267,26 @@ def test_margins_of_other_arguments_or_another_reference_are_not(
 ) -> None:
     found, rows = known
     write(found.folder, arguments, rows, **trained)
-    assert champion.recorded(found, arguments, rows) is None
+    assert recorded(found.folder, arguments, rows) is None
+
+
+def test_margins_of_the_form_that_is_compared_are_taken_and_no_others(
+    known: tuple[champion.Champion, list[RowMargin]], arguments: TrainArguments
+) -> None:
+    found, rows = known
+    unquantised = arguments.model_copy(update={"load_in_4bit": False})  # as the scorer of the served form has it
+    assert recorded(found.folder, unquantised, rows) is None  # it was not evaluated as served
+    served = [of_margin(row, value) for row, value in zip(rows, (1.5, -0.5), strict=True)]
+    write(found.folder, arguments, [of_margin(row, 2.0) for row in rows], served)
+    assert [row.margin for row in recorded(found.folder, unquantised, rows) or []] == [1.5, -0.5]
+    assert [row.margin for row in recorded(found.folder, arguments, rows) or []] == [2.0, 2.0]
+    write(found.folder, unquantised, [of_margin(row, 2.0) for row in rows])  # it trained in the form that is served
+    assert [row.margin for row in recorded(found.folder, unquantised, rows) or []] == [2.0, 2.0]
+    assert recorded(found.folder, arguments, rows) is None
+    write(found.folder, arguments, rows, served, bf16=False)
+    assert recorded(found.folder, unquantised, rows) is None
+    write(found.folder, arguments, rows, served, bnb_4bit_use_double_quant=False)  # no part of the unquantised base
+    assert recorded(found.folder, unquantised, rows) is not None
 
 
 def test_margins_of_other_rows_or_in_a_changed_file_are_not(
@@ -266,13 +295,13 @@ def test_margins_of_other_rows_or_in_a_changed_file_are_not(
     found, rows = known
     new = RowMargin("new", -3.0, -2.0, -3.5, -2.0, 5, 6, "chat", False)
     cut = RowMargin("a", -3.0, -2.0, -3.5, -2.0, 4, 6, "chat", False)
-    assert champion.recorded(found, arguments, [*rows, new]) is None
-    assert champion.recorded(found, arguments, [cut]) is None
+    assert recorded(found.folder, arguments, [*rows, new]) is None
+    assert recorded(found.folder, arguments, [cut]) is None
     evaluation = found.folder / "evaluation.json"
     evaluation.write_text(evaluation.read_text() + " ")
-    assert champion.recorded(found, arguments, rows) is None
+    assert recorded(found.folder, arguments, rows) is None
     evaluation.unlink()
-    assert champion.recorded(found, arguments, rows) is None
+    assert recorded(found.folder, arguments, rows) is None
 
 
 @pytest.mark.slow

@@ -35,6 +35,7 @@ DO_NOT_DECIDE = {
     "steps.train.arguments": "enters by value",
     "steps.train.evaluation.champion": "compares when the training is over; the adapter to continue enters by value",
     "steps.train.evaluation.paired": "compares when the training is over",
+    "steps.train.evaluation.recorded": "reads margins when the training is over",
     "steps.train.evaluation.scorer": "has types alone",
     "steps.train.footprint": "serves estimates",
     "steps.train.loop.fingerprint": "is what the fingerprint is made from",
@@ -59,6 +60,7 @@ DO_NOT_DECIDE = {
     "steps.train.runtime.out_of_memory": "words an error",
     "steps.train.runtime.gpus": "counts GPUs, or ends the run",
     "steps.train.runtime.interruption": "says when a run ends that another continues",
+    "steps.train.served": "evaluates when the training is over",
     "steps.train.tracking": "tells trackers",
     "steps.train.train": "calls the three parts in their order",
 }

@@ -116,8 +116,8 @@ def test_a_model_below_the_threshold_is_rejected_with_the_numbers(pipeline, merg
     assert code == 1
     assert summary["status"] == "Failed"
     assert summary["failure_reason"] == summary["gate"]["message"]
-    accuracy = summary["held_out"]["after"]["reward_accuracy"]
-    assert f"{accuracy:.4f} is below the threshold 1 " in summary["failure_reason"]
+    accuracy = summary["gate"]["reward_accuracy"]
+    assert f"{accuracy:.4f}, as served, is below the threshold 1 " in summary["failure_reason"]
     assert len(pipeline.json("models")) == before
 
 
@@ -187,7 +187,7 @@ def test_training_on_two_nodes_is_one_job_and_a_worse_model_is_stopped_by_the_ch
     assert "bytes on each of 4 ranks" in log
     assert summary["held_out"]["rows"] == merged["held_out"]["rows"]
     assert comparison(pipeline, summary)["source"] == "evaluated"
-    own, theirs = summary["held_out"]["after"]["reward_accuracy"], champion["reward_accuracy"]
+    own, theirs = summary["gate"]["reward_accuracy"], champion["reward_accuracy"]
     said = (
         f"has {theirs:.4f} on the same {champion['rows']} rows, this model {own:.4f}, both against the base: worse by"
     )
@@ -199,7 +199,7 @@ def test_a_better_model_passes_the_champion_and_is_registered_with_the_numbers(p
     better = {"LearningRate": 5e-3, "MaxSteps": 14, "MergeWeights": "false"}
     code, summary, stderr = pipeline.start(**SHORT | better)
     assert code == 0, stderr
-    own, gate = summary["held_out"]["after"]["reward_accuracy"], summary["gate"]
+    own, gate = summary["gate"]["reward_accuracy"], summary["gate"]
     assert f"this model {own:.4f}, both against the base: better by" in gate["message"]
     assert comparison(pipeline, summary)["source"] == "recorded"  # its own evaluation has these rows
     package = pipeline.json("models")[0]

@@ -168,7 +168,8 @@ def test_too_many_invalid_rows_fail_with_their_reasons_and_a_retry_fails_alike(p
 def champion(pipeline, merged: dict) -> dict:
     """The first version, approved: from here on it is what others are compared with."""
     pipeline.json("approve", str(merged["registered"]["version"]))
-    return {"version": str(merged["registered"]["version"]), **merged["held_out"]["after"]}
+    judged = {"reward_accuracy": merged["gate"]["reward_accuracy"]}
+    return {"version": str(merged["registered"]["version"]), **merged["held_out"]["after"], **judged}
 
 
 def comparison(pipeline, summary: dict) -> dict:

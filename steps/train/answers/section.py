@@ -32,7 +32,7 @@ def judge(
     if not answers.questions:
         reason = NONE_ANSWERED if answers.asked else NONE_ASKED
         return {"judged": False, "reason": reason}, []
-    questions = judge_answers(answers, parser.name, specials)
+    questions = judge_answers(answers, parser.name, specials, max_new_tokens)
     section = _facts(answers, parser, max_new_tokens) | _figures(questions, answers)
     return section, [_row(one) for one in sorted(questions, key=_badness)]
 

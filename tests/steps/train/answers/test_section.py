@@ -105,6 +105,18 @@ def test_faults_of_form_are_counted_and_compared() -> None:
     assert rows[0]["answers"]["candidate"]["faults"] == ["unfinished", "marker"]
 
 
+def test_an_answer_is_not_blamed_for_an_end_that_the_chosen_one_would_not_have_either() -> None:
+    short, long = texting(0, "Dry.", tools=False), texting(1, "It will be dry, " + "and so on, " * 256, tools=False)
+    endless = said("It will", "It will", unfinished=True)
+    section, rows = judged(answers([short, long], base=said("Dry.", "Dry."), candidate=endless))
+    form = section["after"]["form"]
+    assert (form["unfinished"], form["cut"], form["degenerate"]["count"]) == (1, 1, 1)
+    assert {row["id"]: row["answers"]["candidate"]["faults"] for row in rows} == {"row-0": ["unfinished"], "row-1": []}
+    looping = said("Dry.") + said(LOOP, unfinished=True)
+    section, _ = judged(answers([short, long], base=said("Dry.", "Dry."), candidate=looping))
+    assert (section["after"]["form"]["cut"], section["after"]["form"]["repetitive"]) == (1, 1)
+
+
 def test_an_answer_in_another_script_is_told_and_is_not_degenerate() -> None:
     question = texting(0, "You can find it at the end of the street.")
     section, _ = judged(answers([question], base=said("Here it is."), candidate=said("博物馆在街道的尽头那里就有。")))

@@ -137,6 +137,19 @@ def test_without_a_parser_calls_are_not_judged_and_form_is() -> None:
     assert {row["answers"]["candidate"]["right"] for row in rows} == {None}
 
 
+def test_a_parser_that_does_not_read_the_chosen_answers_themselves_judges_no_calls() -> None:
+    questions = [*(calling(number) for number in range(3)), texting(3, "Hi.")]
+    worse = said("[TOOL_CALLS]nothing", *["I do not know."] * 2, "Hi.")
+    given = answers(questions, base=said(*[call("Oslo")] * 3, "Hi."), candidate=worse)
+    section, _ = judged(given, Parser("mistral"))
+    assert (section["parser"], section["after"]["calls"], section["against_base"]["calls"]) == (None, None, None)
+    assert section["parser_reason"] == (
+        "the parser mistral does not read the calls of 3 of 3 chosen answers as the template writes them; name the "
+        "model's own by tool_call_parser"
+    )
+    assert judged(given)[0]["against_base"]["calls"]["losses"] == 3
+
+
 def test_the_worst_answers_come_first() -> None:
     questions = [calling(number) for number in range(5)]
     right, wrong = call("Oslo"), call("Rome")

@@ -83,8 +83,9 @@ def test_an_adapter_that_was_not_judged_as_served_is_merged_and_that_is_said(
     assert "not compared with the figures that it was judged by: no evaluation.json" in capsys.readouterr().out
     evaluation(made[1], evaluated=False, reason="evaluate_served: false")
     assert judged.read(made[1]) == "the adapter was not judged as served: evaluate_served: false"
-    (made[1] / "evaluation.json").write_text("{}")
-    assert judged.read(made[1]) == "the adapter was not judged as served: an earlier release trained it"
+    for earlier in ("{}", '{"served": null}', '{"served": {"evaluated": false, "reason": null}}'):
+        (made[1] / "evaluation.json").write_text(earlier)
+        assert judged.read(made[1]) == "the adapter was not judged as served: an earlier release trained it"
     evaluation(made[1])
     assert str(judged.read(made[1])).startswith("none of the held-out answers is short enough")
 
@@ -97,4 +98,11 @@ def test_an_adapter_that_was_not_judged_as_served_is_merged_and_that_is_said(
 def test_a_damaged_evaluation_is_one_line(tmp_path: Path, changes: dict[str, Any]) -> None:
     evaluation(tmp_path, -1.0, **changes)
     with pytest.raises(StepError, match=r"evaluation\.json: served: is not what training writes; copy the adapter's"):
+        judged.read(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[]", '{"served": [1]}', '{"served": {"evaluate": true}}', '"x"'])
+def test_an_evaluation_of_another_form_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "evaluation.json").write_text(text)
+    with pytest.raises(StepError, match="is not what training writes"):
         judged.read(tmp_path)

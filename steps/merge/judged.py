@@ -66,16 +66,17 @@ def read(folder: Path) -> Figures | str:
     file = folder / EVALUATION
     if not file.is_file():
         return f"no {EVALUATION} lies beside the adapter"
-    served = contract.read_json(file, "the evaluation").get("served", {"evaluated": False})
-    if not served["evaluated"]:
-        return f"the adapter was not judged as served: {served.get('reason', 'an earlier release trained it')}"
+    evaluation = contract.read_json(file, "the evaluation")
     try:
+        served = evaluation.get("served") or {"evaluated": False}
+        if not served["evaluated"]:
+            return f"the adapter was not judged as served: {served.get('reason') or 'an earlier release trained it'}"
         probes = tuple(
             Probe(one["id"], tuple(one["input_ids"]), one["completion_at"], one["log_prob"]) for one in served["probes"]
         )
         figures = Figures(probes, served["dtype"])
         whole = all(0 < one.answer_at < len(one.ids) and math.isfinite(one.log_prob) for one in probes)
-    except (KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError):
         whole = False
     if not whole or figures.dtype not in ROUNDING:
         raise StepError(f"{file}: served: is not what training writes; copy the adapter's folder again")

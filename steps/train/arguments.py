@@ -58,8 +58,8 @@ def _split(value: object) -> object:
 
 
 def _word(value: object) -> object:
-    """YAML reads `true` as a bool; beside `auto` it is a word."""
-    return str(value).lower() if isinstance(value, bool) else value
+    """YAML reads `true` as a bool, and a hyperparameter may have Python's `True`; beside `auto` it is a word."""
+    return str(value).lower() if isinstance(value, bool | str) else value
 
 
 Strings = Annotated[list[str], BeforeValidator(_split)]

@@ -189,7 +189,8 @@ def test_training_on_two_nodes_is_one_job_and_a_worse_model_is_stopped_by_the_ch
     assert summary["held_out"]["rows"] == merged["held_out"]["rows"]
     assert comparison(pipeline, summary)["source"] == "evaluated"
     own, theirs = summary["gate"]["reward_accuracy"], champion["reward_accuracy"]
-    said = f"has {theirs:.4f} on the same {champion['rows']} rows, this model {own:.4f}, both as served against the base: worse by"
+    of = f"has {theirs:.4f} on the same {champion['rows']} rows, this model {own:.4f}"
+    said = f"{of}, both as served against the base: worse by"
     assert said in summary["failure_reason"] and "more than the tolerance 0.02" in summary["failure_reason"]
     assert "registered" not in summary
 

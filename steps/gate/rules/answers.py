@@ -3,8 +3,8 @@
 calls:            whether it calls tools as the chosen answers do, against the base on the same questions: McNemar's
                   exact test, one-sided, that it is worse (`steps.shared.statistics`); p at least ALPHA.
 calls_champion:   the same against the champion.
-degenerate:       share of its answers that are empty, have no end, repeat themselves or hold a marker of the template;
-                  at most `max_degenerate_share`.
+degenerate:       share of its answers that are empty, have no end where the chosen answer has one, repeat themselves or
+                  hold a marker of the template; at most `max_degenerate_share`.
 
 What Train could not judge is not judged here, and the reason is Train's.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 from steps.gate.rules.limits import ALPHA, LEAST_PAIRS
 from steps.gate.rules.ranking import no_champion
-from steps.gate.rules.rule import Rule, number, quoted, value
+from steps.gate.rules.rule import Rule, number, number_or_none, quoted, value
 
 NO_TOOLS = "Tool calls were not judged: no question that was answered declares tools."
 FAULTS = {  # in the order in which they are told
@@ -62,10 +62,12 @@ def degenerate(evaluation: Mapping[str, Any], most: float) -> Rule:
     tokens = number(evaluation, "answers.max_new_tokens")
     faults = {words: number(evaluation, f"{path}.{name}") for name, words in FAULTS.items()}
     told = ", ".join(f"{many:g} {words.format(tokens=tokens)}" for words, many in faults.items() if many)
+    cut = number_or_none(evaluation, f"{path}.cut")
+    unseen = f" {cut:g} have no end where the chosen answer is too long to have one, which is no fault." if cut else ""
     good = share <= most
     sentence = (
         f"{count:g} of {rows:g} answers are degenerate{f' ({told})' if told else ''}: {share:.4f}, the base's "
-        f"{of_base:.4f}; {'at most' if good else 'more than'} {most:g} {'is' if good else 'is not'} allowed."
+        f"{of_base:.4f}; {'at most' if good else 'more than'} {most:g} {'is' if good else 'is not'} allowed.{unseen}"
     )
     return Rule("degenerate", share, most, "pass" if good else "fail", sentence)
 

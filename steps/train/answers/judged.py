@@ -30,6 +30,8 @@ class Judged:
             call, and none that begins. None for rows without tools, and where calls cannot be read.
         wrong: the first thing that is wrong with its calls; None where it is right or not known.
         faults: of its form (steps/train/answers/form.py).
+        cut: it has no end within the tokens allowed, where the chosen answer has none either: no fault then, since a
+            good answer may be as long.
         other_language: the text beside the calls is in another script or language than the chosen answer's.
     """
 
@@ -41,6 +43,7 @@ class Judged:
     right: bool | None
     wrong: Wrong | None
     faults: tuple[str, ...]
+    cut: bool
     other_language: bool
 
 
@@ -62,22 +65,31 @@ class JudgedQuestion:
     sides: Mapping[Side, Judged]
 
 
-def judge_answers(answers: Answers, parser: str | None, specials: Sequence[str]) -> list[JudgedQuestion]:
+def judge_answers(
+    answers: Answers, parser: str | None, specials: Sequence[str], max_new_tokens: int
+) -> list[JudgedQuestion]:
     """Judge every answer of every side.
 
     Args:
         parser: one of calls.parsers.PARSERS; None: calls are not judged.
         specials: the special tokens of the tokenizer, those at which inference stops included.
+        max_new_tokens: that an answer was allowed to have.
     """
     markers = Markers(specials, [question.chosen for question in answers.questions])
     return [
-        _judge_question(question, {side: said[at] for side, said in answers.said.items()}, parser, markers)
+        _judge_question(
+            question,
+            {side: said[at] for side, said in answers.said.items()},
+            parser,
+            markers,
+            fits=question.chosen_tokens <= max_new_tokens,
+        )
         for at, question in enumerate(answers.questions)
     ]
 
 
 def _judge_question(
-    question: Question, said: Mapping[Side, Said], parser: str | None, markers: Markers
+    question: Question, said: Mapping[Side, Said], parser: str | None, markers: Markers, *, fits: bool
 ) -> JudgedQuestion:
     record = question.record
     expected = expected_kind(record) if record.tools else "text"
@@ -88,13 +100,18 @@ def _judge_question(
         expected=expected,
         expected_calls=calls,
         schemas_unusable=tuple(unusable_schemas(record.tools)),
-        sides={side: _judge(one, question, calls, chosen, parser, markers) for side, one in said.items()},
+        sides={side: _judge(one, question, calls, chosen, parser, markers, fits=fits) for side, one in said.items()},
     )
 
 
 def _judge(
-    said: Said, question: Question, expected: tuple[Call, ...], chosen: str, parser: str | None, markers: Markers
-) -> Judged:
+    said: Said, question: Question, expected: tuple[Call, ...], chosen: str, parser: str | None, markers: Markers, *,
+    fits: bool,
+) -> Judged:  # fmt: skip
+    """
+    Args:
+        fits: the chosen answer has no more tokens than an answer was allowed to have.
+    """
     tools = question.record.tools
     parsed = _read(parser, said.text, tools)
     judged = bool(tools) and parser is not None
@@ -108,7 +125,8 @@ def _judge(
         comparison=comparison,
         right=wrong is None if comparison else None,
         wrong=wrong,
-        faults=faults(parsed.content, markers, calls=bool(parsed.calls), ended=said.ended),
+        faults=faults(parsed.content, markers, calls=bool(parsed.calls), ended=said.ended or not fits),
+        cut=not said.ended and not fits,
         other_language=language.differs(parsed.content, chosen),
     )
 

@@ -85,8 +85,9 @@ def test_an_adapter_that_was_not_judged_as_served_is_merged_and_that_is_said(
     reason = "the adapter was not judged as served: evaluate_served: false"
     assert merge(*made, tmp_path / "nf4")["judged"] == {"skipped": reason}
     assert f"not compared with the figures that it was judged by: {reason}" in capsys.readouterr().out
-    (made[1] / "evaluation.json").write_text("{}")
-    assert judged.read(made[1]) == "the adapter was not judged as served: an earlier release trained it"
+    for earlier in ("{}", '{"served": null}', '{"served": {"evaluated": false, "reason": null}}'):
+        (made[1] / "evaluation.json").write_text(earlier)
+        assert judged.read(made[1]) == "the adapter was not judged as served: an earlier release trained it"
     evaluation(made[1])
     assert str(judged.read(made[1])).startswith("none of the held-out answers is short enough")
 
@@ -99,4 +100,11 @@ def test_an_adapter_that_was_not_judged_as_served_is_merged_and_that_is_said(
 def test_a_damaged_evaluation_is_one_line(tmp_path: Path, changes: dict[str, Any]) -> None:
     evaluation(tmp_path, -1.0, **changes)
     with pytest.raises(StepError, match=r"evaluation\.json: served: is not what training writes; copy the adapter's"):
+        judged.read(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[]", '{"served": [1]}', '{"served": {"evaluate": true}}', '"x"'])
+def test_an_evaluation_of_another_form_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "evaluation.json").write_text(text)
+    with pytest.raises(StepError, match="is not what training writes"):
         judged.read(tmp_path)

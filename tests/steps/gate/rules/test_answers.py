@@ -80,6 +80,14 @@ def test_the_faults_of_degenerate_answers_are_counted_in_words() -> None:
     )
 
 
+def test_answers_whose_end_could_not_be_seen_are_told() -> None:
+    after = side(22, 1)
+    after["form"]["cut"] = 40
+    found = answers.degenerate(evaluation(answers__after=after), 0.2)
+    assert found.verdict == "pass"
+    assert found.reason.endswith(" 40 have no end where the chosen answer is too long to have one, which is no fault.")
+
+
 def test_no_answer_at_all_is_not_judged() -> None:
     after = side(22, 0)
     after["form"] |= {"rows": 0, "degenerate": {"count": 0, "share": None}}

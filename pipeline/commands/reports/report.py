@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from pipeline.aws.executions import ENDED, StepSummary, id_of
+from pipeline.commands.reports.sources import runs_of, source_of
 from pipeline.commands.reports.what_next import what_next
 from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
@@ -24,16 +25,12 @@ from pipeline.commands.shared.options import (
     say,
 )
 from pipeline.commands.shared.place import Place, place_of
-from pipeline.commands.shared.place_here import PlaceHere
 from pipeline.commands.shared.place_on_aws import PlaceOnAws
 from pipeline.errors import UserError
 from pipeline.files import write_text
 from pipeline.parameters import history
 from pipeline.preflight import costs
 from pipeline.report.facts import Facts, gather
-from pipeline.report.here import Here
-from pipeline.report.on_aws import OnAws
-from pipeline.report.source import Source
 from pipeline.watching.view import advice_on
 
 FOLDER = "reports"  # of the local state
@@ -64,9 +61,7 @@ def report(
     words = ("report", execution, "--all" if every else None)
     with place_of(words, local, local_root, settings) as place:
         if every:
-            from pipeline.commands.reports.runs import write_all
-
-            file, told = write_all(place, output, local_root / FOLDER)
+            file, told = _write_all(place, output, local_root)
         else:
             named = place.find(execution)
             facts, file = _write(place, named, output, local_root)
@@ -85,15 +80,6 @@ def report(
         print(file)
 
 
-def source_of(place: Place, execution: str) -> Source:
-    """Where the facts of an execution come from, in that place."""
-    if isinstance(place, PlaceHere):
-        return Here(place.root, execution)
-    assert isinstance(place, PlaceOnAws)
-    there = place.there
-    return OnAws(there.sagemaker, there.client("s3"), there.client("logs"), execution)
-
-
 def _write(place: Place, execution: str, output: Path | None, root: Path) -> tuple[Facts, Path]:
     from pipeline.report.page import render
 
@@ -105,6 +91,16 @@ def _write(place: Place, execution: str, output: Path | None, root: Path) -> tup
     file = (output or root / FOLDER / f"{summary.pipeline}-{summary.id}.html").resolve()
     write_text(file, render(facts, what_next(facts, place.options)))
     return facts, file
+
+
+def _write_all(place: Place, output: Path | None, root: Path) -> tuple[Path, dict[str, str]]:
+    from pipeline.report import runs as page
+
+    runs, notes = runs_of(place)
+    pipelines = sorted({run.execution.pipeline for run in runs})
+    file = (output or root / FOLDER / f"{pipelines[0] if len(pipelines) == 1 else 'all'}-runs.html").resolve()
+    write_text(file, page.render(runs, notes))
+    return file, {"executions": str(len(runs))}
 
 
 def _follow(words: tuple[str | None, ...], execution: str, file: Path, local: bool, root: Path, settings: Path) -> str:

@@ -19,6 +19,7 @@ from pipeline.commands.shared.options import (
     Local,
     LocalRoot,
     Settings,
+    page_of,
     print_json,
     stdout,
 )
@@ -50,6 +51,7 @@ def status(
         print_json({**dataclasses.asdict(summary), "steps": [dataclasses.asdict(step) for step in steps]})
     else:
         _draw(summary, steps)
+        print(f"as a page: {page_of(summary.id, place.options)}")
         if summary.status == "Failed":
             print(f"See why: python pipeline.py logs{place.options} {summary.id}")
     if wait:

@@ -45,6 +45,7 @@ class Facts:
 
     Attributes:
         usage: what it may use, and cost, at most.
+        model: where the files of the registered version lie, as a person reaches them.
         champion: of the registered version's group, the number of the newest approved version.
         history: of the training: what it left, or what its log says where it has not ended well.
         told: the steps that failed or run now.
@@ -63,6 +64,7 @@ class Facts:
     history: list[dict[str, Any]]
     told: list[Told]
     version: ModelVersion | None = None
+    model: str = ""
     champion: int | None = None
     inputs: Mapping[str, str] = field(default_factory=dict)
     again: str = ""
@@ -104,6 +106,7 @@ def gather(
         left.history or metric_lines.history(logs.get(TRAINING, ())),
         [Told(step, _end(logs[step.name]), (advice or {}).get(step.name, "")) for step in steps if step.name in logs],
         version,
+        source.shown(version.model_uri) if version and version.model_uri else "",
         source.champion(version.group) if version else None,
         {name: source.shown(str(value)) for name, value in values.items() if _is_place(name, value)},
         again,

@@ -144,9 +144,13 @@ def _figures(facts: Facts) -> list[tuple[str, str, str]]:
     try:
         if gate := left.gate:
             accuracy = f"{share(gate['reward_accuracy_before'])} → {share(gate['reward_accuracy'])}"
-            found.append(("Held-out reward accuracy", accuracy, f"{gate['rows']} rows; at least {share(gate['threshold'])}"))
+            found.append(
+                ("Held-out reward accuracy", accuracy, f"{gate['rows']} rows; at least {share(gate['threshold'])}")
+            )
         elif evaluation := left.evaluation:
-            accuracy = f"{share(evaluation['before']['reward_accuracy'])} → {share(evaluation['after']['reward_accuracy'])}"
+            accuracy = (
+                f"{share(evaluation['before']['reward_accuracy'])} → {share(evaluation['after']['reward_accuracy'])}"
+            )
             found.append(("Held-out reward accuracy", accuracy, f"{evaluation['rows']} rows"))
         if report := left.report:
             rows = report["rows"]

@@ -184,14 +184,20 @@ def version(facts: Facts) -> View | None:
         ("Group", found.group),
         ("Version", str(found.version)),
         ("Status", f"{found.approval_status}{f': {found.note}' if found.note else ''}"),
-        ("Decided", f"{moment(found.changed)}{f' by {found.changed_by}' if found.changed_by else ''}" if found.changed else ""),
-        ("Champion of the group", champion or (f"version {facts.champion}" if facts.champion else "none is approved yet")),
+        (
+            "Decided",
+            f"{moment(found.changed)}{f' by {found.changed_by}' if found.changed_by else ''}" if found.changed else "",
+        ),
+        (
+            "Champion of the group",
+            champion or (f"version {facts.champion}" if facts.champion else "none is approved yet"),
+        ),
         ("Registered", moment(found.created)),
         ("Variant", found.variant or ""),
-        ("Files", found.model_uri or ""),
+        ("Files", facts.model),
         ("Hash of the manifest", found.metadata.get("manifest_sha256", "")),
         ("May be served on", ", ".join(found.instance_types)),
-        ("ARN", found.arn),
+        ("ARN", "" if facts.local else found.arn),
     ]
     return {"lines": [line for line in lines if line[1]]}
 

@@ -13,6 +13,7 @@ import typer
 from pipeline.aws.executions import ENDED, StepSummary, id_of
 from pipeline.commands.reports.sources import runs_of, source_of
 from pipeline.commands.reports.what_next import what_next
+from pipeline.commands.shared.model_registry import package_group
 from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
     LOCAL_ROOT,
@@ -37,7 +38,8 @@ FOLDER = "reports"  # of the local state
 WATCH_SECONDS = 10
 
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE.html", help="Where to; default: .local/reports/.", show_default=False)
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE.html", help="Where to; default: .local/reports/.", show_default=False),
 ]
 Open = Annotated[bool, typer.Option("--open", help="Open it in the browser.")]
 All = Annotated[bool, typer.Option("--all", help="All executions of the pipeline: accuracy over time, versions.")]
@@ -64,7 +66,7 @@ def report(
             file, told = _write_all(place, output, local_root)
         else:
             named = place.find(execution)
-            facts, file = _write(place, named, output, local_root)
+            facts, file = _write(place, named, output, local_root, settings)
             told = {"execution": id_of(named), "status": facts.execution.status}
     if show:
         _open(file)
@@ -80,7 +82,7 @@ def report(
         print(file)
 
 
-def _write(place: Place, execution: str, output: Path | None, root: Path) -> tuple[Facts, Path]:
+def _write(place: Place, execution: str, output: Path | None, root: Path, settings: Path) -> tuple[Facts, Path]:
     from pipeline.report.page import render
 
     summary, steps = place.status(execution)
@@ -89,7 +91,7 @@ def _write(place: Place, execution: str, output: Path | None, root: Path) -> tup
     prices = _prices(place)
     facts = gather(source_of(place, execution), summary, steps, parameters, again, prices, _advice(steps))
     file = (output or root / FOLDER / f"{summary.pipeline}-{summary.id}.html").resolve()
-    write_text(file, render(facts, what_next(facts, place.options)))
+    write_text(file, render(facts, what_next(facts, place.options, package_group(settings))))
     return facts, file
 
 
@@ -109,7 +111,7 @@ def _follow(words: tuple[str | None, ...], execution: str, file: Path, local: bo
     while status not in ENDED:
         time.sleep(WATCH_SECONDS)
         with place_of(words, local, root, settings) as place:
-            status = _write(place, execution, file, root)[0].execution.status
+            status = _write(place, execution, file, root, settings)[0].execution.status
     return status
 
 

@@ -6,16 +6,17 @@ import re
 
 from pipeline.commands.shared.after_failure import next_commands
 from pipeline.report.facts import Command, Facts
-from pipeline.versions.registry import APPROVED
+from pipeline.versions.registry import APPROVED, ModelVersion
 
 COMMAND = re.compile(r"(?P<purpose>.*?):? ?(?P<command>python pipeline\.py .*)")
 
 
-def what_next(facts: Facts, options: str) -> list[Command]:
+def what_next(facts: Facts, options: str, group: str) -> list[Command]:
     """In the order in which a person comes to them.
 
     Args:
         options: what a command needs to mean the same place, with a space before.
+        group: the model package group that commands mean without `--group`.
     """
     execution = facts.execution
     if not facts.ended:
@@ -28,14 +29,12 @@ def what_next(facts: Facts, options: str) -> list[Command]:
         return [_split(line) for line in next_commands(execution.id, facts.steps, options)]
     if facts.version is None:
         return [Command("Start the next one", f"python pipeline.py start{options}")]
-    return _of_version(facts, options)
+    words = options if facts.version.group == group else f"{options} --group {facts.version.group}"
+    return _of_version(facts, facts.version, words)
 
 
-def _of_version(facts: Facts, options: str) -> list[Command]:
-    version = facts.version
-    assert version is not None
-    number, group = version.version, f" --group {version.group}"
-    words = f"{options}{group}"
+def _of_version(facts: Facts, version: ModelVersion, words: str) -> list[Command]:
+    number = version.version
     found = [Command("Ask it something, beside its base", f'python pipeline.py try {number} "Hello" --base{words}')]
     if facts.champion and facts.champion != number:
         against = f"Compare it with the champion, version {facts.champion}"

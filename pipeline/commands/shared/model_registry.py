@@ -169,7 +169,7 @@ def registry_of(
     """
     options = next_options(local, settings, group, root)
     if local:
-        yield LocalRegistry(root, group or _package_group(settings), options)
+        yield LocalRegistry(root, group or package_group(settings), options)
         return
     with remote(command, settings, changes=changes) as there:
         yield AwsRegistry(there, root, group or there.workflow.settings.register_model.package_group, options)
@@ -180,7 +180,7 @@ def next_options(local: bool, settings: Path, group: str | None, root: Path = LO
     return Options(where(local, settings, root), f" --group {shlex.quote(group)}" if group else "")
 
 
-def _package_group(settings: Path) -> str:
+def package_group(settings: Path) -> str:
     """The workflow's group, from its file alone: what that names need not be there."""
     return typed_yaml.load(settings, WorkflowFile).register_model.package_group
 

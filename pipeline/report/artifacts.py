@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.aws.executions import StepSummary
-from pipeline.report.source import OF_FAILED, Source
 from pipeline.rendered import as_dict, as_list
+from pipeline.report.source import OF_FAILED, Source
 
 REGISTER_JOBS = ("RegisterMerged", "RegisterAdapter")  # Processing jobs with `register_with: job`
 Answers = list[dict[str, Any]]

@@ -1,4 +1,4 @@
-"""The facts of an execution as one HTML page that stands alone: no script, nothing loaded, legible on a phone and on paper.
+"""The facts of an execution as one HTML page that stands alone: no script, nothing loaded, for screens and paper.
 
 What the page says is decided here and in sections.py; how it looks, in templates/ and in the parts that the steps'
 own reports are made of. A part whose files are damaged, or of another version, says so and leaves the others standing.

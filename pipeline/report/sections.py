@@ -35,7 +35,7 @@ def steps(facts: Facts) -> View:
     reached = {step.name: step for step in facts.steps}
     jobs = {job.step: job for job in facts.usage.jobs}
     lines = []
-    for name, step in facts.definition.by_name.items():
+    for name in facts.definition.by_name:
         found = reached.get(name)
         idle = found is None or found.status in ("Pending", "Skipped")
         lines.append(
@@ -67,7 +67,7 @@ def _bounds(job: JobUse | None) -> View:
     spot = ", spot" if job.spot else ""
     dollars = "no price" if job.dollars is None else f"{job.dollars:,.2f}"
     return {
-        "instances": f"{job.instance_count} × {job.instance_type}{spot}",
+        "instances": f"{job.instance_count} x {job.instance_type}{spot}",
         "hours": f"{job.hours + job.warm_hours:g} h",
         "dollars": dollars,
     }

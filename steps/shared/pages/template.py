@@ -27,7 +27,7 @@ def load(
 
     Args:
         names: constants for it.
-        others: folders whose parts it uses too, by the word that stands before their files' names: `train/x.html.jinja`.
+        others: folders whose parts it uses too, by the word before their files' names: `train/x.html.jinja`.
     """
     other = jinja2.PrefixLoader({word: jinja2.FileSystemLoader(place) for word, place in (others or {}).items()})
     environment = jinja2.Environment(

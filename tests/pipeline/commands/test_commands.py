@@ -10,7 +10,8 @@ import pytest
 from tests.steps.train.models import QWEN3_0_6B
 
 VERBS = [
-    "recipe", "check", "start", "stop", "retry", "status", "list", "describe", "report", "logs", "models", "compare", "try",
+    "recipe", "check", "start", "stop", "retry", "status", "list", "describe", "report", "logs", "models",
+    "compare", "try",
     "approve", "reject", "deploy", "undeploy", "schedule", "schedules", "unschedule", "trigger", "triggers",
     "untrigger", "bootstrap", "images", "upsert", "show", "definition", "delete", "teardown",
 ]  # fmt: skip

@@ -55,7 +55,7 @@ def gather(source: Source, execution: ExecutionSummary, steps: Sequence[StepSumm
     problem = "; ".join(left.damaged)
     accuracy = None
     try:
-        accuracy = _accuracy(left.gate) if left.gate else None
+        accuracy = None if left.gate is None else _accuracy(left.gate)
     except (KeyError, TypeError, ValueError) as error:
         problem = problem or f"gate.json is of another version, or damaged ({type(error).__name__}: {error})"
     return Run(

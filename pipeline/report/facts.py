@@ -44,7 +44,7 @@ class Facts:
     """What is known of an execution.
 
     Attributes:
-        usage: what it may use, and cost, at most.
+        usage: what it may use, and cost, at most; without jobs where the definition does not tell.
         model: where the files of the registered version lie, as a person reaches them.
         champion: of the registered version's group, the number of the newest approved version.
         history: of the training: what it left, or what its log says where it has not ended well.
@@ -92,6 +92,12 @@ def gather(
     """
     definition = source.definition()
     values = {use.name: use.value for use in parameters if use.value is not None}
+    notes = []
+    try:
+        usage = costs.usage(definition, values, prices)
+    except (LookupError, TypeError, ValueError) as error:  # another's definition, or what only a run can tell
+        usage = Usage(())
+        notes.append(f"What it may use at most is not known: the definition does not tell ({error!r}).")
     left = artifacts.read(source, steps)
     version = source.version(left.package) if left.package else None
     logs = {step.name: source.log(step) for step in steps if step.status in TOLD}
@@ -100,7 +106,7 @@ def gather(
         list(steps),
         read(definition),
         parameters,
-        costs.usage(definition, values, prices),
+        usage,
         left,
         source.local,
         left.history or metric_lines.history(logs.get(TRAINING, ())),
@@ -111,7 +117,7 @@ def gather(
         {name: source.shown(str(value)) for name, value in values.items() if _is_place(name, value)},
         again,
     )
-    found.notes.extend([*left.damaged, *getattr(source, "refused", ())])
+    found.notes.extend([*notes, *left.damaged, *source.refused])
     return found
 
 

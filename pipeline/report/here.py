@@ -20,6 +20,7 @@ class Here:
     local = True
 
     def __init__(self, root: Path, execution: str) -> None:
+        self.refused: list[str] = []  # whoever may read the folder may read all of it
         self._root = root
         self._record = records.load(root, execution)
         self._store = Store(root)

@@ -28,7 +28,7 @@ class OnAws:
     logs: Any
     arn: str
     refused: list[str] = field(default_factory=list)
-    local = False
+    local: bool = False
 
     def definition(self) -> dict[str, Any]:
         return executions.parameters(self.sagemaker, self.arn)[1]

@@ -166,6 +166,6 @@ def _figures(facts: Facts) -> list[tuple[str, str, str]]:
         found.append(("Cost", "nothing", "on this machine"))
     elif usage.dollars is not None:
         found.append(("Costs at most", f"${usage.dollars:,.2f}", hours))
-    else:
+    elif usage.jobs:
         found.append(("Runs at most", hours, "no prices are known"))
     return found

@@ -75,6 +75,8 @@ def _bounds(job: JobUse | None) -> View:
 
 def _bound(facts: Facts) -> str:
     usage = facts.usage
+    if not usage.jobs:
+        return ""
     hours = f"{sum(job.instance_hours for job in usage.jobs):,.1f} instance-hours"
     if usage.unpriced:
         return f"At most {hours}; the price table has no price for {', '.join(usage.unpriced)}."

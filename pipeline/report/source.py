@@ -15,6 +15,7 @@ class Source(Protocol):
     """One execution. What has been removed, or may not be read, is None or empty, never an error of AWS's."""
 
     local: bool
+    refused: list[str]  # what the caller may not read, and why, each once; known when all has been asked
 
     def definition(self) -> dict[str, Any]:
         """The rendered definition that it runs."""

@@ -54,6 +54,7 @@ class Source:
     approved: int | None = None
     local: bool = True
     asked: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
     def definition(self) -> dict[str, Any]:
         return definition()
@@ -162,8 +163,8 @@ def facts(source: Source, status: str, steps: list[StepSummary], **changes: Any)
 
 def registered(*, hostile: bool = False, **source: Any) -> Facts:
     """A run whose model was registered; Preprocess was cached."""
-    steps = [step("Champion"), step("Preprocess", cached=True), step("NoNewData", output="False"), step("Train", 40)]
-    steps[3] = step("Train", minutes=40)
+    steps = [step("Champion"), step("Preprocess", cached=True), step("NoNewData", output="False")]
+    steps.append(step("Train", minutes=40))
     steps += [step("Gate"), step("CheckGate", output="True"), step("RegisterAdapter", output=PACKAGE)]
     found = version(note=EVIL, metadata={"code_version": EVIL}) if hostile else version()
     made = Source(files(hostile=hostile), versions={PACKAGE: found}, approved=2, **source)

@@ -1,4 +1,4 @@
-"""The files that the page reads: from the gate, from training where the gate did not come so far, and none too early."""
+"""The files that the page reads: the gate's, training's where the gate did not come so far, and none too early."""
 
 from __future__ import annotations
 

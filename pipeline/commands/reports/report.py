@@ -90,9 +90,16 @@ def _write(place: Place, execution: str, output: Path | None, root: Path, settin
     again = f"python pipeline.py start{history.assignments(parameters)}{place.options}"
     prices = _prices(place)
     facts = gather(source_of(place, execution), summary, steps, parameters, again, prices, _advice(steps))
-    file = (output or root / FOLDER / f"{summary.pipeline}-{summary.id}.html").resolve()
+    file = _place(output, root, f"{summary.pipeline}-{summary.id}.html")
     write_text(file, render(facts, what_next(facts, place.options, package_group(settings))))
     return facts, file
+
+
+def _place(output: Path | None, root: Path, name: str) -> Path:
+    """Where a page is written: where it was asked for, or below the local state, which is its user's alone."""
+    if output is None:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)  # it quotes the data
+    return (output or root / FOLDER / name).resolve()
 
 
 def _write_all(place: Place, output: Path | None, root: Path) -> tuple[Path, dict[str, str]]:
@@ -100,7 +107,7 @@ def _write_all(place: Place, output: Path | None, root: Path) -> tuple[Path, dic
 
     runs, notes = runs_of(place)
     pipelines = sorted({run.execution.pipeline for run in runs})
-    file = (output or root / FOLDER / f"{pipelines[0] if len(pipelines) == 1 else 'all'}-runs.html").resolve()
+    file = _place(output, root, f"{pipelines[0] if len(pipelines) == 1 else 'all'}-runs.html")
     write_text(file, page.render(runs, notes))
     return file, {"executions": str(len(runs))}
 

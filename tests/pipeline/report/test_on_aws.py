@@ -43,9 +43,9 @@ def source(stub, sagemaker, s3):
 
 def add_processing_job(stub: Stubber, step: str, *outputs: str) -> None:
     found = [
-        {"OutputName": name, "S3Output": {"S3Uri": f"{made.RUN}/{step}/{name}", "LocalPath": "/x", "S3UploadMode": "EndOfJob"}}
+        {"OutputName": name, "S3Output": {"S3Uri": f"{made.RUN}/{step}/{name}", "S3UploadMode": "EndOfJob"}}
         for name in outputs
-    ]  # fmt: skip
+    ]
     answer = {
         "ProcessingJobName": f"pipelines-1-{step}",
         "ProcessingJobArn": f"{JOBS}:processing-job/pipelines-1-{step}",
@@ -68,13 +68,19 @@ def add_definition(stub: Stubber) -> None:
 
 def add_version(stub: Stubber) -> None:
     package = {
-        "ModelPackageName": "dpo/3", "ModelPackageGroupName": "dpo", "ModelPackageVersion": 3, "ModelPackageArn": PACKAGE, "CreationTime": NOON,
-        "ModelPackageStatus": "Completed", "ModelPackageStatusDetails": {"ValidationStatuses": []},
-        "ModelApprovalStatus": "Approved", "CustomerMetadataProperties": {"variant": "adapter"},
-    }  # fmt: skip
+        "ModelPackageName": "dpo/3",
+        "ModelPackageGroupName": "dpo",
+        "ModelPackageVersion": 3,
+        "ModelPackageArn": PACKAGE,
+        "CreationTime": NOON,
+        "ModelPackageStatus": "Completed",
+        "ModelPackageStatusDetails": {"ValidationStatuses": []},
+        "ModelApprovalStatus": "Approved",
+        "CustomerMetadataProperties": {"variant": "adapter"},
+    }
     stub.add_response("describe_model_package", package, {"ModelPackageName": PACKAGE})
-    listed = {key: package[key] for key in ("ModelPackageGroupName", "ModelPackageVersion", "ModelPackageArn",
-                                            "CreationTime", "ModelPackageStatus", "ModelApprovalStatus")}  # fmt: skip
+    left_out = ("ModelPackageName", "ModelPackageStatusDetails", "CustomerMetadataProperties")
+    listed = {key: value for key, value in package.items() if key not in left_out}
     stub.add_response("list_model_packages", {"ModelPackageSummaryList": [listed]})
 
 

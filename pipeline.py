@@ -1,17 +1,34 @@
 #!/usr/bin/env python3
-"""The command line's front door: `python pipeline.py --help`. Its body is the package of the same name."""
+"""The command line's front door: `python pipeline.py --help`. Its body is the package of the same name.
 
+This file alone must also run in a Python that is too old or lacks the packages: it says what to do then.
+"""
+
+import os
 import sys
+
+VENV = os.path.join(os.path.dirname(os.path.abspath(__file__)), ".venv")
+ACTIVATE = "`. .venv/bin/activate`"
+
+
+def fix() -> str:
+    """How to come to a Python that has what is needed: enter the environment, or make it, or make it whole."""
+    if not os.path.exists(os.path.join(VENV, "bin", "activate")):
+        return f"`make run` once, which makes the environment, then {ACTIVATE}"
+    inside = os.path.realpath(sys.prefix) == os.path.realpath(VENV)
+    return "`make run`, which installs what the environment lacks" if inside else ACTIVATE
+
+
+if not (3, 11) <= sys.version_info[:2] <= (3, 12):
+    sys.exit(f"error: Python 3.11 or 3.12 is needed, and this is {sys.version.split()[0]}; run {fix()}")
 
 try:
     from pipeline.cli import main
-except ModuleNotFoundError as error:
-    if error.name is None or error.name.partition(".")[0] in ("pipeline", "steps"):
-        raise
-    sys.exit(
-        f"error: the package {error.name} is not installed in {sys.executable}; run `make run` once, which makes the "
-        "environment, then `. .venv/bin/activate`"
-    )
 
-if __name__ == "__main__":
-    sys.exit(main())
+    if __name__ == "__main__":
+        sys.exit(main())
+except ModuleNotFoundError as error:
+    package = (error.name or "").partition(".")[0]
+    if package in ("", "pipeline", "steps") or "--debug" in sys.argv:
+        raise
+    sys.exit(f"error: the package {package} is not installed in {sys.executable}; run {fix()}")

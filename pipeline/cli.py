@@ -19,6 +19,7 @@ from pipeline.commands import (
     compare,
     deploy,
     describe,
+    env,
     images,
     logs,
     models,
@@ -46,7 +47,7 @@ app = typer.Typer(
 )
 # One group of the help a line: what a person is about to do, in the order in which they come to it.
 RUN, LOOK, DECIDE, SERVE = "Run", "Look at executions", "Judge versions", "Serve"
-AUTOMATE, ACCOUNT = "Automate", "Definition and account"
+AUTOMATE, ACCOUNT = "Automate", "Definition, account, this machine"
 COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
     RUN: {"recipe": recipe.recipe, "check": check_show.check, "start": start.start,
           "stop": status_stop_retry.stop, "retry": status_stop_retry.retry},
@@ -59,7 +60,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
                "trigger": triggers.trigger, "triggers": triggers.triggers, "untrigger": triggers.untrigger},
     ACCOUNT: {"bootstrap": bootstrap.bootstrap, "images": images.images, "upsert": upsert.upsert,
               "show": check_show.show, "definition": check_show.print_definition, "delete": upsert.delete,
-              "teardown": bootstrap.teardown},
+              "teardown": bootstrap.teardown, "env": env.env},
 }  # fmt: skip
 for group, commands in COMMANDS.items():
     for name, command in commands.items():

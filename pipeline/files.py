@@ -28,15 +28,15 @@ def write_bytes(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
         os.replace(beside, path)
-        _sync(path.parent)
+        sync(path.parent)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
 
 
-def _sync(folder: Path) -> None:
-    """Have a folder's names on the disk."""
-    number = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Have a file's content, or a folder's names, on the disk: before a rename gives it the place of a whole one."""
+    number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)
     finally:

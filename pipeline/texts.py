@@ -31,6 +31,11 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def took(started: datetime | None, ended: datetime | None) -> str:
+    """How long something that has begun took, or takes until now; empty of what has not."""
+    return duration(((ended or now()) - started).total_seconds()) if started else ""
+
+
 def metrics_text(metrics: Mapping[str, float]) -> str:
     """`step 12/150, loss 0.512, reward accuracy 0.812` of what a job has reported."""
     parts = [f"{label} {metrics[name]:.3f}" for name, label in _SHOWN.items() if name in metrics]

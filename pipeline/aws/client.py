@@ -19,6 +19,10 @@ _PAUSES = (5, 10, 20, 40, 60)  # seconds between its tries; the last one again a
 Answer = TypeVar("Answer")
 
 
+class OtherAccount(UserError):
+    """The credentials belong to another account than the settings name."""
+
+
 def client(
     service: str,
     region: str | None = None,
@@ -52,11 +56,11 @@ def check_account(sts: Any, expected_account: str, command: str) -> None:
     """Refuse to touch another account than the settings name.
 
     Raises:
-        UserError: the credentials belong to another account.
+        OtherAccount: the credentials belong to another account.
     """
     identity = sts.get_caller_identity()
     if identity["Account"] != expected_account:
-        raise UserError(
+        raise OtherAccount(
             f"AWS: the settings name account {expected_account}, and the credentials are {identity['Arn']}; "
             f"choose others with AWS_PROFILE or fix the settings, then: {command}"
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.aws.errors import described
+from pipeline.aws.transferred import transferred
 from pipeline.errors import UserError
 from pipeline.settings.content import KEY_LENGTH, split_uri
 
@@ -32,8 +33,10 @@ def read(s3: Any, uri: str) -> bytes | None:
     return found and found["Body"].read()
 
 
-def folder(s3: Any, uri: str, cache: Path, say: Callable[[str], None]) -> Path:
-    """The objects of a prefix as a folder of `cache`; `say` is told what is being fetched.
+def folder(
+    s3: Any, uri: str, cache: Path, say: Callable[[str], None], far: Callable[[str], None] = lambda text: None
+) -> Path:
+    """The objects of a prefix as a folder of `cache`; `say` is told what is being fetched, `far` how far that is.
 
     Raises:
         UserError: there are no objects, they do not fit on the disk, or it is no prefix of plain files.
@@ -58,17 +61,18 @@ def folder(s3: Any, uri: str, cache: Path, say: Callable[[str], None]) -> Path:
             "make room there, or name another folder with --local-root"
         )
     say(f"fetching {uri}: {len(found)} files, {size / 1e6:,.1f} MB, into {final}")
-    _fetch(s3, uri, found, final)
+    _fetch(s3, uri, found, final, far)
     return final
 
 
-def _fetch(s3: Any, uri: str, objects: dict[str, dict[str, Any]], final: Path) -> None:
+def _fetch(s3: Any, uri: str, objects: dict[str, dict[str, Any]], final: Path, far: Callable[[str], None]) -> None:
     beside = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}")
     try:
         for name, entry in objects.items():
             target = beside / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            s3.download_file(split_uri(uri)[0], entry["Key"], str(target))
+            got = transferred(name, entry["Size"], far)
+            s3.download_file(split_uri(uri)[0], entry["Key"], str(target), Callback=got)
         os.rename(beside, final)
     except OSError as error:
         if not final.is_dir():  # otherwise another process has fetched the same meanwhile

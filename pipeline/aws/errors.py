@@ -78,6 +78,13 @@ def described(describe: Callable[[], Any]) -> Any:
         raise
 
 
+def has_no_credentials(error: Exception) -> bool:
+    """Whether AWS was not asked, since nothing on this machine says who asks."""
+    from botocore import exceptions
+
+    return isinstance(error, exceptions.NoCredentialsError | exceptions.PartialCredentialsError)
+
+
 def is_denied(error: Exception) -> bool:
     """Whether AWS refused a call because the caller lacks a permission."""
     return code_and_message(error)[0] in DENIED
@@ -202,7 +209,8 @@ def _missing(error: Exception, operation: str, message: str, command: str) -> st
     settings = place[0] if place else ""
     if "NoSuchBucket" in str(error):
         bucket = _answer(error).get("Error", {}).get("BucketName", "that the settings name")
-        return f"the bucket {bucket} does not exist; create it or fix the settings, then: {command}"
+        make = f"python pipeline.py bootstrap{settings}"
+        return f"the bucket {bucket} does not exist; make it: {make}; or name one that is there, then: {command}"
     if operation.endswith("PipelineExecution") and operation != "StartPipelineExecution":
         return f"there is no such execution ({message}); see which there are: python pipeline.py list{settings}"
     if "Pipeline" in operation and "execution" not in message.lower():

@@ -161,12 +161,22 @@ def status(client: Any, arn: str) -> tuple[ExecutionSummary, list[StepSummary]]:
     return summary, [_step(entry) for page in pages for entry in page.get("PipelineExecutionSteps", [])]
 
 
+def state(client: Any, arn: str) -> str:
+    """How an execution stands, without its steps."""
+    return client.describe_pipeline_execution(PipelineExecutionArn=arn)["PipelineExecutionStatus"]
+
+
 def parameters(client: Any, arn: str) -> tuple[dict[str, str], dict[str, Any]]:
     """The values that an execution was started with, and the definition that it ran."""
     pages = client.get_paginator("list_pipeline_parameters_for_execution").paginate(PipelineExecutionArn=arn)
     given = {entry["Name"]: entry["Value"] for page in pages for entry in page.get("PipelineParameters", [])}
+    return given, definition(client, arn)
+
+
+def definition(client: Any, arn: str) -> dict[str, Any]:
+    """The definition that an execution runs."""
     answer = client.describe_pipeline_definition_for_execution(PipelineExecutionArn=arn)
-    return given, json.loads(answer["PipelineDefinition"])
+    return json.loads(answer["PipelineDefinition"])
 
 
 def exit_code(status: str) -> int:

@@ -35,10 +35,15 @@ def input_problems(s3: Any, uris: Mapping[str, str], say: Callable[[str], None])
                 continue
             if code != "NoSuchBucket":
                 raise
-            problem = f"there is no bucket {bucket}"
+            problem = no_bucket(bucket)
         if problem:
             problems.append(f"{name}: {uri}: {problem}")
     return problems
+
+
+def no_bucket(name: str) -> str:
+    """The problem of a bucket that does not exist."""
+    return f"there is no bucket {name}"
 
 
 def _names(s3: Any, bucket: str, prefix: str) -> Iterator[str]:

@@ -6,12 +6,13 @@ Every function is handed its client and lets AWS's errors through.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from pipeline.aws.errors import described
+from pipeline.aws.transferred import transferred
 from pipeline.settings.assets import Asset
 from pipeline.settings.content import changed, hashes, input_files, key_of, split_uri
 
@@ -19,13 +20,19 @@ MAX_PARTS = 9_000  # S3 takes 10,000
 PART_BYTES = 8 * 2**20
 
 
-def upload_assets(s3: Any, assets: Iterable[Asset], encryption: Mapping[str, str] | None = None) -> list[str]:
+def upload_assets(
+    s3: Any,
+    assets: Iterable[Asset],
+    encryption: Mapping[str, str] | None = None,
+    far: Callable[[str], None] = lambda text: None,
+) -> list[str]:
     """Upload local files, and folders file by file, to their S3 URIs; returns the URIs that were not there yet.
 
     Keys are content-addressed: an object that exists has this content already and is not touched.
 
     Args:
         encryption: what S3 is told of the objects' encryption; without it the bucket's default holds.
+        far: is told again and again how far the file is that is being uploaded.
 
     Raises:
         UserError: something cannot be read, or has changed since its key was made.
@@ -41,7 +48,8 @@ def upload_assets(s3: Any, assets: Iterable[Asset], encryption: Mapping[str, str
         if asset.key is not None and key_of(hashed) != asset.key:
             raise changed(asset.path)
         for name in sorted(missing):
-            _upload(s3, files[name], hashed[name], uris[name], dict(encryption or {}))
+            sent = transferred(name, files[name].stat().st_size, far)
+            _upload(s3, files[name], hashed[name], uris[name], dict(encryption or {}), sent)
             uploaded.append(uris[name])
     return uploaded
 
@@ -51,14 +59,17 @@ def _exists(s3: Any, uri: str) -> bool:
     return described(partial(s3.head_object, Bucket=bucket, Key=key)) is not None
 
 
-def _upload(s3: Any, file: Path, sha256: str, uri: str, encryption: dict[str, str]) -> None:
+def _upload(
+    s3: Any, file: Path, sha256: str, uri: str, encryption: dict[str, str], sent: Callable[[int], None]
+) -> None:
     """In parts where it is large; appears whole or not at all."""
     from boto3.s3.transfer import TransferConfig
 
     bucket, key = split_uri(uri)
     parts = TransferConfig(multipart_chunksize=max(PART_BYTES, file.stat().st_size // MAX_PARTS))
     with open(file, "rb") as stream:
-        s3.upload_fileobj(_Verified(stream, file, sha256), bucket, key, ExtraArgs=encryption, Config=parts)
+        verified = _Verified(stream, file, sha256)
+        s3.upload_fileobj(verified, bucket, key, ExtraArgs=encryption, Config=parts, Callback=sent)
 
 
 class _Verified:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.commands import check_account
-from pipeline.commands.shared import gate_rules
+from pipeline.commands.shared import check_account, gate_rules
 from pipeline.commands.shared.cost import PricesFile, prices_of, sentence, table
 from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stdout, where
 from pipeline.errors import UserError, problems_error

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.commands.shared.forgotten_local import Here
 from pipeline.commands.shared.model_registry import Group, Registry, Version, document, registry_of
 from pipeline.commands.shared.on_aws import remote
 from pipeline.commands.shared.options import (
@@ -47,7 +48,7 @@ def models(
     if local:
         found = model_packages.versions(local_root, left_out, group)
     else:
-        with remote("models", settings) as there:
+        with remote("models", settings, here=Here("models", local_root)) as there:
             name = group or there.workflow.settings.register_model.package_group
             found = registry.list_models(there.sagemaker, name)
     if as_json:

@@ -8,6 +8,7 @@ import shlex
 import uuid
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from pipeline.aws.executions import ExecutionSummary
 from pipeline.commands.shared.after_failure import next_commands
 from pipeline.commands.shared.before_start import require_deployed, require_inputs
 from pipeline.commands.shared.cost import MaxCost, PricesFile, prices_of, require_below, sentence
+from pipeline.commands.shared.forgotten_local import Here
 from pipeline.commands.shared.on_aws import remote
 from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
@@ -29,6 +31,7 @@ from pipeline.commands.shared.options import (
     page_of,
     print_json,
     say,
+    stderr,
     where,
 )
 from pipeline.commands.shared.place_here import PlaceHere
@@ -43,6 +46,7 @@ from pipeline.preflight import costs, inputs
 from pipeline.settings import workflow as workflow_settings
 from pipeline.settings.assets import Asset
 from pipeline.settings.workflow import Workflow
+from pipeline.watching import pulse
 from pipeline.watching.view import advice_on
 
 if TYPE_CHECKING:
@@ -112,7 +116,7 @@ def start(
         raise UserError("--engine belongs to --local; add --local, or leave it out")
     else:
         request = _Request(overrides, name, token, max_cost, prices, wait, deployed)
-        code = _start_on_aws(settings, request, as_json, options)
+        code = _start_on_aws(settings, request, as_json, options, local_root)
     raise typer.Exit(code)
 
 
@@ -133,16 +137,17 @@ def _start_local(
     from pipeline.local.plan.order import build_plan
     from pipeline.local.state.store import Store
 
-    workflow = workflow_settings.load(settings)
-    definition = json.loads(render(workflow))
-    overrides, assets = checked(workflow, definition, overrides)
+    with pulse.working(stderr, f"reading {settings} and building the definition"):
+        workflow = workflow_settings.load(settings)
+        definition = json.loads(render(workflow))
+        overrides, assets = checked(workflow, definition, overrides)
     values = resolve_parameters(definition, overrides)
     plan = build_plan(definition, values)  # what cannot run here is said before anything is copied
     if engine == "docker":
         docker_engine.require(plan, ROOT, f"python pipeline.py start{options} --engine docker")
     root = _root_in_use(local_root)
     store = Store(root)
-    inputs.provide(assets, store.exists, store.upload)
+    inputs.provide(assets, store.exists, store.upload, partial(pulse.working, stderr, redraw=False))
     for asset in assets:
         store.note_origin(asset.uri, asset.path)
     execution = create_execution(root, workflow.settings.pipeline_name, definition, values, name, engine)
@@ -156,9 +161,6 @@ def _start_local(
             )
         return 0
     execution = PlaceHere(root, settings, options).run(execution.id, as_json)
-    if execution.status != "Succeeded" and not as_json:
-        for line in next_commands(execution.id, summaries.reached(execution), options):
-            say(line)
     return aws_executions.exit_code(execution.status)
 
 
@@ -190,6 +192,11 @@ class _Request:
     deployed: bool
 
     @property
+    def words_here(self) -> str:
+        """The options again that a start on this machine takes too."""
+        return replace(self, token=None, max_cost=None, prices=None, deployed=False).words
+
+    @property
     def words(self) -> str:
         """The options again, for a command to repeat."""
         limit = None if self.max_cost is None else f"{self.max_cost:g}"
@@ -201,10 +208,11 @@ class _Request:
         return words + (" --wait" if self.wait else "") + (" --deployed" if self.deployed else "")
 
 
-def _start_on_aws(settings: Path, request: _Request, as_json: bool, options: str) -> int:
+def _start_on_aws(settings: Path, request: _Request, as_json: bool, options: str, local_root: Path) -> int:
     # An error may hide that AWS did start: the command to run again carries the token, and starts no second execution.
     token = request.token or uuid.uuid4().hex
-    with remote(f"start{replace(request, token=token).words}", settings, changes=True) as there:
+    here = Here(f"start{request.words_here}", local_root)
+    with remote(f"start{replace(request, token=token).words}", settings, changes=True, here=here) as there:
         command = f"python pipeline.py start{request.words}{options}"
         deployed = json.loads(there.sagemaker.describe_pipeline(PipelineName=there.name)["PipelineDefinition"])
         if not request.deployed:
@@ -222,7 +230,7 @@ def _start_on_aws(settings: Path, request: _Request, as_json: bool, options: str
             ended = place.watch(arn)
             further = [f"as a page: {page_of(ended.id, options)}"]
             if ended.status != "Succeeded":
-                further += next_commands(ended.id, place.status(arn)[1], options)
+                further += next_commands(ended, place.status(arn)[1], options)
     if as_json:
         print_json(ended)
     elif request.wait:

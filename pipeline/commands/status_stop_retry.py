@@ -11,6 +11,7 @@ from rich.table import Table
 
 from pipeline.aws import executions as aws_executions
 from pipeline.aws.executions import ExecutionSummary, StepSummary, id_of
+from pipeline.commands.shared.after_failure import next_commands
 from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
     LOCAL_ROOT,
@@ -24,9 +25,10 @@ from pipeline.commands.shared.options import (
     stdout,
 )
 from pipeline.commands.shared.place import place_of
-from pipeline.texts import moment
+from pipeline.texts import moment, took
 from pipeline.watching.view import advice_on
 
+NOT_REACHED = ("Pending", "Skipped")
 Wait = Annotated[
     bool,
     typer.Option("--wait", help="Watch on until it has ended, as start --wait does; the exit code says how it ended."),
@@ -47,13 +49,14 @@ def status(
         if wait:
             place.watch(named)
         summary, steps = place.status(named)
+        rest = [] if as_json else place.unreached(summary, steps)
     if as_json:
         print_json({**dataclasses.asdict(summary), "steps": [dataclasses.asdict(step) for step in steps]})
     else:
-        _draw(summary, steps)
+        _draw(summary, [*steps, *rest])
         print(f"as a page: {page_of(summary.id, place.options)}")
-        if summary.status == "Failed":
-            print(f"See why: python pipeline.py logs{place.options} {summary.id}")
+        for line in next_commands(summary, steps, place.options):
+            print(line)
     if wait:
         raise typer.Exit(aws_executions.exit_code(summary.status))
 
@@ -115,12 +118,18 @@ def _draw(summary: ExecutionSummary, steps: list[StepSummary]) -> None:
     console = stdout()
     name = f" ({summary.name})" if summary.name else ""
     reason = f": {summary.failure_reason}{advice_on(summary.failure_reason)}" if summary.failure_reason else ""
-    title = f"{summary.pipeline} {summary.id}{name} {summary.status}{reason}"
+    time_taken = took(summary.started, summary.ended)
+    lasts = f" {'in' if summary.ended else 'for'} {time_taken}" if time_taken else ""
+    title = f"{summary.pipeline} {summary.id}{name} {summary.status}{lasts}{reason}"
     console.print(title, highlight=False, markup=False, soft_wrap=True)
-    table = Table("Step", "Type", "Status", "Started", "Ended", box=None)
+    table = Table("Step", "Type", "Status", "Started", box=None)
+    table.add_column("Took", justify="right", no_wrap=True)
     table.add_column("Outcome", overflow="fold")
     for step in steps:
         state = f"{step.status}, cached" if step.cached else step.status
+        state = "Not reached" if step.status == "Pending" and summary.ended else state
         outcome = (step.failure_reason or step.output or "").splitlines()[:1]
-        table.add_row(step.name, step.type, state, moment(step.started), moment(step.ended), *map(escape, outcome))
+        time_taken = "" if step.cached else took(step.started, step.ended)
+        style = "dim" if step.status in NOT_REACHED else ""
+        table.add_row(step.name, step.type, state, moment(step.started), time_taken, *map(escape, outcome), style=style)
     console.print(table)

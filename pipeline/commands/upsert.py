@@ -23,6 +23,7 @@ from pipeline.settings.assets import Asset
 from pipeline.settings.workflow import Workflow
 from pipeline.step_kit import network_and_keys
 from pipeline.versions import registry
+from pipeline.watching import pulse
 
 STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
@@ -87,9 +88,11 @@ def upload(there: Remote, assets: Sequence[Asset]) -> None:
     """Make what is made on the spot, and bring it all to the bucket."""
     for asset in assets:
         if asset.module:
-            inputs.make(asset)
+            with pulse.working(stderr, f"making {asset.path}", redraw=False):
+                inputs.make(asset)
     encryption = network_and_keys.upload(there.workflow.account.security)
-    uploads.upload_assets(there.client("s3"), assets, encryption)
+    with pulse.working(stderr, f"uploading to s3://{there.workflow.account.bucket}") as far:
+        uploads.upload_assets(there.client("s3"), assets, encryption, far)
 
 
 def _checked(workflow: Workflow, settings: Path, options: str) -> str:
@@ -101,7 +104,8 @@ def _checked(workflow: Workflow, settings: Path, options: str) -> str:
     from pipeline.checks.api_model import check_definition
     from pipeline.definition.render import render
 
-    definition = render(workflow)
+    with pulse.working(stderr, "building the definition"):
+        definition = render(workflow)
     adapter = [f"train.initial_adapter: {text}" for text in initial_adapter_problems(workflow, {}, workflow.assets)]
     if problems := [*adapter, *check_definition(json.loads(definition))]:
         raise problems_error(str(settings), problems, f"Fix them, then: python pipeline.py upsert{options}")

@@ -240,8 +240,15 @@ class _Executor:
         if step.type == "Fail":
             raise ExecutionFailed(arguments.get("ErrorMessage") or f"the Fail step {step.name} was reached")
         if step.type == "RegisterModel":
-            return model_packages.register(self.root, arguments, by=f"{self.execution.id}/{step.name}")
+            return self._register(step, arguments)
         return self._cached_or_run(step, record, arguments)
+
+    def _register(self, step: Step, arguments: dict[str, Any]) -> dict[str, Any]:
+        package = model_packages.register(self.root, arguments, by=f"{self.execution.id}/{step.name}")
+        if other := model_packages.registered_by_another(package, self.execution.arn):
+            same = f"the same as version {package['ModelPackageVersion']}, which {other} has registered"
+            self.tell(Notice(f"{step.name}: {same}; no other is made"))
+        return package
 
     def _cached_or_run(self, step: Step, record: StepRecord, arguments: dict[str, Any]) -> dict[str, Any]:
         if not cache.enabled(step):

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from pipeline.errors import UserError, problems_error
@@ -63,11 +64,17 @@ def resolve_inputs(workflow: Workflow, overrides: Mapping[str, str]) -> tuple[di
     return resolved, assets
 
 
-def provide(assets: list[Asset], exists: Callable[[str], bool], put: Callable[[Path, str, str | None], None]) -> None:
+def provide(
+    assets: list[Asset],
+    exists: Callable[[str], bool],
+    put: Callable[[Path, str, str | None], None],
+    during: Callable[[str], AbstractContextManager[object]] = nullcontext,
+) -> None:
     """Bring the assets to where the execution reads them; those that are there already are not touched.
 
     Args:
         put: is handed path, URI and the key that the content must still have.
+        during: is handed what is being done, and lasts as long as that.
 
     Raises:
         UserError: a model could not be made.
@@ -76,8 +83,10 @@ def provide(assets: list[Asset], exists: Callable[[str], bool], put: Callable[[P
         if exists(one.uri):
             continue
         if one.module:
-            make(one)
-        put(one.path, one.uri, one.key)
+            with during(f"making {one.path}"):
+                make(one)
+        with during(f"copying {one.path}"):
+            put(one.path, one.uri, one.key)
 
 
 def make(made: Asset) -> None:

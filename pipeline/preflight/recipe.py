@@ -12,13 +12,13 @@ from pathlib import Path
 
 from pipeline.files import ROOT
 from pipeline.parameters.declared import training_arguments
-from pipeline.preflight.measured import Measured, measure
 from pipeline.settings.assets import Asset
 from pipeline.settings.workflow import Workflow
 from steps.shared import typed_yaml
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
 from steps.train.arguments import TrainArguments
+from steps.train.footprint.ask import Measured, measure
 from steps.train.model import initial_adapter
 from steps.train.model import shape as model_shape
 from steps.train.model.shape import ModelShape, UnknownModel

@@ -9,6 +9,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from threading import RLock
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -18,7 +19,8 @@ from rich.text import Text
 
 from pipeline.aws import errors as aws
 from pipeline.aws.executions import StepSummary
-from pipeline.texts import duration, metrics_text, now
+from pipeline.texts import metrics_text, took
+from pipeline.watching import pulse
 from pipeline.watching.job_logs import RUNNING
 from pipeline.watching.watch import Event, LastLines, Logged, Notice, Progress, State, Tell
 from steps.shared.pages import visible
@@ -34,14 +36,23 @@ MARKS = {
     "Stopped": ("■", "yellow"),
     "Skipped": ("-", "dim"),
 }
+AT_STEP = "train:step"
+NOT_EVALUATED: tuple[dict[str, float], float | None] = ({}, None)
 SILENT = ("Pending", "Starting", "Skipped")  # nothing to tell yet, or nothing happened
 
 
 @contextlib.contextmanager
 def shown(console: Console) -> Iterator[Tell]:
     """A listener that shows what happens to an execution while the context lasts."""
-    if not console.is_terminal:
-        yield _Lines(console).tell
+    if not pulse.redraws(console):
+        lines = _Lines(console)
+        with pulse.Pulse(pulse.seconds(console), lines.still) as beat:
+
+            def tell(event: Event) -> None:
+                if lines.tell(event):
+                    beat.touch()
+
+            yield tell
         return
     table = _LiveTable(console)
     with Live(console=console, get_renderable=table.render, refresh_per_second=4, transient=False) as live:
@@ -63,6 +74,7 @@ class _LiveTable:
         self._console = console
         self._state: State | None = None
         self._progress: dict[str, Progress] = {}
+        self._evaluated: dict[str, tuple[dict[str, float], float | None]] = {}  # figures, and the step of their news
         self._last_lines: dict[str, LastLines] = {}
 
     def tell(self, event: Event) -> None:
@@ -70,6 +82,8 @@ class _LiveTable:
             self._state = event
         elif isinstance(event, Progress):
             self._progress[event.step] = event
+            if self._evaluated.get(event.step, NOT_EVALUATED)[0] != (found := _held_out(event)):
+                self._evaluated[event.step] = found, event.metrics.get(AT_STEP)
         elif isinstance(event, LastLines):
             self._last_lines[event.step] = event
         else:
@@ -86,10 +100,18 @@ class _LiveTable:
         table.add_column(overflow="fold")
         for step in self._state.steps:
             mark, style = MARKS.get(step.status, ("", ""))
-            took = "cached" if step.cached else _took(step)
-            table.add_row(Text(mark, style), Text(step.name, style), took, _detail(step, self._progress.get(step.name)))
+            time_taken = "cached" if step.cached else took(step.started, step.ended)
+            table.add_row(Text(mark, style), Text(step.name, style), time_taken, _detail(step, self._news(step)))
         title = f"{execution.pipeline} · execution {execution.id} · {execution.status}"
         return Group(Text(title, style="bold"), table)
+
+    def _news(self, step: StepSummary) -> Progress | None:
+        """The progress of a step; while it runs without the held-out figures of an earlier optimizer step."""
+        progress = self._progress.get(step.name)
+        if progress is None or step.status not in RUNNING:
+            return progress
+        _, evaluated_at = self._evaluated.get(step.name, NOT_EVALUATED)
+        return progress if progress.metrics.get(AT_STEP) == evaluated_at else _without_held_out(progress)
 
     def explain_failures(self) -> None:
         """Under the last table: why steps failed whose log is told too."""
@@ -121,21 +143,41 @@ class _Lines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._lock, self._count = RLock(), 0  # of lines; another thread says that a step still runs
+        self._running: list[StepSummary] = []
         self._execution_status = ""
         self._steps: dict[str, tuple[str, str | None]] = {}  # status and reason
         self._progress: dict[str, Progress] = {}
         self._next_line: dict[tuple[str, str], float] = {}  # by step and phase
         self._evaluated: dict[str, dict[str, float]] = {}  # by step, the held-out figures that its last line told
 
-    def tell(self, event: Event) -> None:
-        if isinstance(event, State):
-            self._state(event)
-        elif isinstance(event, Progress):
-            self._report(event)
-        else:
-            _say(self._console, event)
+    def tell(self, event: Event) -> bool:
+        """Whether that was worth a line."""
+        before = self._count
+        with self._lock:
+            if isinstance(event, State):
+                self._state(event)
+            elif isinstance(event, Progress):
+                self._report(event)
+            else:
+                self._count += 1
+                _say(self._console, event)
+        return self._count > before
+
+    def still(self) -> None:
+        """That the steps that run still do, for how long, and how far they are."""
+        with self._lock:
+            for step in self._running:
+                progress = self._progress.get(step.name)
+                far = _doing(self._without_known(progress)) if progress else ""
+                self._print(f"{step.name}: {took(step.started, None)} so far{far and f'; {far}'}")
+
+    def _print(self, text: str, style: str = "") -> None:
+        self._count += 1
+        _print(self._console, text, style=style)
 
     def _state(self, event: State) -> None:
+        self._running = [step for step in event.steps if step.status in RUNNING and step.started]
         for step in event.steps:
             found = step.status, step.failure_reason
             if self._steps.get(step.name) != found and step.status not in SILENT:
@@ -148,18 +190,18 @@ class _Lines:
             for step in event.steps:  # a failed step has told its reason
                 first = (step.failure_reason or "").partition("\n")[0]
                 reason = reason.removesuffix(f": {first}") if step.status == "Failed" and first else reason
-            _print(self._console, f"execution {execution.id}: {execution.status}{reason and f': {reason}'}")
+            self._print(f"execution {execution.id}: {execution.status}{reason and f': {reason}'}")
 
     def _step(self, step: StepSummary) -> None:
         if step.status == "Failed":
-            _print(self._console, _failure(step), style="red")
+            self._print(_failure(step), style="red")
             return
-        took = f" in {_took(step)}" if step.ended and not step.cached else ""
+        time_taken = f" in {took(step.started, step.ended)}" if step.ended and not step.cached else ""
         cached = ", cached" if step.cached else ""
         output = f" ({step.output})" if step.output else ""
         progress = self._progress.get(step.name)
         metrics = metrics_text(progress.metrics) if progress and step.status == "Succeeded" else ""
-        _print(self._console, f"{step.name}: {step.status}{took}{cached}{output}{metrics and f'; {metrics}'}")
+        self._print(f"{step.name}: {step.status}{time_taken}{cached}{output}{metrics and f'; {metrics}'}")
 
     def _report(self, event: Progress) -> None:
         self._progress[event.step] = event
@@ -168,14 +210,13 @@ class _Lines:
         if text and status in RUNNING and status not in SILENT and time.monotonic() >= self._next_line.get(kind, 0):
             self._next_line[kind] = time.monotonic() + LINE_SECONDS
             self._evaluated[event.step] = _held_out(event)
-            _print(self._console, f"{event.step}: {text}")
+            self._print(f"{event.step}: {text}")
 
     def _without_known(self, event: Progress) -> Progress:
         """What is told of held-out rows, which are evaluated seldom, only when it is new."""
         evaluated = _held_out(event)
-        if not evaluated or evaluated != self._evaluated.get(event.step):
-            return event
-        return replace(event, metrics={name: event.metrics[name] for name in event.metrics if name not in evaluated})
+        is_new = not evaluated or evaluated != self._evaluated.get(event.step)
+        return event if is_new else _without_held_out(event)
 
 
 def _say(console: Console, event: Logged | LastLines | Notice) -> None:
@@ -205,9 +246,10 @@ def _doing(progress: Progress) -> str:
     return "; ".join(part for part in (progress.phase, metrics_text(progress.metrics)) if part)
 
 
+def _without_held_out(progress: Progress) -> Progress:
+    rest = progress.metrics.keys() - _held_out(progress).keys()
+    return replace(progress, metrics={name: value for name, value in progress.metrics.items() if name in rest})
+
+
 def _held_out(progress: Progress) -> dict[str, float]:
     return {name: value for name, value in progress.metrics.items() if name.startswith("eval:")}
-
-
-def _took(step: StepSummary) -> str:
-    return duration(((step.ended or now()) - step.started).total_seconds()) if step.started else ""

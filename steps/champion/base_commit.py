@@ -13,7 +13,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from steps.shared import contract
+from steps.shared import contract, hub
 from steps.shared.contract import StepError
 
 COMMIT = re.compile("[0-9a-f]{40}")
@@ -32,6 +32,8 @@ def commit_of(name: str, revision: str) -> str:
         return revision
     from huggingface_hub import constants
 
+    if not constants.HF_HUB_OFFLINE and (silent := hub.no_answer(name, revision)):
+        raise _unknown(name, revision, f"{silent}, then start again, or name a commit as ModelRevision")
     with tempfile.TemporaryDirectory() as empty:  # the library answers from a cache where the hub does not answer
         folder = _snapshot(name, revision, None if constants.HF_HUB_OFFLINE else empty)
         if not (folder / CONFIG).is_file():

@@ -4,9 +4,11 @@ Where training evaluated the adapter in the form that is served, evaluation.json
 with their log-probability in that form (`served.probes`). The merged model must give them the same. What may differ:
 training computed in the recipe's dtype, here it is float32 (in bfloat16 a logit of 16 to 32 is a multiple of 1/8, which
 is 0.1 nats a token, 3 sigma, as in steps/train/loop/trainer.py), and the merged weights are rounded to the base's
-dtype, which changes a logit by about as much. Both act on every token by itself, so that over an answer they add up as
-the root of its tokens. In a mixture of experts rounding also sends tokens to other experts: there it is told, and every
-single weight decides (`weights`). Limits: an adapter that changes these answers by less than the tolerance is not seen.
+dtype, which changes a logit by about as much. Both act on every token by itself and know nothing of each other, so that
+they add up as the root of the sum of squares, over an answer as the root of its tokens. (Measured on the quickstart's
+model in bfloat16: 0.03 nats of a tolerance of 0.5.) In a mixture of experts rounding also sends tokens to other
+experts: there it is told, and every single weight decides (`weights`). Limits: an adapter that changes these answers by
+less than the tolerance is not seen.
 """
 
 from __future__ import annotations
@@ -92,7 +94,7 @@ def compare(model: PreTrainedModel, found: Figures, stored: str) -> dict[str, An
     """
     import torch
 
-    rounding = ROUNDING[found.dtype] + ROUNDING[stored]
+    rounding = math.hypot(ROUNDING[found.dtype], ROUNDING[stored])
     rows = []
     with torch.inference_mode():
         for probe in found.probes:

@@ -4,9 +4,10 @@ Command:  python3 -m steps.register --group NAME --model-uri S3URI/ --card FILE 
 Inputs:   what the request says (`--help`); the model card that the gate wrote; the model registry: SageMaker's, or a
           local run's where LOCAL_REGISTRY names its folder.
 Outputs:  a version in the model package group; OUTPUT/registered.json with its ARN and version, for later steps.
-Limits:   an execution registers a variant once, however often its job runs: on AWS a version of the same execution
-          among the newest 50 is taken as it is, and the request's ClientToken is the same each time. Needs the
-          metadata `execution_arn` and `variant`.
+Limits:   an execution registers a variant once, however often its job runs, and not at all where the same files with
+          the same facts are a version already, as after a run that came from the cache: on AWS such a version among the
+          newest 50 is taken as it is, and the request's ClientToken is the same each time. Needs the metadata
+          `execution_arn` and `variant`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 from steps.champion import approved, objects
 from steps.register import folder
+from steps.register.repeat import EXECUTION, is_repeat
 from steps.register.request import Registration, package_request
 from steps.shared import contract
 from steps.shared.contract import StepError
@@ -50,7 +52,7 @@ def main(argv: list[str]) -> None:
     if registry := os.environ.get(approved.VARIABLE):
         package = _add_here(version, Path(registry))
     else:
-        package = _of_this_execution(version) or _create(version)
+        package = _registered_before(version) or _create(version)
     arn = package["ModelPackageArn"]
     contract.write_json(
         options.output / "registered.json",
@@ -92,13 +94,17 @@ def _pairs(option: str, words: list[str]) -> dict[str, str]:
     return found
 
 
-def _of_this_execution(version: Registration) -> approved.Package | None:
-    """The version that an earlier run of this job has registered; None in its first run."""
-    own = _identity(version.metadata)
+def _registered_before(version: Registration) -> approved.Package | None:
+    """The version that an earlier run of this job, or another execution with the same outcome, has registered."""
+    own, request = _identity(version.metadata), package_request(version)
     for found in approved.versions(version.group)[:LOOKED_AT]:
         package = approved.describe(version.group, found)
+        known = f"version {package['ModelPackageVersion']} of {version.group}"
         if _identity(package.get("CustomerMetadataProperties") or {}) == own:
-            print(f"version {package['ModelPackageVersion']} of {version.group} is this execution's: registered before")
+            print(f"{known} is this execution's: registered before")
+            return package
+        if is_repeat(package, request):
+            print(f"{known} is the same, registered by {package['CustomerMetadataProperties'][EXECUTION]}")
             return package
     return None
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from steps.register.repeat import is_repeat
 from steps.shared import contract
 from steps.shared.folders import one_at_a_time
 
@@ -19,7 +20,8 @@ BY = "registered-by"  # beside a version's package.json: whose registration it i
 
 
 def add(registry: Path, request: Mapping[str, Any], group: str, account: str, by: str | None = None) -> dict[str, Any]:
-    """Store a CreateModelPackage request as the next version of its group and return the package.
+    """Store a CreateModelPackage request as the next version of its group and return the package; where a version is
+    the same already, but for the execution that registered it, return that one, as it stands now.
 
     Args:
         group: the group's name, also where the request names it by its ARN.
@@ -37,6 +39,8 @@ def add(registry: Path, request: Mapping[str, Any], group: str, account: str, by
         version = None if by is None else _version_of(home, by)
         if version is not None and (home / str(version) / "package.json").exists():
             return json.loads((home / str(version) / "package.json").read_text(encoding="utf-8"))
+        if version is None and (same := _same(home, request)):
+            return same
         if version is None:
             version = max((int(path.name) for path in home.iterdir() if path.name.isdecimal()), default=0) + 1
         if by is not None:
@@ -52,6 +56,16 @@ def add(registry: Path, request: Mapping[str, Any], group: str, account: str, by
         }
         contract.write_json(home / str(version) / "package.json", package)
         return package
+
+
+def _same(home: Path, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The newest version that this request would make once more."""
+    for number in sorted((int(path.name) for path in home.iterdir() if path.name.isdecimal()), reverse=True):
+        with contextlib.suppress(OSError, ValueError, RecursionError):  # cut short or damaged: none that is known
+            package = json.loads((home / str(number) / "package.json").read_text(encoding="utf-8"))
+            if is_repeat(package, request):
+                return package
+    return None
 
 
 def _version_of(home: Path, by: str) -> int | None:

@@ -177,6 +177,16 @@ def write_text(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
     os.replace(beside, path)
+    _sync_names(path.parent)
+
+
+def _sync_names(folder: Path) -> None:
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some file systems of networks sync no folders; the file is there
+            os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -227,8 +227,8 @@ class TrainArguments(BaseModel):
     tool_call_parser: str = Field(
         "auto",
         pattern=r"^[a-z0-9][a-z0-9_-]*$",
-        description="vLLM's name for the form of the model's calls; auto: by the model's name, or by its chat template; "
-        "none: calls are not read.",
+        description="vLLM's name for the form of the model's calls; auto: by the model's name or chat template; none: "
+        "calls are not read.",
     )
 
     # Checkpoints, logging, tracking

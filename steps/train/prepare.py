@@ -22,9 +22,9 @@ from steps.train.model import fsdp_cpu, initial_adapter
 from steps.train.model.load import load_base, load_template
 from steps.train.model.lora import FittedAdapter, fit_adapter, lora_config
 from steps.train.model.processors_template import warn_of_other_template
+from steps.train.origin import Origin, read_data_report
 from steps.train.preflight.this_job import report_base, run_preflight
 from steps.train.preflight.vocabulary import require_embedded
-from steps.train.results.origin import Origin, read_data_report
 from steps.train.rows import splits
 from steps.train.run import Run
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from steps.train.loop.metric_lines import MetricLines
     from steps.train.loop.trainer import PairTrainer
     from steps.train.model.lora import FittedAdapter
-    from steps.train.results.origin import Origin
+    from steps.train.origin import Origin
     from steps.train.rows.splits import Split
     from steps.train.tracking.callback import Tracking
 

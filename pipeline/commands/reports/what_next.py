@@ -26,7 +26,7 @@ def what_next(facts: Facts, options: str, group: str) -> list[Command]:
             Command("Stop it; retry goes on later", f"python pipeline.py stop{options} {execution.id}"),
         ]
     if execution.status != "Succeeded":
-        return [_split(line) for line in next_commands(execution.id, facts.steps, options)]
+        return [_split(line) for line in next_commands(execution, facts.steps, options)]
     if facts.version is None:
         return [Command("Start the next one", f"python pipeline.py start{options}")]
     words = options if facts.version.group == group else f"{options} --group {facts.version.group}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pipeline.aws.executions import StepSummary
+from pipeline.aws.executions import ExecutionSummary, StepSummary
 
 OF_THE_DATA = "Preprocess"
 LIMIT = "MinValidationRows"
@@ -22,14 +22,19 @@ ELSEWHERE = re.compile(
 VERDICT = "RejectModel"  # the Fail step that a model ends in which the gate did not pass
 
 
-def next_commands(execution: str, steps: Sequence[StepSummary], options: str) -> list[str]:
-    """A line each. `retry` goes on with the copies of data and settings that the execution has, so it is named only
-    where the cause may lie outside of them.
+def next_commands(ended: ExecutionSummary, steps: Sequence[StepSummary], options: str) -> list[str]:
+    """A line each; none of an execution that succeeded or still runs. `retry` goes on with the copies of data and
+    settings that the execution has, so it is named only where the cause may lie outside of them.
 
     Args:
         steps: those that were reached.
         options: what a command needs to mean the same place, with a space before.
     """
+    execution = ended.id
+    if ended.status == "Stopped":
+        return [f"Go on with it: python pipeline.py retry{options} {execution}"]
+    if ended.status != "Failed":
+        return []
     failed = {step.name: step.failure_reason or "" for step in steps if step.status == "Failed"}
     see = f"See why: python pipeline.py logs{options} {execution}"
     if VERDICT in failed:
@@ -46,4 +51,13 @@ def next_commands(execution: str, steps: Sequence[StepSummary], options: str) ->
             again,
             "(`retry` would read the same again: the copy made at the start, or what your S3 URI holds now)",
         ]
-    return [see, f"Fix it and go on: python pipeline.py retry{options} {execution}"]
+    go_on = [see, f"Fix it and go on: python pipeline.py retry{options} {execution}"]
+    if any(said and not ELSEWHERE.match(said) for step, said in failed.items() if step != OF_THE_DATA):
+        go_on.append(f"(after a change of recipe, model or parameters: python pipeline.py start{options})")
+    return go_on
+
+
+def nothing_to_retry(execution: str, options: str) -> str:
+    """What a `retry` of an execution that succeeded says."""
+    again = f"python pipeline.py start{options}"
+    return f"execution {execution} succeeded, and there is nothing to do; to run it all again: {again}"

@@ -6,14 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.aws.objects import input_problems
+from pipeline.aws.objects import input_problems, no_bucket
 from pipeline.commands.shared.on_aws import Remote
-from pipeline.commands.shared.options import say
+from pipeline.commands.shared.options import say, stderr
 from pipeline.definition.diff import compare, counted
 from pipeline.errors import UserError, problems_error
 from pipeline.parameters.values import resolve_parameters
 from pipeline.preflight.inputs import FOLDERS
 from pipeline.settings.assets import Asset
+from pipeline.watching import pulse
 
 
 def require_deployed(there: Remote, deployed: Mapping[str, Any], command: str) -> None:
@@ -27,7 +28,8 @@ def require_deployed(there: Remote, deployed: Mapping[str, Any], command: str) -
     """
     from pipeline.definition.render import render
 
-    changes = compare(deployed, json.loads(render(there.workflow)))
+    with pulse.working(stderr, "comparing the settings with what is deployed"):
+        changes = compare(deployed, json.loads(render(there.workflow)))
     if changes:
         several = "changes are" if len(changes) > 1 else "change is"
         raise UserError(
@@ -50,4 +52,7 @@ def require_inputs(
     uris = {name: str(values[name]) for name in FOLDERS if name in values and str(values[name]).startswith("s3://")}
     read = {name: uri for name, uri in uris.items() if uri not in ours}
     if problems := input_problems(there.client("s3"), read, say):
-        raise problems_error("parameters", problems, "Upload it, or name another place with --set Name=Value.")
+        fix = "Upload it, or name another place with --set Name=Value."
+        if any(problem.endswith(no_bucket(there.workflow.account.bucket)) for problem in problems):
+            fix = f"Make the settings' bucket: python pipeline.py bootstrap{there.options}"
+        raise problems_error("parameters", problems, fix)

@@ -14,8 +14,9 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from pipeline.aws import downloads
+from pipeline.commands.shared.forgotten_local import Here
 from pipeline.commands.shared.on_aws import Remote, remote
-from pipeline.commands.shared.options import LOCAL_ROOT, left_out, say, where
+from pipeline.commands.shared.options import LOCAL_ROOT, left_out, say, stderr, where
 from pipeline.errors import UserError
 from pipeline.local.state import model_packages
 from pipeline.local.state.damage import Damaged
@@ -23,6 +24,7 @@ from pipeline.local.state.store import Store
 from pipeline.settings.schema import WorkflowFile
 from pipeline.versions import registry, served
 from pipeline.versions.registry import Decision, ModelVersion, Options
+from pipeline.watching import pulse
 from steps.shared import typed_yaml
 
 Version = Annotated[str, typer.Argument(help="A number, latest, or approved: the newest approved one.")]
@@ -150,7 +152,8 @@ class AwsRegistry:
         return downloads.read(self._s3, uri)
 
     def folder(self, uri: str) -> Path:
-        return downloads.folder(self._s3, uri, self.root / "downloads", say)
+        with pulse.working(stderr, f"fetching {uri}") as far:
+            return downloads.folder(self._s3, uri, self.root / "downloads", say, far)
 
     @cached_property
     def _s3(self) -> Any:
@@ -171,7 +174,8 @@ def registry_of(
     if local:
         yield LocalRegistry(root, group or package_group(settings), options)
         return
-    with remote(command, settings, changes=changes) as there:
+    verb = command + (f" --group {shlex.quote(group)}" if group else "")
+    with remote(verb, settings, changes=changes, here=Here(verb, root)) as there:
         yield AwsRegistry(there, root, group or there.workflow.settings.register_model.package_group, options)
 
 

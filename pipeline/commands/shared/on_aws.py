@@ -10,7 +10,9 @@ from typing import Any
 
 from pipeline.aws import errors as aws
 from pipeline.aws.client import check_account, client
+from pipeline.commands.shared.forgotten_local import Here, hinted
 from pipeline.commands.shared.options import where
+from pipeline.errors import UserError
 from pipeline.settings import workflow as workflow_settings
 from pipeline.settings.workflow import Workflow
 
@@ -32,17 +34,21 @@ class Remote:
 
 
 @contextmanager
-def remote(verb: str, settings: Path, *, changes: bool = False) -> Iterator[Remote]:
+def remote(verb: str, settings: Path, *, changes: bool = False, here: Here | None = None) -> Iterator[Remote]:
     """Where `verb` acts on AWS; errors end with the command to run again.
 
     Args:
         changes: the verb creates or starts something, so the credentials must be the settings' account's.
+        here: the command with --local, of a verb that works on this machine too.
     """
     workflow = workflow_settings.load(settings)
     options = where(False, settings)
     command = f"python pipeline.py {verb}{options}"
-    with aws.translated(command):
-        there = Remote(workflow, client("sagemaker", workflow.account.region), options)
-        if changes:
-            check_account(there.client("sts"), workflow.account.account_id, command)
-        yield there
+    try:
+        with aws.translated(command):
+            there = Remote(workflow, client("sagemaker", workflow.account.region), options)
+            if changes:
+                check_account(there.client("sts"), workflow.account.account_id, command)
+            yield there
+    except UserError as error:
+        raise (hinted(error, here, settings) if here else error) from error.__cause__

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.aws.executions import ExecutionSummary, StepSummary
+from pipeline.commands.shared.forgotten_local import Here
 from pipeline.commands.shared.on_aws import remote
 from pipeline.commands.shared.options import where
 from pipeline.commands.shared.place_here import PlaceHere
@@ -31,6 +32,13 @@ class Place(Protocol):
 
     def status(self, execution: str) -> tuple[ExecutionSummary, list[StepSummary]]:
         """An execution as it stands, and the steps that it has reached."""
+
+    def unreached(self, execution: ExecutionSummary, reached: Sequence[StepSummary]) -> list[StepSummary]:
+        """The steps that an execution has not reached, and those of a branch not taken.
+
+        Args:
+            reached: the others, as `status` gave them.
+        """
 
     def watch(self, execution: str) -> ExecutionSummary:
         """Show an execution until it has ended."""
@@ -69,5 +77,6 @@ def place_of(
     if local:
         yield PlaceHere(root, settings, where(local, settings, root))
         return
-    with remote(shlex.join(filter(None, words)), settings, changes=changes) as there:
+    verb = shlex.join(filter(None, words))
+    with remote(verb, settings, changes=changes, here=Here(verb, root)) as there:
         yield PlaceOnAws(there)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.aws import executions
 from pipeline.aws.executions import ExecutionSummary, StepSummary
+from pipeline.commands.shared.after_failure import next_commands, nothing_to_retry
 from pipeline.commands.shared.options import left_out, page_of, print_json, say, stderr
 from pipeline.local.state import records, step_logs, summaries
 from pipeline.local.state.records import Execution
@@ -38,6 +39,9 @@ class PlaceHere:
         record = records.load(self.root, execution)
         return summaries.summary(record), summaries.reached(record)
 
+    def unreached(self, execution: ExecutionSummary, reached: Sequence[StepSummary]) -> list[StepSummary]:
+        return summaries.unreached(records.load(self.root, execution.id))
+
     def watch(self, execution: str) -> ExecutionSummary:
         """Another process runs it."""
         told: dict[str, dict[str, float]] = {}
@@ -60,8 +64,7 @@ class PlaceHere:
 
     def retry(self, execution: str, as_json: bool) -> int:
         if records.load(self.root, execution).status == "Succeeded":
-            again = f"python pipeline.py start{self.options}"
-            say(f"execution {execution} succeeded, and there is nothing to do; to run it all again: {again}")
+            say(nothing_to_retry(execution, self.options))
         return executions.exit_code(self.run(execution, as_json).status)
 
     def run(self, execution: str, as_json: bool) -> Execution:
@@ -76,6 +79,8 @@ class PlaceHere:
             print_json(result)
         else:
             print(summary.text(result))
+            for line in next_commands(summaries.summary(ended), summaries.reached(ended), self.options):
+                say(line)
         return ended
 
     def log(self, execution: str, step: str | None, follow: bool) -> Iterator[dict[str, str]]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipeline.aws import errors as aws
 from pipeline.aws import executions
 from pipeline.aws.executions import ExecutionSummary, StepSummary
+from pipeline.commands.shared.after_failure import nothing_to_retry
 from pipeline.commands.shared.on_aws import Remote
 from pipeline.commands.shared.options import print_json, say, stderr
 from pipeline.errors import UserError
 from pipeline.parameters import history
 from pipeline.parameters.history import ParameterUse
+from pipeline.rendered import read
 from pipeline.watching import job_logs, view
 from pipeline.watching import watch as watching
 from pipeline.watching.job_logs import LogLine
@@ -38,6 +40,14 @@ class PlaceOnAws:
     def status(self, execution: str) -> tuple[ExecutionSummary, list[StepSummary]]:
         return executions.status(self.there.sagemaker, execution)
 
+    def unreached(self, execution: ExecutionSummary, reached: Sequence[StepSummary]) -> list[StepSummary]:
+        """AWS does not say which: those of the definition that its list of steps lacks. A step that is not reached yet
+        and one of a branch not taken look alike until the execution has succeeded."""
+        names = {step.name for step in reached}
+        status = "Skipped" if execution.status == "Succeeded" else "Pending"
+        found = read(executions.definition(self.there.sagemaker, execution.arn)).all_steps
+        return [StepSummary(step.name, step.type, status) for step in found if step.name not in names]
+
     def watch(self, execution: str) -> ExecutionSummary:
         """Whoever interrupts is told that it goes on.
 
@@ -60,11 +70,15 @@ class PlaceOnAws:
         executions.stop(self.there.sagemaker, execution)
 
     def retry(self, execution: str, as_json: bool) -> int:
-        """AWS goes on by itself; nobody waits for it here."""
-        executions.retry(self.there.sagemaker, execution)
+        """AWS goes on by itself; nobody waits for it here. One that succeeded is left alone: AWS would refuse it."""
         found = executions.id_of(execution)
+        succeeded = executions.state(self.there.sagemaker, execution) == "Succeeded"
+        if not succeeded:
+            executions.retry(self.there.sagemaker, execution)
         if as_json:
-            print_json({"execution": found, "status": "Executing"})
+            print_json({"execution": found, "status": "Succeeded" if succeeded else "Executing"})
+        elif succeeded:
+            say(nothing_to_retry(found, self.options))
         else:
             print(f"execution {found} goes on; watch it: python pipeline.py status{self.options} {found} --wait")
         return 0

@@ -30,13 +30,27 @@ def read(path: Path, what: str, parse: Callable[[str], Found], advice: str | Non
         FileNotFoundError: it is not there.
         Damaged: it cannot be read.
     """
+    text = None
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return parse(text)
     except FileNotFoundError:
         raise
     except (OSError, ValueError, RecursionError) as error:  # the last: it is nested too deep
-        said = (
-            f"{len(error.errors())} wrong values" if isinstance(error, ValidationError) else str(error).split("\n")[0]
-        )
-        todo = advice or f"restore it, or remove the folder {path.parent}; the others are not affected"
-        raise Damaged(f"{path}: the file of {what} is damaged ({said or 'it is empty'}); {todo}") from None
+        todo = advice or f"restore it, or {advice_to_remove(path)}"
+        raise Damaged(f"{path}: the file of {what} is damaged ({_wrong(text, error)}); {todo}") from None
+
+
+def advice_to_remove(path: Path) -> str:
+    """What to do about a file that cannot be had back."""
+    return f"remove the folder {path.parent}; the others are not affected"
+
+
+def _wrong(text: str | None, error: Exception) -> str:
+    if text is not None and not text.strip("\0 \r\n\t"):
+        return "it is empty: the machine may have stopped while it was written"
+    if isinstance(error, ValidationError):
+        count = error.error_count()
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{count} wrong value{'s' * (count != 1)}, first {first['msg']}"
+    return str(error).split("\n")[0] or type(error).__name__

@@ -24,6 +24,7 @@ from pipeline.local.state.store import Store
 from pipeline.texts import now
 from pipeline.versions.registry import Decision, ModelVersion, checked_note, decided, version_of, with_champions
 from steps.register import folder
+from steps.register.repeat import EXECUTION
 from steps.shared.folders import one_at_a_time
 
 MEMBERS = {"ModelPackageGroupName", "ModelPackageVersion", "ModelPackageArn", "CreationTime"}  # what all have
@@ -31,7 +32,8 @@ _GROUP = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 
 
 def register(root: Path, request: Mapping[str, Any], by: str | None = None) -> dict[str, Any]:
-    """Store a CreateModelPackage request as the next version of its group and return the package.
+    """Store a CreateModelPackage request as the next version of its group and return the package; where a version is
+    the same already, but for the execution that registered it, that one is returned.
 
     Args:
         by: the execution and step that register; what they have registered before, and were killed then, is returned.
@@ -52,6 +54,12 @@ def register(root: Path, request: Mapping[str, Any], by: str | None = None) -> d
             f"model package group {group}: the version cannot be stored in {home(root)} ({error}); "
             "fix that, then retry the execution: what training made is still there"
         ) from None
+
+
+def registered_by_another(package: Mapping[str, Any], execution_arn: str) -> str | None:
+    """Another execution that has registered the same version before, in words; None where this one has."""
+    arn = package.get("CustomerMetadataProperties", {}).get(EXECUTION, execution_arn)
+    return None if arn == execution_arn else f"execution {arn.rpartition('/')[2]}"
 
 
 def list_models(root: Path, left_out: Callable[[Damaged], None], group: str | None = None) -> list[dict[str, Any]]:

@@ -209,6 +209,9 @@ def read(root: Path, execution_id: str) -> Execution:
         return damage.read(file, f"execution {execution_id}", Execution.model_validate_json)
     except FileNotFoundError:
         known = _ids(root)
+        if execution_id in known:
+            gone = f"{file}: the file of execution {execution_id} is gone"
+            raise Damaged(f"{gone}; restore it, or {damage.advice_to_remove(file)}") from None
         there = f"; the newest is {known[0]}" if known else "; there are none yet"
         hint = did_you_mean(execution_id, known) or there
         raise UserError(f"{root}: there is no execution {execution_id!r}{hint}") from None
@@ -248,6 +251,11 @@ def newest(root: Path) -> Execution:
     if not ids:
         raise UserError(f"{root}: there are no executions yet")
     return load(root, ids[0])
+
+
+def newest_id(root: Path) -> str | None:
+    """The id of the execution created last, whatever its record holds; None where there is none."""
+    return next(iter(_ids(root)), None)
 
 
 @contextlib.contextmanager
@@ -332,14 +340,14 @@ def _definition(text: str) -> dict[str, Any]:
 
 def _ids(root: Path) -> list[str]:
     home = root.resolve() / HOME
-    found = [path.parent for path in home.glob("[!.]*/execution.json")]
+    found = [path for path in home.glob("[!.]*") if path.is_dir()]  # also one whose record is gone, which is then said
     # definition.json is written once, at creation: its time is the execution's age without reading the record.
     return [path.name for path in sorted(found, key=lambda path: _created(path), reverse=True)]
 
 
 def _created(path: Path) -> tuple[int, str]:
-    file = path / "definition.json"
-    return (file if file.exists() else path / "execution.json").stat().st_mtime_ns, path.name
+    times = (file.stat().st_mtime_ns for file in (path / "definition.json", path / "execution.json") if file.exists())
+    return next(times, 0), path.name
 
 
 def _buried(execution: Execution, home: Path) -> Execution:

@@ -15,7 +15,7 @@ import uuid
 from pathlib import Path
 
 from pipeline.errors import UserError
-from pipeline.files import write_text
+from pipeline.files import sync, write_text
 from pipeline.settings.content import changed, hashes, input_files, key_of, relative_files, split_uri
 from steps.shared.disks import naming
 
@@ -29,7 +29,7 @@ _NO_COPY_RANGE = (  # from one file system to another, or one that cannot
 
 
 class Store:
-    """The objects of one local root. Every object appears whole: written in `staging`, then renamed."""
+    """The objects of one local root. Every object appears whole: written in `staging`, synced, then renamed."""
 
     def __init__(self, root: Path) -> None:
         self.folder = root.resolve() / "s3"
@@ -94,6 +94,8 @@ class Store:
                 _copy(file, beside / name)
             if key is not None and key_of(hashes(copies)) != key:
                 raise changed(source)
+            for copy in copies.values():
+                sync(copy)
             if source.is_file() or final.exists():
                 for name, copy in copies.items():
                     self._put(copy, self._target(uri, name, source), move=True)
@@ -167,6 +169,7 @@ class Store:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.chmod(beside, 0o444)  # an object is replaced, never modified
+            sync(beside)
             _replace(beside, target)
         except OSError as error:
             raise UserError(f"{target}: cannot store the object: {error.strerror}") from error
@@ -182,6 +185,7 @@ def _replace(beside: Path, target: Path) -> None:
         there = target.parent / f".{uuid.uuid4().hex}"
         try:
             shutil.copy(beside, there)
+            sync(there)
             os.replace(there, target)
         finally:
             there.unlink(missing_ok=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pipeline.aws.executions import ExecutionSummary, StepSummary
 from pipeline.local.state.records import Execution, StepRecord
 
+UNREACHED = ("Pending", "Skipped")
+
 
 def summary(execution: Execution) -> ExecutionSummary:
     return ExecutionSummary(
@@ -26,7 +28,12 @@ def steps(execution: Execution) -> list[StepSummary]:
 
 def reached(execution: Execution) -> list[StepSummary]:
     """The steps that were reached; those of a branch not taken are left out, as on AWS."""
-    return [step for step in steps(execution) if step.status not in ("Pending", "Skipped")]
+    return [step for step in steps(execution) if step.status not in UNREACHED]
+
+
+def unreached(execution: Execution) -> list[StepSummary]:
+    """All others."""
+    return [step for step in steps(execution) if step.status in UNREACHED]
 
 
 def _step(step: StepRecord) -> StepSummary:

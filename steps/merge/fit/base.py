@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from steps.shared import contract
+from steps.shared import contract, hub
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
 from steps.shared.model_folder import refuse_pointer, require_objects
@@ -91,8 +91,11 @@ def _find_folder(base: str, revision: str | None) -> tuple[Path, str | None]:
     from huggingface_hub.errors import XetDownloadError
 
     print(f"fetching {base} from the hub", flush=True)
+    here = not hub.require(base, revision)
     try:
-        folder = snapshot_download(base, revision=revision, allow_patterns=WANTED, ignore_patterns=UNWANTED)
+        folder = snapshot_download(
+            base, revision=revision, allow_patterns=WANTED, ignore_patterns=UNWANTED, local_files_only=here
+        )
     except (OSError, ValueError, XetDownloadError) as error:  # the hub's other errors are kinds of these
         reason = contract.first_line(error)
         raise StepError(

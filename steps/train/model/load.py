@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from steps.shared import hub
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
 from steps.shared.model_class import auto_class
@@ -42,6 +43,8 @@ def load_tokenizer(arguments: TrainArguments) -> PreTrainedTokenizerBase:
         if not Path(arguments.model_id).is_dir():
             raise StepError(f"model_id: {arguments.model_id}: there is no such folder; name one, or a hub model")
         check_folder(Path(arguments.model_id))
+    else:
+        hub.require(arguments.model_id, arguments.model_revision)
     from transformers import AutoTokenizer
 
     with read_by_library(f"{arguments.model_id}: the tokenizer cannot be loaded"):

@@ -20,6 +20,7 @@ from steps.train.preflight.instances import Gpu
 from steps.train.preflight.memory import Estimate, Item, Phase, RankMemory, estimate, rank_memory
 from steps.train.preflight.passes import FP32
 
+ALIKE = 1.01  # two peaks that the estimate does not tell apart, such as those of a tiny model's tiles of logits
 ALL_THE_SAME = "evaluate_served: true asks for it all the same"
 
 
@@ -85,7 +86,7 @@ def _too_large(arguments: TrainArguments, own: Estimate, judged: Estimate, gpu: 
     phases = judged.phases[len(own.phases) :]
     largest, most = max(phases, key=lambda phase: phase.bytes), own.peak.bytes
     takes = f"evaluate_served: auto: the unquantised base would take {gib(largest.bytes)} a process ({largest.name})"
-    if largest.bytes > most:
+    if largest.bytes > ALIKE * most:
         return f"{takes}, training's own peak is {gib(most)}; {ALL_THE_SAME}"
     if gpu and largest.bytes > gpu.usable:
         return f"{takes}, {gpu.name} has {gib(gpu.usable)}; {ALL_THE_SAME}"

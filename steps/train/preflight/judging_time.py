@@ -9,7 +9,8 @@ and a token of a held-out row 2 W in each of three passes: the trained model, it
 splits are taken for equally long, and the machine for equally fast at both; attention's own products and the LM head
 are left out on both sides. Of answers the time is bounded and not computed: `answers_max_minutes`, set against
 training's operations at 40 % of the GPU's peak (`metrics.throughput.PEAKS`), an assumption: nothing here was measured
-on a GPU. A faster training makes the share larger, a slower one smaller. Without a known GPU only the first part is told.
+on a GPU. A faster training makes the share larger, a slower one smaller. Without a known GPU only the first part is
+told.
 """
 
 from __future__ import annotations

@@ -7,18 +7,23 @@ here and not an error: the job is paid for already, and the estimate may be wron
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from pathlib import Path
 
 from steps.shared.contract import StepError
+from steps.shared.hub import is_hub_name
 from steps.train.arguments import TrainArguments
+from steps.train.footprint.ask import Measured, measure
 from steps.train.model.coverage import Coverage
 from steps.train.model.load import attention_implementation
-from steps.train.model.shape import known_shape
+from steps.train.model.shape import hub_config, known_shape
 from steps.train.preflight.base_alone import BaseAlone
 from steps.train.preflight.fixes import gib
 from steps.train.preflight.instances import Gpu
 from steps.train.preflight.memory import GIB, MIB
 from steps.train.preflight.passes import FP32
 from steps.train.preflight.preflight import MEMORY, Machine, Preflight, preflight
+from steps.train.runtime import ranks as of_all_ranks
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +51,14 @@ def run_preflight(
         StepError: settings that do not go together, or not with the model or the GPU; all of them.
     """
     shape, unknown = known_shape(arguments)
+    measured = Measured()
+    if shape is None and arguments.load_in_4bit and arguments.evaluate_served == "auto":  # which asks for the estimate
+        measured = of_all_ranks.done_by_first(lambda: _measure(arguments))
+        unknown = f"{unknown}; {measured.unknown}" if measured.unknown else unknown
     result = preflight(
-        arguments, _machine(ranks), shape, unknown=unknown, attention=attention_implementation(arguments),
-        rows=rows, length=longest, held_out=held_out, pair_tokens=pair_tokens,
+        arguments, _machine(ranks), shape, unknown=unknown, measured=measured.footprint,
+        attention=attention_implementation(arguments), rows=rows, length=longest, held_out=held_out,
+        pair_tokens=pair_tokens,
     )  # fmt: skip
     broken = [str(problem) for problem in result.problems if problem.key != MEMORY]
     if broken:
@@ -56,6 +66,15 @@ def run_preflight(
     if rank == 0:
         _report(result)
     return result.unserved
+
+
+def _measure(arguments: TrainArguments) -> Measured:
+    """The model of another family on its own code, for which there is no formula; what it refuses, the fitting of the
+    adapter will say."""
+    config = hub_config(arguments) if is_hub_name(arguments.model_id) else Path(arguments.model_id) / "config.json"
+    log.info("preflight: the model's memory is measured on its own code, on shapes without weights")
+    found = measure(arguments, config)
+    return replace(found, unknown=found.refused) if found.refused else found
 
 
 def report_base(arguments: TrainArguments, coverage: Coverage, ranks: int) -> None:

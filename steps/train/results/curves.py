@@ -16,15 +16,17 @@ from typing import Any
 POINTS = 600  # of a curve on the page; of a longer one every nth is drawn, and the last
 TICKS = 5  # along an axis, about
 TINY = 1e-200  # differences below it are none: they would not survive arithmetic
-INCHES, DOTS_PER_INCH = (12.0, 10.0), 110
+INCHES, DOTS_PER_INCH = (12.0, 3.33), 110  # a row of the picture
 # By the kind of curve; the page has colours of the same names, for light and for dark mode.
 COLOURS = {"train": "#2f5bd7", "held_out": "#6a3fb5", "chosen": "#1d7f6e", "rejected": "#b9501a"}
 
 History = Sequence[Mapping[str, float | None]]
 
-# Title, what stands beside it, and the figures of the history that are drawn.
+# Title, what stands beside it, and the figures of the history that are drawn: on one axis only what is the same figure
+# of other rows. The losses are not: one is trained, a mix of whatever loss_type names, the other is always sigmoid.
 PANELS = (
-    ("Loss", "mean over rows", ("loss", "eval_loss")),
+    ("Training loss", "as loss_type says, training batches", ("loss",)),
+    ("Held-out loss", "sigmoid, mean over rows", ("eval_loss",)),
     ("Implicit rewards", "beta · log ratio, training batches", ("reward_chosen", "reward_rejected")),
     ("Reward margin", "reward of chosen minus rejected", ("reward_margin", "eval_reward_margin")),
     ("Reward accuracy", "share of rows", ("reward_accuracy", "eval_reward_accuracy")),
@@ -85,7 +87,7 @@ def write_png(history: History, path: Path) -> None:
 
     drawn = panels(history)
     rows = math.ceil(len(drawn) / 2)
-    height = INCHES[1] * rows / 3
+    height = INCHES[1] * rows
     picture = Figure(figsize=(INCHES[0], height), dpi=DOTS_PER_INCH)
     # Margins in inches. Fixed ones: to fit them matplotlib draws the picture twice, which takes seconds.
     picture.subplots_adjust(left=0.9 / INCHES[0], right=1 - 0.2 / INCHES[0], top=1 - 0.4 / height,

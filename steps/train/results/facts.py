@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from steps.shared.hub import is_hub_name
 
 if TYPE_CHECKING:
-    from steps.train.results.origin import Origin
+    from steps.train.origin import Origin
 
 ARGUMENTS = (
     "loss_type", "loss_weights", "beta", "label_smoothing", "learning_rate", "lr_scheduler_type", "warmup_steps",

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from steps.shared.contract import write_text
+from steps.train.origin import Origin
 from steps.train.results import curves, page
-from steps.train.results.origin import Origin
 
 PICTURE, PAGE = "training.png", "report.html"
 

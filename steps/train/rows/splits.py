@@ -145,7 +145,8 @@ def require_enough(split: Split, arguments: TrainArguments) -> None:
         return
     fixes = ["mend these rows", f"raise max_left_out_fraction (now {most:g})"]
     if split.left.counts["too_long"]:
-        fixes = [f"raise max_length (now {arguments.max_length})", "set truncation: cut_prompt", *fixes]
+        cut = [] if arguments.truncation == "cut_prompt" else ["set truncation: cut_prompt"]
+        fixes = [f"raise max_length (now {arguments.max_length})", *cut, *fixes]
     share = f"{split.name}: {without} of {given} rows ({without / given:.1%}) cannot be used; {most:.1%} are allowed"
     reasons = [f"  {line}" for line in split.left.without_trained().lines()]
     raise StepError("\n".join([share, *reasons, f"To fix it: {', '.join(fixes[:-1])}, or {fixes[-1]}."]))

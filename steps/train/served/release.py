@@ -26,7 +26,10 @@ def release(trainer: PairTrainer) -> None:
     holder.optimizer = holder.lr_scheduler = None
     handler = cast("Any", trainer.callback_handler)
     handler.model = handler.optimizer = handler.lr_scheduler = None
-    trainer.accelerator.free_memory()  # its lists; it collects garbage too, but what follows must not depend on that
+    accelerator = trainer.accelerator
+    # Not its free_memory: that collects garbage before it empties these lists, so that it had to be done again.
+    for prepared in (accelerator._models, accelerator._optimizers, accelerator._schedulers):
+        prepared.clear()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

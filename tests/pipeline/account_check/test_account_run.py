@@ -13,7 +13,7 @@ import pytest
 from pipeline.account_check import needs
 from pipeline.aws.client import session
 from pipeline.cli import main
-from pipeline.commands import check_account
+from pipeline.commands.shared import check_account
 from pipeline.errors import UserError
 from pipeline.settings import workflow as workflow_settings
 from tests.paths import ROOT

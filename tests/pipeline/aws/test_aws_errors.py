@@ -204,7 +204,8 @@ def test_a_missing_bucket_is_named_although_the_upload_hides_it(moto, tmp_path):
     with pytest.raises(UserError) as caught, aws.translated(COMMAND):
         boto3.client("s3", region_name="us-east-1").upload_file(str(tmp_path / "args.yaml"), "dpo-bucket", "args.yaml")
     assert str(caught.value) == (
-        f"AWS: the bucket dpo-bucket does not exist; create it or fix the settings, then: {COMMAND}"
+        "AWS: the bucket dpo-bucket does not exist; make it: python pipeline.py bootstrap; or name one that is there, "
+        f"then: {COMMAND}"
     )
 
 

@@ -45,7 +45,7 @@ def test_a_prefix_is_fetched_once_and_again_when_it_changed(s3, tmp_path: Path) 
 def test_a_download_that_fails_leaves_nothing(s3, tmp_path: Path, monkeypatch) -> None:
     fetch = s3.download_file
 
-    def broken(bucket: str, key: str, target: str) -> None:
+    def broken(bucket: str, key: str, target: str, **_: object) -> None:
         if key.endswith("weights"):
             raise OSError(28, "No space left on device")
         fetch(bucket, key, target)

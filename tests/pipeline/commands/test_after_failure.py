@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pipeline.aws.executions import StepSummary
+from pipeline.aws.executions import ExecutionSummary, StepSummary
 from pipeline.commands.shared.after_failure import OF_THE_DATA, VERDICT, next_commands
 from pipeline.definition.render import render
 from pipeline.rendered import read
@@ -33,7 +33,7 @@ OF_OTHERS = (
 @pytest.mark.parametrize(
     ("failed", "reason", "offered", "not_offered"),
     [
-        ("Train", "loss is not finite", "retry --local abc", "start"),
+        ("Train", "the disk / is full; make room there", "retry --local abc", "start"),
         (VERDICT, "the gate", "start --local", "retry"),
         *((OF_THE_DATA, reason, "start --local --set InputDataUri=DATA", "retry --local") for reason in OF_DATA),
         *((OF_THE_DATA, reason, "retry --local abc", "start") for reason in OF_OTHERS),
@@ -50,10 +50,29 @@ def test_a_retry_is_offered_only_where_it_can_help(failed: str, reason: str, off
         StepSummary("Champion", "Processing", "Succeeded"),
         StepSummary(failed, "Processing", "Failed", failure_reason=reason),
     ]
-    lines = next_commands("abc", steps, " --local")
+    lines = next_commands(ExecutionSummary("abc", "arn", "pipe", "Failed"), steps, " --local")
     assert lines[0].startswith("See") and "logs --local abc" in lines[0]
     assert f"python pipeline.py {offered}" in lines[1]
     assert not any(f"python pipeline.py {not_offered}" in line for line in lines)
+
+
+def test_an_error_of_the_training_itself_has_two_ways_on() -> None:
+    steps = [StepSummary("Train", "Training", "Failed", failure_reason="loss is not finite")]
+    _, fix, changed = next_commands(ExecutionSummary("abc", "arn", "pipe", "Failed"), steps, " --local")
+    assert fix == "Fix it and go on: python pipeline.py retry --local abc"
+    assert changed == "(after a change of recipe, model or parameters: python pipeline.py start --local)"
+
+
+@pytest.mark.parametrize(
+    ("status", "lines"),
+    [
+        ("Stopped", ["Go on with it: python pipeline.py retry --local abc"]),
+        ("Succeeded", []),
+        ("Executing", []),
+    ],
+)
+def test_what_did_not_fail_has_no_cause_to_look_for(status: str, lines: list[str]) -> None:
+    assert next_commands(ExecutionSummary("abc", "arn", "pipe", status), [], " --local") == lines
 
 
 def test_the_steps_that_are_told_apart_are_steps_of_the_pipeline() -> None:

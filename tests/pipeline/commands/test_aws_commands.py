@@ -298,4 +298,4 @@ def test_a_pipeline_that_is_not_there_says_how_to_create_it(aws, settings) -> No
     finally:
         settings.write_text(text)
     assert done.returncode == 1
-    assert done.stderr.endswith(f"create it: python pipeline.py upsert --settings {settings}\n")
+    assert done.stderr.splitlines()[0].endswith(f"create it: python pipeline.py upsert --settings {settings}")

@@ -13,7 +13,7 @@ VERBS = [
     "recipe", "check", "start", "stop", "retry", "status", "list", "describe", "report", "logs", "models",
     "compare", "try",
     "approve", "reject", "deploy", "undeploy", "schedule", "schedules", "unschedule", "trigger", "triggers",
-    "untrigger", "bootstrap", "images", "upsert", "show", "definition", "delete", "teardown",
+    "untrigger", "bootstrap", "images", "upsert", "show", "definition", "delete", "teardown", "env",
 ]  # fmt: skip
 FLAGS = {
     "recipe": {"--from", "--output"},
@@ -66,6 +66,7 @@ FLAGS = {
     "untrigger": {"--settings"},
     "bootstrap": {"--set", "--stack", "--yes", "--settings", "--json"},
     "teardown": {"--stack", "--yes", "--settings"},
+    "env": {"--local-root", "--settings", "--json"},
 }  # fmt: skip
 
 

@@ -111,6 +111,11 @@ def add_lines(stubs, *lines):
     stubs["logs"].add_response("filter_log_events", {"events": events})
 
 
+def add_definition(stubs, definition):
+    answer = {"PipelineDefinition": definition}
+    stubs["sagemaker"].add_response("describe_pipeline_definition_for_execution", answer, {"PipelineExecutionArn": ARN})
+
+
 def add_start(stubs, parameters=(), **more):
     request = {"PipelineName": "dpo-quickstart", "PipelineParameters": list(parameters), "ClientRequestToken": ANY}
     stubs["sagemaker"].add_response("start_pipeline_execution", {"PipelineExecutionArn": ARN}, request | more)
@@ -298,11 +303,47 @@ def test_stop_and_retry_say_what_comes_next(stubs, run, verb, status):
     for _ in range(2):
         identify(stubs)
         answer = {"PipelineExecutionArn": ARN}
+        if verb == "retry":
+            add_status(stubs["sagemaker"], "Failed", arn=ARN)
         stubs["sagemaker"].add_response(f"{verb}_pipeline_execution", answer, {"PipelineExecutionArn": ARN})
     code, out, _ = run(verb, ARN)
     follows = {"stop": "retry abcdefghijkl\n", "retry": "status abcdefghijkl --wait\n"}
     assert code == 0 and out.endswith(follows[verb])
     assert json.loads(run(verb, ARN, "--json")[1]) == {"execution": "abcdefghijkl", "status": status}
+
+
+def test_a_retry_of_what_succeeded_sends_nothing_and_says_so(stubs, run):
+    for _ in range(2):
+        identify(stubs)
+        add_status(stubs["sagemaker"], "Succeeded", arn=ARN)
+    code, _, err = run("retry", ARN)
+    assert code == 0
+    assert err.startswith("execution abcdefghijkl succeeded, and there is nothing to do; to run it all again: python ")
+    assert json.loads(run("retry", ARN, "--json")[1]) == {"execution": "abcdefghijkl", "status": "Succeeded"}
+
+
+@pytest.mark.parametrize(
+    ("status", "rest"), [("Succeeded", "Skipped"), ("Failed", "Not reached"), ("Executing", "Pending")]
+)
+def test_status_tells_how_long_it_took_and_which_steps_were_not_reached(stubs, run, definition, status, rest):
+    add_status(stubs["sagemaker"], status, [STEPS[0], DONE], arn=ARN)
+    add_definition(stubs, definition)
+    code, out, _ = run("status", ARN)
+    title, _, *rows = [line.split() for line in out.splitlines()]
+    assert code == 0 and " ".join(title[2:4]) == (f"{status} for" if status == "Executing" else f"{status} in")
+    assert status == "Executing" or title[-1] == "1:00:00"
+    found = {row[0]: row for row in rows}
+    assert found["Preprocess"][2:4] == ["Succeeded,", "cached"] and found["Train"][-1] == "1:00:00"
+    assert all(" ".join(found[name][2:]) == rest for name in ("Merge", "RejectModel", "RegisterAdapter"))
+
+
+def test_status_of_a_failure_names_the_commands_that_come_next(stubs, run, definition):
+    failed = {**DONE, "StepName": "Preprocess", "StepStatus": "Failed", "FailureReason": "AlgorithmError: no row left"}
+    add_status(stubs["sagemaker"], "Failed", [failed], arn=ARN)
+    add_definition(stubs, definition)
+    code, out, _ = run("status", ARN)
+    assert code == 0 and "Fix the data, then: python pipeline.py start" in out
+    assert "logs" in out.splitlines()[-3] and "--set InputDataUri=DATA" in out.splitlines()[-2]
 
 
 def test_describe_tells_values_defaults_then_and_today(stubs, run, definition):

@@ -1,6 +1,7 @@
 """The commands that look after an execution of this machine while another process runs it."""
 
 import json
+import re
 
 import pytest
 
@@ -45,6 +46,31 @@ def test_a_log_is_followed_to_the_end_of_its_job(running, root, capsys):
     code, out, _ = call(root, capsys, "logs", running, "--step", "Train", "--follow", "--json")
     assert code == 0
     assert [line["message"] for line in json.loads(out)] == ["step=1 of 3", "step=2 of 3", "step=3 of 3"]
+
+
+def test_a_retry_that_fails_again_names_the_commands_that_come_next(build, root, capsys):
+    fail = "from steps.shared import contract; contract.write_failure('no row is left'); raise SystemExit(1)"
+    definition = build.definition(build.processing("Preprocess", fail), build.processing("Gate", ""))
+    execution = create_execution(root, "pipe", definition, {})
+    code, _, err = call(root, capsys, "retry", execution.id)
+    assert code == 1
+    see, fix, why = err.splitlines()[-3:]
+    assert see == f"See why: python pipeline.py logs --local --local-root {root} {execution.id}"
+    assert fix.endswith(f"start --local --local-root {root} --set InputDataUri=DATA") and "`retry` would read" in why
+    code, out, _ = call(root, capsys, "status", execution.id)
+    assert code == 0 and out.splitlines()[-3:] == [see, fix, why]
+
+
+def test_status_tells_how_long_steps_took_and_which_were_not_reached(build, root, capsys):
+    definition = build.definition(
+        build.processing("Preprocess", "raise SystemExit(1)"), build.processing("Gate", "", DependsOn=["Preprocess"])
+    )
+    execution = create_execution(root, "pipe", definition, {})
+    call(root, capsys, "retry", execution.id)
+    _, out, _ = call(root, capsys, "status", execution.id)
+    assert re.search(r"^pipe \S+ Failed in \d\S* s: ", out)
+    assert re.search(r"^ Preprocess +Processing +Failed +\S+ \S+ +\d\S* s ", out, re.MULTILINE)
+    assert re.search(r"^ Gate +Processing +Not reached +$", out, re.MULTILINE)
 
 
 def test_describe_compares_with_the_settings_of_today(running, root, capsys):

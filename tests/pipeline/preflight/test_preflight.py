@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from pipeline.preflight import measured
 from pipeline.preflight import recipe as preflight
 from pipeline.settings import workflow as settings
 from pipeline.settings.assets import Asset
 from steps.train.arguments import TrainArguments
+from steps.train.footprint import ask
 from steps.train.model import shape as model_shape
 from tests.steps.train import models
 
@@ -92,7 +92,7 @@ def test_a_base_of_another_family_is_counted_from_its_files_where_there_is_no_to
         "model.norm.weight": (200,),
     }
     save_file({name: np.zeros(shape, np.float16) for name, shape in shapes.items()}, folder / "model.safetensors")
-    monkeypatch.setattr(measured, "find_spec", lambda name: None if name == "torch" else name)
+    monkeypatch.setattr(ask, "find_spec", lambda name: None if name == "torch" else name)
     result = preflight.of_recipe(TrainArguments(model_id=str(folder)), None, 1, None, None)
     assert result.memory is None and result.problems == []
     assert result.unknown == (
@@ -144,17 +144,17 @@ def test_what_peft_cannot_put_on_another_family_is_a_problem_with_its_line(forke
 def test_why_a_model_was_not_measured_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tiny_mixture(tmp_path / "base")
     recipe = TrainArguments(model_id=str(folder))
-    remote = measured.measure(recipe.model_copy(update={"trust_remote_code": True}), folder)
+    remote = ask.measure(recipe.model_copy(update={"trust_remote_code": True}), folder)
     assert remote.unknown == "trust_remote_code: true: the code that comes with a model is not run here"
 
     monkeypatch.setattr(sys, "executable", "false")
-    assert measured.measure(recipe, folder).unknown == "measuring it ended with exit code 1: no message"
+    assert ask.measure(recipe, folder).unknown == "measuring it ended with exit code 1: no message"
     patient = tmp_path / "patient"
     patient.write_text("#!/bin/sh\nexec sleep 60\n")
     patient.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(patient))
-    monkeypatch.setattr(measured, "LIMIT", 0.5)
-    assert measured.measure(recipe, folder).unknown == "measuring it did not end within 0.5 s"
+    monkeypatch.setattr(ask, "LIMIT", 0.5)
+    assert ask.measure(recipe, folder).unknown == "measuring it did not end within 0.5 s"
 
 
 def test_problems_name_their_line_and_the_next_command(forked, tmp_path: Path) -> None:

@@ -318,3 +318,19 @@ def test_on_a_terminal_a_training_has_a_bar_and_what_comes_later_is_seen_already
     train, gate = console.export_text().splitlines()[-2:]
     assert train.startswith("▸  Train") and "━━━━━━━━━━" in train and "step 75/150" in train
     assert gate.rstrip() == "·  Gate"
+
+
+def test_on_a_terminal_a_held_out_figure_gives_way_to_the_next_step_and_is_there_at_the_end():
+    console = Console(force_terminal=True, width=120, record=True, file=io.StringIO())
+    table = view._LiveTable(console)
+    told = []
+    for step, held_out in ((0, 0.693), (10, 0.693), (20, 0.5)):
+        table.tell(State(execution("Executing"), [RUNS]))
+        table.tell(Progress("Train", "", {"train:step": step, "train:loss": 0.25, "eval:loss": held_out}))
+        console.print(table.render())
+        told.append(console.export_text().splitlines()[-1])
+    table.tell(State(execution("Executing"), [dataclasses.replace(RUNS, status="Succeeded")]))
+    console.print(table.render())
+    told.append(console.export_text().splitlines()[-1])
+    shown_figures = [line.partition("held-out loss ")[2].strip() for line in told]
+    assert shown_figures == ["0.693", "", "0.500", "0.500"]

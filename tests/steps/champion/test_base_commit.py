@@ -151,13 +151,13 @@ def test_a_hub_that_does_not_answer_ends_the_job_also_where_a_cache_could(
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # discard: nothing listens there
-    with pytest.raises(StepError, match="Connection refused; check ModelId, ModelRevision and the network"):
+    with pytest.raises(StepError, match=r"Connection refused\); check the network and the proxy, then start again"):
         commit_of("org/tiny", "main")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)  # the user's own word that the cache is to be taken
     assert commit_of("org/tiny", "main") == FIRST
 
 
-def test_a_proxy_that_cannot_be_used_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_cannot_be_used_is_one_sentence(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*words: object, **more: object) -> None:
         raise ImportError("Using SOCKS proxy, but the 'socksio' package is not installed.")
 

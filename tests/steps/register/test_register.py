@@ -102,10 +102,30 @@ def test_a_version_is_registered_and_its_arn_left_for_later_steps(client, regist
 
 def test_a_job_that_runs_again_finds_its_version_and_other_executions_make_their_own(client, register) -> None:
     first = register()
-    register("bbbbbbbbbbbb")
+    register("bbbbbbbbbbbb", "merged", "--metadata", "data_hash=other")
     assert register() == first  # behind a newer one
     assert register(variant="adapter")["version"] == "3"
     assert numbers(client) == [1, 2, 3]
+
+
+def test_another_execution_with_the_same_outcome_makes_no_second_version(client, register, capsys) -> None:
+    first = register()
+    assert register("bbbbbbbbbbbb") == first and numbers(client) == [1]
+    assert (
+        f"version 1 of {GROUP} is the same, registered by {EXECUTION.format('aaaaaaaaaaaa')}" in capsys.readouterr().out
+    )
+
+
+def test_so_it_is_in_a_local_registry_whatever_was_decided_and_beside_damaged_versions(local: Path, register) -> None:
+    first = register()
+    file = local / GROUP / "1" / "package.json"
+    decided = json.loads(file.read_text()) | {"ModelApprovalStatus": "Rejected", "ApprovalDescription": "bad"}
+    file.write_text(json.dumps(decided))
+    (local / GROUP / "2").mkdir()
+    (local / GROUP / "2" / "package.json").write_text("{")
+    assert register("bbbbbbbbbbbb") == first | {"approval_status": "Rejected"}
+    file.write_text("[]")
+    assert register("bbbbbbbbbbbb")["version"] == "3"
 
 
 def test_the_request_is_known_again_where_the_list_does_not_show_the_version_yet(client, register, monkeypatch) -> None:
@@ -130,7 +150,7 @@ def test_the_request_is_known_again_where_the_list_does_not_show_the_version_yet
 
 def test_a_local_run_has_its_versions_in_its_own_registry(local: Path, register) -> None:
     first = register()
-    assert register() == first and register("bbbbbbbbbbbb")["version"] == "2"
+    assert register() == first and register("bbbbbbbbbbbb", "merged", "--metadata", "rows=3")["version"] == "2"
     assert first["model_package_arn"].endswith(f":model-package/{GROUP}/1")
     package = json.loads((local / GROUP / "1" / "package.json").read_text())
     assert package["ModelCard"]["ModelCardContent"] == '{"a": 1}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,7 +28,7 @@ DECISION = OUTPUT + (
     "open(folder + 'decision/gate.json', 'w').write(json.dumps({'decision': 'pass', 'message': 'well'}))"
 )
 CONTENTS = pytest.mark.parametrize(
-    "content", ["", "{", '{"id": 1}', "[]", "null", "[" * 20_000], ids=lambda content: content[:9]
+    "content", ["", "\0" * 512, "{", '{"id": 1}', "[]", "null", "[" * 20_000], ids=lambda content: content[:9]
 )
 
 
@@ -67,6 +68,38 @@ def test_a_damaged_record_is_named_and_the_others_are_listed(command: Command, r
         assert (code, "Traceback" in err) == (1, False), verb
         assert f"error: {file}: the file of execution {bad} is damaged (" in err and str(file.parent) in err
     assert command("status", good)[0] == 0
+
+
+def test_an_execution_whose_record_is_gone_is_named_and_the_others_are_listed(command: Command, root, two) -> None:
+    bad, good = two
+    file = records.folder(root, bad) / "execution.json"
+    file.unlink()
+    code, out, err = command("list")
+    assert code == 0 and good in out and bad not in out
+    assert err.startswith(f"left out: {file}: the file of execution {bad} is gone; restore it, or remove the folder ")
+    assert command("status", bad)[2].startswith(f"error: {file}: the file of execution {bad} is gone")
+    (file.parent / "definition.json").unlink()
+    assert f"the file of execution {bad} is gone" in command("list")[2]
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../executions", ""])
+def test_no_folder_but_an_executions_is_told_to_be_removed(command: Command, two, name: str) -> None:
+    assert "remove" not in command("status", name)[2]
+
+
+@pytest.mark.parametrize("content", ["", "\0" * 100])
+def test_a_file_that_a_crash_cut_says_so(command: Command, root, two, content: str) -> None:
+    (records.folder(root, two[0]) / "execution.json").write_text(content)
+    assert "damaged (it is empty: the machine may have stopped while it was written)" in command("list")[2]
+
+
+def test_what_executions_left_may_be_gone_altogether(command: Command, root, two) -> None:
+    shutil.rmtree(root / "s3")
+    code, out, _ = command("list")
+    assert code == 0 and set(two) <= set(out.split())
+    for verb in ("status", "describe", "retry"):
+        code, _, err = command(verb, two[1])
+        assert (code, "Traceback" in err) == (0, False), verb
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "null", "[]", "{}", '{"Steps": [], "Parameters": [1]}'])

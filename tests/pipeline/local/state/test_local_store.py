@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -159,3 +160,37 @@ def test_what_a_job_left_and_cannot_be_read_is_an_error_and_not_left_out(store, 
     shut(model / "more")
     with pytest.raises(PermissionError):
         store.take(model, "s3://bucket/model")
+
+
+@pytest.mark.parametrize("how", ["upload a file", "upload a folder", "put", "take"])
+def test_an_object_is_synced_before_it_has_its_name(tmp_path, monkeypatch, how):
+    """Else a power cut leaves an object that is there and empty, which no later start would bring again."""
+    source = tmp_path / "in" / "a.txt"
+    source.parent.mkdir()
+    source.write_text("content")
+    store, synced = Store(tmp_path / "state"), set()
+    sync, replace, rename = os.fsync, os.replace, os.rename
+
+    def fsync(number):
+        synced.add(os.fstat(number).st_ino)
+        sync(number)
+
+    def named(move):
+        def call(beside, target):
+            files = [Path(beside)] if Path(beside).is_file() else [f for f in Path(beside).rglob("*") if f.is_file()]
+            assert {file.stat().st_ino for file in files} <= synced
+            move(beside, target)
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", named(replace))
+    monkeypatch.setattr(os, "rename", named(rename))
+    calls = {
+        "upload a file": lambda: store.upload(source, "s3://b/a.txt"),
+        "upload a folder": lambda: store.upload(source.parent, "s3://b/"),
+        "put": lambda: store.put(source, "s3://b/a.txt"),
+        "take": lambda: store.take(source.parent, "s3://b/"),
+    }
+    calls[how]()
+    assert store.path("s3://b/a.txt").read_text() == "content"

@@ -12,6 +12,8 @@ import pytest
 from steps.shared.contract import StepError
 from steps.train import arguments
 from steps.train.arguments import TrainArguments
+from steps.train.footprint.ask import Measured
+from steps.train.footprint.sizes import Footprint, Growth
 from steps.train.model import shape as model_shape
 from steps.train.model.coverage import Coverage
 from steps.train.preflight import memory, this_job
@@ -205,11 +207,31 @@ def test_a_job_that_may_be_too_large_is_warned_and_goes_on(
 
 def test_a_model_of_another_family_is_logged_as_not_estimated(model: Path, caplog: pytest.LogCaptureFixture) -> None:
     (model / "config.json").write_text('{"model_type": "gpt_oss"}')
+    recipe = TrainArguments(model_id=str(model), attn_implementation="sdpa", evaluate_served="false")
     with caplog.at_level(logging.INFO, logger="steps.train.preflight.this_job"):
-        this_job.run_preflight(
-            TrainArguments(model_id=str(model), attn_implementation="sdpa"), ranks=1, rank=0, rows=100, longest=64
-        )
+        assert this_job.run_preflight(recipe, ranks=1, rank=0, rows=100, longest=64) == "evaluate_served: false"
     assert any("memory not estimated: " in line and "model_type gpt_oss" in line for line in caplog.messages)
+
+
+def test_a_job_measures_another_family_where_it_decides_what_is_evaluated(
+    model: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As what a mixture's code or a config.json that cannot be read says, the estimate's lack is the reason."""
+    (model / "config.json").write_text('{"model_type": "gpt_oss"}')
+    recipe = TrainArguments(model_id=str(model), attn_implementation="sdpa")
+    growth = Growth(0, 64, 0)
+    found = Footprint(2, 32, 3200, True, 9000, 4000, 4500, 400, 1000, 900, 450, growth, growth, growth, growth)
+    for measured, said in (
+        (Measured(footprint=found), None),
+        (Measured(unknown="its code asks for values"), "its code asks for values"),
+        (Measured(refused="target_modules: none"), "target_modules: none"),
+    ):
+        monkeypatch.setattr(this_job, "measure", lambda *_, measured=measured: measured)
+        unserved = this_job.run_preflight(recipe, ranks=1, rank=0, rows=100, longest=64)
+        assert unserved is None if said is None else said in str(unserved)
+        assert this_job.run_preflight(
+            recipe.model_copy(update={"evaluate_served": "true"}), ranks=1, rank=0, rows=100, longest=64
+        ) is None  # fmt: skip
 
 
 def test_a_run_whose_only_step_has_the_rate_0_is_refused() -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
+from steps.train.origin import Origin, read_data_report
 from steps.train.results import hub_card
 from steps.train.results.facts import collect_facts
-from steps.train.results.origin import Origin, read_data_report
 from steps.train.tracking.settings import shown
 from tests.steps.train import runs
 

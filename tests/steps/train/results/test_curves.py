@@ -19,14 +19,23 @@ def test_all_that_was_logged_is_drawn_and_nothing_else() -> None:
     found = {panel.title: [curve.name for curve in panel.curves] for panel in curves.panels(runs.run()["history"])}
     both = ["training", "held-out rows"]
     assert found == {
-        "Loss": both,
+        "Training loss": ["training"],
+        "Held-out loss": ["held-out rows"],
         "Implicit rewards": ["chosen", "rejected"],
         "Reward margin": both,
         "Reward accuracy": both,
         "Learning rate": ["training"],
         "Gradient norm": ["training"],
     }
-    assert [panel.title for panel in curves.panels([{"step": 3, "loss": 0.5}])] == ["Loss"]
+    assert [panel.title for panel in curves.panels([{"step": 3, "loss": 0.5}])] == ["Training loss"]
+
+
+def test_only_the_same_figure_of_other_rows_shares_an_axis() -> None:
+    """The trained loss may be a mix (sigmoid and sft): beside the held-out sigmoid loss it would mislead."""
+    for _, _, keys in curves.PANELS:
+        assert len({key.removeprefix("eval_") for key in keys}) == 1 or keys == ("reward_chosen", "reward_rejected")
+    losses = [keys for _, _, keys in curves.PANELS if {"loss", "eval_loss"} & set(keys)]
+    assert losses == [("loss",), ("eval_loss",)]
 
 
 def test_a_value_that_is_no_number_becomes_null_and_is_not_drawn() -> None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pipeline.checks.service_model import service, value_problem
 from steps.gate.__main__ import card_content
 from steps.train.arguments import TrainArguments
+from steps.train.origin import Origin
 from steps.train.results import registry_card
 from steps.train.results.facts import Facts, collect_facts
-from steps.train.results.origin import Origin
 from steps.train.tracking.settings import shown
 from tests.model_card_schema import SCHEMA
 from tests.steps.train import runs

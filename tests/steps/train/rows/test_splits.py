@@ -49,6 +49,9 @@ def test_more_rows_left_out_than_may_be_end_the_run_with_every_reason_and_the_fi
         "To fix it: raise max_length (now 64), set truncation: cut_prompt, mend these rows, or raise "
         "max_left_out_fraction (now 0.1)."
     )
+    cutting = arguments.model_copy(update={"truncation": "cut_prompt"})
+    with pytest.raises(StepError, match=r"To fix it: raise max_length \(now 64\), mend these rows, or raise"):
+        require_enough(split(17, "too_long", "too_long", "too_long"), cutting)
     with pytest.raises(StepError, match=r"To fix it: mend these rows, or raise max_left_out_fraction \(now 0\.1\)\.$"):
         require_enough(split(1, "answer_unclosed"), arguments)
 

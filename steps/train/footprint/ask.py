@@ -1,4 +1,4 @@
-"""Memory of a model of any family: asks the training code, which has torch, in a process of its own.
+"""Memory of a model of any family: asks the code that measures it, which needs torch, in a process of its own.
 
 Nothing is kept on disk: it takes ten to twenty seconds of a core each time. Limits: needs what a training needs where
 it runs, and runs none of the code that comes with a model.
@@ -7,18 +7,22 @@ it runs, and runs none of the code that comes with a model.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from pipeline.files import ROOT
 from steps.train.arguments import TrainArguments
 from steps.train.footprint.sizes import Footprint, from_dict
 
 NEEDED = ("torch", "transformers", "peft", "trl")
 LIMIT = 180  # seconds
+ROOT = Path(__file__).resolve().parents[3]
+# Of a process that torchrun started: the one that measures is none of its ranks, and needs no GPU.
+OF_RANKS = ("RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR",
+            "MASTER_PORT")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ def measure(recipe: TrainArguments, model_config: Path) -> Measured:
         done = subprocess.run(
             command,
             cwd=ROOT,
+            env={name: value for name, value in os.environ.items() if name not in OF_RANKS}
+            | {"CUDA_VISIBLE_DEVICES": ""},
             input=recipe.model_dump_json(),
             capture_output=True,
             text=True,

@@ -1,0 +1,36 @@
+"""Run train.py and write what the held-out prompts were answered, as every rank has it, to files beside the results.
+
+Command:  python tests/steps/train/answers/in_ranks.py FOLDER --config FILE …, alone or under torchrun
+Outputs:  FOLDER/RANK.json: questions' ids, each side's answers, and the rest; or the reason why there are none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+sys.path[0] = str(Path(__file__).resolve().parents[4])
+
+from steps.shared import contract
+from steps.train import train
+from steps.train.answers import ask
+from steps.train.answers.said import Answers
+
+plain = ask.ask
+
+
+def ask_and_write(*given: Any) -> Answers | str:
+    answers = plain(*given)
+    told = answers if isinstance(answers, str) else asdict(answers)
+    file = Path(sys.argv[1]) / f"{os.environ.get('RANK', '0')}.json"
+    file.write_text(json.dumps(told))
+    return answers
+
+
+if __name__ == "__main__":
+    ask.ask = ask_and_write
+    sys.exit(contract.run(lambda: train.main(sys.argv[2:])))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from tests.document import require_whole
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.slow
@@ -29,6 +30,12 @@ def test_the_quickstart_learns_from_one_half_to_above_nine_tenths(forked, tmp_pa
     (tracked,) = client.search_runs([client.get_experiment_by_name("dpo").experiment_id])
     assert tracked.info.status == "FINISHED"
     assert tracked.data.metrics["final/after/reward_accuracy"] == summary["held_out"]["after"]["reward_accuracy"]
+    written = forked("pipeline.py", "report", "--local", "--local-root", tmp_path)
+    html = Path(written.stdout.strip()).read_text(encoding="utf-8")
+    require_whole(html)
+    assert "Registered as dpo-quickstart version 1" in html and "cannot be shown" not in html
+    parts = ("steps", "data", "figures", "served", "curves", "said", "gate", "version", "run")
+    assert [part for part in parts if f'<section id="{part}"' not in html] == []
 
 
 @pytest.mark.parametrize(("name", "variant"), REAL_FILES)

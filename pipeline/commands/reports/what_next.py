@@ -49,6 +49,8 @@ def _of_version(facts: Facts, version: ModelVersion, words: str) -> list[Command
 
 
 def _split(line: str) -> Command:
-    """A line of advice as what it is for and its command."""
+    """A line of advice as what it is for and its command; a remark in brackets stands without them."""
+    if line.startswith("(") and line.endswith(")"):
+        line = line[1].upper() + line[2:-1]
     found = COMMAND.fullmatch(line)
     return Command(found["purpose"], found["command"]) if found else Command(line)

@@ -30,7 +30,7 @@ def test_an_approved_version_is_served_and_one_of_another_group_is_named() -> No
 
 def test_a_failure_offers_what_the_failure_asks_for() -> None:
     assert commands(made.rejected()) == ["logs --local abcdefghijkl --step Gate", "start --local"]
-    assert commands(made.crashed()) == ["logs --local abcdefghijkl", "retry --local abcdefghijkl"]
+    assert commands(made.crashed()) == ["logs --local abcdefghijkl", "retry --local abcdefghijkl", "start --local"]
     unfit = what_next(made.broken_data(), "", "dpo")
     assert unfit[1].command == "python pipeline.py start --set InputDataUri=DATA"
     assert unfit[2].command == "" and "`retry`" in unfit[2].purpose

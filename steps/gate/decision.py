@@ -104,9 +104,10 @@ def _of_answers(evaluation: Mapping[str, Any]) -> dict[str, str]:
     """Share of the questions with tools that were answered as the chosen answer does."""
     found = {"calls": NONE, "calls_before": NONE}
     section = evaluation.get("answers") or {}
-    if section.get("judged") and section["after"]["calls"]:
-        found["calls"] = f"{section['after']['calls']['share']:.4f}"
-        found["calls_before"] = f"{section['before']['calls']['share']:.4f}"
+    if section.get("judged"):
+        for name, side in (("calls", "after"), ("calls_before", "before")):
+            if section[side]["calls"]:
+                found[name] = f"{section[side]['calls']['share']:.4f}"
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from steps.shared.calls.call import Call, Parsed
 from steps.shared.calls.compare import Comparison, compare
 from steps.shared.calls.kinds import Kind, expected_calls, expected_kind, kind
-from steps.shared.calls.parsers import parse
+from steps.shared.calls.parsers import in_reasoning, parse
 from steps.shared.calls.schemas import unusable_schemas
 from steps.train.answers import language
 from steps.train.answers.form import Markers, faults
@@ -23,15 +23,15 @@ class Judged:
     """One answer.
 
     Attributes:
-        kind: what it does; `text` where the row declares no tools; None where calls cannot be read.
+        kind: what it does; `text` where the row declares no tools; None where calls cannot be read, or it is cut.
         calls: that it makes; `comparison` says whether they are the chosen answer's, `broken` why one that begins
             could not be read. There is a comparison wherever `right` is known.
         right: of a row with tools whose chosen answer calls: the same calls; of one whose chosen answer does not: no
-            call, and none that begins. None for rows without tools, and where calls cannot be read.
+            call, and none that begins. None for rows without tools, and where calls cannot be read or it is cut.
         wrong: the first thing that is wrong with its calls; None where it is right or not known.
         faults: of its form (steps/train/answers/form.py).
-        cut: it has no end within the tokens allowed, where the chosen answer has none either: no fault then, since a
-            good answer may be as long.
+        cut: the tokens allowed ended it inside its reasoning, or where the chosen answer has no end within them either.
+            Then that it has no end is no fault, and whether its calls are right is not known.
         other_language: the text beside the calls is in another script or language than the chosen answer's.
     """
 
@@ -114,7 +114,8 @@ def _judge(
     """
     tools = question.record.tools
     parsed = _read(parser, said.text, tools)
-    judged = bool(tools) and parser is not None
+    cut = not said.ended and (not fits or in_reasoning(said.text, question.prompt))
+    judged = bool(tools) and parser is not None and not cut
     comparison = compare(expected, parsed.calls, tools) if judged else None
     wrong = _wrong(expected, parsed, comparison) if comparison else None
     return Judged(
@@ -125,8 +126,8 @@ def _judge(
         comparison=comparison,
         right=wrong is None if comparison else None,
         wrong=wrong,
-        faults=faults(parsed.content, markers, calls=bool(parsed.calls), ended=said.ended or not fits),
-        cut=not said.ended and not fits,
+        faults=faults(said.text if cut else parsed.content, markers, calls=bool(parsed.calls), ended=said.ended or cut),
+        cut=cut,
         other_language=language.differs(parsed.content, chosen),
     )
 

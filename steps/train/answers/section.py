@@ -45,7 +45,7 @@ def in_short(section: Mapping[str, Any]) -> str:
     before, after = section["before"], section["after"]
     degenerate = [side["form"]["degenerate"]["share"] for side in (before, after)]
     said = f"degenerate answers {degenerate[0]:.3f} -> {degenerate[1]:.3f} of {section['rows']}"
-    if not after["calls"]:
+    if not (before["calls"] and after["calls"]):
         return said
     right = [side["calls"]["share"] for side in (before, after)]
     return f"right calls {right[0]:.3f} -> {right[1]:.3f} of {after['calls']['rows']}, {said}"

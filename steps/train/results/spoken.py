@@ -34,11 +34,7 @@ FORM = (
     ("unfinished", "Unfinished", "no stop token within the tokens allowed, which the chosen answer does not exceed"),
     ("repetitive", "Repetitive", "the same run of words over and over"),
     ("marker", "Template marker", "a marker of the chat template inside the answer"),
-    (
-        "cut",
-        "Cut short",
-        "no stop token within the tokens allowed, which the chosen answer exceeds; no fault by itself",
-    ),
+    ("cut", "Cut short", "no stop token, in its reasoning or where the chosen answer is as long; no fault by itself"),
     ("other_script", "Other script", "another script or language than the chosen answer; no fault by itself"),
 )
 

@@ -117,6 +117,21 @@ def test_an_answer_is_not_blamed_for_an_end_that_the_chosen_one_would_not_have_e
     assert (section["after"]["form"]["cut"], section["after"]["form"]["repetitive"]) == (1, 1)
 
 
+def test_an_answer_that_is_cut_in_its_reasoning_is_not_judged() -> None:
+    questions = [calling(number) for number in range(3)]
+    thinking = said("<think>\nThe user wants", unfinished=True)
+    loop = said(f"<think>\n{LOOP}", unfinished=True)
+    whole = said(f"<think>\nOslo.\n</think>\n\n{call('Oslo')}")
+    section, rows = judged(answers(questions, base=thinking * 3, candidate=(*thinking, *loop, *whole)))
+    form = section["after"]["form"]
+    assert (form["cut"], form["unfinished"], form["empty"], form["repetitive"]) == (2, 0, 0, 1)
+    assert (section["before"]["calls"], section["against_base"]["calls"]) == (None, None)
+    assert (section["after"]["calls"]["rows"], section["after"]["calls"]["right"]) == (1, 1)
+    right = {row["id"]: row["answers"]["candidate"]["right"] for row in rows}
+    assert right == {"row-0": None, "row-1": None, "row-2": True}
+    assert "right calls" not in in_short(section)
+
+
 def test_an_answer_in_another_script_is_told_and_is_not_degenerate() -> None:
     question = texting(0, "You can find it at the end of the street.")
     section, _ = judged(answers([question], base=said("Here it is."), candidate=said("博物馆在街道的尽头那里就有。")))

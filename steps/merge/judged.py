@@ -136,8 +136,8 @@ def compare(model: PreTrainedModel, found: Figures, stored: str) -> dict[str, An
     largest, known = max(max(probe.ids) for probe in found.probes), model.get_input_embeddings().weight.shape[0]
     if largest >= known:
         raise StepError(
-            f"{PROBES}: a held-out answer has the token {largest}, the model has {known} tokens; give the base that the "
-            "adapter was trained on"
+            f"{PROBES}: a held-out answer has the token {largest}, the model has {known} tokens; give the base that "
+            "the adapter was trained on"
         )
     rounding = math.hypot(ROUNDING[found.dtype], ROUNDING[stored])
     rows = []

@@ -200,7 +200,6 @@ def served(evaluation: Mapping[str, Any], changed: int = 2) -> dict[str, Any]:
             "rows_changed": changed,
             "share_changed": changed / len(margins),
         },
-        "probes": [],
         "seconds": 0.5,
     }
 

@@ -89,7 +89,7 @@ def _decide(scope: Scope, champion: RequestStep, preprocess: RequestStep, gate: 
     them runs where the gate, which they refer to, was not reached.
     """
     passed = ConditionEquals(left=_gate(gate, "decision"), right="pass")
-    merge = merge_step.build(scope, gate_step.adapter_uri(gate), champion)
+    merge = merge_step.build(scope, gate, champion)
     of_merged = JsonGet(step_name=merge.name, property_file="merged", json_path="manifest_sha256")
     upstream = register_step.Upstream(champion, preprocess, gate)
     merged = register_step.build(scope, register_step.Served("Merged", output_uri(merge, "model"), of_merged), upstream)

@@ -8,11 +8,12 @@ Command:  python3 -m steps.gate --adapter DIR --threshold 0.6 --pipeline NAME --
 Inputs:   --adapter: what the Train step left (adapter, evaluation.json, answers.jsonl, manifest.json, its cards and
           reports). With --judge a model of Amazon Bedrock, which is asked about the text answers.
 Outputs:  OUTPUT/decision: gate.json (fixed keys: a Condition, the Fail message and registration read them), card.json
-          (`content`: the model card of the registration), evaluation.json, judge.jsonl (what the judge said), and what
-          people read of the training;
+          (`content`: the model card of the registration), evaluation.json, judge.jsonl (what the judge said), what
+          people read of the training, and probes.json, which Merge reads;
           OUTPUT/serving: the folder of an adapter version, its adapter verified in adapters/dpo, which is what gets
           merged too, and a manifest of all its files, whose own hash is in gate.json. Reports stay out of it:
-          report.html and answers.jsonl quote rows of the data, and an endpoint needs none.
+          report.html and answers.jsonl quote rows of the data, probes.json has tokens of some, and an endpoint needs
+          none.
 Limits:   a decision against the model is not an error: the job succeeds and says `fail`. What is an error is an adapter
           that is not whole: a job can be reported Completed although its disk was full.
 """
@@ -37,7 +38,8 @@ from steps.shared.serving import ADAPTER_FOLDER, PROPERTIES, PROPERTIES_TEXT, ma
 
 CARD = "model_card.json"
 ANSWERS = "answers.jsonl"
-REPORTS = (ANSWERS, "history.json", "left_out.jsonl", "report.html", "tracking.json", "training.png")
+# What stands beside the decision and is not served.
+REPORTS = (ANSWERS, "history.json", "left_out.jsonl", "probes.json", "report.html", "tracking.json", "training.png")
 OBSERVATION = 2096  # characters of `evaluation_observation` in a model card
 
 

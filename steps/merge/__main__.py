@@ -1,7 +1,9 @@
 """Merge a LoRA adapter into its base model, shard by shard, on a CPU.
 
 Command:  python3 -m steps.merge --base DIR_OR_HUB_ID [--revision R] --adapter DIR --output DIR [--facts DIR]
-Inputs:   --base: the original model (not its quantised form), a folder or a hub name; --adapter: what training wrote.
+          [--judged DIR]
+Inputs:   --base: the original model (not its quantised form), a folder or a hub name; --adapter: what training wrote;
+          --judged: where probes.json of the same training is, which the gate keeps apart from the adapter.
 Outputs:  OUTPUT/: the base's weight files by the same names, their index, config.json, generation_config.json,
           tokenizer and chat template, and manifest.json (hashes, base and revision, adapter's hash, the comparison of
           logits), which comes last; FACTS/merged.json with the manifest's own hash, for the registration.
@@ -16,8 +18,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from steps.merge import judged
 from steps.merge.fit.adapter import read_adapter
 from steps.merge.fit.base import open_base
+from steps.merge.logits import Check
 from steps.merge.merge import merge
 from steps.merge.write import output_folder
 from steps.shared import contract, secrets, served_files
@@ -34,11 +38,13 @@ def main(argv: list[str]) -> None:
         "--check-logits", choices=("auto", "always", "never"), default="auto",
         help="compare the merged model with base + adapter on a few prompts (default: where the model fits in memory)",
     )  # fmt: skip
+    parser.add_argument("--judged", type=Path, help="folder with probes.json, as the gate's decision/ (the adapter's)")
     options = parser.parse_args(argv)
     output_folder.check(options.output)
     adapter = read_adapter(options.adapter)  # before the base, which may be a long download
+    check = Check(options.check_logits, judged.read(options.adapter, options.judged))
     secrets.load()
-    merge(open_base(options.base, options.revision), adapter, options.output, options.check_logits)
+    merge(open_base(options.base, options.revision), adapter, options.output, check)
     if options.facts:
         digest = contract.sha256(options.output / output_folder.MANIFEST)
         contract.write_json(options.facts / "merged.json", {served_files.OF_MODEL: digest})

@@ -19,6 +19,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -49,24 +50,37 @@ BYTES_PER_PARAMETER = 6  # in float32, and the pages of the file that it is load
 SPARE = 1 << 30  # libraries, activations, the adapter
 
 
+@dataclass(frozen=True)
+class Check:
+    """What is compared.
+
+    Attributes:
+        when: `auto`: where the model fits in memory; `always`: or the merge fails.
+        figures: those by which the adapter was judged, or why there are none.
+    """
+
+    when: When
+    figures: judged.Figures | str
+
+
 class _CannotRun(Exception):
     """Why the check is skipped, or under `always` fails."""
 
 
-def check(base: Base, adapter: Adapter, merged: Path, when: When) -> dict[str, Any]:
+def check(base: Base, adapter: Adapter, merged: Path, asked: Check) -> dict[str, Any]:
     """Compare, and return what the manifest records: the figures, or why there are none.
 
     Raises:
         StepError: the models differ by more than the dtype's tolerance, or cannot be compared although they must.
     """
-    if when == "never":
+    if asked.when == "never":
         return {"skipped": "--check-logits never"}
     try:
         _check_memory(base)
-        found = _compare(base, adapter, merged)
+        found = _compare(base, adapter, merged, asked.figures)
         said = _compare_weights(base, adapter, merged, found) if found["experts"] else _said_of_logits(merged, found)
     except _CannotRun as reason:
-        if when == "always":
+        if asked.when == "always":
             raise StepError(f"--check-logits always: {reason}; or give --check-logits auto") from None
         print(f"logits not checked: {reason}", flush=True)
         return {"skipped": str(reason)}
@@ -152,10 +166,10 @@ def _check_memory(base: Base) -> None:
         )
 
 
-def _compare(base: Base, adapter: Adapter, merged: Path) -> dict[str, Any]:
+def _compare(base: Base, adapter: Adapter, merged: Path, known: judged.Figures | str) -> dict[str, Any]:
     import torch
 
-    prompts, known = _prompts(merged, trained_kwargs(adapter.folder)), judged.read(adapter.folder)
+    prompts = _prompts(merged, trained_kwargs(adapter.folder))
     dtype = _coarsest(base)
     with torch.inference_mode(), _quietly():
         plain, expected, experts = _of_adapter(base, adapter, prompts)

@@ -18,6 +18,7 @@ from steps.merge.fit.find_changes import find_changes
 from steps.merge.fit.loaded import require_all_tensors
 from steps.merge.fit.tensor_changes import Change
 from steps.merge.fit.whole import require_embedded, require_whole
+from steps.merge.logits import Check
 from steps.merge.write import journal, output_folder
 from steps.merge.write.arithmetic import Arithmetic
 from steps.merge.write.config_and_tokenizer import config_and_tokenizer, other_template
@@ -32,7 +33,7 @@ from steps.shared.safetensors_file import TensorFile
 from steps.shared.templates.trained_with import trained_with
 
 
-def merge(base: Base, adapter: Adapter, folder: Path, check_logits: logits.When) -> None:
+def merge(base: Base, adapter: Adapter, folder: Path, check: Check) -> None:
     """Write the merged model to `folder`, complete with tokenizer and manifest, or raise.
 
     Raises:
@@ -48,7 +49,7 @@ def merge(base: Base, adapter: Adapter, folder: Path, check_logits: logits.When)
         print(f"note: {not_the_tokenizers(own)}", flush=True)
     with filling(folder), sole_writer(folder):
         output_folder.check(folder)
-        _write(base, adapter, changes, others, folder, check_logits)
+        _write(base, adapter, changes, others, folder, check)
 
 
 def _write(
@@ -57,7 +58,7 @@ def _write(
     changes: dict[str, Change],
     others: dict[str, Path],
     folder: Path,
-    check_logits: logits.When,
+    check: Check,
 ) -> None:
     """Write, or go on with, a merge that has been checked."""
     sizes = {shard.path.name: shard.path.stat().st_size for shard in base.shards}
@@ -75,7 +76,7 @@ def _write(
         seconds = time.monotonic() - begin
         copy_files(others, staging)
         manifest = make_manifest(base, adapter, changes, staging, record)
-        manifest["logits"] = logits.check(base, adapter, staging, check_logits)
+        manifest["logits"] = logits.check(base, adapter, staging, check)
         contract.write_json(staging / output_folder.MANIFEST, manifest)
     print(
         f"merged {len(changes)} of {len(base.tensors)} tensors into {folder}: {len(sizes)} weight file(s), "

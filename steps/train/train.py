@@ -6,10 +6,10 @@ Command:  python steps/train/train.py --config FILE [--key value …]
 Inputs:   --config: a YAML recipe (steps/train/arguments.py lists every key; --key value overrides it);
           folders of Parquet from the Preprocess step: --train_data and --validation_data, in a job the channels.
 Outputs:  in --output_dir, in a job /opt/ml/model: the adapter, its model cards README.md and
-          model_card.json, the tokenizer, evaluation.json, answers.jsonl (what base, model and champion said to held-out
-          prompts, the worst first), history.json, training.png, report.html and manifest.json, which is written last:
-          without it the run did not finish; left_out.jsonl names every row that was cut or left
-          out, and tracking.json what trackers got, where there are.
+          model_card.json, the tokenizer, evaluation.json, probes.json (a few held-out answers, for a check of a merge),
+          answers.jsonl (what base, model and champion said to held-out prompts, the worst first), history.json,
+          training.png, report.html and manifest.json, which is written last: without it the run did not finish;
+          left_out.jsonl names every row that was cut or left out, and tracking.json what trackers got, where there are.
 Limits:   FSDP needs torchrun (`--fsdp false` otherwise); text models with a chat template.
 """
 
@@ -113,7 +113,7 @@ def finish(run: Run) -> None:
         judged["champion"] = champion.compare(run.rival, served.scorer, run.validation.pairs, served.margins)
     held_out = run.validation
     answers = ask.ask(served.scorer, run.rival, held_out.records, held_out.pairs, run.template, run.trainer.arguments)
-    save.save(run, judged, answers)
+    save.save(run, judged, answers, served.probes)
 
 
 def show_preview(arguments: TrainArguments, rows: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
@@ -45,6 +46,36 @@ def test_a_merged_model_is_registered_and_loads_by_itself(pipeline, merged: dict
     folder = merged["registered"]["model"]
     AutoModelForCausalLM.from_pretrained(folder)
     assert AutoTokenizer.from_pretrained(folder).chat_template
+
+
+def test_what_the_gate_hands_on_to_endpoints_holds_no_row_of_the_data(pipeline, merged: dict) -> None:
+    (gate,) = pipeline.root.glob(f"s3/*/**/runs/{merged['execution']}/Gate")
+    probes = json.loads((gate / "decision" / "probes.json").read_text())
+    tokens = [json.dumps(probe["input_ids"], separators=(",", ":"))[1:-1].encode() for probe in probes]
+    texts = {text.encode() for line in pipeline.data.read_text().splitlines() for text in long(json.loads(line))}
+    held_out = {text for text in texts if text in (gate / "decision" / "answers.jsonl").read_bytes()}
+    assert len(tokens) == 4 and held_out
+    served = {path.name: path.read_bytes() for path in (gate / "serving").rglob("*") if path.is_file()}
+    assert {"adapter_model.safetensors", "evaluation.json", "README.md", "model_card.json"} < served.keys()
+    for name, content in served.items():
+        assert not [text for text in texts if text in content], name
+        assert not [ids for ids in tokens if ids in b"".join(content.split())], name
+
+
+def long(value: object) -> Iterator[str]:
+    """Texts of a row that are long enough to be its own."""
+    if isinstance(value, str):
+        if len(value) >= 30 and json.dumps(value, ensure_ascii=False) == f'"{value}"':  # the same wherever it is quoted
+            yield value
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from long(one)
+
+
+def test_the_merged_model_is_held_against_the_answers_that_it_was_judged_by(pipeline, merged: dict) -> None:
+    (found,) = pipeline.root.glob(f"s3/*/**/runs/{merged['execution']}/Merge/model/manifest.json")
+    tied = json.loads(found.read_text())["logits"]["judged"]
+    assert tied["agree"] and len(tied["answers"]) == 4
 
 
 def test_every_input_row_is_accounted_for(merged: dict) -> None:

@@ -27,6 +27,7 @@ INPUTS = (
     ("faults/runs/*/Train/*/output/model/manifest.json", "Gate", True),
     ("faults/runs/*/Gate/serving/adapters/*/adapter_model.safetensors", "Merge", True),
     ("faults/runs/*/Gate/serving/adapters/*/adapter_config.json", "Merge", True),
+    ("faults/runs/*/Gate/decision/probes.json", "Merge", True),
     ("inputs/models/*/model.safetensors", "Merge", False),
     ("inputs/models/*/tokenizer_config.json", "Merge", False),
     ("faults/runs/*/Merge/model/model.safetensors", "RegisterMerged", True),

@@ -10,6 +10,7 @@ import fnmatch
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from steps.merge.fit.peft_settings import INSTEAD, Settings, read_settings
 from steps.shared import contract
@@ -106,13 +107,7 @@ def require_as_written(folder: Path) -> None:
     Raises:
         StepError: a file is missing, or has other bytes; or the manifest is damaged.
     """
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
-        return
-    content = contract.read_json(manifest, "the manifest that training wrote")
-    files = content.get("files") if isinstance(content, dict) else None
-    if not isinstance(files, dict):
-        raise StepError(f"{manifest}: has no hashes of files; copy the folder that training wrote again")
+    files = written_hashes(folder) or {}
     for name in sorted(filter(_is_used, files)):
         file = folder / name
         if name == EVALUATION and not file.exists():
@@ -124,6 +119,22 @@ def require_as_written(folder: Path) -> None:
                 f"{file}: has not the bytes that training wrote, by {MANIFEST} beside it; copy the folder again, or "
                 f"remove {MANIFEST} if the change is meant"
             )
+
+
+def written_hashes(folder: Path) -> dict[str, Any] | None:
+    """SHA-256 (hex) of each file that training wrote, by its path in the folder; None without training's manifest.
+
+    Raises:
+        StepError: the manifest is damaged.
+    """
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return None
+    content = contract.read_json(manifest, "the manifest that training wrote")
+    files = content.get("files") if isinstance(content, dict) else None
+    if not isinstance(files, dict):
+        raise StepError(f"{manifest}: has no hashes of files; copy the folder that training wrote again")
+    return files
 
 
 def _is_used(name: str) -> bool:

@@ -12,6 +12,7 @@ from steps.train.loop.fingerprint import versions
 from steps.train.results import curves, hub_card, picture_and_page, registry_card
 from steps.train.results.facts import collect_facts
 from steps.train.results.tokenizer_files import copy_tokenizer
+from steps.train.served import probes
 from steps.train.tracking import settings
 
 if TYPE_CHECKING:
@@ -21,23 +22,24 @@ if TYPE_CHECKING:
     from steps.train.run import Run
 
 
-def save(run: Run, judged: dict[str, Any], answers: Answers | str) -> None:
+def save(run: Run, judged: dict[str, Any], answers: Answers | str, probed: list[dict[str, Any]]) -> None:
     """Write the results beside the adapter, which is there already, on the first rank's node. All ranks must call it
     together.
 
     Args:
         judged: by their keys the parts of evaluation.json that are made after training: `served`, `champion`.
         answers: what base, model and champion said to held-out prompts, or why there is nothing.
+        probed: the held-out answers that a merge is compared with.
 
     Raises:
         StepError: the base's files cannot be copied; on every rank.
     """
     from steps.train.runtime import ranks
 
-    ranks.done_by_first(lambda: _write(run, judged, answers))
+    ranks.done_by_first(lambda: _write(run, judged, answers, probed))
 
 
-def _write(run: Run, judged: dict[str, Any], answers: Answers | str) -> None:
+def _write(run: Run, judged: dict[str, Any], answers: Answers | str, probed: list[dict[str, Any]]) -> None:
     output, trainer, origin = run.output, run.trainer, run.origin
     copy_tokenizer(trainer.arguments, cast("PreTrainedTokenizerBase", trainer.processing_class), output)
     before, after = run.held_out.before_and_after()
@@ -55,6 +57,7 @@ def _write(run: Run, judged: dict[str, Any], answers: Answers | str) -> None:
         "answers": answered,
     }
     contract.write_json(output / "evaluation.json", evaluation)
+    probes.write(output, probed)
     history = curves.finite(run.lines.history)
     contract.write_json(output / "history.json", history)
     arguments = settings.shown(trainer.arguments)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from steps.train.evaluation.figures import RowMargin, summarise
 from steps.train.evaluation.held_out import HeldOut
 from steps.train.runtime import out_of_memory
-from steps.train.served import drift, host_memory
+from steps.train.served import drift, host_memory, probes
 
 if TYPE_CHECKING:
     from steps.train.evaluation.scorer import Scorer
@@ -40,12 +40,14 @@ class Judged:
         margins: the held-out rows by that model, in their order.
         form: which form that is.
         section: `served` of evaluation.json.
+        probes: of `probes.json`; empty where nothing was evaluated as served.
     """
 
     scorer: Scorer
     margins: list[RowMargin]
     form: Literal["served", "trained"]
     section: dict[str, Any]
+    probes: list[dict[str, Any]]
 
 
 def evaluate(run: Run) -> Judged:
@@ -58,18 +60,18 @@ def evaluate(run: Run) -> Judged:
     """
     trainer, trained = run.trainer, run.held_out.margins
     if not trainer.arguments.load_in_4bit:
-        return Judged(trainer, trained, "served", _section(run, trainer, trained, 0.0))
+        return _as_served(run, trainer, trained, 0.0)
     if reason := run.unserved or host_memory.lacking(trainer.arguments, run.fitted.coverage.weights):
         log.info("not evaluated as served: %s", reason)
-        return Judged(trainer, trained, "trained", {"evaluated": False, "reason": reason})
+        return Judged(trainer, trained, "trained", {"evaluated": False, "reason": reason}, [])
     started = time.perf_counter()
     pairs, arguments = run.validation.pairs, trainer.arguments
     with out_of_memory.explained(arguments, WITHOUT_MEMORY):
         scorer = _reload(run)
         margins = HeldOut(pairs, arguments.per_device_eval_batch_size, arguments.beta).evaluate(scorer)
-    section = _section(run, scorer, margins, time.perf_counter() - started)
-    _tell(section)
-    return Judged(scorer, margins, "served", section)
+    judged = _as_served(run, scorer, margins, time.perf_counter() - started)
+    _tell(judged.section)
+    return judged
 
 
 def _reload(run: Run) -> PairTrainer:
@@ -79,6 +81,11 @@ def _reload(run: Run) -> PairTrainer:
 
     release(run.trainer)
     return load(run)
+
+
+def _as_served(run: Run, scorer: PairTrainer, margins: list[RowMargin], seconds: float) -> Judged:
+    section = _section(run, scorer, margins, seconds)
+    return Judged(scorer, margins, "served", section, probes.find(run.validation.pairs, margins))
 
 
 def _section(run: Run, scorer: PairTrainer, margins: list[RowMargin], seconds: float) -> dict[str, Any]:
@@ -98,7 +105,6 @@ def _section(run: Run, scorer: PairTrainer, margins: list[RowMargin], seconds: f
         section["margins"] = [row.as_dict() for row in margins]
     return section | {
         "drift": drift.drift(run.held_out.margins, margins, beta),
-        "probes": drift.probes(run.validation.pairs, margins),
         "seconds": seconds,
     }
 

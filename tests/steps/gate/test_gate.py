@@ -12,10 +12,13 @@ from pipeline.checks.service_model import service, value_problem
 from steps.gate.__main__ import CARD as CARD_FILE
 from steps.gate.__main__ import REPORTS, card_content, main
 from steps.gate.judge import bedrock
+from steps.merge import judged
 from steps.shared import served_files
 from steps.shared.contract import StepError
+from steps.train.answers import write
 from steps.train.results import picture_and_page, registry_card
 from steps.train.rows import tokenise
+from steps.train.served import probes
 from tests.steps.gate.evaluation import NOT_JUDGED
 
 CARD = {
@@ -31,6 +34,9 @@ ANSWER = {
 }
 
 
+ROW, TOKENS = "a row of the data", [31, 7, 5, 902]
+
+
 @pytest.fixture
 def adapter(tmp_path: Path) -> Path:
     folder = tmp_path / "trained"
@@ -39,7 +45,8 @@ def adapter(tmp_path: Path) -> Path:
     (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 24}')
     before = FIGURES | {"reward_accuracy": 0.5}
     (folder / "evaluation.json").write_text(json.dumps({"rows": 40, "before": before, "after": FIGURES}))
-    (folder / "report.html").write_text("<p>a row of the data</p>")
+    (folder / "report.html").write_text(f"<p>{ROW}</p>")
+    (folder / "probes.json").write_text(json.dumps([{"id": "a", "input_ids": TOKENS, "completion_at": 2}]))
     (folder / "answers.jsonl").write_text(f"{json.dumps(ANSWER)}\n")
     (folder / "model_card.json").write_text(json.dumps(CARD))
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
@@ -120,11 +127,14 @@ def test_what_is_served_is_the_adapter_and_what_people_read_stands_beside_the_de
     served_files.check_folder(out / "serving", decided["manifest_sha256"], whole=True)
     assert (out / "decision" / "evaluation.json").read_bytes() == (adapter / "evaluation.json").read_bytes()
     assert (out / "serving" / "serving.properties").read_text() == "engine=Python\n"
-    of_people = {"report.html", "answers.jsonl"}
-    assert {path.name for path in served.iterdir()} == {path.name for path in adapter.iterdir()} - of_people
+    beside = {"report.html", "answers.jsonl", "probes.json"}
+    assert {path.name for path in served.iterdir()} == {path.name for path in adapter.iterdir()} - beside
     assert (served / "adapter_model.safetensors").read_bytes() == b"weights"
     decision = {path.name for path in (out / "decision").iterdir()}
-    assert decision == {"card.json", "evaluation.json", "gate.json", *of_people}
+    assert decision == {"card.json", "evaluation.json", "gate.json", *beside}
+    for text in (ROW, ANSWER["prompt"][0]["content"], json.dumps(TOKENS)):
+        assert [path for path in (out / "decision").iterdir() if text in path.read_text()], text
+        assert not [path for path in (out / "serving").rglob("*.*") if text in path.read_text()], text
 
 
 def test_a_judge_is_asked_where_one_is_named_and_what_it_said_is_kept(
@@ -165,7 +175,9 @@ def test_a_message_that_is_too_long_for_a_card_is_cut() -> None:
 
 
 def test_the_gate_knows_trainings_files_by_their_names() -> None:
-    assert {picture_and_page.PAGE, picture_and_page.PICTURE, tokenise.LEFT_OUT} < set(REPORTS)
+    kept_apart = {picture_and_page.PAGE, picture_and_page.PICTURE, tokenise.LEFT_OUT, write.FILE, probes.FILE}
+    assert kept_apart < set(REPORTS)
+    assert judged.PROBES == probes.FILE
     assert registry_card.CARD == CARD_FILE
 
 

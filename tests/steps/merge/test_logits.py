@@ -29,7 +29,8 @@ def merged(make_base, make_adapter, tmp_path) -> tuple[Path, Path, Path]:
 
 
 def check(base: Path, adapter: Path, folder: Path, when: logits.When) -> dict[str, object]:
-    return logits.check(open_base(str(base), None), read_adapter(adapter), folder, when)
+    asked = logits.Check(when, "nothing judged it")
+    return logits.check(open_base(str(base), None), read_adapter(adapter), folder, asked)
 
 
 @pytest.mark.parametrize("wrong", ["base", "sign", "one weight"])

@@ -1,4 +1,4 @@
-"""How far two forms of a model are apart, and the answers that are kept for a later check."""
+"""How far two forms of a model are apart."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from steps.train.evaluation.figures import RowMargin
-from steps.train.rows.tokenise import Pair
-from steps.train.served.drift import PROBE_TOKENS, PROBES, drift, probes, untrained
+from steps.train.served.drift import drift, untrained
 
 ROW = RowMargin("a", -10.0, -12.0, -11.0, -11.0, 5, 4, "chat", False)
 
@@ -42,22 +41,3 @@ def test_a_form_is_not_apart_from_itself() -> None:
 
 def test_before_training_every_row_is_a_tie() -> None:
     assert [(row.margin, row.reference_chosen) for row in untrained([ROW])] == [(0.0, -11.0)]
-
-
-def pair(id: str, prompt: int, mask: list[int]) -> Pair:
-    return Pair(id, list(range(prompt)), [100 + token for token in range(len(mask))], mask, [7], [1], "chat", False)
-
-
-def test_the_shortest_answers_that_count_whole_are_kept_up_to_their_last_token() -> None:
-    pairs = [
-        pair("long", 90, [1, 1]),
-        pair("cut", 3, [1, 1, 0]),  # nothing counts behind the stop token
-        pair("tool", 1, [1, 0, 1]),  # a tool's result stands in it
-        pair("none", 1, [0]),
-        pair("far", PROBE_TOKENS, [1]),
-        *(pair(f"more-{number}", 10 + number, [1]) for number in range(PROBES)),
-    ]
-    rows = [replace(ROW, id=one.id, chosen=-float(place)) for place, one in enumerate(pairs)]
-    found = probes(pairs, rows)
-    assert [probe["id"] for probe in found] == ["cut", "more-0", "more-1", "more-2"]
-    assert found[0] == {"id": "cut", "input_ids": [0, 1, 2, 100, 101], "completion_at": 3, "log_prob": -1.0}

@@ -71,7 +71,8 @@ def test_the_served_form_is_what_peft_makes_of_the_files_in_their_own_dtype(
 
     base = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)
     model = PeftModel.from_pretrained(base, str(sharded[0])).eval()
-    probes = evaluation(sharded[0])["served"]["probes"]
+    assert "probes" not in evaluation(sharded[0])["served"]  # which is served, and they are rows of the data
+    probes = json.loads((sharded[0] / "probes.json").read_text())
     assert len(probes) == 4
     for probe in probes:
         ids = torch.tensor([probe["input_ids"]])
@@ -95,7 +96,8 @@ def test_an_unquantised_training_has_nothing_more_to_load(train, tmp_path: Path)
     found = evaluation(tmp_path / "out")
     served = found["served"]
     assert (served["evaluated"], served["same"], served["drift"]["share_changed"]) == (True, True, 0.0)
-    assert "margins" not in served and served["after"] == found["after"] and len(served["probes"]) == 4
+    assert "margins" not in served and served["after"] == found["after"]
+    assert len(json.loads((tmp_path / "out" / "probes.json").read_text())) == 4
     assert "as served)" not in done.stdout
 
 
@@ -103,6 +105,7 @@ def test_what_is_not_evaluated_as_served_says_why(train, tmp_path: Path) -> None
     done = train(tmp_path / "out", 0, fsdp="false", **SERVED | {"evaluate_served": "false"})
     assert done.returncode == 0, done.stdout + done.stderr
     assert evaluation(tmp_path / "out")["served"] == {"evaluated": False, "reason": "evaluate_served: false"}
+    assert not (tmp_path / "out" / "probes.json").exists()
     assert "not evaluated as served: evaluate_served: false" in done.stdout
 
 

@@ -24,8 +24,10 @@ LossType = Literal[
 
 Attention = Literal["flash_attention_2", "sdpa", "eager"]  # what `attn_implementation` comes down to
 
+# trl/trainer/dpo_trainer.py, _compute_loss: the losses that sort a batch's rows.
+SORTING = ("aot", "aot_unpaired")
+
 # Arguments of earlier releases of TRL and transformers, with what to write today (TRL 1.16, transformers 5.23).
-SORTING = ("aot", "aot_unpaired")  # losses that sort a batch's rows: trl/trainer/dpo_trainer.py, _compute_loss
 SUCCESSORS = {
     "warmup_ratio": "write warmup_steps: a value below 1 is a ratio of all steps",
     "max_prompt_length": "write max_length (prompt and answer together) and truncation",
@@ -71,7 +73,7 @@ LossTypes = Annotated[list[LossType], BeforeValidator(_split)]
 class FsdpConfig(BaseModel):
     """How FSDP2 shards; the names are transformers' own."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
 
     version: Literal[2] = Field(2, description="FSDP2, the only version here: transformers is removing FSDP1.")
     auto_wrap_policy: Literal["TRANSFORMER_BASED_WRAP", "SIZE_BASED_WRAP"] = Field(
@@ -102,7 +104,7 @@ class FsdpConfig(BaseModel):
 class TrainArguments(BaseModel):
     """Every setting of a training run."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
     # Model
     model_id: str = Field(min_length=1, description="Hub name or local folder of the base model.")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +16,7 @@ from steps.train.arguments import TrainArguments
 from steps.train.loop import fingerprint
 from steps.train.rows.tokenise import Pair
 from steps.train.shared_prompts import grouping
+from tests.paths import ROOT
 
 
 def rows(pairs_a_prompt: int, count: int = 12) -> list[Pair]:
@@ -71,3 +77,22 @@ def test_the_fingerprint_sees_what_was_decided_and_not_who_decided(tiny_model: P
     other = auto.model_copy(update={"group_by_prompt": False, "max_tokens_per_batch": None})
     prints = [fingerprint.of_run(grouping.decide(one, rows(3)), "rows", None) for one in (auto, said, other)]
     assert prints[0] == prints[1] != prints[2]
+
+
+def test_a_training_on_rows_with_three_pairs_a_prompt_groups_them_and_says_so(
+    train: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    lines = (ROOT / "steps" / "quickstart" / "preferences.jsonl").read_text(encoding="utf-8").splitlines()[:60]
+    rows = [json.loads(line) for line in lines]
+    tripled = []
+    for row, *others in zip(rows, rows[1:] + rows[:1], rows[2:] + rows[:2], strict=True):
+        tripled += [row, *(row | {"rejected_response": other["rejected_response"]} for other in others)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in tripled), encoding="utf-8")
+    command = ["-m", "steps.preprocess", "--input", tmp_path / "rows.jsonl", "--output", tmp_path / "pairs"]
+    subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, check=True, capture_output=True)
+    where = {f"{split}_data": tmp_path / "pairs" / split for split in ("train", "validation")}
+    done = train(tmp_path / "out", 0, fsdp="false", max_steps=2, logging_steps=1, save_steps=9, **where)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"share_prompts: 1\d\d rows have \d\d prompts; grouped by prompt, \d\d% fewer tokens", done.stdout)
+    arguments = json.loads((tmp_path / "out" / "manifest.json").read_text())["arguments"]
+    assert arguments["group_by_prompt"] is True and arguments["max_tokens_per_batch"] > 0

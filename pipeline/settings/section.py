@@ -19,4 +19,4 @@ Tags = Annotated[  # a resource has at most 50; the account's and the workflow's
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)

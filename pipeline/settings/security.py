@@ -29,7 +29,7 @@ _LOCAL_DISKS = re.compile(r"ml\.([a-z]+\d+[a-z]*d[a-z]*|g[5-9][a-z]*|gr\d|p[5-9]
 class Secrets(BaseModel):
     """Where the values of a job's variables are kept. A variable reaches only the jobs that use it, as the ARN."""
 
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     HF_TOKEN: SecretArn | None = Field(
         None, description="Token of the Hugging Face hub, if the base model comes from there."
@@ -47,7 +47,7 @@ class Secrets(BaseModel):
 class Security(BaseModel):
     """Networks, keys and secrets of everything that runs in the account."""
 
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     subnets: list[SubnetId] = Field([], max_length=16, description="Private subnets of all jobs and endpoints.")
     security_groups: list[GroupId] = Field(

@@ -73,7 +73,7 @@ LossTypes = Annotated[list[LossType], BeforeValidator(_split)]
 class FsdpConfig(BaseModel):
     """How FSDP2 shards; the names are transformers' own."""
 
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: Literal[2] = Field(2, description="FSDP2, the only version here: transformers is removing FSDP1.")
     auto_wrap_policy: Literal["TRANSFORMER_BASED_WRAP", "SIZE_BASED_WRAP"] = Field(
@@ -104,7 +104,7 @@ class FsdpConfig(BaseModel):
 class TrainArguments(BaseModel):
     """Every setting of a training run."""
 
-    model_config = ConfigDict(defer_build=True, extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
     # Model
     model_id: str = Field(min_length=1, description="Hub name or local folder of the base model.")

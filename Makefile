@@ -9,9 +9,9 @@ CPU_INDEX := https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKS := containers/locks
 TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
-EVERYWHERE := "not docker and not spark and not families and not account and not rehearsal"
+EVERYWHERE := "not docker and not spark and not families and not account and not rehearsal and not gpu"
 
-.PHONY: run test test-slow account-test faults fast coverage constraints locks audit clean
+.PHONY: run test test-slow account-test gpu-test faults fast coverage constraints locks audit clean
 
 run: $(VENV)/.installed-local
 	$(BIN)/python pipeline.py start --local --wait
@@ -22,17 +22,20 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m mypy
 	$(TESTS) -m $(EVERYWHERE)
 
-test-slow: $(VENV)/.installed-test  ## Docker (where an engine can be started), Spark, every family, the account test's rehearsal
+test-slow: $(VENV)/.installed-test  ## Docker (where an engine can be started), Spark, every family, the rehearsals
 	$(BIN)/python -m pytest -m "docker or spark or families or rehearsal"
 
 account-test: $(VENV)/.installed-test  ## the quickstart in your AWS account, for cents: tests/account/README.md
 	$(BIN)/python -m pytest -m account -s -rs tests/account/test_account.py
 
+gpu-test: $(VENV)/.installed-test  ## exactness, speed and memory on this machine's GPU, 8 minutes: tests/gpu/README.md
+	$(BIN)/python -m pytest -m gpu -s -rs tests/gpu/test_gpu.py
+
 faults: $(VENV)/.installed-test  ## kills, full disks, damaged files: at most 40 minutes; `make faults FAULTS="--seed 7 --only kills"`
 	$(BIN)/python -m tests.faults --write $(FAULTS)
 
 fast: $(VENV)/.installed-test  ## the tests that start no training
-	$(TESTS) -m "not slow and not account and not rehearsal"
+	$(TESTS) -m "not slow and not account and not rehearsal and not gpu"
 
 coverage: $(VENV)/.installed-test  ## what the tests of `make test` run, their processes included
 	$(BIN)/python -m coverage erase

@@ -24,6 +24,9 @@ LossType = Literal[
 
 Attention = Literal["flash_attention_2", "sdpa", "eager"]  # what `attn_implementation` comes down to
 
+# trl/trainer/dpo_trainer.py, _compute_loss: the losses that sort a batch's rows.
+SORTING = ("aot", "aot_unpaired")
+
 # Arguments of earlier releases of TRL and transformers, with what to write today (TRL 1.16, transformers 5.23).
 SUCCESSORS = {
     "warmup_ratio": "write warmup_steps: a value below 1 is a ratio of all steps",
@@ -195,11 +198,15 @@ class TrainArguments(BaseModel):
     share_prompts: bool = Field(
         True, description="Compute a batch as one row in which each prompt occurs once; false: padded, as TRL does."
     )
-    group_by_prompt: bool = Field(False, description="Put all pairs of a prompt into one batch, so that they share it.")
-    max_tokens_per_batch: int | None = Field(
-        None,
-        ge=16,
-        description="Fill a forward pass with pairs up to this many tokens; pairs per optimizer step do not change.",
+    group_by_prompt: Literal["auto"] | bool = Field(
+        "auto",
+        description="Put all pairs of a prompt into one batch, so that they share it; auto: where the rows have "
+        "several pairs a prompt.",
+    )
+    max_tokens_per_batch: Literal["auto"] | Annotated[int, Field(ge=16)] | None = Field(
+        "auto",
+        description="Fill a forward pass with pairs up to this many tokens; pairs per optimizer step do not change. "
+        "auto: with pairs that are grouped by prompt, as many as per_device_train_batch_size of the longest pair have.",
     )
     gradient_checkpointing: bool = Field(True, description="Recompute activations: less memory, more time.")
     seed: int = Field(42, ge=0, lt=2**32, description="Seed of adapter, data order and dropout.")
@@ -268,6 +275,16 @@ class TrainArguments(BaseModel):
 
     # Pipeline
     merge_weights: bool = Field(False, description="Merge the adapter into the base before registration.")
+
+    @property
+    def grouped(self) -> bool:
+        """Whether pairs of a prompt stand together; not as long as that is undecided (`shared_prompts.grouping`)."""
+        return self.group_by_prompt is True
+
+    @property
+    def token_budget(self) -> int | None:
+        """Tokens that fill a forward pass; None where it has a number of pairs, or as long as that is undecided."""
+        return None if self.max_tokens_per_batch == "auto" else self.max_tokens_per_batch
 
     @property
     def compute_kind(self) -> str:

@@ -27,6 +27,7 @@ from steps.train.preflight.this_job import report_base, run_preflight
 from steps.train.preflight.vocabulary import require_embedded
 from steps.train.rows import splits
 from steps.train.run import Run
+from steps.train.shared_prompts import grouping
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, TrainerCallback
@@ -64,6 +65,7 @@ def prepare(arguments: TrainArguments) -> Run:
     moment = run_moment(template, records, arguments, checkpoints_at)
     template = template.at(moment)
     train, validation = splits.prepare(records, template, arguments, config, output)
+    arguments = grouping.decide(arguments, train.pairs)
     require_embedded(arguments, template.tokenizer, [*train.pairs, *validation.pairs])
     unserved = run_preflight(
         arguments, ranks=config.world_size, rank=config.process_index, rows=len(train.pairs),

@@ -1,15 +1,19 @@
 """How fast Train is, and what it takes, against `trl dpo` with the same settings on the same rows in the same run.
 
     python -m tests.benchmarks.train [--rows FILE.jsonl] [--steps 30] [--repeats 3] [--size small|large]
+        [--accumulation 1]
 
 Both train NF4 + LoRA in bfloat16 in one process, evaluate the same held-out rows before the first step, log every step
 and write one checkpoint in the middle. The model is a randomly initialised Qwen3 with the quickstart's tokenizer. Rows
 with tool calls in their messages are left out, because the CLI reads its rows as Arrow structs, where every call would
-get the arguments of all others; declared tools stay. That both do the same work is checked: as many tokens in all steps
-together, and the same first loss. Later losses differ: TRL keeps the adapter of a quantised model in bfloat16, where
-small updates are rounded away, Train in float32.
+get the arguments of all others; declared tools stay. An optimizer step has 4 pairs times `--accumulation`.
 
-Prints a line a way: tokens/s (best of the repeats), seconds from the start of the process to the first step's metrics,
+Train runs twice: as it is by default, which may group pairs by prompt, and in TRL's order. That the latter does TRL's
+work is checked: as many tokens in all steps together, and the same first loss. Later losses differ: TRL keeps the
+adapter of a quantised model in bfloat16, where small updates are rounded away, Train in float32.
+
+Prints a line a way: tokens/s (best of the repeats; tokens of both answers' whole sequences, however a way computes
+them), how many times TRL's that is, seconds from the start of the process to the first step's metrics,
 seconds that the step with the checkpoint takes longer, bytes of the checkpoint, peak memory of all its processes. The
 ways take turns, since the speed of a shared machine changes from minute to minute.
 """
@@ -50,7 +54,7 @@ FIRST_LOSS_TOLERANCE = 1e-3
 SETTINGS = {
     "learning_rate": "1e-4", "lr_scheduler_type": "cosine", "warmup_steps": "0", "seed": "42", "beta": "0.1",
     "loss_type": "sigmoid",
-    "per_device_train_batch_size": "4", "per_device_eval_batch_size": "4", "gradient_accumulation_steps": "1",
+    "per_device_train_batch_size": "4", "per_device_eval_batch_size": "4",
     "gradient_checkpointing": "false", "max_length": str(MAX_LENGTH), "lora_r": "16", "lora_alpha": "32",
     "load_in_4bit": "true", "bf16": "true", "attn_implementation": "sdpa", "logging_steps": "1",
     "save_total_limit": "5",
@@ -100,25 +104,27 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--size", choices=SIZES, default="small")
+    parser.add_argument("--accumulation", type=int, default=1)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         build_model(folder / "model", asked.size)
         prepare_rows(asked.rows, folder)
-        measured: dict[str, list[Measured]] = {"train": [], "trl": []}
+        measured: dict[str, list[Measured]] = {"train": [], "ordered": [], "trl": []}
         for repeat in range(asked.repeats):
             for name, of_way in measured.items():
                 output = folder / f"{name}-{repeat}"
-                of_way.append(run(name, commands(folder, output, asked.steps)[name], output))
-        check_same_work(measured["train"][0], measured["trl"][0])
+                of_way.append(run(name, commands(folder, output, asked.steps, asked.accumulation)[name], output))
+        check_same_work(measured["ordered"][0], measured["trl"][0])
     print(f"{os.cpu_count()} cores; {asked.rows.name}, {measured['train'][0].tokens:,} tokens in {asked.steps} steps")
+    stock = max(one.tokens_per_second for one in measured["trl"])
     for name, of_way in measured.items():
         rate = max(one.tokens_per_second for one in of_way)
         first = min(one.first_step for one in of_way)
         late = statistics.median(one.checkpoint_seconds for one in of_way)
         size, peak = of_way[0].checkpoint_bytes / 1e6, max(one.peak for one in of_way) / 1e6
         print(
-            f"{name:<6} {rate:7.0f} tokens/s  {first:6.1f} s to the first step  "
+            f"{name:<8} {rate:7.0f} tokens/s, {rate / stock:5.2f} times trl's  {first:6.1f} s to the first step  "
             f"checkpoint {late:5.2f} s, {size:5.2f} MB  {peak:6.0f} MB of memory"
         )
 
@@ -162,16 +168,20 @@ def prepare_rows(rows: Path, folder: Path) -> None:
         (folder / "trl" / f"{name}.jsonl").write_text(text, encoding="utf-8")
 
 
-def commands(folder: Path, output: Path, steps: int) -> dict[str, list[str]]:
-    more = {"max_steps": str(steps), "save_steps": str(_save_step(steps)), "output_dir": str(output)}
+def commands(folder: Path, output: Path, steps: int, accumulation: int) -> dict[str, list[str]]:
+    more = {"max_steps": str(steps), "save_steps": str(_save_step(steps)), "output_dir": str(output),
+            "gradient_accumulation_steps": str(accumulation)}  # fmt: skip
     settings = [word for key, value in (SETTINGS | more).items() for word in (f"--{key}", value)]
     recipe = str(ROOT / "configs" / "recipes" / "quickstart.yaml")
     pairs = folder / "pairs"
+    train = [
+        "steps/train/train.py", "--config", recipe, *settings, "--model_id", str(folder / "model"), "--fsdp",
+        "false", "--train_data", str(pairs / "train"), "--validation_data", str(pairs / "validation"),
+        "--evaluate_served", "false", "--evaluate_answers", "0",
+    ]  # fmt: skip
     return {
-        "train": [
-            "steps/train/train.py", "--config", recipe, *settings, "--model_id", str(folder / "model"), "--fsdp",
-            "false", "--train_data", str(pairs / "train"), "--validation_data", str(pairs / "validation"),
-        ],
+        "train": train,
+        "ordered": [*train, "--group_by_prompt", "false", "--max_tokens_per_batch", "null"],
         "trl": [
             "-c", "import trl.cli; trl.cli.main()", "dpo", *settings,
             "--model_name_or_path", str(folder / "model"), "--use_peft", "true",
@@ -204,7 +214,7 @@ def run(name: str, command: list[str], output: Path) -> Measured:
     watching.join()
     if process.returncode:
         raise SystemExit(f"{name}: {''.join(said[-40:])}")
-    if name == "train":
+    if name != "trl":
         history = json.loads((output / "history.json").read_text())
         tokens = round(sum(entry.get("tokens_per_step", 0) for entry in history))
         if (output / "left_out.jsonl").exists():
@@ -218,7 +228,7 @@ def run(name: str, command: list[str], output: Path) -> Measured:
 
 def _step(name: str, line: str) -> tuple[float, int | None] | None:
     """Loss, and tokens so far where the line has them, of a step's line; None for any other line."""
-    if name == "train":
+    if name != "trl":
         found = OURS.search(line)
         return (float(found[2]), None) if found else None
     if not line.startswith("{'loss'"):
@@ -238,7 +248,7 @@ def check_same_work(ours: Measured, theirs: Measured) -> None:
             f"not the same work: {ours.tokens} and {theirs.tokens} tokens, "
             f"first losses {ours.losses[0]} and {theirs.losses[0]}"
         )
-    print(f"the same tokens; last losses {ours.losses[-1]:.4f} (train) and {theirs.losses[-1]:.4f} (trl)", flush=True)
+    print(f"the same tokens; last losses {ours.losses[-1]:.4f} (ordered) and {theirs.losses[-1]:.4f} (trl)", flush=True)
 
 
 if __name__ == "__main__":

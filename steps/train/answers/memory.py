@@ -24,8 +24,8 @@ def step_tokens(arguments: TrainArguments, longest: int) -> int:
     Args:
         longest: tokens of the longest sequence that is known to have been used.
     """
-    if arguments.max_tokens_per_batch:
-        return arguments.max_tokens_per_batch
+    if arguments.token_budget:
+        return arguments.token_budget
     return 2 * arguments.per_device_train_batch_size * min(longest, arguments.max_length)
 
 

@@ -45,6 +45,7 @@ DECIDES = (
     "steps.train.model.unfit_layers",
     "steps.train.shared_prompts.attention",
     "steps.train.shared_prompts.batches",
+    "steps.train.shared_prompts.grouping",
     "steps.train.shared_prompts.model",
     "steps.train.shared_prompts.row",
     "steps.train.loop.checkpoints",

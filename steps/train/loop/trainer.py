@@ -129,11 +129,11 @@ class PairTrainer(DPOTrainer):
             )
 
     def _own_steps(self, arguments: TrainArguments, pairs: Sequence[Pair], config: DPOConfig) -> batches.Steps | None:
-        if not (arguments.group_by_prompt or arguments.max_tokens_per_batch):
+        if not (arguments.grouped or arguments.token_budget):
             return None
         order = batches.Order(
-            self.pairs_per_step, config.per_device_train_batch_size, arguments.max_tokens_per_batch,
-            arguments.group_by_prompt, arguments.seed, config.world_size,
+            self.pairs_per_step, config.per_device_train_batch_size, arguments.token_budget,
+            arguments.grouped, arguments.seed, config.world_size,
         )  # fmt: skip
         return batches.Steps(pairs, order, config.process_index)
 

@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from steps.shared.serving import VLLM_RANKS
-from steps.train.arguments import TrainArguments
+from steps.train.arguments import SORTING, TrainArguments
 from steps.train.model.shape import ALL_LINEAR, EMBEDDINGS, ModelShape
 from steps.train.preflight.instances import Gpu
 from steps.train.preflight.totals import Plan
 
-# trl/trainer/dpo_trainer.py, _compute_loss: the losses that read label_smoothing, and those that sort a batch's rows.
+# trl/trainer/dpo_trainer.py, _compute_loss: the losses that read label_smoothing.
 SMOOTHED = ("exo_pair", "robust", "aot", "aot_unpaired")
-SORTING = ("aot", "aot_unpaired")
 
 
 @dataclass(frozen=True)
@@ -135,12 +134,13 @@ def _attention(arguments: TrainArguments) -> Iterator[Problem]:
 
 
 def _packing(arguments: TrainArguments) -> Iterator[Problem]:
-    asked = [name for name in ("group_by_prompt", "max_tokens_per_batch") if getattr(arguments, name)]
+    given = {"group_by_prompt": arguments.grouped, "max_tokens_per_batch": arguments.token_budget}
+    asked = [name for name, value in given.items() if value]
     if asked and not arguments.share_prompts:
         yield Problem(
             " and ".join(asked), "needs share_prompts: true, whose rows have no padding; set it, or leave this out"
         )
-    if arguments.max_tokens_per_batch and set(SORTING) & set(arguments.loss_type):
+    if arguments.token_budget and set(SORTING) & set(arguments.loss_type):
         yield Problem(
             "max_tokens_per_batch",
             f"{', '.join(arguments.loss_type)} compares the sorted rows of a batch, and how many those are would "

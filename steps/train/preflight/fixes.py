@@ -50,7 +50,7 @@ def _settings(arguments: TrainArguments, ranks: int) -> Iterator[list[tuple[str,
     """Settings that save memory, the cheapest first: for each the values to try, the mildest first."""
     if not arguments.gradient_checkpointing:
         yield [("gradient_checkpointing: true", {"gradient_checkpointing": True})]
-    pairs, budget = arguments.per_device_train_batch_size, arguments.max_tokens_per_batch
+    pairs, budget = arguments.per_device_train_batch_size, arguments.token_budget
     if budget:  # which then decides how many pairs a pass has; a pair has two sequences
         smaller = range(budget - BUDGET_STEP, 2 * arguments.max_length - 1, -BUDGET_STEP)
         yield [(f"max_tokens_per_batch: {tokens}", {"max_tokens_per_batch": tokens}) for tokens in smaller]

@@ -29,7 +29,7 @@ class Passes(ABC):
     @cached_property
     def tokens(self) -> int:
         """Tokens of a training pass at most. A packed batch is never more than the padded one that is taken for it."""
-        pairs, budget = self.arguments.per_device_train_batch_size, self.arguments.max_tokens_per_batch
+        pairs, budget = self.arguments.per_device_train_batch_size, self.arguments.token_budget
         if budget is None:
             return self.tokens_of(pairs)
         return min(budget, self.tokens_of(pairs * self.arguments.gradient_accumulation_steps))

@@ -33,8 +33,8 @@ def explained(arguments: TrainArguments, changes: Sequence[str] | None = None) -
 def _changes(arguments: TrainArguments) -> list[str]:
     """What needs less memory, the cheapest first."""
     found = [] if arguments.gradient_checkpointing else ["gradient_checkpointing: true"]
-    if arguments.max_tokens_per_batch:
-        found.append(f"max_tokens_per_batch below {arguments.max_tokens_per_batch}")
+    if arguments.token_budget:
+        found.append(f"max_tokens_per_batch below {arguments.token_budget}")
     elif arguments.per_device_train_batch_size > 1:
         now = arguments.per_device_train_batch_size
         found.append(f"per_device_train_batch_size below {now} with more gradient_accumulation_steps")

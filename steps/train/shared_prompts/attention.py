@@ -9,8 +9,9 @@ know (transformers/masking_utils.py, _preprocess_mask_arguments), and none is ne
 - `packed_varlen`: one call of variable-length Flash Attention, torch's own (`torch.nn.attention.varlen`).
 - `packed_flash`: the same of the flash-attn package.
 
-The last two repeat a trunk's keys and values for each of its branches and need a GPU of compute capability 8.0 and half
-precision; they have not run on one yet. A test compares what they hand to the kernel with `packed_sdpa`.
+The last two repeat a trunk's keys and values for each of its branches, by one lookup a layer whatever the number of
+segments, and need a GPU of compute capability 8.0 and half precision; they have not run on one yet. Tests compare what
+they hand to the kernel with `packed_sdpa`, and count their operations.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import embedding, scaled_dot_product_attention
 from transformers import AttentionInterface
 from transformers.integrations.flash_attention import get_target_dtype
 from transformers.integrations.sdpa_attention import repeat_kv
@@ -49,7 +50,7 @@ def packed_sdpa(
     key, value = repeat_kv(key, repeats), repeat_kv(value, repeats)
     found = [
         _causal(*segment, scaling, sliding_window)
-        for segment in _segments(query, key, value, packed, dim=2)
+        for segment in _segments(query, key, value, packed)
         if segment[0].shape[2]
     ]
     return torch.cat(found, dim=2).transpose(1, 2).contiguous(), None
@@ -75,21 +76,21 @@ def register() -> None:
 
 
 def _segments(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, packed: Packed, dim: int
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, packed: Packed
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Each segment's queries, and the keys and values that they see.
+    """Each segment's queries, and the keys and values that they see; all [1, heads, tokens, head_dim].
 
     Cut by `split`: a slice's gradient would be a tensor as large as the whole, for every segment. A trunk's gradients
     are added one after the other, so that a run repeats bit by bit.
     """
     sizes = [size for trunk, branches in packed.groups for size in (trunk, *branches)]
-    parts = zip(*(tensor.split(sizes, dim=dim) for tensor in (query, key, value)), strict=True)
+    parts = zip(*(tensor.split(sizes, dim=2) for tensor in (query, key, value)), strict=True)
     for _, branches in packed.groups:
         queries, *trunk = next(parts)
         yield queries, *trunk
         for _ in branches:
             queries, *own = next(parts)
-            yield queries, *(torch.cat(pair, dim=dim) for pair in zip(trunk, own, strict=True))
+            yield queries, *(torch.cat(pair, dim=2) for pair in zip(trunk, own, strict=True))
 
 
 def _causal(
@@ -113,13 +114,23 @@ def _variable_length(
 ) -> tuple[torch.Tensor, None]:  # fmt: skip
     dtype = get_target_dtype(query, module) or query.dtype  # the kernels take no float32, which a norm may have left
     query, key, value = (tensor[0].transpose(0, 1).to(dtype) for tensor in (query, key, value))
-    segments = list(_segments(query, key, value, packed, dim=0))
-    seen = [torch.cat(part) for part in list(zip(*segments, strict=True))[1:]]
-    longest = [max(segment[side].shape[0] for segment in segments) for side in (0, 1)]
+    seen = _seen(key, value, packed.seen)
+    longest = packed.most_queries, packed.most_keys
     # A token sees itself and, of those before it, what is less than a window away: a window of 1 is the token alone.
     left = -1 if sliding_window is None else sliding_window - 1
     ends = packed.query_ends, packed.key_ends
     return kernel(query.contiguous(), *seen, *ends, *longest, scaling, (left, 0))[None], None
+
+
+def _seen(key: torch.Tensor, value: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The keys and values, each [tokens, key-value heads, head_dim], in the order of the segments that see them.
+
+    `embedding` is an `index_select` whose gradient adds up what stands at several places in a fixed order, so that a
+    run repeats; that of `index_select` itself adds on a GPU in whatever order the threads come.
+    """
+    both = torch.stack((key, value), dim=1)
+    keys, values = embedding(places, both.flatten(1)).unflatten(1, both.shape[1:]).unbind(1)
+    return keys, values
 
 
 def _torch_kernel(

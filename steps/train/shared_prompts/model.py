@@ -69,16 +69,25 @@ def shares_prompts(arguments: TrainArguments, model: PreTrainedModel) -> bool:
     """
     if not arguments.share_prompts:
         return False
-    reason = obstacle(model, router_loss_weight(arguments, model.config)) or _failing_forward(arguments, model)
+    reason = unshareable(arguments, model)
     if reason is None:
         return True
-    if arguments.group_by_prompt or arguments.max_tokens_per_batch:
+    if arguments.grouped or arguments.token_budget:
         raise StepError(
             f"share_prompts: the model cannot compute packed rows: {reason}; set share_prompts: false, and leave out "
             "group_by_prompt and max_tokens_per_batch"
         )
     log.warning("share_prompts: the model cannot compute packed rows: %s; every sequence is computed whole", reason)
     return False
+
+
+def unshareable(arguments: TrainArguments, model: PreTrainedModel) -> str | None:
+    """Why packed rows cannot be computed on a model, of which a skeleton is enough; None where they can.
+
+    Raises:
+        StepError: the recipe's weight for the router's loss does not go with the model.
+    """
+    return obstacle(model, router_loss_weight(arguments, model.config)) or _failing_forward(arguments, model)
 
 
 def _failing_forward(arguments: TrainArguments, model: PreTrainedModel) -> str | None:

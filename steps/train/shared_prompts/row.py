@@ -26,6 +26,8 @@ class Packed:
 
     Attributes:
         input_ids, position_ids: [1, tokens].
+        seen: of every segment in turn, where in the row the keys stand that it sees: its trunk's, then its own; int64
+            [keys of all segments]. Every layer orders its keys and values by it.
         scored: where in the row a token is predicted that counts in the loss, [scored].
         targets: those tokens, [1, scored].
         source, row, column: the value of `scored[source[i]]` goes to [row[i], column[i]] of the batch's
@@ -33,6 +35,8 @@ class Packed:
         sequences, longest: of the batch of whole sequences.
         query_ends, key_ends: cumulative sizes of the segments' queries and of the keys that they see, from 0: int32
             [segments + 1].
+        most_queries, most_keys: of the segment that has most of them. Numbers of Python, as the kernels ask for: read
+            off a tensor on a GPU they would make every layer wait for it.
         groups: of each prompt the tokens of its trunk, and of each of its branches.
     """
 
@@ -43,10 +47,13 @@ class Packed:
     source: torch.Tensor
     row: torch.Tensor
     column: torch.Tensor
+    seen: torch.Tensor
     query_ends: torch.Tensor
     key_ends: torch.Tensor
     sequences: int
     longest: int
+    most_queries: int
+    most_keys: int
     groups: Groups
 
     def to(self, device: Any, **_: Any) -> Packed:
@@ -87,9 +94,12 @@ def pack(sequences: Sequence[tuple[Ids, Ids, Ids]]) -> Packed:
     source: list[int] = []
     rows: list[int] = []
     columns: list[int] = []
+    seen: list[int] = []
     groups: list[tuple[int, tuple[int, ...]]] = []
     for prompt, answers in prompts.items():
         trunk = max(len(prompt) - 1, 0)
+        shared = range(len(ids), len(ids) + trunk)
+        seen += shared
         ids += prompt[:trunk]
         positions += range(trunk)
         branches = []
@@ -102,6 +112,8 @@ def pack(sequences: Sequence[tuple[Ids, Ids, Ids]]) -> Packed:
                     columns += [trunk + offset] * len(places)
                     scored.append(len(ids) + offset)
                     targets.append(rest[offset + 1])
+            seen += shared
+            seen += range(len(ids), len(ids) + len(rest) - 1)
             ids += rest[:-1]
             positions += range(trunk, trunk + len(rest) - 1)
             branches.append(len(rest) - 1)
@@ -114,8 +126,9 @@ def pack(sequences: Sequence[tuple[Ids, Ids, Ids]]) -> Packed:
 
     return Packed(
         input_ids=numbers([ids]), position_ids=numbers([positions]), scored=numbers(scored), targets=numbers([targets]),
-        source=numbers(source), row=numbers(rows), column=numbers(columns), query_ends=_ends(queries),
-        key_ends=_ends(keys), sequences=len(sequences), longest=longest, groups=tuple(groups),
+        source=numbers(source), row=numbers(rows), column=numbers(columns), seen=numbers(seen),
+        query_ends=_ends(queries), key_ends=_ends(keys), sequences=len(sequences), longest=longest,
+        most_queries=max(queries), most_keys=max(keys), groups=tuple(groups),
     )  # fmt: skip
 
 

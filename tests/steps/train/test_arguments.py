@@ -111,6 +111,22 @@ def test_any_text_that_json_quotes_comes_back(text: str) -> None:
     assert typed_yaml.decode(json.dumps(text)) == text
 
 
+@pytest.mark.parametrize(
+    ("words", "grouped", "budget"),
+    [
+        ({}, False, None),  # as long as the rows have not decided
+        ({"group_by_prompt": "true", "max_tokens_per_batch": "4096"}, True, 4096),
+        ({"group_by_prompt": "false", "max_tokens_per_batch": "null"}, False, None),
+        ({"group_by_prompt": "auto", "max_tokens_per_batch": "auto"}, False, None),
+    ],
+)
+def test_what_groups_pairs_is_read_from_words(
+    tmp_path: Path, words: dict[str, str], grouped: bool, budget: int | None
+) -> None:
+    found = arguments.load(recipe(tmp_path, "model_id: org/model\n"), words)
+    assert (found.grouped, found.token_budget) == (grouped, budget)
+
+
 def test_names_are_trls_own_or_documented_here() -> None:
     from trl import DPOConfig
 

@@ -30,6 +30,8 @@ def test_two_pairs_of_one_prompt_with_an_answer_in_common() -> None:
     ).tolist()  # fmt: skip
     assert packed.query_ends.tolist() == [0, 2, 4, 5, 8]
     assert packed.key_ends.tolist() == [0, 2, 2 + 4, 6 + 3, 9 + 5]
+    assert packed.seen.tolist() == [0, 1, 0, 1, 2, 3, 0, 1, 4, 0, 1, 5, 6, 7]
+    assert (packed.most_queries, packed.most_keys) == (3, 5)
     assert packed.squares == 4 + (16 - 4) + (9 - 4) + (25 - 4)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import random
+from collections import Counter
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
@@ -197,33 +197,36 @@ def test_a_run_in_batches_by_size_continues_bit_by_bit(
         assert weight.equal(other), name
 
 
+def plain_kernel(query, key, value, query_ends, key_ends, most_queries, most_keys, scaling, window):
+    """A kernel of the same contract as torch's and flash-attn's, causal from the bottom right and within a window, in
+    plain torch and as many operations whatever the number of segments."""
+    repeats = query.shape[1] // key.shape[1]
+    key, value = (part.repeat_interleave(repeats, 1) for part in (key, value))
+    sizes = [ends.diff() for ends in (query_ends, key_ends)]
+    assert int(sizes[0].max()) == most_queries and int(sizes[1].max()) == most_keys
+    of_query, of_key = (
+        torch.searchsorted(ends, torch.arange(len(one), dtype=torch.int32), right=True) - 1
+        for ends, one in ((query_ends, query), (key_ends, key))
+    )
+    from_end = [
+        ends[1:][of] - torch.arange(len(of)) for ends, of in ((query_ends, of_query), (key_ends, of_key))
+    ]  # fmt: skip
+    distance = from_end[0][:, None] - from_end[1][None]
+    seen = (distance <= 0) & ((distance >= -window[0]) | (window[0] < 0)) & (of_query[:, None] == of_key)
+    scores = torch.einsum("qhd,khd->hqk", query, key) * scaling
+    return torch.einsum("hqk,khd->qhd", scores.masked_fill(~seen, -math.inf).softmax(-1), value)
+
+
 def test_variable_length_attention_gets_what_the_segments_see(
     family: Families, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A kernel of the same contract as torch's and flash-attn's: causal from the bottom right, within a window."""
     from steps.train.shared_prompts import attention
 
     windows = set()
 
-    def kernel(query, key, value, query_ends, key_ends, most_queries, most_keys, scaling, window):
-        windows.add(window)
-        repeats = query.shape[1] // key.shape[1]
-        found = []
-        for (start, end), (first, last) in zip(
-            pairwise(query_ends),
-            pairwise(key_ends),
-            strict=True,
-        ):
-            assert end - start <= most_queries and last - first <= most_keys
-            one, keys, values = (
-                query[start:end],
-                *(part[first:last].repeat_interleave(repeats, 1) for part in (key, value)),
-            )
-            scores = torch.einsum("qhd,khd->hqk", one, keys) * scaling
-            distance = torch.arange(len(keys))[None] - (torch.arange(len(one)) + len(keys) - len(one))[:, None]
-            seen = (distance <= 0) & ((distance >= -window[0]) | (window[0] < 0))
-            found.append(torch.einsum("hqk,khd->qhd", scores.masked_fill(~seen, -math.inf).softmax(-1), values))
-        return torch.cat(found)
+    def kernel(*handed):
+        windows.add(handed[-1])
+        return plain_kernel(*handed)
 
     monkeypatch.setattr(attention, "_torch_kernel", kernel)
     for name in ("qwen2", "llama"):
@@ -233,6 +236,67 @@ def test_variable_length_attention_gets_what_the_segments_see(
         assert others == pytest.approx(figures, rel=1e-5, abs=1e-6)
         assert apart(gradients, other_gradients) < 1e-5
     assert windows == {(-1, 0), (WINDOW - 1, 0)}
+
+
+def layer() -> torch.nn.Module:
+    """What the functions ask of the layer that they compute the attention of: its data type."""
+    found = torch.nn.Sequential(torch.nn.Linear(1, 1))
+    found.config = None
+    return found
+
+
+def operations(implementation: str, answers: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """The operations of a layer's attention, forward and backward, over a row of twelve answers to each of `answers`
+    prompts, by their names."""
+    from torch.profiler import ProfilerActivity, profile
+
+    from steps.train.shared_prompts import attention
+    from steps.train.shared_prompts.row import pack
+
+    monkeypatch.setattr(attention, "_torch_kernel", plain_kernel)
+    ids = range(answers)
+    row = pack([([prompt] * 9, [answer] * 4, [1] * 4) for prompt in ids for answer in range(12)])
+    module = layer()
+    query, key, value = (
+        torch.randn(1, heads, row.tokens, 8, requires_grad=True) for heads in (4, 2, 2)
+    )  # fmt: skip
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        found, _ = attention.FUNCTIONS[implementation](module, query, key, value, None, packed=row, scaling=0.3)
+        found.sum().backward()
+    # On a CPU zeros of a small tensor are set without the call of `fill_` that a large one's take.
+    return Counter({event.key: event.count for event in seen.key_averages() if event.key != "aten::fill_"})
+
+
+def test_launches_of_a_layer_do_not_grow_with_the_number_of_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    few, many = (operations("packed_varlen", answers, monkeypatch) for answers in (1, 20))
+    assert few["aten::index_select"] == 1 and few["aten::_local_scalar_dense"] == 2  # the kernel's own two assertions
+    assert few == many
+    few, many = (operations("packed_sdpa", answers, monkeypatch) for answers in (1, 20))
+    assert many.total() > 10 * few.total()  # where there is no such kernel: segment by segment
+
+
+def test_the_gradient_of_a_trunk_is_the_sum_over_its_branches_in_the_same_order_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from steps.train.shared_prompts import attention
+    from steps.train.shared_prompts.row import pack
+
+    monkeypatch.setattr(attention, "_torch_kernel", plain_kernel)
+    draw = torch.Generator().manual_seed(7)
+    row = pack(
+        [([prompt] * 7, [answer] * (answer + 1), [1] * (answer + 1)) for prompt in (5, 6) for answer in range(4)]
+    )
+    inputs = [torch.randn(1, heads, row.tokens, 8, generator=draw) for heads in (4, 2, 2)]
+    gradients = {}
+    for name in ("packed_sdpa", "packed_varlen", "packed_varlen"):
+        leaves = [one.clone().requires_grad_() for one in inputs]
+        found, _ = attention.FUNCTIONS[name](layer(), *leaves, None, packed=row, scaling=0.3)
+        found.square().sum().backward()
+        before = gradients.get(name)
+        gradients[name] = [leaf.grad for leaf in leaves]
+        assert before is None or all(one.equal(two) for one, two in zip(before, gradients[name], strict=True))
+    for one, two in zip(*gradients.values(), strict=True):
+        torch.testing.assert_close(one, two)
 
 
 def test_torchs_kernel_takes_what_it_is_handed() -> None:

@@ -71,7 +71,9 @@ def read(adapter: Path, given: Path | None) -> Figures | str:
     if not file.is_file():
         return f"no {EVALUATION} lies beside the adapter"
     content = contract.read_json(file, "the evaluation")
-    served = (content.get("served") or {"evaluated": False}) if isinstance(content, dict) else None
+    served = content.get("served") if isinstance(content, dict) else content
+    if served is None:
+        served = {"evaluated": False}
     if isinstance(served, dict) and served.get("evaluated") is False:
         return f"the adapter was not judged as served: {served.get('reason') or 'an earlier release trained it'}"
     dtype = served.get("dtype") if isinstance(served, dict) else None

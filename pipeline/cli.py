@@ -30,6 +30,7 @@ from pipeline.commands import (
     upsert,
 )
 from pipeline.commands.automation import schedules, triggers
+from pipeline.commands.reports import report
 from pipeline.errors import UserError
 from steps.shared import disks
 from steps.shared.contract import StepError
@@ -51,7 +52,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
     RUN: {"recipe": recipe.recipe, "check": check_show.check, "start": start.start,
           "stop": status_stop_retry.stop, "retry": status_stop_retry.retry},
     LOOK: {"status": status_stop_retry.status, "list": status_stop_retry.list_executions,
-           "describe": describe.describe, "logs": logs.logs},
+           "describe": describe.describe, "report": report.report, "logs": logs.logs},
     DECIDE: {"models": models.models, "compare": compare.compare, "try": try_version.try_version,
              "approve": models.approve, "reject": models.reject},
     SERVE: {"deploy": deploy.deploy, "undeploy": deploy.undeploy},

@@ -126,6 +126,7 @@ def side(of: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
             "rows": len(found),
             "degenerate": _share(sum(bool(one["faults"]) for one in found), len(found), "count"),
             **{fault: faults[fault] for fault in DEGENERATE},
+            "cut": 0,
             "other_script": 0,
             "tokens_mean": mean,
             "length_ratio": None if name == "base" else mean * len(base) / sum(base),

@@ -83,9 +83,10 @@ FLOORS = (
     {"pipeline.local.plan"},
     {"pipeline.local.jobs", "pipeline.local.jobs.in_job"},
     {"pipeline.local"},
+    {"pipeline.report"},
     {"pipeline.commands.shared"},
     {"pipeline.commands"},
-    {"pipeline.commands.automation"},
+    {"pipeline.commands.automation", "pipeline.commands.reports"},
     {"pipeline.cli"},
 )
 # Answering reads model folders as Merge does and messages as Preprocess does; the job that registers reads the registry

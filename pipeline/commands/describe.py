@@ -18,6 +18,7 @@ from pipeline.commands.shared.options import (
     Local,
     LocalRoot,
     Settings,
+    page_of,
     print_json,
     stdout,
 )
@@ -45,6 +46,7 @@ def describe(
     else:
         _draw(summary, found)
         again = f"{history.assignments(found)}{place.options}"
+        print(f"as a page: {page_of(summary.id, place.options)}")
         print(f"the same again: python pipeline.py start{again}")
 
 

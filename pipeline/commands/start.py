@@ -28,6 +28,7 @@ from pipeline.commands.shared.options import (
     Local,
     LocalRoot,
     Settings,
+    page_of,
     print_json,
     say,
     stderr,
@@ -227,8 +228,9 @@ def _start_on_aws(settings: Path, request: _Request, as_json: bool, options: str
         if request.wait:
             place = PlaceOnAws(there)
             ended = place.watch(arn)
+            further = [f"as a page: {page_of(ended.id, options)}"]
             if ended.status != "Succeeded":
-                further = next_commands(ended, place.status(arn)[1], options)
+                further += next_commands(ended, place.status(arn)[1], options)
     if as_json:
         print_json(ended)
     elif request.wait:

@@ -20,6 +20,7 @@ from pipeline.commands.shared.options import (
     Local,
     LocalRoot,
     Settings,
+    page_of,
     print_json,
     stdout,
 )
@@ -53,6 +54,7 @@ def status(
         print_json({**dataclasses.asdict(summary), "steps": [dataclasses.asdict(step) for step in steps]})
     else:
         _draw(summary, [*steps, *rest])
+        print(f"as a page: {page_of(summary.id, place.options)}")
         for line in next_commands(summary, steps, place.options):
             print(line)
     if wait:

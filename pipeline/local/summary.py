@@ -95,4 +95,6 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
             lines.append(("tracked", f"{some}mlflow ui --backend-store-uri {shlex.quote(uri)}"))
     lines += tracked.lines(summary.get("tracked", {}))
     lines.append(("logs", summary["logs"]))
+    if command := summary.get("report"):
+        lines.append(("report", command))
     return lines

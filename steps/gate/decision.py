@@ -12,7 +12,7 @@ from typing import Any
 from steps.gate.judge.judgement import Judgement
 from steps.gate.rules import served
 from steps.gate.rules.limits import Limits
-from steps.gate.rules.rule import Rule, value
+from steps.gate.rules.rule import Rule, number, value
 from steps.gate.rules.table import rules
 
 NONE = "none"
@@ -48,7 +48,7 @@ def decide(
         "rules": [asdict(rule) for rule in table],
         "reward_accuracy": after["reward_accuracy"],
         "reward_accuracy_before": value(evaluation, f"{path}before.reward_accuracy"),
-        "reward_accuracy_trained": value(evaluation, "after.reward_accuracy"),
+        "reward_accuracy_trained": number(evaluation, "after.reward_accuracy"),
         "threshold": limits.threshold,
         "rows": after["rows"],
         "ties": after["ties"],
@@ -89,7 +89,7 @@ def _of_champion(compared: Mapping[str, Any] | None) -> dict[str, str]:
     }
     if not compared:
         return facts
-    facts["champion"] = compared["version"] or "unknown"
+    facts["champion"] = str(compared["version"] or "unknown")
     if not compared["compared"]:
         return facts
     champion, candidate = (compared[side]["reward_accuracy"] for side in ("champion", "candidate"))
@@ -104,9 +104,10 @@ def _of_answers(evaluation: Mapping[str, Any]) -> dict[str, str]:
     """Share of the questions with tools that were answered as the chosen answer does."""
     found = {"calls": NONE, "calls_before": NONE}
     section = evaluation.get("answers") or {}
-    if section.get("judged") and section["after"]["calls"]:
-        found["calls"] = f"{section['after']['calls']['share']:.4f}"
-        found["calls_before"] = f"{section['before']['calls']['share']:.4f}"
+    if section.get("judged"):
+        for name, side in (("calls", "after"), ("calls_before", "before")):
+            if section[side]["calls"]:
+                found[name] = f"{section[side]['calls']['share']:.4f}"
     return found
 
 

@@ -71,11 +71,15 @@ def read(adapter: Path, given: Path | None) -> Figures | str:
     if not file.is_file():
         return f"no {EVALUATION} lies beside the adapter"
     content = contract.read_json(file, "the evaluation")
-    served = content.get("served", {"evaluated": False}) if isinstance(content, dict) else None
-    if isinstance(served, dict) and served.get("evaluated") is False:
-        return f"the adapter was not judged as served: {served.get('reason', 'an earlier release trained it')}"
-    dtype = served.get("dtype") if isinstance(served, dict) else None
-    if not isinstance(dtype, str) or dtype not in ROUNDING:
+    try:
+        served = content.get("served") or {"evaluated": False}
+        if not served["evaluated"]:
+            return f"the adapter was not judged as served: {served.get('reason') or 'an earlier release trained it'}"
+        dtype = served["dtype"]
+        known = dtype in ROUNDING
+    except (AttributeError, KeyError, TypeError):
+        known = False
+    if not known:
         raise StepError(f"{file}: served: is not what training writes; copy the adapter's folder again")
     probes = _of_this_training(adapter, given)
     return probes if isinstance(probes, str) else Figures(_parsed(probes), dtype)

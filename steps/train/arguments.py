@@ -33,7 +33,7 @@ SUCCESSORS = {
     "reference_free": "leave it out: the reference is the base model with the adapter off, or initial_adapter",
     "force_use_ref_model": "leave it out: the reference is the base model with the adapter off, or initial_adapter",
     "ref_adapter_name": "write initial_adapter: a folder",
-    "generate_during_eval": "leave it out: generating under FSDP can hang",
+    "generate_during_eval": "leave it out: at the end evaluate_answers asks held-out prompts",
     "tools": "put the tools into the data, a row at a time",
     "logging_dir": "write mlflow_uri or wandb_project",
     "overwrite_output_dir": "leave it out: a run resumes when its fingerprint fits, and starts anew otherwise",
@@ -58,8 +58,8 @@ def _split(value: object) -> object:
 
 
 def _word(value: object) -> object:
-    """YAML reads `true` as a bool; beside `auto` it is a word."""
-    return str(value).lower() if isinstance(value, bool) else value
+    """YAML reads `true` as a bool, and a hyperparameter may have Python's `True`; beside `auto` it is a word."""
+    return str(value).lower() if isinstance(value, bool | str) else value
 
 
 Strings = Annotated[list[str], BeforeValidator(_split)]

@@ -199,7 +199,8 @@ def test_too_many_invalid_rows_fail_with_their_reasons_and_a_retry_fails_alike(p
 def champion(pipeline, merged: dict) -> dict:
     """The first version, approved: from here on it is what others are compared with."""
     pipeline.json("approve", str(merged["registered"]["version"]))
-    return {"version": str(merged["registered"]["version"]), **merged["held_out"]["after"]}
+    judged = {"reward_accuracy": merged["gate"]["reward_accuracy"]}
+    return {"version": str(merged["registered"]["version"]), **merged["held_out"]["after"], **judged}
 
 
 def comparison(pipeline, summary: dict) -> dict:
@@ -219,9 +220,8 @@ def test_training_on_two_nodes_is_one_job_and_a_worse_model_is_stopped_by_the_ch
     assert summary["held_out"]["rows"] == merged["held_out"]["rows"]
     assert comparison(pipeline, summary)["source"] == "evaluated"
     own, theirs = summary["gate"]["reward_accuracy"], champion["reward_accuracy"]
-    said = (
-        f"has {theirs:.4f} on the same {champion['rows']} rows, this model {own:.4f}, both against the base: worse by"
-    )
+    of = f"has {theirs:.4f} on the same {champion['rows']} rows, this model {own:.4f}"
+    said = f"{of}, both as served against the base: worse by"
     assert said in summary["failure_reason"] and "more than the tolerance 0.02" in summary["failure_reason"]
     assert "registered" not in summary
 
@@ -231,7 +231,7 @@ def test_a_better_model_passes_the_champion_and_is_registered_with_the_numbers(p
     code, summary, stderr = pipeline.start(**SHORT | better)
     assert code == 0, stderr
     own, gate = summary["gate"]["reward_accuracy"], summary["gate"]
-    assert f"this model {own:.4f}, both against the base: better by" in gate["message"]
+    assert f"this model {own:.4f}, both as served against the base: better by" in gate["message"]
     assert comparison(pipeline, summary)["source"] == "recorded"  # its own evaluation has these rows
     package = pipeline.json("models")[0]
     facts = package["metadata"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from tests.document import require_whole
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.slow
@@ -38,6 +39,12 @@ def test_the_quickstart_learns_from_one_half_to_above_nine_tenths(forked, tmp_pa
     assert after["form"]["degenerate"]["share"] <= 0.05
     assert answers["against_base"]["calls"]["p"] < 0.05
     assert (evaluation.parent / "answers.jsonl").read_text().count("\n") == answers["rows"] == 64
+    written = forked("pipeline.py", "report", "--local", "--local-root", tmp_path)
+    html = Path(written.stdout.strip()).read_text(encoding="utf-8")
+    require_whole(html)
+    assert "Registered as dpo-quickstart version 1" in html and "cannot be shown" not in html
+    parts = ("steps", "data", "figures", "served", "curves", "said", "gate", "version", "run")
+    assert [part for part in parts if f'<section id="{part}"' not in html] == []
 
 
 @pytest.mark.parametrize(("name", "variant"), REAL_FILES)

@@ -11,7 +11,8 @@ from steps.gate.rules.limits import Limits
 from steps.gate.rules.table import asked
 from steps.train.arguments import TrainArguments
 
-OF_ANSWERS = ("calls", "calls_champion", "degenerate", "judge")
+OF_CALLS = ("calls", "calls_champion")
+OF_ANSWERS = (*OF_CALLS, "degenerate", "judge")
 
 
 def of(gate: Gate, recipe: TrainArguments) -> dict[str, str]:
@@ -29,8 +30,10 @@ def of(gate: Gate, recipe: TrainArguments) -> dict[str, str]:
             judge=gate.judge,
         )
     )
-    unmeasured = dict.fromkeys(OF_ANSWERS, "evaluate_answers: 0") if not recipe.evaluate_answers else {}
-    if recipe.evaluate_served == "false":
+    unmeasured = dict.fromkeys(OF_CALLS, "tool_call_parser: none") if recipe.tool_call_parser == "none" else {}
+    if not recipe.evaluate_answers:
+        unmeasured = dict.fromkeys(OF_ANSWERS, "evaluate_answers: 0")
+    if recipe.evaluate_served == "false" and recipe.load_in_4bit:  # else what trains is what is served
         unmeasured["served_drift"] = "evaluate_served: false"
     return {
         name: f"{passes_with}; not judged: the recipe says {unmeasured[name]}" if name in unmeasured else passes_with

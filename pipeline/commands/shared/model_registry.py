@@ -172,7 +172,7 @@ def registry_of(
     """
     options = next_options(local, settings, group, root)
     if local:
-        yield LocalRegistry(root, group or _package_group(settings), options)
+        yield LocalRegistry(root, group or package_group(settings), options)
         return
     verb = command + (f" --group {shlex.quote(group)}" if group else "")
     with remote(verb, settings, changes=changes, here=Here(verb, root)) as there:
@@ -184,7 +184,7 @@ def next_options(local: bool, settings: Path, group: str | None, root: Path = LO
     return Options(where(local, settings, root), f" --group {shlex.quote(group)}" if group else "")
 
 
-def _package_group(settings: Path) -> str:
+def package_group(settings: Path) -> str:
     """The workflow's group, from its file alone: what that names need not be there."""
     return typed_yaml.load(settings, WorkflowFile).register_model.package_group
 

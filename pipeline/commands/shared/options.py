@@ -45,6 +45,11 @@ def left_out(error: Exception) -> None:
     say(f"left out: {error}")
 
 
+def page_of(execution: str, options: str) -> str:
+    """The command that shows an execution as a page."""
+    return f"python pipeline.py report{options} {execution} --open"
+
+
 def print_json(value: Any) -> None:
     """One JSON document; dataclasses as objects, times in ISO 8601."""
     json.dump(value, sys.stdout, indent=2, default=_plain, ensure_ascii=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from pipeline.aws import executions
 from pipeline.aws.executions import ExecutionSummary, StepSummary
 from pipeline.commands.shared.after_failure import next_commands, nothing_to_retry
-from pipeline.commands.shared.options import left_out, print_json, say, stderr
+from pipeline.commands.shared.options import left_out, page_of, print_json, say, stderr
 from pipeline.local.state import records, step_logs, summaries
 from pipeline.local.state.records import Execution
 from pipeline.parameters import declared, history
@@ -74,7 +74,7 @@ class PlaceHere:
 
         with view.shown(stderr) as tell:
             ended = run_execution(self.root, execution, tell)
-        result = summary.summarise(self.root, ended)
+        result = summary.summarise(self.root, ended) | {"report": page_of(execution, self.options)}
         if as_json:
             print_json(result)
         else:

@@ -20,7 +20,7 @@ def lines(root: Path, execution_id: str, step: str | None, *, follow: bool) -> I
         UserError: there is no such execution or step, or it has no log.
     """
     record = _logged(records.load(root, execution_id), step)
-    path = _here(root, record.log or "")
+    path = here(root, record.log or "")
     if not path.is_file():
         raise UserError(f"{path}: the log of step {record.name} is gone")
     with open(path, encoding="utf-8", errors="replace") as file:
@@ -47,7 +47,7 @@ def _logged(execution: Execution, step: str | None) -> StepRecord:
     return (failed or logged)[-1]
 
 
-def _here(root: Path, log: str) -> Path:
+def here(root: Path, log: str) -> Path:
     """Where a log lies: where its step wrote it, or at its place in the root, which has been moved since."""
     path = Path(log)
     # The last one: a folder above the root may have the same name.

@@ -3,10 +3,11 @@
 calls:            whether it calls tools as the chosen answers do, against the base on the same questions: McNemar's
                   exact test, one-sided, that it is worse (`steps.shared.statistics`); p at least ALPHA.
 calls_champion:   the same against the champion.
-degenerate:       share of its answers that are empty, have no end, repeat themselves or hold a marker of the template;
-                  at most `max_degenerate_share`.
+degenerate:       share of its answers that are empty, have no end where the chosen answer has one, repeat themselves or
+                  hold a marker of the template; at most `max_degenerate_share`.
 
-What Train could not judge is not judged here, and the reason is Train's.
+What Train could not judge is not judged here, and the reason is Train's. Nor is the form of answers of which more than
+half were cut where that proves nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from steps.gate.rules.ranking import no_champion
 from steps.gate.rules.rule import Rule, number, quoted, value
 
 NO_TOOLS = "Tool calls were not judged: no question that was answered declares tools."
+ALL_CUT = "Tool calls were not judged: answers to questions with tools were cut; raise answers_max_new_tokens."
 FAULTS = {  # in the order in which they are told
     "empty": "empty",
     "unfinished": "without an end after {tokens:g} tokens",
@@ -62,10 +64,16 @@ def degenerate(evaluation: Mapping[str, Any], most: float) -> Rule:
     tokens = number(evaluation, "answers.max_new_tokens")
     faults = {words: number(evaluation, f"{path}.{name}") for name, words in FAULTS.items()}
     told = ", ".join(f"{many:g} {words.format(tokens=tokens)}" for words, many in faults.items() if many)
+    cut = number(evaluation, f"{path}.cut")
+    unseen = f" {cut:g} were cut in their reasoning, or where the chosen answer is as long: no fault." if cut else ""
     good = share <= most
+    if good and 2 * cut > rows:
+        few = f"{cut:g} of {rows:g} answers were cut in their reasoning, or where the chosen answer is as long"
+        sentence = f"Whether answers are degenerate was not judged: {few}; raise answers_max_new_tokens."
+        return Rule("degenerate", share, most, "not judged", sentence)
     sentence = (
         f"{count:g} of {rows:g} answers are degenerate{f' ({told})' if told else ''}: {share:.4f}, the base's "
-        f"{of_base:.4f}; {'at most' if good else 'more than'} {most:g} {'is' if good else 'is not'} allowed."
+        f"{of_base:.4f}; {'at most' if good else 'more than'} {most:g} {'is' if good else 'is not'} allowed.{unseen}"
     )
     return Rule("degenerate", share, most, "pass" if good else "fail", sentence)
 
@@ -75,7 +83,7 @@ def _no_calls(evaluation: Mapping[str, Any]) -> str:
         return ""
     if value(evaluation, "answers.parser") is None:
         return f"Tool calls were not judged: {quoted(value(evaluation, 'answers.parser_reason'))}."
-    return NO_TOOLS
+    return ALL_CUT if value(evaluation, "answers.after.form").get("cut") else NO_TOOLS
 
 
 def _no_champion(evaluation: Mapping[str, Any], lookup: str) -> str:

@@ -11,20 +11,19 @@ chosen_drop:  by how much less probable the chosen answers became: minus `Figure
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from steps.gate.rules import served
 from steps.gate.rules.limits import Limits
-from steps.gate.rules.rule import Rule, quoted, value
+from steps.gate.rules.rule import Rule, number, number_or_none, quoted, value
 from steps.shared.contract import StepError
 
 ROUNDING = 1e-9  # a difference of accuracies that is the tolerance on paper may exceed it in floating point
 
 
 def rows(evaluation: Mapping[str, Any], limits: Limits) -> Rule:
-    found, least = value(evaluation, "after.rows"), limits.min_rows
+    found, least = number(evaluation, "after.rows"), limits.min_rows
     if found >= least:
         return Rule("rows", found, least, "pass", f"{found} held-out rows, at least {least}.")
     few = f"Too few rows to judge: {found} held-out row{'s' * (found != 1)}, where at least {least} are needed"
@@ -34,12 +33,12 @@ def rows(evaluation: Mapping[str, Any], limits: Limits) -> Rule:
 
 def accuracy(evaluation: Mapping[str, Any], limits: Limits) -> Rule:
     path, threshold = served.figures(evaluation), limits.threshold
-    own, count, ties = (value(evaluation, f"{path}after.{name}") for name in ("reward_accuracy", "rows", "ties"))
-    before = value(evaluation, f"{path}before.reward_accuracy")
-    if count < 1 or not math.isfinite(own):
+    own, count, ties = (number(evaluation, f"{path}after.{name}") for name in ("reward_accuracy", "rows", "ties"))
+    before = number(evaluation, f"{path}before.reward_accuracy")
+    if count < 1:
         raise StepError(f"evaluation.json: {path}after: reward_accuracy {own} over {count} rows cannot be judged")
     on_lower_end = limits.threshold_on == "lower_end"
-    figure = value(evaluation, f"{path}after.reward_accuracy_low") if on_lower_end else own
+    figure = number(evaluation, f"{path}after.reward_accuracy_low") if on_lower_end else own
     good = figure >= threshold
     words = [f"Held-out reward accuracy {own:.4f}"]
     if served.is_served(evaluation):
@@ -63,35 +62,36 @@ def champion(evaluation: Mapping[str, Any], limits: Limits, lookup: str) -> Rule
     compared, tolerance = evaluation.get("champion"), limits.tolerance
     if not compared:
         return Rule("champion", None, -tolerance, "not judged", no_champion(lookup))
-    name = f"The champion, version {compared['version'] or 'unknown'},"
-    if not compared["compared"]:
-        reason = f"{name} was not compared: {quoted(compared['reason'])}."
+    name = f"The champion, version {quoted(value(evaluation, 'champion.version') or 'unknown')},"
+    if not value(evaluation, "champion.compared"):
+        reason = f"{name} was not compared: {quoted(value(evaluation, 'champion.reason'))}."
         return Rule("champion", None, -tolerance, "not judged", reason)
-    theirs, own = (compared[side]["reward_accuracy"] for side in ("champion", "candidate"))
-    if not (math.isfinite(theirs) and math.isfinite(own)):
-        raise StepError(f"evaluation.json: champion: {theirs} and {own} cannot be compared")
+    theirs, own = (number(evaluation, f"champion.{side}.reward_accuracy") for side in ("champion", "candidate"))
+    count, wins, losses, low, high = (
+        number(evaluation, f"champion.{name}")
+        for name in ("rows", "wins", "losses", "difference_low", "difference_high")
+    )
     difference = own - theirs
     good = difference >= -tolerance - ROUNDING
     if difference >= 0:
         relation = f"better by {difference:.4f}" if difference else "the same"
     else:
         relation = f"worse by {-difference:.4f}, {'within' if good else 'more than'} the tolerance {tolerance:g}"
-    form = f" as {compared['form']}" if compared.get("form") else ""
+    form = f" as {quoted(compared['form'])}" if compared.get("form") else ""
     sentence = (
-        f"{name} has {theirs:.4f} on the same {compared['rows']} rows, this model {own:.4f}, both{form} against the "
-        f"base: {relation} ({compared['wins']} rows won, {compared['losses']} lost; 95% interval of the difference "
-        f"{compared['difference_low']:+.4f} to {compared['difference_high']:+.4f})."
+        f"{name} has {theirs:.4f} on the same {count} rows, this model {own:.4f}, both{form} against the base: "
+        f"{relation} ({wins} rows won, {losses} lost; 95% interval of the difference {low:+.4f} to {high:+.4f})."
     )
     return Rule("champion", difference, -tolerance, "pass" if good else "fail", sentence)
 
 
 def chosen_drop(evaluation: Mapping[str, Any], most: float) -> Rule:
     path = f"{served.figures(evaluation)}after"
-    ratio = value(evaluation, path).get("drift_chosen_per_token")
+    # Older evaluations lack the key where no token counts.
+    known = "drift_chosen_per_token" in value(evaluation, path)
+    ratio = number_or_none(evaluation, f"{path}.drift_chosen_per_token") if known else None
     if ratio is None:
         return Rule("chosen_drop", None, most, "not judged", "No token of a chosen answer counts in the loss.")
-    if not math.isfinite(ratio):
-        raise StepError(f"evaluation.json: {path}.drift_chosen_per_token {ratio} cannot be judged")
     drop = -ratio
     good = drop <= most
     moved = f"fell by {drop:.4f}" if drop > 0 else f"rose by {-drop:.4f}"

@@ -11,10 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steps.preprocess.report import drift, plots
+from steps.preprocess.report import drift, plots, quarantine
 from steps.preprocess.report.distribution import CHARACTERS_PER_TOKEN, PERCENTILES
-from steps.preprocess.rows.reasons import NOT_INVALID, Reason
-from steps.shared.pages.template import load, number, share, some_turns
+from steps.shared.pages.template import load, some_turns
 
 if TYPE_CHECKING:
     import jinja2
@@ -28,7 +27,6 @@ PARTS = {
     "rejected": "Rejected answer",
     "pair": "Prompt and longer answer",
 }
-SIDES = {"train": "to train on", "validation": "held out", "duplicate": "seen before", "quarantined": "set aside"}
 FAULTS = {"undeclared": "calls a tool that is not declared", "arguments": "gets a tool's arguments wrong",
           "malformed": "is not well-formed"}  # fmt: skip
 SETTINGS = {
@@ -57,9 +55,9 @@ def render(report: Mapping[str, Any]) -> str:
     return _template().render(
         report=report,
         rows=report["rows"],
-        problem=problem(report),
-        sides=SIDES,
-        reasons=_reasons(report),
+        problem=quarantine.problem(report),
+        sides=quarantine.SIDES,
+        reasons=quarantine.reasons(report),
         lengths=[_lengths(counted[unit], unit) for unit in units],
         answers=_answers(counted[units[0]], units[0]) if units else None,
         formats=_ranked(report["formats"]),
@@ -89,39 +87,6 @@ def _template() -> jinja2.Template:
             "SHIFTED": drift.SHIFTED,
         },
     )
-
-
-def problem(report: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Why the data is not fit to train on, by the rules of Report.problem, and what fixes it; None where it is fit."""
-    rows, reasons = report["rows"], report["reasons"]
-    if not rows["read"]:
-        return "There is no row in the data", "Give a file that has some."
-    invalid = rows["quarantined"] - sum(reasons.get(reason, 0) for reason in NOT_INVALID)
-    allowed = report["max_invalid_fraction"]
-    if invalid > allowed * rows["read"]:
-        part = f"{number(invalid)} of {number(rows['read'])} rows ({share(invalid, rows['read'])}) are invalid"
-        return f"{part}, where {share(allowed)} may be", "Fix what is named below, or raise max_invalid_fraction."
-    for side in ("train", "validation"):
-        if not rows[side]:
-            return f"No row is left for {side}", "Add rows, or change what is held out."
-    if rows["validation"] < (least := report["min_validation_rows"]):
-        few = f"{number(rows['validation'])} rows are held out, too few to judge a model by: {number(least)} are needed"
-        return few, "Add rows, hold out a larger share, or lower min_validation_rows."
-    return None
-
-
-def _reasons(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    known = {str(reason): reason.meaning for reason in Reason}
-    return [
-        {
-            "code": code,
-            "count": count,
-            "meaning": known.get(code),
-            "asked": code in NOT_INVALID,
-            "examples": report["examples"].get(code, []),
-        }
-        for code, count in sorted(report["reasons"].items(), key=lambda item: (-item[1], item[0]))
-    ]
 
 
 def _unread(report: Mapping[str, Any]) -> list[tuple[str, str, int, str]]:

@@ -18,7 +18,7 @@ from steps.shared.calls.token_forms import deepseek_v3, deepseek_v31, kimi_k2
 from steps.shared.calls.xml_forms import glm45, qwen3, seed_oss
 from steps.shared.contract import StepError
 from steps.shared.records import Tools
-from steps.shared.templates.blocks import BLOCKS
+from steps.shared.templates.blocks import BLOCKS, block_at_end
 
 # vLLM's name -> what reads its form (vllm/tool_parsers/__init__.py names them all).
 PARSERS: Mapping[str, Callable[[str, Tools], Read]] = {
@@ -82,3 +82,11 @@ def without_reasoning(text: str) -> str:
         if begun or (found and opened not in before):
             return after
     return text
+
+
+def in_reasoning(text: str, prompt: str) -> bool:
+    """Whether an answer ends inside the block of reasoning that it, or the end of its prompt, has opened."""
+    block = block_at_end(prompt)
+    if block and block.is_open:
+        return block.closed not in text
+    return any(text.lstrip().startswith(opened) and closed not in text for opened, closed in BLOCKS)

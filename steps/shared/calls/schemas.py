@@ -30,6 +30,9 @@ NAMES = ("$schema", "$id", "id")  # with them a reference would mean something e
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 DEEPEST = 64  # schemas inside each other
 STEPS = 20_000  # keywords that are evaluated for one call: some schemas double the work at each level
+# Keywords inside each other that are evaluated for one call. Each takes about five of Python's thousand frames; where
+# those run out inside of `referencing`, which is compiled, it is no RecursionError that comes but a panic of its own.
+DEEPEST_EVALUATED = 100
 KEPT = 512  # schemas in memory; rows share them
 
 
@@ -61,7 +64,7 @@ def fits(arguments: Any, schema: Any) -> bool:
     judge, budget = _judge(_text(schema))
     if not isinstance(arguments, dict):
         return False
-    budget.left = STEPS
+    budget.left, budget.depth = STEPS, 0
     try:
         return judge.is_valid(arguments)
     except RecursionError:
@@ -71,14 +74,24 @@ def fits(arguments: Any, schema: Any) -> bool:
 
 
 class _Budget:
-    """How many keywords may still be evaluated."""
+    """How many keywords may still be evaluated, and how many inside each other are."""
 
-    left = STEPS
+    left, depth = STEPS, 0
 
     def spend(self) -> None:
         self.left -= 1
         if self.left < 0:
             raise NoSchema(f"takes more than {STEPS} steps for one call")
+
+    def within(self, errors: Iterator[Any]) -> Iterator[Any]:
+        """The errors that a keyword finds, while what it finds inside of it is one deeper."""
+        if self.depth >= DEEPEST_EVALUATED:
+            raise NoSchema("refers to itself without end")
+        self.depth += 1
+        try:
+            yield from errors
+        finally:
+            self.depth -= 1
 
 
 @lru_cache(KEPT)
@@ -131,7 +144,8 @@ def _counting(draft: Any, budget: _Budget) -> Any:
     def counted(check: Callable[..., Any]) -> Callable[..., Any]:
         def spend_and_check(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
             budget.spend()
-            return check(validator, value, instance, schema)
+            errors = check(validator, value, instance, schema)
+            return None if errors is None else budget.within(errors)
 
         return spend_and_check
 
@@ -154,6 +168,8 @@ def _check_references(schema: Mapping[str, Any]) -> None:
         for keyword in REFERENCES:
             if keyword not in each:
                 continue
+            if not isinstance(each[keyword], str):  # not every draft's own schema looks at it
+                raise NoSchema(f"a {keyword} is no text")
             try:
                 target = resolver.lookup(each[keyword]).contents
             except (Unresolvable, ValueError):

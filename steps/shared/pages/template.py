@@ -20,10 +20,18 @@ TURNS = 8  # of a conversation: half from its beginning, half from its end
 LONGEST_TEXT = 4000  # characters of a text, a tool's schema or a call's arguments
 
 
-def load(folder: Path, template: str, names: Mapping[str, Any] | None = None) -> jinja2.Template:
-    """A step's page. It finds the files of its own folder and the shared ones here; `names` are constants for it."""
+def load(
+    folder: Path, template: str, names: Mapping[str, Any] | None = None, others: Mapping[str, Path] | None = None
+) -> jinja2.Template:
+    """A page. It finds the files of its own folder and the shared ones here.
+
+    Args:
+        names: constants for it.
+        others: folders whose parts it uses too, by the word before their files' names: `train/x.html.jinja`.
+    """
+    other = jinja2.PrefixLoader({word: jinja2.FileSystemLoader(place) for word, place in (others or {}).items()})
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([folder, Path(__file__).parent]),
+        loader=jinja2.ChoiceLoader([jinja2.FileSystemLoader([folder, Path(__file__).parent]), other]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_finalize,

@@ -104,7 +104,8 @@ def _question(record: Record, template: ChatTemplate) -> Question | None:
     if not opens:
         return None
     pair = render_pair(template, record.prompt, record.chosen, record.rejected, record.tools)
-    return Question(record, pair.prompt, tuple(template.ids(pair.prompt)), _first_turn(pair.chosen, template))
+    chosen = _first_turn(pair.chosen, template)
+    return Question(record, pair.prompt, tuple(template.ids(pair.prompt)), chosen, len(template.ids(chosen)) + 1)
 
 
 def _opens(template: ChatTemplate, prompt: Messages, tools: Tools) -> bool:
@@ -120,7 +121,7 @@ def _opens(template: ChatTemplate, prompt: Messages, tools: Tools) -> bool:
 def _first_turn(answer: AnswerText, template: ChatTemplate) -> str:
     """What the model would write of an answer until inference stops, without the stop token: where a tool's result and
     more turns follow, the first turn alone."""
-    turn = next(text for text, learned in answer.pieces if learned)
+    turn = next((text for text, learned in answer.pieces if learned), "")
     for stop in sorted({*template.ends, *template.specials}, key=len, reverse=True):
         if stop and turn.endswith(stop):
             return turn.removesuffix(stop)

@@ -91,6 +91,7 @@ def _form(said: Sequence[Judged], base_tokens_mean: float | None) -> dict[str, A
         "rows": degenerate.pop("n"),
         "degenerate": degenerate,
         **{fault: faults[fault] for fault in FAULTS},
+        "cut": sum(judged.cut for judged in said),
         "other_script": sum(judged.other_language for judged in said),
         "tokens_mean": mean,
         "length_ratio": _ratio(mean, base_tokens_mean) if mean is not None and base_tokens_mean else None,

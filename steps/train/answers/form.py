@@ -71,7 +71,7 @@ def faults(content: str, markers: Markers, *, calls: bool, ended: bool) -> tuple
     Args:
         content: the answer without the calls in it.
         calls: there are calls in it: then it is not empty.
-        ended: a stop token came within the tokens allowed.
+        ended: a stop token came within the tokens allowed, or is not to be blamed for being none.
     """
     found = {
         EMPTY: not calls and not markers.without(content).strip(),

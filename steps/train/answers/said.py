@@ -20,12 +20,14 @@ class Question:
         prompt: the text that the model sees, up to where the answer begins; `prompt_ids` are its tokens.
         chosen: the row's chosen answer as the template writes it: what the model itself would write until inference
             stops, without the stop token. Where a tool's result and more turns follow, the first turn alone.
+        chosen_tokens: that the model would have to write for it, the one that ends it included.
     """
 
     record: Record
     prompt: str
     prompt_ids: tuple[int, ...]
     chosen: str
+    chosen_tokens: int
 
 
 @dataclass(frozen=True)

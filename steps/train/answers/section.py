@@ -8,7 +8,7 @@ from typing import Any
 from steps.shared.calls.call import Call
 from steps.train.answers import figures
 from steps.train.answers.judged import Judged, JudgedQuestion, judge_answers
-from steps.train.answers.parser import Parser
+from steps.train.answers.parser import Parser, checked
 from steps.train.answers.said import Answers, Side
 
 NONE_ANSWERED = "none of the questions was answered in time"
@@ -32,7 +32,8 @@ def judge(
     if not answers.questions:
         reason = NONE_ANSWERED if answers.asked else NONE_ASKED
         return {"judged": False, "reason": reason}, []
-    questions = judge_answers(answers, parser.name, specials)
+    parser = checked(parser, answers.questions)
+    questions = judge_answers(answers, parser.name, specials, max_new_tokens)
     section = _facts(answers, parser, max_new_tokens) | _figures(questions, answers)
     return section, [_row(one) for one in sorted(questions, key=_badness)]
 
@@ -44,7 +45,7 @@ def in_short(section: Mapping[str, Any]) -> str:
     before, after = section["before"], section["after"]
     degenerate = [side["form"]["degenerate"]["share"] for side in (before, after)]
     said = f"degenerate answers {degenerate[0]:.3f} -> {degenerate[1]:.3f} of {section['rows']}"
-    if not after["calls"]:
+    if not (before["calls"] and after["calls"]):
         return said
     right = [side["calls"]["share"] for side in (before, after)]
     return f"right calls {right[0]:.3f} -> {right[1]:.3f} of {after['calls']['rows']}, {said}"

@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from steps.shared.pages.template import load, number, pretty, share, some_turns
+from steps.shared.pages.template import load, pretty, some_turns
 from steps.shared.records import Record
 from steps.shared.statistics.intervals import wilson_interval
-from steps.train.results import curves, spoken
+from steps.train.results import curves, figures, spoken
 from steps.train.rows.tokenise import TRAINED
 
 if TYPE_CHECKING:
@@ -23,20 +23,6 @@ if TYPE_CHECKING:
 FEW = 20  # rows, whose figures tell little
 EXAMPLES = 3  # rows with the largest and with the smallest margins, each
 USED = ("given", "used")
-
-# A figure, its name, how it is written, and what it says.
-FIGURES = (
-    ("loss", "Loss", "%.4f", "mean of -log sigmoid(beta · margin), whatever loss is trained; ln 2 = 0.6931 is chance"),
-    ("reward_accuracy", "Reward accuracy", "share", "rows whose chosen answer has the higher implicit reward"),
-    ("reward_margin", "Reward margin", "%+.4f", "mean implicit reward of chosen minus rejected"),
-    ("ties", "Ties", "number", "rows with a margin of exactly 0; each counts as half a right one"),
-    ("drift_chosen", "Drift, chosen", "%+.3f", "mean log-probability of the answer minus the reference's, in nats"),
-    ("drift_rejected", "Drift, rejected", "%+.3f", "the same for the rejected answers"),
-    ("drift_chosen_per_token", "Drift per token, chosen", "%+.4f", "over all tokens, in nats per token"),
-    ("drift_rejected_per_token", "Drift per token, rejected", "%+.4f", "the same for the rejected answers"),
-    ("longer_is_preferred", "Longer preferred", "share", "rows whose longer answer has the higher implicit reward"),
-    ("length_margin_correlation", "Length and margin", "%+.3f", "rank correlation of the difference in tokens with it"),
-)  # fmt: skip
 
 
 def render(
@@ -63,9 +49,8 @@ def render(
         evaluation=evaluation,
         before=before,
         after=after,
-        verdict=verdict(after),
-        figures=[(label, _written(before[key], how), _written(after[key], how), said)
-                 for key, label, how, said in FIGURES],
+        verdict=figures.verdict(after),
+        figures=figures.before_and_after(before, after),
         slices=[(kind, name, before["slices"][kind][name], part)
                 for kind, parts in after["slices"].items() for name, part in parts.items()],
         panels=[curves.drawing(panel) for panel in curves.panels(history)],
@@ -78,7 +63,7 @@ def render(
         examples=_examples(evaluation["margins"], evaluation["beta"], records),
         champion=evaluation["champion"],
         served=evaluation.get("served"),
-        served_figures=_served(evaluation),
+        served_figures=figures.as_served(evaluation),
         said=evaluation.get("answers"),
         spoken=_spoken(evaluation, answers),
         shares=shares,
@@ -95,36 +80,9 @@ def _template() -> jinja2.Template:
     return load(Path(__file__).parent, "report.html.jinja", names)
 
 
-def _served(evaluation: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The figures that both forms have: a name, then before and after as trained, before and after as served."""
-    served = evaluation.get("served")
-    if not served or not served["evaluated"] or served["same"]:
-        return []
-    forms = (evaluation["before"], evaluation["after"], served["before"], served["after"])
-    known = [(key, label, how) for key, label, how, _ in FIGURES if all(key in form for form in forms)]
-    return [(label, *(_written(form[key], how) for form in forms)) for key, label, how in known]
-
-
 def _spoken(evaluation: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     section = evaluation.get("answers")
     return spoken.view(section, rows) if section and section["judged"] else None
-
-
-def _written(value: float | None, how: str) -> str:
-    if value is None:
-        return "not defined"
-    if how == "share":
-        return share(value)
-    return number(value) if how == "number" else how % value
-
-
-def verdict(after: Mapping[str, Any]) -> tuple[str, str]:
-    """What the interval of the reward accuracy allows to say, and whether that is good, bad or nothing yet."""
-    if after["reward_accuracy_low"] > 0.5:
-        return "good", "Better than chance"
-    if after["reward_accuracy_high"] < 0.5:
-        return "bad", "Worse than chance"
-    return "warn", "May be chance"
 
 
 def length_bias(after: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -31,9 +31,10 @@ CALLS = (
 # A fault or a figure of form, its name, and what it says.
 FORM = (
     ("empty", "Empty", "answers without text"),
-    ("unfinished", "Unfinished", "no stop token within the tokens allowed"),
+    ("unfinished", "Unfinished", "no stop token within the tokens allowed, which the chosen answer does not exceed"),
     ("repetitive", "Repetitive", "the same run of words over and over"),
     ("marker", "Template marker", "a marker of the chat template inside the answer"),
+    ("cut", "Cut short", "no stop token, in its reasoning or where the chosen answer is as long; no fault by itself"),
     ("other_script", "Other script", "another script or language than the chosen answer; no fault by itself"),
 )
 

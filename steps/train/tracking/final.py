@@ -12,7 +12,7 @@ from typing import Any
 
 ANSWERS = "answers.json"  # the table's name
 CALLS = ("decision", "name", "arguments", "valid", "undeclared", "unreadable")
-FORM = ("empty", "unfinished", "repetitive", "marker", "other_script", "tokens_mean", "length_ratio")
+FORM = ("empty", "unfinished", "repetitive", "marker", "cut", "other_script", "tokens_mean", "length_ratio")
 SIDES = ("base", "candidate", "champion")
 FACTS = ("kind", "right", "wrong", "faults", "tokens")  # of each side's answer, after its text
 

@@ -10,7 +10,8 @@ import pytest
 from tests.steps.train.models import QWEN3_0_6B
 
 VERBS = [
-    "recipe", "check", "start", "stop", "retry", "status", "list", "describe", "logs", "models", "compare", "try",
+    "recipe", "check", "start", "stop", "retry", "status", "list", "describe", "report", "logs", "models",
+    "compare", "try",
     "approve", "reject", "deploy", "undeploy", "schedule", "schedules", "unschedule", "trigger", "triggers",
     "untrigger", "bootstrap", "images", "upsert", "show", "definition", "delete", "teardown", "env",
 ]  # fmt: skip
@@ -38,6 +39,9 @@ FLAGS = {
     "status": {"--wait", "--local", "--local-root", "--settings", "--json"},
     "list": {"--local", "--local-root", "--settings", "--json"},
     "describe": {"--local", "--local-root", "--settings", "--json"},
+    "report": {
+        "--output", "--open", "--all", "--follow", "--local", "--local-root", "--settings", "--json",
+    },
     "logs": {"--step", "--follow", "--local", "--local-root", "--settings", "--json"},
     "stop": {"--local", "--local-root", "--settings", "--json"},
     "retry": {"--local", "--local-root", "--settings", "--json"},

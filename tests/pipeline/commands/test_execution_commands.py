@@ -141,7 +141,8 @@ def test_start_with_wait_tells_states_metrics_and_log_lines_and_the_outcome(stub
     words = ("--set", "Beta=0.3", "--name", "nightly-7", "--token", "t" * 32)
     code, out, err = run("start", *words, "--wait")
     assert code == 0, err
-    assert out == "execution abcdefghijkl Succeeded\n"
+    page, then = "as a page: python pipeline.py report", "abcdefghijkl --open\n"
+    assert out.startswith(f"execution abcdefghijkl Succeeded\n{page}") and out.endswith(then)
     assert err.splitlines() == [
         "execution abcdefghijkl started",
         "Preprocess: Succeeded, cached",
@@ -170,6 +171,7 @@ def test_a_failed_execution_ends_the_wait_with_1_the_fix_and_the_next_commands(s
     assert out.splitlines() == [
         f"execution abcdefghijkl Failed: {reason} → the account's quota is too small; ask for more in Service Quotas "
         "(SageMaker, by instance type and use)",
+        f"as a page: python pipeline.py report{options} abcdefghijkl --open",
         f"See why: python pipeline.py logs{options} abcdefghijkl",
         f"Fix it and go on: python pipeline.py retry{options} abcdefghijkl",
     ]

@@ -34,3 +34,9 @@ def test_what_the_recipe_leaves_unmeasured_is_said(recipe: TrainArguments) -> No
         "served_drift": "evaluate_served: false",
         **dict.fromkeys(("calls", "calls_champion", "degenerate", "judge"), "evaluate_answers: 0"),
     }
+    whole = gate_rules.of(Gate(), silent.model_copy(update={"load_in_4bit": False}))
+    assert "not judged" not in whole["served_drift"]  # what trains is what is served
+    unread = gate_rules.of(Gate(), recipe.model_copy(update={"tool_call_parser": "none"}))
+    assert [name for name, said in unread.items() if said.endswith("the recipe says tool_call_parser: none")] == [
+        "calls", "calls_champion",
+    ]  # fmt: skip

@@ -83,4 +83,5 @@ def test_describe_compares_with_the_settings_of_today(running, root, capsys):
     assert (
         out.splitlines()[-1] == f"the same again: python pipeline.py start --set Beta=0.2 --local --local-root {root}"
     )
+    assert f"as a page: python pipeline.py report --local --local-root {root} {running} --open" in out
     assert "nightly-7" in out.splitlines()[0] and "not there yet" in out

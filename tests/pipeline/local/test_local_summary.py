@@ -135,3 +135,9 @@ def test_why_neither_was_judged_is_said_and_an_older_evaluation_says_nothing(tmp
 
 def summary_of(steps: list[StepRecord]) -> dict[str, Any]:
     return {"id": "a" * 12, "pipeline_name": "dpo", "parameters": {}, "created": now(), "steps": steps}
+
+
+def test_a_summary_ends_with_the_command_that_shows_the_execution_as_a_page() -> None:
+    command = "python pipeline.py report --local abc --open"
+    lines = text({"execution": "abc", "status": "Failed", "logs": "logs", "report": command}).splitlines()
+    assert lines[-1] == f"report           {command}"

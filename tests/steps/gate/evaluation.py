@@ -46,7 +46,7 @@ def paired(wins: int, losses: int, rows: int) -> dict[str, Any]:
 
 def side(right: int, degenerate: int) -> dict[str, Any]:
     """One side's answers to 61 questions, 40 of them with tools."""
-    counts = {"empty": 0, "unfinished": degenerate, "repetitive": 0, "marker": 0, "other_script": 1}
+    counts = {"empty": 0, "unfinished": degenerate, "repetitive": 0, "marker": 0, "cut": 0, "other_script": 1}
     form = {"rows": 61, "degenerate": share(degenerate, 61), **counts, "tokens_mean": 41.0, "length_ratio": 1.0}
     return {"calls": share(right, 40), "form": form}
 

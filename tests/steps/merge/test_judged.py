@@ -95,8 +95,9 @@ def test_an_adapter_that_was_not_judged_as_served_is_merged_and_that_is_said(
     reason = "the adapter was not judged as served: evaluate_served: false"
     assert merge(*made, tmp_path / "nf4")["judged"] == {"skipped": reason}
     assert f"not compared with the figures that it was judged by: {reason}" in capsys.readouterr().out
-    (made[1] / "evaluation.json").write_text("{}")
-    assert judged.read(made[1], None) == "the adapter was not judged as served: an earlier release trained it"
+    for earlier in ("{}", '{"served": null}', '{"served": {"evaluated": false, "reason": null}}'):
+        (made[1] / "evaluation.json").write_text(earlier)
+        assert judged.read(made[1], None) == "the adapter was not judged as served: an earlier release trained it"
 
 
 def test_answers_that_the_gate_keeps_apart_are_compared_and_are_those_of_this_training(
@@ -154,11 +155,14 @@ def test_a_token_that_the_model_has_not_is_named(made: tuple[Path, Path], tmp_pa
 
 
 @pytest.mark.parametrize(
-    "content", [[], {"dtype": "int8"}, {"dtype": None}, {"dtype": []}, {"evaluated": None}], ids=str
-)
+    "content",
+    [[], "x", {"served": [1]}, {"served": {"evaluate": True}},
+     *({"served": {"evaluated": True, "dtype": dtype}} for dtype in ("int8", None, []))],
+    ids=repr,
+)  # fmt: skip
 def test_a_damaged_evaluation_is_one_line(tmp_path: Path, content: Any) -> None:
     evaluation(tmp_path, -1.0)
-    (tmp_path / "evaluation.json").write_text(json.dumps({"served": content}))
+    (tmp_path / "evaluation.json").write_text(json.dumps(content))
     with pytest.raises(StepError, match=r"evaluation\.json: served: is not what training writes; copy the adapter's"):
         judged.read(tmp_path, None)
 

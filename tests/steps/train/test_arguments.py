@@ -158,4 +158,6 @@ def test_a_word_that_yaml_reads_as_a_bool_is_the_word(tmp_path: Path) -> None:
     for text, word in (("true", "true"), ("false", "false"), ("auto", "auto"), ("off", "false")):
         loaded = arguments.load(recipe(tmp_path, f"model_id: m\nevaluate_served: {text}\n"))
         assert loaded.evaluate_served == word
+    for text, word in (("True", "true"), ("FALSE", "false"), ("auto", "auto")):  # a hyperparameter is a text
+        assert arguments.load(recipe(tmp_path, "model_id: m\n"), {"evaluate_served": text}).evaluate_served == word
     assert TrainArguments.model_validate(loaded.model_dump(mode="json")) == loaded

@@ -80,6 +80,22 @@ def test_the_faults_of_degenerate_answers_are_counted_in_words() -> None:
     )
 
 
+def test_answers_whose_end_could_not_be_seen_are_told() -> None:
+    after = side(22, 1)
+    after["form"]["cut"] = 30
+    found = answers.degenerate(evaluation(answers__after=after), 0.2)
+    assert found.verdict == "pass"
+    assert found.reason.endswith(" 30 were cut in their reasoning, or where the chosen answer is as long: no fault.")
+    after["form"]["cut"] = 31
+    unseen = answers.degenerate(evaluation(answers__after=after), 0.2)
+    assert (unseen.verdict, unseen.figure) == ("not judged", 1 / 61)
+    assert "31 of 61 answers were cut" in unseen.reason and unseen.reason.endswith("raise answers_max_new_tokens.")
+    assert answers.degenerate(evaluation(answers__after=after), 0.01).verdict == "fail"
+    after["calls"] = None
+    silent = answers.calls(evaluation(answers__after=after, answers__against_base__calls=None))
+    assert (silent.verdict, silent.reason) == ("not judged", answers.ALL_CUT)
+
+
 def test_no_answer_at_all_is_not_judged() -> None:
     after = side(22, 0)
     after["form"] |= {"rows": 0, "degenerate": {"count": 0, "share": None}}

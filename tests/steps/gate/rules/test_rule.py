@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
 
 import pytest
@@ -23,7 +25,9 @@ def whole() -> dict:
     return evaluation(champion=champion(), answers__champion=side(20, 1), answers__against_champion=against)
 
 
-@pytest.mark.parametrize("path", [path for path in leaves({k: whole()[k] for k in ("served", "answers")}) if path])
+@pytest.mark.parametrize(
+    "path", [path for path in leaves({k: whole()[k] for k in ("served", "answers", "champion")}) if path]
+)
 def test_a_key_that_is_missing_inside_a_section_is_named_or_not_needed(path: str) -> None:
     changed = whole()
     *sections, last = path.split(".")
@@ -38,6 +42,24 @@ def test_a_key_that_is_missing_inside_a_section_is_named_or_not_needed(path: str
         assert path in str(error) and "is missing" in str(error)
     else:
         assert found["decision"] == "pass"
+
+
+@pytest.mark.parametrize("path", [path for path in leaves(whole()) if path])
+def test_whatever_stands_in_place_of_a_figure_is_judged_or_named(path: str) -> None:
+    wrongs = (None, "x", math.nan, math.inf, True, [], {}, -1)
+    for wrong, on in itertools.product(wrongs, ("accuracy", "lower_end")):
+        changed = whole()
+        *sections, last = path.split(".")
+        place = changed
+        for key in sections:
+            place = place[key]
+        place[last] = wrong
+        try:
+            found = decide(changed, limits(max_chosen_drop=1.0, threshold_on=on), "")
+        except StepError as error:
+            assert str(error).startswith("evaluation.json: ")
+        else:
+            json.dumps(found, allow_nan=False)
 
 
 def test_a_missing_figure_of_a_rule_is_an_error_that_names_it() -> None:

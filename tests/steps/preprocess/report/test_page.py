@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.preprocess.report import page
+from steps.preprocess.report import page, quarantine
 from steps.preprocess.report.figures import Figures
 from steps.preprocess.report.report import Report
 from steps.preprocess.shards.tally import Tally
@@ -90,7 +90,7 @@ def test_the_page_calls_a_run_failed_when_the_step_does(train, validation, dupli
     tally.examples = {"not_json": [{"file": "a", "line": 1, "message": "m", "raw": ""}]}
     asked = {"max_invalid_fraction": allowed, "validation_fraction": 0.1, "min_validation_rows": least}
     report = Report(tally, Figures(train=train, validation=validation), "", [], asked, ("characters",))
-    assert (page.problem(report.as_json()) is None) == (report.problem() is None)
+    assert (quarantine.problem(report.as_json()) is None) == (report.problem() is None)
 
 
 def test_lengths_come_with_their_percentiles_and_what_to_set():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from steps.shared.calls.call import Call
 from steps.shared.calls.compare import compare
-from steps.shared.calls.parsers import PARSERS, parse, without_reasoning
+from steps.shared.calls.parsers import PARSERS, in_reasoning, parse, without_reasoning
 from steps.shared.calls.token_forms import DEEPSEEK_BETWEEN, DEEPSEEK_CALL, DEEPSEEK_CALLS
 from steps.shared.contract import StepError
 from steps.shared.serving import TEMPLATE_MARKS, TOOL_CALL_PARSERS
@@ -174,3 +174,19 @@ def test_a_call_in_reasoning_is_none() -> None:
     call = '<tool_call>{"name": "f", "arguments": {}}</tool_call>'
     assert parse("hermes", f"<think>{call}</think>It rains.").calls == ()
     assert parse("hermes", f"<think>Now.</think>{call}").calls == (Call("f", {}),)
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt", "inside"),
+    [
+        ("<think>\nLet me see", "user\n", True),
+        ("<think>\nLet me see\n</think>\n\nOslo", "user\n", False),
+        ("Let me see", "user\n<think>\n", True),
+        ("Let me see\n</think>\nOslo", "user\n<think>\n", False),
+        ("Oslo", "user\n<think>\n\n</think>\n\n", False),
+        ("Oslo <think>", "user\n", False),
+        ("", "", False),
+    ],
+)
+def test_an_answer_may_end_in_its_reasoning(text: str, prompt: str, inside: bool) -> None:
+    assert in_reasoning(text, prompt) is inside

@@ -74,6 +74,8 @@ def test_a_schema_is_judged_by_the_version_that_it_names() -> None:
         ({"$ref": "http://127.0.0.1:9/schema"}, "a $ref leads to no schema inside of it"),
         ({"$ref": "http://["}, "a $ref leads to no schema inside of it"),
         ({"$ref": "file:///etc/hostname"}, "a $ref leads to no schema inside of it"),
+        ({"$ref": 5, "$schema": "http://json-schema.org/draft-04/schema#"}, "a $ref is no text"),
+        ({"$dynamicRef": {}, "$schema": "http://json-schema.org/draft-07/schema#"}, "a $dynamicRef is no text"),
         ({"$ref": "#/$defs/nothing"}, "a $ref leads to no schema inside of it"),
         ({"$ref": "#/x", "x": {"pattern": "(a+)+$"}}, "a $ref leads to no schema inside of it"),
         ({"allOf": 5, "oneOf": [{"pattern": "a"}]}, "allOf breaks type of JSON schema"),
@@ -109,11 +111,24 @@ def doubling(levels: int) -> dict[str, Any]:
     return {"$ref": "#/$defs/d0", "$defs": {**defs, f"d{levels}": {}}}
 
 
-@pytest.mark.parametrize("schema", [{"$ref": "#"}, {"allOf": [{"$ref": "#"}]}, doubling(60)])
+@pytest.mark.parametrize(
+    "schema",
+    # The third ends in compiled code where Python's frames run out, with what is no Exception.
+    [{"$ref": "#"}, {"allOf": [{"$ref": "#"}]}, {"not": {"$ref": "#"}}, {"if": {"$ref": "#"}}, doubling(60)],
+)
 def test_a_schema_without_end_is_none_for_the_call_that_needs_it(schema: Any) -> None:
     with pytest.raises(NoSchema):
         fits({"a": 1}, schema)
     assert fits({"a": 1}, doubling(5))
+
+
+def test_a_schema_of_itself_judges_what_is_nested_as_deep_as_answers_are() -> None:
+    tree = {"type": "object", "properties": {"a": {"$ref": "#"}, "b": {"type": "integer"}}}
+    good: Any = {"b": 1}
+    bad: Any = {"b": "x"}
+    for _ in range(30):
+        good, bad = {"a": good}, {"a": bad}
+    assert fits(good, tree) and not fits(bad, tree)
 
 
 def test_no_pattern_is_evaluated_and_what_fits_is_never_refused() -> None:

@@ -48,7 +48,7 @@ def _question(
         source_file="chats.jsonl",
         source_line=number + 1,
     )
-    return Question(record, f"user: {asked}\nassistant: ", tuple(range(5)), chosen)
+    return Question(record, f"user: {asked}\nassistant: ", tuple(range(5)), chosen, len(chosen.split()) + 1)
 
 
 def said(*texts: str, unfinished: bool = False) -> tuple[Said, ...]:

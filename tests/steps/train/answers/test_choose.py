@@ -51,6 +51,7 @@ def test_a_question_is_what_the_endpoint_sees_and_the_chosen_answer_what_the_mod
     assert question.prompt == prompt
     assert question.prompt_ids == tuple(tokenizer(prompt, add_special_tokens=False)["input_ids"])
     assert question.chosen == '<tool_call>\n{"name": "find", "arguments": {"q": "x"}}\n</tool_call>'
+    assert question.chosen_tokens == len(tokenizer(question.chosen, add_special_tokens=False)["input_ids"]) + 1
 
 
 def test_of_an_answer_of_several_turns_the_first_is_what_the_model_would_write(tokenizer) -> None:

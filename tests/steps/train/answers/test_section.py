@@ -105,6 +105,33 @@ def test_faults_of_form_are_counted_and_compared() -> None:
     assert rows[0]["answers"]["candidate"]["faults"] == ["unfinished", "marker"]
 
 
+def test_an_answer_is_not_blamed_for_an_end_that_the_chosen_one_would_not_have_either() -> None:
+    short, long = texting(0, "Dry.", tools=False), texting(1, "It will be dry, " + "and so on, " * 256, tools=False)
+    endless = said("It will", "It will", unfinished=True)
+    section, rows = judged(answers([short, long], base=said("Dry.", "Dry."), candidate=endless))
+    form = section["after"]["form"]
+    assert (form["unfinished"], form["cut"], form["degenerate"]["count"]) == (1, 1, 1)
+    assert {row["id"]: row["answers"]["candidate"]["faults"] for row in rows} == {"row-0": ["unfinished"], "row-1": []}
+    looping = said("Dry.") + said(LOOP, unfinished=True)
+    section, _ = judged(answers([short, long], base=said("Dry.", "Dry."), candidate=looping))
+    assert (section["after"]["form"]["cut"], section["after"]["form"]["repetitive"]) == (1, 1)
+
+
+def test_an_answer_that_is_cut_in_its_reasoning_is_not_judged() -> None:
+    questions = [calling(number) for number in range(3)]
+    thinking = said("<think>\nThe user wants", unfinished=True)
+    loop = said(f"<think>\n{LOOP}", unfinished=True)
+    whole = said(f"<think>\nOslo.\n</think>\n\n{call('Oslo')}")
+    section, rows = judged(answers(questions, base=thinking * 3, candidate=(*thinking, *loop, *whole)))
+    form = section["after"]["form"]
+    assert (form["cut"], form["unfinished"], form["empty"], form["repetitive"]) == (2, 0, 0, 1)
+    assert (section["before"]["calls"], section["against_base"]["calls"]) == (None, None)
+    assert (section["after"]["calls"]["rows"], section["after"]["calls"]["right"]) == (1, 1)
+    right = {row["id"]: row["answers"]["candidate"]["right"] for row in rows}
+    assert right == {"row-0": None, "row-1": None, "row-2": True}
+    assert "right calls" not in in_short(section)
+
+
 def test_an_answer_in_another_script_is_told_and_is_not_degenerate() -> None:
     question = texting(0, "You can find it at the end of the street.")
     section, _ = judged(answers([question], base=said("Here it is."), candidate=said("博物馆在街道的尽头那里就有。")))
@@ -123,6 +150,19 @@ def test_without_a_parser_calls_are_not_judged_and_form_is() -> None:
     assert (section["parser"], section["parser_reason"]) == (None, "no parser is known for gpt-2")
     assert {row["answers"]["candidate"]["kind"] for row in rows} == {None, "text"}
     assert {row["answers"]["candidate"]["right"] for row in rows} == {None}
+
+
+def test_a_parser_that_does_not_read_the_chosen_answers_themselves_judges_no_calls() -> None:
+    questions = [*(calling(number) for number in range(3)), texting(3, "Hi.")]
+    worse = said("[TOOL_CALLS]nothing", *["I do not know."] * 2, "Hi.")
+    given = answers(questions, base=said(*[call("Oslo")] * 3, "Hi."), candidate=worse)
+    section, _ = judged(given, Parser("mistral"))
+    assert (section["parser"], section["after"]["calls"], section["against_base"]["calls"]) == (None, None, None)
+    assert section["parser_reason"] == (
+        "the parser mistral does not read the calls of 3 of 3 chosen answers as the template writes them; name the "
+        "model's own by tool_call_parser"
+    )
+    assert judged(given)[0]["against_base"]["calls"]["losses"] == 3
 
 
 def test_the_worst_answers_come_first() -> None:

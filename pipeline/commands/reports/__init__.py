@@ -1,0 +1,1 @@
+"""The command that writes pages: of one execution, and of all of a pipeline's."""

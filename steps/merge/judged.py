@@ -17,7 +17,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from steps.merge.fit.adapter import EVALUATION, MANIFEST, written_hashes
 from steps.shared import contract
@@ -135,7 +135,8 @@ def compare(model: PreTrainedModel, found: Figures, stored: str) -> dict[str, An
     """
     import torch
 
-    largest, known = max(max(probe.ids) for probe in found.probes), model.get_input_embeddings().weight.shape[0]
+    embedding = cast("torch.nn.Embedding", model.get_input_embeddings())
+    largest, known = max(max(probe.ids) for probe in found.probes), len(embedding.weight)
     if largest >= known:
         raise StepError(
             f"{PROBES}: a held-out answer has the token {largest}, the model has {known} tokens; give the base that "

@@ -155,11 +155,14 @@ def test_a_token_that_the_model_has_not_is_named(made: tuple[Path, Path], tmp_pa
 
 
 @pytest.mark.parametrize(
-    "content", [[], {"dtype": "int8"}, {"dtype": None}, {"dtype": []}, {"evaluated": None}], ids=str
-)
+    "content",
+    [[], "x", {"served": [1]}, {"served": {"evaluate": True}},
+     *({"served": {"evaluated": True, "dtype": dtype}} for dtype in ("int8", None, []))],
+    ids=repr,
+)  # fmt: skip
 def test_a_damaged_evaluation_is_one_line(tmp_path: Path, content: Any) -> None:
     evaluation(tmp_path, -1.0)
-    (tmp_path / "evaluation.json").write_text(json.dumps({"served": content}))
+    (tmp_path / "evaluation.json").write_text(json.dumps(content))
     with pytest.raises(StepError, match=r"evaluation\.json: served: is not what training writes; copy the adapter's"):
         judged.read(tmp_path, None)
 

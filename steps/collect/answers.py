@@ -77,7 +77,7 @@ class Prompts:
         answer.captures.append(capture)
 
     def judged(self, contradictions: Contradictions) -> list[list[Answer]]:
-        """The answers to each prompt that people are for or against; all other captures and opinions get their state."""
+        """The answers to each prompt that people are for or against; what else was said gets its state."""
         prompts = []
         for answers in self._answers.values():
             kept = [answer for digest, answer in answers.items() if _judge(answer, digest, contradictions)]
@@ -91,7 +91,10 @@ def _judge(answer: Answer, digest: bytes, contradictions: Contradictions) -> boo
     said = [opinion for capture in answer.captures for opinion in capture.opinions]
     for opinion in said:
         if opinion.correction is not None and _is_same(opinion.correction, digest):
-            opinion.state = FeedbackState.UNCHANGED
+            if opinion.verdict > 0:
+                opinion.correction = None  # the answer once more, by someone who is for it
+            else:
+                opinion.state = FeedbackState.UNCHANGED
     counting = latest_of_each([opinion for opinion in said if opinion.state is None])
     side = side_of(counting, contradictions) if counting else 0
     if side is None:

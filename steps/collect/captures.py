@@ -24,7 +24,7 @@ from steps.shared.contract import StepError
 
 SUFFIX = ".jsonl"
 PATH = re.compile(
-    r"(?:.*/)?(?:version-(?P<version>\d+)/)?(?P<endpoint>[^/]+)/(?P<variant>[^/]+)/\d{4}/\d\d/\d\d/\d\d/[^/]+"
+    r"(?:.*?/)??(?:version-(?P<version>\d+)/)?(?P<endpoint>[^/]+)/(?P<variant>[^/]+)/\d{4}/\d\d/\d\d/\d\d/[^/]+"
 )
 
 
@@ -66,7 +66,7 @@ class Head:
 
 
 class CaptureFiles:
-    """The capture files of a folder, in the order of their names; lines are read from the start, or again one by one."""
+    """The capture files of a folder, in the order of their names; a line can be read again by its place."""
 
     def __init__(self, folder: Path) -> None:
         """
@@ -107,15 +107,10 @@ def jsonl_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     try:
-        found = [
-            here / name
-            for here, names in folders.walk(folder, skip=lambda name: name.startswith("."))
-            for name in names
-        ]
+        walked = list(folders.walk(folder, skip=lambda name: name.startswith(".")))
     except OSError as error:
-        raise StepError(
-            f"{error.filename}: this folder cannot be entered ({error.strerror}); make it readable"
-        ) from None
+        raise StepError(f"{error.filename}: cannot be entered ({error.strerror}); make it readable") from None
+    found = (here / name for here, names in walked for name in names)
     return sorted(path for path in found if path.name.endswith(SUFFIX) and not path.name.startswith("."))
 
 
@@ -138,15 +133,12 @@ def head_of(line: bytes) -> Head:
     about = value.get("eventMetadata") if isinstance(value, dict) else None
     if not isinstance(data, dict) or not isinstance(about, dict):
         raise Unreadable("no object with captureData and eventMetadata")
-    ids = tuple(dict.fromkeys(filter(_is_id, (about.get("inferenceId"), about.get("eventId")))))
+    named = (about.get("inferenceId"), about.get("eventId"))
+    ids = tuple(dict.fromkeys(one for one in named if isinstance(one, str) and one))
     if not ids:
         raise Unreadable("eventMetadata has neither an inferenceId nor an eventId")
     time = about.get("inferenceTime")
     return Head(ids, time if isinstance(time, str) else None, data)
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
 
 
 def body_of(head: Head, side: str) -> bytes:

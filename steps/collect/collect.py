@@ -103,31 +103,35 @@ def _read_captures(
 ) -> None:
     """Pass all captures once; those that somebody spoke of become answers, or get the state that says why not."""
     now = options.now or datetime.now(UTC)
-    exchanges, found, spoken_of = ExchangeReader(), set[str](), wanted.keys()
+    exchanges, spoken_of = ExchangeReader(), wanted.keys()
+    usable: dict[str, bool] = {}  # ids that were captured, and whether there is an answer to train on under them
     for place, line in files.lines():
         try:
             head = head_of(line)
-        except Unreadable as error:
-            lines.passed[CaptureState.UNREADABLE] += 1
-            lines.named.append(("capture", files.name(place), place.line, CaptureState.UNREADABLE, str(error)))
-            continue
-        named = next((one for one in head.ids if one in spoken_of), None)
-        if named is None:
-            lines.passed[CaptureState.NO_FEEDBACK] += 1
-            continue
-        try:
-            if named in found:
+            ids = [one for one in head.ids if one in spoken_of]
+            if not ids:
+                lines.passed[CaptureState.NO_FEEDBACK] += 1
+                continue
+            if any(usable.get(one) for one in ids):
                 raise LeftOut(CaptureState.DUPLICATE, "its id was captured before")
-            found.add(named)
-            lines.captures.append(_capture(named, head, place, files, wanted[named], options, now, exchanges, prompts))
+            usable |= dict.fromkeys(ids, False)
+            said = [opinion for one in ids for opinion in wanted[one]]
+            lines.captures.append(_capture(ids[0], head, place, files, said, options, now, exchanges, prompts))
+            usable |= dict.fromkeys(ids, True)
+        except Unreadable as error:
+            _leave_out(lines, files, place, CaptureState.UNREADABLE, error)
         except LeftOut as error:
-            lines.passed[error.state] += 1
-            lines.named.append(("capture", files.name(place), place.line, error.state, str(error)))
-            if error.state is not CaptureState.DUPLICATE:
-                _set(wanted[named], FeedbackState.CAPTURE_LEFT_OUT)
+            _leave_out(lines, files, place, error.state, error)
     for named, said in wanted.items():
-        if named not in found:
-            _set(said, FeedbackState.NO_CAPTURE)
+        if not usable.get(named):
+            state = FeedbackState.CAPTURE_LEFT_OUT if named in usable else FeedbackState.NO_CAPTURE
+            for opinion in said:
+                opinion.state = state
+
+
+def _leave_out(lines: _Lines, files: CaptureFiles, place: Place, state: CaptureState, why: Exception) -> None:
+    lines.passed[state] += 1
+    lines.named.append(("capture", files.name(place), place.line, state, str(why)))
 
 
 def _capture(
@@ -153,11 +157,6 @@ def _time(head: Head) -> str:
         return feedback.utc(head.time) if head.time else ""
     except (ValueError, OverflowError):
         return ""
-
-
-def _set(said: list[Opinion], state: FeedbackState) -> None:
-    for opinion in said:
-        opinion.state = state
 
 
 def _most(share: float, given: int | None) -> int | None:

@@ -61,7 +61,7 @@ class Opinion:
 
 
 def lines(folder: Path) -> Iterator[tuple[str, int, bytes]]:
-    """(file, number, line) of every line that is not blank, by the files' names; raises StepError as jsonl_files does."""
+    """(file, number, line) of all lines that are not blank, by the files' names; raises StepError as jsonl_files."""
     for path in jsonl_files(folder):
         name = path.relative_to(folder).as_posix()
         with open(path, "rb") as file:

@@ -35,7 +35,7 @@ class Options:
         if not 0 < self.max_feedback_share <= 1:
             raise StepError(f"--max-feedback-share {self.max_feedback_share}: must be above 0 and at most 1")
         if self.max_feedback_share < 1 and self.data is None:
-            raise StepError("--max-feedback-share needs --data: the share is of these rows and the pairs together")
+            raise StepError("--max-feedback-share needs --data: it is a share of these rows and the pairs")
         if self.max_age_days is not None and not self.max_age_days > 0:
             raise StepError(f"--max-age-days {self.max_age_days}: must be above 0")
         if self.max_per_person_and_day is not None and self.max_per_person_and_day < 1:

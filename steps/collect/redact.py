@@ -18,7 +18,8 @@ from steps.shared.records import Messages
 PATTERNS = {
     "mail": r"(?<![\w.+-])[\w.+-]{1,64}@[a-zA-Z0-9-]{1,63}(?:\.[a-zA-Z0-9-]{1,63}){1,8}",
     # IBAN (ISO 13616): country, check digits, up to 30 more in groups; cards: 13 to 19 digits in groups.
-    "account": r"\b[A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]{4}){2,7}(?:[ ]?[A-Z0-9]{1,3})?\b|(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w.-])",
+    "account": r"\b[A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]{4}){2,7}(?:[ ]?[A-Z0-9]{1,3})?\b"
+    r"|(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-])",
     "phone": r"(?<![\w.+])(?:\+|00)[1-9](?:[ ()/.-]{0,2}\d){6,14}(?!\w)"
     r"|(?<![\w.-])(?:\(\d{2,5}\)|0\d{1,4})[ /-]?\d(?:[ -]?\d){4,9}(?!\w)"
     r"|(?<![\w.-])\d{3}[-. ]\d{3}[-. ]\d{4}(?![\w-])",
@@ -89,5 +90,5 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     except re.error as error:
         raise StepError(f"--redact-pattern {pattern}: no regular expression: {error}") from None
     if compiled.match(""):
-        raise StepError(f"--redact-pattern {pattern}: finds an empty text everywhere; let it find at least a character")
+        raise StepError(f"--redact-pattern {pattern}: finds an empty text; let it find at least a character")
     return compiled

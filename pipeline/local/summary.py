@@ -25,7 +25,9 @@ def summarise(root: Path, execution: Execution) -> dict[str, Any]:
     }
     if left.no_new_data():
         found["no_new_data"] = True
-    if collected := left.file("Collect", "report", "report.json", Collected):
+    if any(step.name == "Collect" for step in execution.steps) and (
+        collected := left.file("Collect", "report", "report.json", Collected)
+    ):
         found["collected"] = collected
     if report := left.file("Preprocess", "report", "report.json", Report):
         found["rows"] = report["rows"]

@@ -21,10 +21,13 @@ ON_SPARK = [*module("steps.preprocess.submit"), "smspark-submit", "steps/preproc
 
 
 def build(scope: Scope, champion: RequestStep, feedback: Any = None) -> RequestStep:
-    """Reads `InputDataUri`, and the pairs at `feedback` where there are some; outputs `train`, `validation`, `quarantine` and `report` (also a property file).
+    """Reads `InputDataUri`; outputs `train`, `validation`, `quarantine` and `report` (also a property file).
 
     The state of the data's objects stands in its environment, and so in its cache key: of a prefix that got new files
     the key would otherwise be the same, and the result would be the old one.
+
+    Args:
+        feedback: the URI of Collect's pairs, which it reads too; None where the workflow has no such step.
     """
     workflow, parameter = scope.workflow, scope.parameter
     settings = workflow.settings.preprocess

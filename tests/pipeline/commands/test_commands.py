@@ -11,7 +11,7 @@ from tests.steps.train.models import QWEN3_0_6B
 
 VERBS = [
     "recipe", "check", "start", "stop", "retry", "status", "list", "describe", "logs", "models", "compare", "try",
-    "approve", "reject", "deploy", "undeploy", "schedule", "schedules", "unschedule", "trigger", "triggers",
+    "approve", "reject", "deploy", "undeploy", "feedback", "schedule", "schedules", "unschedule", "trigger", "triggers",
     "untrigger", "bootstrap", "images", "upsert", "show", "definition", "delete", "teardown",
 ]  # fmt: skip
 FLAGS = {
@@ -52,6 +52,9 @@ FLAGS = {
     },
     "deploy": {"--instance-type", "--name", "--wait", "--unverified", "--group", "--settings", "--json"},
     "undeploy": {"--settings", "--json"},
+    "feedback": {
+        "--up", "--down", "--correct", "--reason", "--by", "--local", "--local-root", "--settings", "--json",
+    },
     "schedule": {
         "--cron", "--rate", "--timezone", "--name", "--set", "--flexible-minutes", "--settings", "--json",
     },

@@ -1,0 +1,1 @@
+"""feedback and forget: what people say about answers, and that it is gone again."""

@@ -50,7 +50,7 @@ FLAGS = {
         "--system", "--tools", "--max-new-tokens", "--temperature", "--base", "--verify", "--group", "--local",
         "--local-root", "--settings", "--json",
     },
-    "deploy": {"--instance-type", "--name", "--wait", "--unverified", "--group", "--settings", "--json"},
+    "deploy": {"--instance-type", "--name", "--capture", "--wait", "--unverified", "--group", "--settings", "--json"},
     "undeploy": {"--settings", "--json"},
     "feedback": {
         "--up", "--down", "--correct", "--reason", "--by", "--local", "--local-root", "--settings", "--json",

@@ -89,8 +89,8 @@ FLOORS = (
     {"pipeline.commands.automation", "pipeline.commands.feedback"},
     {"pipeline.cli"},
 )
-# Answering reads model folders as Merge does and messages as Preprocess does, and so does Collect; the job that registers
-# reads the registry as Champion does, and the gate looks for it to know that a run is one on this machine.
+# Answering and Collect read messages as Preprocess does, and Answering model folders as Merge does; the job that
+# registers reads the registry as Champion does, and the gate looks for it to know that a run is one on this machine.
 READS_OTHERS = {"answer": {"merge", "preprocess"}, "register": {"champion"}, "gate": {"champion"},
                 "collect": {"preprocess"}}  # fmt: skip
 MODULES = sources("pipeline", "steps")

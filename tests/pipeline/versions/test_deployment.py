@@ -74,7 +74,7 @@ def test_requests_and_answers_are_kept_where_it_is_asked_for_and_only_then(sagem
     assert tenth.request(3, Security(output_kms_key="0123-key"))["KmsKeyId"] == "0123-key"
     assert f"{CONFIG}-c10" in deployment.undeploy(sagemaker, "dpo")
     assert serve(None) == "created"
-    assert "DataCaptureConfig" not in sagemaker.describe_endpoint_config(EndpointConfigName=CONFIG)
+    assert not sagemaker.describe_endpoint_config(EndpointConfigName=CONFIG).get("DataCaptureConfig")
 
 
 def test_the_same_again_changes_nothing_and_goes_on_where_it_was_cut_off(sagemaker) -> None:

@@ -1,1 +1,1 @@
-"""feedback and forget: what people say about answers, and that it is gone again."""
+"""What people think of answers, from the command line."""

@@ -2,7 +2,7 @@
 
 `try` leaves each answer as a line in the form of SageMaker's data capture, in the same folders; `feedback --local` an
 opinion. A local run of a workflow with `collect:` finds both where its definition looks in S3: the store has links
-there. Limits: answers stay until `forget`, or until the folder is deleted.
+there. Limits: answers stay until their folder is deleted.
 """
 
 from __future__ import annotations

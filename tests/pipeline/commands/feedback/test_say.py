@@ -18,7 +18,7 @@ from pipeline.settings import workflow as settings
 from steps.answer.exchange import exchange
 from steps.collect.feedback import lines, opinion_of
 from tests.pipeline.moto_server import BUCKET, write_settings
-from tests.pipeline.registered import register
+from tests.pipeline.registered import GROUP, register
 
 NAME = "dpo-quickstart"
 TOLD = exchange([{"role": "user", "content": "Capital of Peru?"}], None, "Cusco", cut=False, parser=None)
@@ -96,9 +96,9 @@ def test_try_keeps_what_was_asked_and_answered_and_prints_the_id(command: Comman
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setattr(subprocess, "run", answered)
-    code, _, err = command("try", "1", "Capital of Peru?", "--group", "dpo")
+    code, _, err = command("try", "1", "Capital of Peru?", "--group", GROUP)
     files = list(conversations.captures(tmp_path, NAME).rglob("*.jsonl"))
-    assert code == 0 and len(files) == 1
+    assert code == 0 and len(files) == 1, err
     assert (
         f"inference id {files[0].stem}; what do you think of it: python pipeline.py feedback {files[0].stem} --up"
         in err

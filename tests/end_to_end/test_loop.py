@@ -15,19 +15,10 @@ TOOL = {"name": "get_weather", "parameters": {"type": "object", "properties": {"
 QUESTIONS = ["Weather in Lima, please.", "What is the weather in Rome?"]
 
 
-def loop_settings(folder: Path) -> Path:
-    """The quickstart's settings with `collect:`, their files named from anywhere."""
-    text = (ROOT / "configs" / "quickstart.yaml").read_text()
-    text = text.replace("recipe: ", f"recipe: {ROOT}/configs/").replace("../steps", f"{ROOT}/steps")
-    path = folder / "loop.yaml"
-    path.write_text(f"{text}\naccount: {ROOT}/configs/account.yaml\ncollect:\n")
-    return path
-
-
 def test_what_people_corrected_is_trained_on_beside_the_given_data_and_judged_against_the_champion(
     pipeline, tmp_path: Path
 ) -> None:
-    settings = ("--settings", str(loop_settings(tmp_path)))
+    settings = ("--settings", str(ROOT / "configs" / "loop.yaml"))
     (tmp_path / "tools.json").write_text(json.dumps([TOOL]))
     (tmp_path / "right.json").write_text(
         json.dumps(

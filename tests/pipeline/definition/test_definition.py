@@ -60,7 +60,7 @@ def test_every_workflow_is_sound_against_the_api_model_and_can_run_here(
     assert check_definition(definition) == []
     order = [step.name for step in build_plan(definition, resolve_parameters(definition, {}))]
     assert order == [
-        "Champion", "Preprocess", "NoNewData", "Train", "Gate", "CheckGate", "RejectModel", "ChooseMerged", "Merge",
+        "Champion", *(["Collect"] if "collect:" in path.read_text() else []), "Preprocess", "NoNewData", "Train", "Gate", "CheckGate", "RejectModel", "ChooseMerged", "Merge",
         "RegisterMerged", "ChooseAdapter", "RegisterAdapter",
     ]  # fmt: skip
 

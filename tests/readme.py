@@ -17,8 +17,10 @@ import typer
 from pipeline.cli import app
 from pipeline.parameters.declared import Parameter, parameters
 from pipeline.settings import workflow as settings
+from pipeline.settings.collect import Collect
 from pipeline.settings.schema import Preprocess
 from pipeline.settings.security import Secrets, Security
+from steps.collect.states import CaptureState, FeedbackState
 from steps.preprocess.layouts.formats import FORMATS
 from steps.preprocess.rows.reasons import Reason
 from steps.train.arguments import FsdpConfig, TrainArguments
@@ -39,7 +41,7 @@ FOLDERS = {
     ".ci": "What continuous integration runs.",
     ".github": "How to contribute, how to report a security problem, what changed.",
 }
-STEPS_IN_ORDER = ("champion", "preprocess", "train", "gate", "merge", "register")
+STEPS_IN_ORDER = ("champion", "collect", "preprocess", "train", "gate", "merge", "register")
 
 
 def layouts() -> list[str]:
@@ -57,6 +59,16 @@ def preprocess_settings() -> list[str]:
     rows = [f"| `{name}` | {_default(field.get_default(call_default_factory=True))} | {field.description} |"
             for name, field in fields if field.description]  # fmt: skip
     return ["| setting | default | meaning |", "|---|---|---|", *rows]
+
+
+def collect_settings() -> list[str]:
+    rows = [f"| `{name}` | {_default(field.get_default(call_default_factory=True))} | {field.description} |"
+            for name, field in Collect.model_fields.items()]  # fmt: skip
+    return ["| setting | default | meaning |", "|---|---|---|", *rows]
+
+
+def _states(kind: str, states: type[CaptureState] | type[FeedbackState]) -> list[str]:
+    return [f"| {kind} is | where |", "|---|---|", *(f"| `{state}` | {state.meaning} |" for state in states)]
 
 
 def security_settings() -> list[str]:
@@ -178,6 +190,11 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
     },
     "pipeline/README.md": {"commands": commands},
     "steps/preprocess/README.md": {"layouts": layouts, "reasons": reasons, "preprocess": preprocess_settings},
+    "steps/collect/README.md": {
+        "captures": lambda: _states("a capture", CaptureState),
+        "feedback": lambda: _states("a line of feedback", FeedbackState),
+        "collect": collect_settings,
+    },
     "steps/train/README.md": {"arguments": argument_table},
     "steps/train/COMING_FROM.md": {
         "trl": lambda: keys_of(TRL),

@@ -65,6 +65,7 @@ FLOORS = (
         "steps.shared.statistics",
         "steps.shared.templates",
         "pipeline.errors",
+        "pipeline.feedback",
         "pipeline.files",
         "pipeline.texts",
         "pipeline.rendered",
@@ -86,12 +87,13 @@ FLOORS = (
     {"pipeline.report"},
     {"pipeline.commands.shared"},
     {"pipeline.commands"},
-    {"pipeline.commands.automation", "pipeline.commands.reports"},
+    {"pipeline.commands.automation", "pipeline.commands.feedback", "pipeline.commands.reports"},
     {"pipeline.cli"},
 )
-# Answering reads model folders as Merge does and messages as Preprocess does; the job that registers reads the registry
-# as Champion does, and the gate looks for it to know that a run is one on this machine.
-READS_OTHERS = {"answer": {"merge", "preprocess"}, "register": {"champion"}, "gate": {"champion"}}
+# Answering and Collect read messages as Preprocess does, and Answering model folders as Merge does; the job that
+# registers reads the registry as Champion does, and the gate looks for it to know that a run is one on this machine.
+READS_OTHERS = {"answer": {"merge", "preprocess"}, "register": {"champion"}, "gate": {"champion"},
+                "collect": {"preprocess"}}  # fmt: skip
 MODULES = sources("pipeline", "steps")
 GRAPH = imports(MODULES)
 PACKAGES = {".".join(path.parent.relative_to(ROOT).parts) for path in MODULES.values()}

@@ -65,6 +65,18 @@ def _runs(context: Context, job: Job, action: str) -> list[str]:
     return [context.of_bucket(f"{folder}/{step}/{EXAMPLE}")]
 
 
+def _writes(context: Context, job: Job, action: str) -> list[str]:
+    """The same of what is written: the role of Preprocess is Collect's too."""
+    found = _runs(context, job, action)
+    if job == "preprocess" and context.workflow.settings.collect:
+        found += [uri.replace("/Preprocess/", "/Collect/") for uri in found]
+    return found
+
+
+def _captures(context: Context, job: Job, action: str) -> list[str]:
+    return [context.of_bucket(f"{context.workflow.captures_uri.removeprefix('s3://')}{EXAMPLE}")]
+
+
 def _checkpoints(context: Context, job: Job, action: str) -> list[str]:
     account, name = context.workflow.account, context.workflow.settings.pipeline_name
     return [context.of_bucket(f"{account.bucket}/{account.prefix}/{name}/checkpoints/{EXAMPLE}")]
@@ -220,7 +232,8 @@ RESOURCES: dict[str, Resources] = {
     "Registers": _versions,
     "Results": _runs,
     "Reads": _reads,
-    "Writes": _runs,
+    "Writes": _writes,
+    "Captures": _captures,
     "Checkpoints": _checkpoints,
     "Elsewhere": _elsewhere,
     "Listing": _listing,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.commands.shared import check_account, gate_rules
+from pipeline.commands.shared import check_account, collected, gate_rules
 from pipeline.commands.shared.cost import PricesFile, prices_of, sentence, table
 from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, stdout, where
 from pipeline.errors import UserError, problems_error
@@ -95,12 +95,16 @@ def check(
             except UserError as refused:  # no credentials: what was found without them is shown all the same
                 problems = [*problems, str(refused)]
     rules = gate_rules.of(workflow.settings.gate, workflow.recipe) if workflow else None
+    gathered = collected.of(workflow) if workflow else None
     document = {"settings": str(settings), "usage": dataclasses.asdict(usage) if usage else None, "gate": rules}
+    document |= {"collect": gathered} if gathered else {}
     if usage and not as_json:
         stdout().print(table(usage))
         print(f"{sentence(usage)}\n" if usage.unpriced else "")
     if rules and not as_json:
         stdout().print(gate_rules.table(rules), "")
+    if gathered and not as_json:
+        print(collected.text(gathered))
     _conclude(str(settings), document, problems, result, next_command, as_json, seen)
 
 

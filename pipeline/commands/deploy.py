@@ -13,6 +13,7 @@ from pipeline.commands.shared.on_aws import Remote, remote
 from pipeline.commands.shared.options import DEFAULT_SETTINGS, AsJson, Settings, print_json, say
 from pipeline.errors import UserError
 from pipeline.versions import deployment, endpoints, registry, served
+from pipeline.versions.capture import Capture
 from pipeline.versions.endpoints import Endpoint
 from pipeline.versions.registry import ModelVersion, Options
 
@@ -27,6 +28,17 @@ OwnName = Annotated[
 Unverified = Annotated[
     bool, typer.Option("--unverified", help="Serve a version that was registered without a hash of its files.")
 ]
+Share = Annotated[
+    int | None,
+    typer.Option(
+        "--capture",
+        metavar="SHARE",
+        min=1,
+        max=100,
+        help="Percent of the requests that are kept with their answers, for `collect:`; default: none.",
+        show_default=False,
+    ),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Watch until it is in service; the exit code says how it ended.")]
 
 
@@ -34,6 +46,7 @@ def deploy(
     version: Version,
     instance_type: InstanceType = None,
     name: OwnName = None,
+    capture: Share = None,
     wait: Wait = False,
     unverified: Unverified = False,
     group: Group = None,
@@ -47,6 +60,7 @@ def deploy(
     options = next_options(False, settings, group)
     own = f" --name {shlex.quote(name)}" if name else ""
     own += f" --instance-type {shlex.quote(instance_type)}" if instance_type else ""
+    own += f" --capture {capture}" if capture else ""
     with remote(f"deploy {shlex.quote(version)}{own}", settings, changes=True) as there:
         group = group or there.workflow.settings.register_model.package_group
         model = registry.find(there.sagemaker, group, version, options)
@@ -54,23 +68,28 @@ def deploy(
         account, endpoint = there.workflow.account, name or group
         deployment.require_own_base(model, account.security)
         instance = deployment.instance_type(model, instance_type)
+        captured = Capture(capture, there.workflow.captures_uri) if capture else None
         check = partial(_check_files, model, there, options, f"{options}{own} --unverified", unverified)
         outcome = deployment.deploy(
-            there.sagemaker, model, endpoint, instance, account.role_of("serve"), account.security, check
+            there.sagemaker, model, endpoint, instance, account.role_of("serve"), account.security, check, captured
         )
-        _, config = deployment.names(model, endpoint, instance)
+        _, config = deployment.names(model, endpoint, instance, captured)
         if wait:
             endpoints.wait(there.sagemaker, endpoint, config, _say)
     adapter = deployment.adapter_name(model)
     if as_json:
         facts = {"group": model.group, "version": model.version, "adapter": adapter}
-        facts |= {"instance_type": instance, "config": config}
+        facts |= {"instance_type": instance, "config": config, "capture": captured}
         print_json({"endpoint": endpoint, "outcome": outcome, "in_service": wait or outcome == "unchanged", **facts})
         return
     print(f"endpoint {endpoint} {outcome}: {model.group} version {model.version} on {instance}")
     if not wait and outcome != "unchanged":
         same = f"{model.version}{options} --name {endpoint} --instance-type {instance}"
+        same += f" --capture {capture}" if capture else ""
         print(f"watch it: python pipeline.py deploy {same} --wait")
+    if captured:
+        print(f"it keeps {captured.share} % of requests and answers in {captured.uri}version-{model.version}/")
+        print("ask it with an InferenceId of your own, by which people can say what they think of the answer")
     if adapter:
         print(f'ask it with "adapters": "{adapter}" beside "messages"; without it the bare base answers')
     print(f"it costs until you take it down: python pipeline.py undeploy {endpoint}{options.place}")

@@ -39,7 +39,7 @@ from pipeline.commands.shared.place_on_aws import PlaceOnAws
 from pipeline.commands.upsert import upload
 from pipeline.errors import UserError, problems_error
 from pipeline.files import ROOT
-from pipeline.local.state import summaries
+from pipeline.local.state import conversations, summaries
 from pipeline.parameters.declared import range_problems
 from pipeline.parameters.values import parse_assignments, resolve_parameters
 from pipeline.preflight import costs, inputs
@@ -147,6 +147,8 @@ def _start_local(
         docker_engine.require(plan, ROOT, f"python pipeline.py start{options} --engine docker")
     root = _root_in_use(local_root)
     store = Store(root)
+    if workflow.settings.collect:
+        conversations.link(root, workflow.settings.pipeline_name, workflow.captures_uri, workflow.feedback_uri)
     inputs.provide(assets, store.exists, store.upload, partial(pulse.working, stderr, redraw=False))
     for asset in assets:
         store.note_origin(asset.uri, asset.path)

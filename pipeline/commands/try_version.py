@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -21,12 +22,16 @@ from pipeline.commands.shared.options import (
     Settings,
     print_json,
     say,
+    where,
 )
 from pipeline.errors import UserError
 from pipeline.files import ROOT
+from pipeline.local.state import conversations
+from pipeline.settings.schema import WorkflowFile
 from pipeline.versions import served
 from pipeline.versions.registry import ModelVersion
 from steps.answer.limits import MAX_NEW_TOKENS
+from steps.shared import typed_yaml
 from steps.shared.serving import ADAPTER_FOLDER
 
 MODULE = "steps.answer"
@@ -66,13 +71,21 @@ def try_version(
     words += [f"--system={system}"] if system else []
     words += [f"--tools={tools.resolve()}"] if tools else []
     command = [sys.executable, "-m", MODULE, *words]
-    if not as_json:
-        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False)
-        raise typer.Exit(done.returncode)
-    done = subprocess.run([*command, "--json"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
-    if done.returncode != 0:
-        raise typer.Exit(done.returncode)
-    print_json(document(model, prompt=prompt, **json.loads(done.stdout)))
+    command += ["--json"] if as_json else []
+    with tempfile.TemporaryDirectory() as folder:
+        record = Path(folder) / "exchange.json"
+        command += [f"--record={record}"]
+        output = subprocess.PIPE if as_json else None
+        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, check=False)
+        if done.returncode != 0:
+            raise typer.Exit(done.returncode)
+        name = typed_yaml.load(settings, WorkflowFile).pipeline_name
+        noted = conversations.capture(local_root, name, model.version, json.loads(record.read_text(encoding="utf-8")))
+    if as_json:
+        print_json(document(model, prompt=prompt, inference_id=noted, **json.loads(done.stdout)))
+        return
+    here = where(True, settings, local_root)
+    say(f"inference id {noted}; what do you think of it: python pipeline.py feedback {noted} --up{here}")
 
 
 def _files(there: Registry, model: ModelVersion, with_base: bool, verify: bool) -> list[str]:

@@ -25,6 +25,7 @@ from pipeline.step_kit.processing_job import output_uri
 from pipeline.step_kit.request_step import RequestStep
 from pipeline.step_kit.scope import Scope
 from steps.champion import step as champion_step
+from steps.collect import step as collect_step
 from steps.gate import step as gate_step
 from steps.merge import step as merge_step
 from steps.preprocess import step as preprocess_step
@@ -40,7 +41,8 @@ def render(workflow: Workflow) -> str:
     scope = Scope(workflow, {parameter.name: parameter for parameter in declared}, cache)
 
     champion = champion_step.build(scope)
-    preprocess = preprocess_step.build(scope, champion)
+    collect = collect_step.build(scope, champion, settings.collect) if settings.collect else None
+    preprocess = preprocess_step.build(scope, champion, output_uri(collect, "pairs") if collect else None)
     train = train_step.build(scope, preprocess, champion)
     gate = gate_step.build(scope, train, champion)
     pipeline = Pipeline(
@@ -50,6 +52,7 @@ def render(workflow: Workflow) -> str:
         pipeline_experiment_config=None,
         steps=[
             champion,
+            *([collect] if collect else []),
             preprocess,
             _unless_no_new_data(scope, preprocess, champion, [train, gate]),
             *_decide(scope, champion, preprocess, gate),

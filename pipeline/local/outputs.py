@@ -35,6 +35,23 @@ class Report(BaseModel):
     rows: _Rows
 
 
+class _Pairs(BaseModel):
+    kept: int
+    rules: dict[str, int]
+
+
+class _Lines(BaseModel):
+    lines: int
+
+
+class Collected(BaseModel):
+    """What is read of Collect's report.json."""
+
+    captures: _Lines
+    feedback: _Lines
+    pairs: _Pairs
+
+
 class _Figures(BaseModel):
     loss: float
     reward_accuracy: float

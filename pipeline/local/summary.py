@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.local import spoken, tracked
-from pipeline.local.outputs import Evaluation, Gate, Outputs, Report
+from pipeline.local.outputs import Collected, Evaluation, Gate, Outputs, Report
 from pipeline.local.state import records
 from pipeline.local.state.records import Execution
 
@@ -25,6 +25,10 @@ def summarise(root: Path, execution: Execution) -> dict[str, Any]:
     }
     if left.no_new_data():
         found["no_new_data"] = True
+    if any(step.name == "Collect" for step in execution.steps) and (
+        collected := left.file("Collect", "report", "report.json", Collected)
+    ):
+        found["collected"] = collected
     if report := left.file("Preprocess", "report", "report.json", Report):
         found["rows"] = report["rows"]
     if evaluation := left.file("Gate", "decision", "evaluation.json", Evaluation):
@@ -56,6 +60,15 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [("execution", f"{summary['execution']} {summary['status']}")]
     if summary.get("no_new_data"):
         lines.append(("no new data", "the data is that of the last registered version; ended before training"))
+    if collected := summary.get("collected"):
+        rules = ", ".join(f"{count} {rule}" for rule, count in collected["pairs"]["rules"].items() if count) or "none"
+        lines.append(
+            (
+                "collected",
+                f"{collected['captures']['lines']} captures, {collected['feedback']['lines']} lines of feedback, "
+                f"{collected['pairs']['kept']} pairs ({rules})",
+            )
+        )
     if rows := summary.get("rows"):
         valid = rows["train"] + rows["validation"]
         lines.append(

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from pipeline.settings.collect import Collect
 from pipeline.settings.section import Section, Tags
 from steps.gate.rules.limits import ThresholdOn
 
@@ -255,6 +256,9 @@ class WorkflowFile(Section):
     make_model: str | None = Field(
         None, description="Module that makes the recipe's model folder (`python -m MODULE --output FOLDER`)."
     )
+    collect: Collect | None = Field(
+        None, description="Pairs from feedback on what endpoints answered; without the section there is no such step."
+    )
     preprocess: Preprocess = Preprocess()
     train: Train
     gate: Gate = Gate()
@@ -263,3 +267,9 @@ class WorkflowFile(Section):
     cache: Cache = Cache()
     max_parallel_steps: int | None = Field(None, ge=1, description="Steps of one execution that may run at once.")
     tags: Tags = Field(default_factory=dict)
+
+    @field_validator("collect", mode="before")
+    @classmethod
+    def _named_alone_is_with_defaults(cls, section: object) -> object:
+        """`collect:` with nothing below it asks for the step too."""
+        return {} if section is None else section

@@ -28,6 +28,7 @@ from steps.train.arguments import TrainArguments
 
 STEPS = ROOT / "steps"
 DEFAULT_SETTINGS = ROOT / "configs" / "quickstart.yaml"
+PLACE = "place.txt"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 Read = TypeVar("Read")
@@ -55,6 +56,16 @@ class Workflow:
     @property
     def base_uri(self) -> str:
         return f"s3://{self.account.bucket}/{self.account.prefix}/{self.settings.pipeline_name}"
+
+    @property
+    def captures_uri(self) -> str:
+        """Where `deploy --capture` lets endpoints write, and `try` here."""
+        return f"{self.base_uri}/captures/"
+
+    @property
+    def feedback_uri(self) -> str:
+        """Where `feedback` and applications write what people said."""
+        return f"{self.base_uri}/feedback/"
 
     @property
     def tags(self) -> dict[str, str]:
@@ -194,10 +205,19 @@ class _Reading:
             model_uri=_uri(model),
             initial_adapter_uri=_uri(adapter),
             code_version=code_key(STEPS),
-            assets=(args, *(one.asset for one in sources if one.asset)),
+            assets=(args, *(one.asset for one in sources if one.asset), *_places(settings, account)),
             recipe_key=recipe_key,
             prices=(beside / settings.account).parent / account.prices if account.prices else None,
         )
+
+
+def _places(settings: WorkflowFile, account: Account) -> tuple[Asset, ...]:
+    """A file in each of the places that Collect reads: an input of a job must hold an object before anybody spoke."""
+    if settings.collect is None:
+        return ()
+    base, about = f"s3://{account.bucket}/{account.prefix}/{settings.pipeline_name}", STEPS / "collect" / PLACE
+    key = content_key(about)
+    return tuple(Asset(f"{base}/{folder}/{PLACE}", about, key=key) for folder in ("captures", "feedback"))
 
 
 def _uri(found: Source | None) -> str | None:

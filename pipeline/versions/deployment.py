@@ -23,6 +23,8 @@ from pipeline.aws.errors import described
 from pipeline.errors import UserError
 from pipeline.settings.security import Security
 from pipeline.step_kit import network_and_keys
+from pipeline.versions import capture
+from pipeline.versions.capture import Capture
 from pipeline.versions.endpoints import FAILED, IN_SERVICE, TAG, describe, is_ours, not_now, require_ours
 from pipeline.versions.registry import APPROVED, ModelVersion, Options
 from steps.shared import served_files
@@ -79,10 +81,10 @@ def instance_type(version: ModelVersion, wanted: str | None) -> str:
     return wanted
 
 
-def names(version: ModelVersion, endpoint: str, instance: str) -> tuple[str, str]:
+def names(version: ModelVersion, endpoint: str, instance: str, captured: Capture | None = None) -> tuple[str, str]:
     """(model, configuration) of a version on an endpoint: the same ones every time."""
     model = f"{endpoint}-v{version.version}"
-    return model, f"{model}-{instance.removeprefix('ml.').replace('.', '-')}"
+    return model, f"{model}-{instance.removeprefix('ml.').replace('.', '-')}{capture.suffix(captured)}"
 
 
 def require_own_base(version: ModelVersion, security: Security) -> None:
@@ -106,31 +108,35 @@ def deploy(
     role_arn: str,
     security: Security,
     check_files: Callable[[], None],
+    captured: Capture | None = None,
 ) -> str:
     """Bring an endpoint to serve a version; `created`, `updating`, `under way` or `unchanged`. Does not wait for it.
 
     Args:
         check_files: raises UserError where the version's files are not to be served; asked where something changes.
+        captured: what the endpoint keeps of requests and answers; None for nothing.
 
     Raises:
         UserError: the name is not one, the endpoint is not this pipeline's, or it cannot be changed now; what is there
             has another network or key than the settings name.
     """
-    model, config = names(version, endpoint, instance)
+    model, config = names(version, endpoint, instance, captured)
+    kept = {"DataCaptureConfig": captured.request(version.version, security)} if captured else {}
     _check_names(endpoint, config)
     found = describe(sagemaker, endpoint)
     if found:
         require_ours(sagemaker, found)
         if (found.coming or found.config) == config and found.status not in FAILED:
-            _require_secured(sagemaker, model, config, security, instance)
+            _require_secured(sagemaker, model, config, security, instance, kept)
             return "unchanged" if found.status == IN_SERVICE else "under way"
         if found.status != IN_SERVICE:
             raise UserError(not_now(found))
     check_files()
     tags = [{"Key": TAG, "Value": version.group}, {"Key": VERSION_TAG, "Value": str(version.version)}]
     _ensure_model(sagemaker, model, version, role_arn, security, tags)
-    _ensure_config(sagemaker, config, model, instance, version.image or "", security, tags)
-    _require_secured(sagemaker, model, config, security, instance)
+    settled = kept | network_and_keys.volume(security, instance, "KmsKeyId")
+    _ensure_config(sagemaker, config, model, instance, version.image or "", settled, tags)
+    _require_secured(sagemaker, model, config, security, instance, kept)
     if found is None:
         sagemaker.create_endpoint(EndpointName=endpoint, EndpointConfigName=config, Tags=tags)
         return "created"
@@ -178,7 +184,9 @@ def _check_names(endpoint: str, config: str) -> None:
         )
 
 
-def _require_secured(sagemaker: Any, model: str, config: str, security: Security, instance: str) -> None:
+def _require_secured(
+    sagemaker: Any, model: str, config: str, security: Security, instance: str, kept: Mapping[str, Any]
+) -> None:
     """That model and configuration, whoever made them when, are what the settings say today.
 
     Raises:
@@ -186,7 +194,8 @@ def _require_secured(sagemaker: Any, model: str, config: str, security: Security
     """
     made = sagemaker.describe_model(ModelName=model) | sagemaker.describe_endpoint_config(EndpointConfigName=config)
     wanted = network_and_keys.model_network(security) | network_and_keys.volume(security, instance, "KmsKeyId")
-    if _secured(made) != _secured(wanted):
+    of_capture = [capture.facts(one.get("DataCaptureConfig") or {}) for one in (made, kept)]
+    if _secured(made) != _secured(wanted) or of_capture[0] != of_capture[1]:
         endpoint = model.rpartition("-v")[0]
         raise UserError(
             f"{model} was deployed with other security settings than the account has now; take it down, then deploy "
@@ -239,7 +248,7 @@ def _ensure_config(
     model: str,
     instance: str,
     image: str,
-    security: Security,
+    settled: Mapping[str, Any],
     tags: list[dict[str, str]],
 ) -> None:
     if described(lambda: sagemaker.describe_endpoint_config(EndpointConfigName=name)) is not None:
@@ -255,8 +264,7 @@ def _ensure_config(
     }
     if CUDA_13.search(image):
         variant["InferenceAmiVersion"] = CUDA_13_HOST
-    key = network_and_keys.volume(security, instance, "KmsKeyId")
-    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], Tags=tags, **key)
+    sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], Tags=tags, **settled)
 
 
 def _ours(sagemaker: Any, pages: Iterable[Mapping[str, Any]], kind: str, pattern: re.Pattern[str]) -> list[str]:

@@ -4,6 +4,7 @@ Command:  python3 -m steps.answer --model DIR --prompt "…"
           python3 -m steps.answer --adapter DIR --base DIR_OR_HUB_ID [--revision R] --prompt "…"
 Inputs:   --model: a model of its own, as Merge writes it; --adapter: what training wrote. Their tokenizer and chat
           template are used, for the base's answer (--beside) too, with the chat_template_kwargs of the training.
+          --record: a file for question and answer as an endpoint would have them.
           --tools: a JSON list of functions, in any form that
           Preprocess reads.
 Outputs:  the answer on stdout, word by word, tool calls as the model writes them; with --json one document instead.
@@ -20,6 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from steps.answer import conversation
+from steps.answer.exchange import exchange, parser_of
 from steps.answer.limits import MAX_NEW_TOKENS
 from steps.answer.weights import find_weights
 from steps.shared import contract
@@ -46,6 +48,10 @@ def main(argv: list[str]) -> None:
             max_new_tokens=options.max_new_tokens, temperature=options.temperature, stream=not options.json,
         )  # fmt: skip
         said[name] = asdict(result)
+    if options.record:
+        parser, own_answer = parser_of(own.tokenizer), said["answer"]
+        told = exchange(messages, tools, own_answer["text"], cut=own_answer["cut"], parser=parser)
+        contract.write_json(options.record, told)
     if options.json:
         print(json.dumps(said, ensure_ascii=False, indent=2))
 
@@ -63,6 +69,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--tools", type=Path, help="JSON file with the functions that may be called")
     parser.add_argument("--max-new-tokens", type=int, default=MAX_NEW_TOKENS)
     parser.add_argument("--temperature", type=float, default=0.0, help="0: always the likeliest token")
+    parser.add_argument("--record", type=Path, help="write question and answer there, in the chat-completions form")
     parser.add_argument("--json", action="store_true", help="print one JSON document when all is said")
     options = parser.parse_args(argv)
     if (options.adapter or options.beside) and not options.base:

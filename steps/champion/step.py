@@ -37,6 +37,7 @@ def build(scope: Scope) -> RequestStep:
             "--group", workflow.settings.register_model.package_group,
             "--placeholder", workflow.recipe_uri,
             *_given(scope, "--data", DATA),
+            *_collected(scope),
             *_given(scope, "--model", ("ModelId",)),
             *_given(scope, "--revision", ("ModelRevision",)),
             *_given(scope, "--origin", ORIGINS),
@@ -55,6 +56,13 @@ def build(scope: Scope) -> RequestStep:
 def _given(scope: Scope, option: str, names: Sequence[str]) -> list[Any]:
     """The option with each of these parameters that the workflow has."""
     return [word for name in names if name in scope.parameter for word in (option, scope.parameter[name])]
+
+
+def _collected(scope: Scope) -> list[str]:
+    """What Collect reads is data too, where the workflow has that step."""
+    workflow = scope.workflow
+    places = (workflow.captures_uri, workflow.feedback_uri) if workflow.settings.collect else ()
+    return [word for uri in places for word in ("--data", uri)]
 
 
 def base_commit(champion: RequestStep) -> JsonGet:

@@ -20,11 +20,14 @@ OUTPUT = "/opt/ml/processing/output"
 ON_SPARK = [*module("steps.preprocess.submit"), "smspark-submit", "steps/preprocess/on_spark.py"]
 
 
-def build(scope: Scope, champion: RequestStep) -> RequestStep:
+def build(scope: Scope, champion: RequestStep, feedback: Any = None) -> RequestStep:
     """Reads `InputDataUri`; outputs `train`, `validation`, `quarantine` and `report` (also a property file).
 
     The state of the data's objects stands in its environment, and so in its cache key: of a prefix that got new files
     the key would otherwise be the same, and the result would be the old one.
+
+    Args:
+        feedback: the URI of Collect's pairs, which it reads too; None where the workflow has no such step.
     """
     workflow, parameter = scope.workflow, scope.parameter
     settings = workflow.settings.preprocess
@@ -34,6 +37,7 @@ def build(scope: Scope, champion: RequestStep) -> RequestStep:
         "validation_data": parameter.get("ValidationDataUri"),
         "tokenizer": workflow.tokenizer_uri,
         "baseline": workflow.baseline_uri,
+        "feedback_data": feedback,
     }
     inputs = {name: uri for name, uri in inputs.items() if uri is not None}
     job = ProcessingJob(
@@ -80,7 +84,7 @@ def _arguments(
         value = getattr(settings, option)
         if value is not None:
             words += [f"--{option.replace('_', '-')}", f"{value}"]
-    for name in ("tokenizer", "validation_data", "baseline"):
+    for name in ("tokenizer", "validation_data", "baseline", "feedback_data"):
         if name in inputs:
             words += [f"--{name.replace('_', '-')}", f"{INPUT}/{name}"]
     if template_kwargs:

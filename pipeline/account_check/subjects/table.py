@@ -14,6 +14,7 @@ from pipeline.account_check.context import Context, Look
 from pipeline.account_check.finding import Finding, unknown
 from pipeline.account_check.subjects import (
     bucket,
+    capture,
     data,
     deployed,
     identity,
@@ -39,6 +40,7 @@ SUBJECTS: Mapping[str, Callable[[Context], Iterable[Look]]] = {
     "quotas": quotas.looks,
     "network": network.looks,
     "pipeline": deployed.looks,
+    "capture": capture.looks,
 }
 THREADS = 8
 SECONDS = 45  # for all looks together; what has not answered by then was not looked at

@@ -37,6 +37,7 @@ UNSUPPORTED = {
     **dict.fromkeys(("chosen_tools", "rejected_tools"), _OF_ONE_SIDE),
     "initial_reason_steps": "both answers go on from it; write them whole",
 }
+PROVENANCE = "provenance"  # where a row came from, as Collect writes it: for people, and no part of the pair
 OF_THE_PROMPT = frozenset((*SYSTEMS[1:], *TOOLS[1:], *HISTORIES, "input", ARGUMENTS))
 
 
@@ -56,7 +57,7 @@ class Beside(NamedTuple):
 
 def sort_fields(fields: Iterable[str], own: Collection[str], scores: tuple[str, ...]) -> Beside:
     """Sort a row's fields, without those that its layout reads, and without tools and system, which all read."""
-    others = [name for name in fields if name not in own and name not in (SYSTEMS[0], TOOLS[0])]
+    others = [name for name in fields if name not in own and name not in (SYSTEMS[0], TOOLS[0], PROVENANCE)]
     meaning = tuple(name for name in others if name in OF_THE_PROMPT or name in UNSUPPORTED)
     return Beside(meaning, tuple(name for name in others if name not in meaning and name not in scores), scores)
 

@@ -27,7 +27,14 @@ GROUP = f"{SAGEMAKER}:model-package-group/dpo-qwen3"
 ENDPOINT = f"{SAGEMAKER}:endpoint/dpo-qwen3"
 STEPS = {
     "ChampionRole": ("Champion/champion/champion.json",),
-    "PreprocessRole": tuple(f"Preprocess/{name}/a" for name in ("train", "validation", "quarantine", "report")),
+    "PreprocessRole": tuple(
+        f"{step}/{name}/a"
+        for step, names in {
+            "Preprocess": ("train", "validation", "quarantine", "report"),
+            "Collect": ("pairs", "unpaired", "report"),
+        }.items()
+        for name in names
+    ),
     "TrainRole": ("Train/pipelines-x-Train-y/output/model/adapter_model.safetensors",),
     "GateRole": ("Gate/decision/gate.json", "Gate/serving/adapters/dpo/adapter_model.safetensors"),
     "MergeRole": ("Merge/model/model.safetensors", "Merge/facts/merged.json"),
@@ -95,7 +102,7 @@ def test_train_may_track_with_all_that_the_tracker_calls() -> None:
 def requests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """The jobs' requests of a definition in moto's account that registers with a job, by the name of their step."""
     settings = write_settings(tmp_path_factory.mktemp("roles"))
-    text = settings.read_text().replace("register:\n", "register:\n  register_with: job\n")
+    text = settings.read_text().replace("register:\n", "collect:\nregister:\n  register_with: job\n")
     settings.write_text(text)
     definition = json.loads(render(workflow_settings.load(settings)))
     return {step.name: step.arguments for step in read(definition).all_steps if "RoleArn" in step.arguments}
@@ -113,6 +120,7 @@ def test_each_job_has_its_own_role_and_may_write_where_its_request_says(requests
     by_arn = {iam.attribute(role, "Arn"): role for role in ROLES}
     assert {name: by_arn[one["RoleArn"]] for name, one in requests.items()} == {
         "Champion": "ChampionRole",
+        "Collect": "PreprocessRole",
         "Preprocess": "PreprocessRole",
         "Train": "TrainRole",
         "Gate": "GateRole",
@@ -201,6 +209,16 @@ def test_secrets_are_for_the_jobs_that_use_them_and_named_one_by_one() -> None:
 def test_only_the_gate_asks_a_judge_and_only_the_named_one() -> None:
     assert {role for role in ROLES if may(role, "bedrock:InvokeModel", iam.JUDGE)} == {"GateRole"}
     assert not may("GateRole", "bedrock:InvokeModel", iam.JUDGE.replace("the.judge", "another"))
+
+
+def test_only_endpoints_write_captures_and_no_results() -> None:
+    capture = f"arn:aws:s3:::{BUCKET}/dpo/dpo-qwen3/captures/version-1/chat/AllTraffic/2026/11/29/08/a.jsonl"
+    assert {role for role in ROLES if may(role, "s3:PutObject", capture)} == {"ServeRole"}
+    for place in (f"{RUNS}/Gate/captures/a", f"{OTHERS}/Train/captures/a", RAW, UPLOAD):
+        assert not may("ServeRole", "s3:PutObject", place), place
+    operator = iam.of_policy("OperatorPolicy")
+    said = f"arn:aws:s3:::{BUCKET}/dpo/dpo-qwen3/feedback/2026/11/29/a.jsonl"
+    assert iam.decision(operator, "s3:PutObject", said, {}) == "allowed"
 
 
 def test_reading_is_wide_only_where_data_or_models_may_lie_anywhere() -> None:

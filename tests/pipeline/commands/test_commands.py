@@ -12,7 +12,7 @@ from tests.steps.train.models import QWEN3_0_6B
 VERBS = [
     "recipe", "check", "start", "stop", "retry", "status", "list", "describe", "report", "logs", "models",
     "compare", "try",
-    "approve", "reject", "deploy", "undeploy", "schedule", "schedules", "unschedule", "trigger", "triggers",
+    "approve", "reject", "deploy", "undeploy", "feedback", "schedule", "schedules", "unschedule", "trigger", "triggers",
     "untrigger", "bootstrap", "images", "upsert", "show", "definition", "delete", "teardown", "env",
 ]  # fmt: skip
 FLAGS = {
@@ -54,8 +54,11 @@ FLAGS = {
         "--system", "--tools", "--max-new-tokens", "--temperature", "--base", "--verify", "--group", "--local",
         "--local-root", "--settings", "--json",
     },
-    "deploy": {"--instance-type", "--name", "--wait", "--unverified", "--group", "--settings", "--json"},
+    "deploy": {"--instance-type", "--name", "--capture", "--wait", "--unverified", "--group", "--settings", "--json"},
     "undeploy": {"--settings", "--json"},
+    "feedback": {
+        "--up", "--down", "--correct", "--reason", "--by", "--local", "--local-root", "--settings", "--json",
+    },
     "schedule": {
         "--cron", "--rate", "--timezone", "--name", "--set", "--flexible-minutes", "--settings", "--json",
     },

@@ -11,6 +11,7 @@ from botocore.stub import ANY, Stubber
 from pipeline.errors import UserError
 from pipeline.settings.security import Security
 from pipeline.versions import deployment, endpoints
+from pipeline.versions.capture import Capture
 from pipeline.versions.registry import ModelVersion, Options
 from steps.shared.served_files import OF_APPROVAL, OF_MODEL
 
@@ -53,6 +54,27 @@ def test_a_version_is_served_by_a_model_of_its_package_under_names_that_follow_f
     for arn in (endpoint["EndpointArn"], model["ModelArn"]):
         tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
         assert tags == {endpoints.TAG: "dpo", deployment.VERSION_TAG: "3"}
+
+
+def test_requests_and_answers_are_kept_where_it_is_asked_for_and_only_then(sagemaker) -> None:
+    def serve(captured: Capture | None, security: Security = OPEN) -> str:
+        return deployment.deploy(sagemaker, VERSION, "dpo", "ml.g4dn.xlarge", ROLE, security, looked_at, captured)
+
+    tenth = Capture(10, "s3://bucket/dpo/x/captures/")
+    assert serve(tenth) == "created" and serve(tenth) == "unchanged"
+    kept = sagemaker.describe_endpoint_config(EndpointConfigName=f"{CONFIG}-c10")["DataCaptureConfig"]
+    assert kept == {
+        "EnableCapture": True, "InitialSamplingPercentage": 10,
+        "DestinationS3Uri": "s3://bucket/dpo/x/captures/version-3",
+        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+        "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
+    }  # fmt: skip
+    with pytest.raises(UserError, match="dpo-v3 was deployed with other security settings"):
+        serve(replace(tenth, uri="s3://other/captures/"))
+    assert tenth.request(3, Security(output_kms_key="0123-key"))["KmsKeyId"] == "0123-key"
+    assert f"{CONFIG}-c10" in deployment.undeploy(sagemaker, "dpo")
+    assert serve(None) == "created"
+    assert not sagemaker.describe_endpoint_config(EndpointConfigName=CONFIG).get("DataCaptureConfig")
 
 
 def test_the_same_again_changes_nothing_and_goes_on_where_it_was_cut_off(sagemaker) -> None:

@@ -1,0 +1,42 @@
+"""Pairs that Collect wrote, beside data of a layout that is named and that they do not have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from steps.preprocess.options import Options
+from steps.preprocess.preprocess import preprocess
+
+
+def write(path: Path, rows: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+
+def collected(number: int) -> dict:
+    message = {"role": "user", "content": f"said {number}"}
+    answers = {side: [{"role": "assistant", "content": side}] for side in ("chosen", "rejected")}
+    return {"prompt": [message], **answers, "provenance": {"rule": "correction"}}
+
+
+def test_they_are_read_by_their_own_layout_and_counted_by_their_own_file(tmp_path: Path) -> None:
+    write(tmp_path / "data/a.jsonl", [{"question": f"{n}", "chosen": "a", "rejected": "b"} for n in range(40)])
+    write(tmp_path / "feedback/pairs.jsonl", [collected(number) for number in range(10)])
+    options = Options(
+        tmp_path / "data", tmp_path / "out", validation_fraction=0.3, feedback_data=tmp_path / "feedback",
+        format="plain", columns={"prompt": "question"},
+    )  # fmt: skip
+    report = preprocess(options).as_json()
+
+    assert report["files"] == {"a.jsonl": 40, "feedback:pairs.jsonl": 10}
+    assert report["formats"] == {"plain": 40, "chat": 10} and report["reasons"] == {}
+    assert report["unread"] == {}  # where a pair came from is for people
+    assert report["feedback_data"] == "feedback"
+
+
+def test_none_of_them_is_no_error(tmp_path: Path) -> None:
+    write(tmp_path / "data/a.jsonl", [{"prompt": f"{n}", "chosen": "a", "rejected": "b"} for n in range(40)])
+    write(tmp_path / "feedback/pairs.jsonl", [])
+    report = preprocess(Options(tmp_path / "data", tmp_path / "out", feedback_data=tmp_path / "feedback")).as_json()
+    assert report["files"] == {"a.jsonl": 40, "feedback:pairs.jsonl": 0}

@@ -22,11 +22,11 @@ class Pipeline:
     def __call__(self, verb: str, *words: str) -> subprocess.CompletedProcess[str]:
         return self.run("pipeline.py", verb, *words, "--local", "--local-root", self.root, jobs=True)
 
-    def start(self, **parameters: object) -> tuple[int, dict[str, Any], str]:
+    def start(self, *options: str, **parameters: object) -> tuple[int, dict[str, Any], str]:
         """Run an execution to its end: exit code, summary, stderr."""
         given = {"ModelUri": self.model, "InputDataUri": self.data} | parameters
         words = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
-        done = self("start", "--wait", "--json", *words)
+        done = self("start", "--wait", "--json", *options, *words)
         assert done.stdout, done.stderr
         return done.returncode, json.loads(done.stdout), done.stderr
 

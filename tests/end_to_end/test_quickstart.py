@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 from tests.document import require_whole
@@ -47,8 +49,24 @@ def test_the_quickstart_learns_from_one_half_to_above_nine_tenths(forked, tmp_pa
     assert [part for part in parts if f'<section id="{part}"' not in html] == []
 
 
+@pytest.fixture
+def any_answers(tmp_path: Path) -> Path:
+    """The quickstart's settings, for whom two steps on a few short rows are enough, and whatever the model says."""
+    configs = tmp_path / "configs"
+    shutil.copytree(ROOT / "configs", configs)
+    settings = yaml.safe_load((configs / "quickstart.yaml").read_text())
+    settings |= {"data": str(ROOT / "steps/quickstart/preferences.jsonl")}
+    settings["gate"] |= {"max_degenerate_share": 1, "max_served_drift": None}
+    (configs / "quickstart.yaml").write_text(yaml.safe_dump(settings))
+    recipe = yaml.safe_load((configs / "recipes/quickstart.yaml").read_text()) | {"max_left_out_fraction": 1}
+    (configs / "recipes/quickstart.yaml").write_text(yaml.safe_dump(recipe))
+    return configs / "quickstart.yaml"
+
+
 @pytest.mark.parametrize(("name", "variant"), REAL_FILES)
-def test_real_data_runs_to_a_registered_version(pipeline, name: str, variant: str, tmp_path: Path) -> None:
+def test_real_data_runs_to_a_registered_version(
+    pipeline, name: str, variant: str, any_answers: Path, tmp_path: Path
+) -> None:
     """A few steps on the first rows: what is learned is another test's matter, and a whole file takes minutes."""
     short = {"MaxSteps": 2, "MaxLength": 512, "RewardAccuracyThreshold": 0, "MinValidationRows": 1}
     if not (REAL_DATA / name).is_file():
@@ -60,7 +78,9 @@ def test_real_data_runs_to_a_registered_version(pipeline, name: str, variant: st
         text = json.dumps(json.loads(text)[:REAL_ROWS])
     (tmp_path / name).write_text(text, encoding="utf-8")
     merge = str(variant == "merged").lower()
-    code, summary, stderr = pipeline.start(InputDataUri=tmp_path / name, MergeWeights=merge, **short)
+    code, summary, stderr = pipeline.start(
+        "--settings", str(any_answers), InputDataUri=tmp_path / name, MergeWeights=merge, **short
+    )
     assert code == 0, stderr
     rows = summary["rows"]
     assert rows["read"] == REAL_ROWS

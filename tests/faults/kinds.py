@@ -23,7 +23,7 @@ KINDS = {
     "kills": Kind("a step killed (SIGKILL, SIGTERM, SIGINT; executor, step, group, rank, all)", kills.kill, 62),
     "full": Kind("a disk that is full at some moment", disks.full, 9, only_root=True),
     "readonly": Kind("a folder of the local state that becomes read-only", disks.read_only, 6, only_root=True),
-    "inputs": Kind("damaged rows, base, splits or adapter, before the step that reads them", damage.inputs, 16),
+    "inputs": Kind("damaged rows, base, splits or adapter, before the step that reads them", damage.inputs, 17),
     "checkpoints": Kind("a damaged checkpoint", damage.checkpoints, 8),
     "state": Kind("damaged records, definitions, cache entries, versions", damage.state, 20),
     "tracker": Kind("a tracker whose database is damaged or locked, or whose server dies", services.tracker, 8),

@@ -32,6 +32,7 @@ train:
 gate:
   reward_accuracy_threshold: 0
   min_validation_rows: 1
+  max_served_drift: null
 register:
   package_group: faults
 """

@@ -74,6 +74,8 @@ def _writes(context: Context, job: Job, action: str) -> list[str]:
 
 
 def _captures(context: Context, job: Job, action: str) -> list[str]:
+    if not context.workflow.settings.collect:  # nothing reads what an endpoint would keep
+        return []
     return [context.of_bucket(f"{context.workflow.captures_uri.removeprefix('s3://')}{EXAMPLE}")]
 
 

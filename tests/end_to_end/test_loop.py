@@ -10,7 +10,10 @@ import pytest
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.slow
-SHORT = {"MaxSteps": 4, "RewardAccuracyThreshold": 0, "MergeWeights": "false", "MinValidationRows": 1}
+SHORT = {
+    "MaxSteps": 4, "RewardAccuracyThreshold": 0, "ChampionTolerance": 1, "MergeWeights": "false",
+    "MinValidationRows": 1,
+}  # fmt: skip
 TOOL = {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
 QUESTIONS = ["Weather in Lima, please.", "What is the weather in Rome?"]
 

@@ -147,7 +147,7 @@ def _outcomes(tool: Tool, key: str, value: Any, whole: Mapping[str, Any]) -> lis
 def _take(found: dict[str, _Argument], key: str, written: Written) -> Left | None:
     """Note an argument; what another key has said otherwise before is left, and told."""
     before = found.setdefault(written.argument, _Argument([], written.value, written.note))
-    if before.value != written.value:
+    if before.keys and before.value != written.value:
         return Left(f"{written.argument} comes from {before.keys[0]} here, which says otherwise")
     before.keys.append(key)
     return None

@@ -20,7 +20,10 @@ from steps.gate.rules.ranking import no_champion
 from steps.gate.rules.rule import Rule, number, quoted, value
 
 NO_TOOLS = "Tool calls were not judged: no question that was answered declares tools."
-ALL_CUT = "Tool calls were not judged: answers to questions with tools were cut; raise answers_max_new_tokens."
+ALL_CUT = (
+    "Tool calls were not judged: no question declares tools, or all answers to those that do were cut, where a higher "
+    "answers_max_new_tokens helps."
+)
 FAULTS = {  # in the order in which they are told
     "empty": "empty",
     "unfinished": "without an end after {tokens:g} tokens",

@@ -85,7 +85,6 @@ def prepare(arguments: TrainArguments) -> Run:
     return Run(
         output=output,
         template=template,
-        tokenizer=template.tokenizer,
         validation=validation,
         rows=rows,
         origin=Origin(validation.records, left, data_report, initial, moment, reasoning, fitted.coverage),

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
     from steps.shared.templates.chat_template import ChatTemplate
     from steps.train.evaluation.champion import Champion
     from steps.train.loop.checkpoints import Checkpoint
@@ -27,7 +25,7 @@ class Run:
 
     Attributes:
         output: the folder of the results.
-        template: writes the rows, at the run's moment; `tokenizer` is its own.
+        template: writes the rows, at the run's moment.
         validation: the held-out rows.
         rows: split -> how many were given, used, and left out for which reason.
         origin: where the run comes from, for its page and cards.
@@ -41,7 +39,6 @@ class Run:
 
     output: Path
     template: ChatTemplate
-    tokenizer: PreTrainedTokenizerBase
     validation: Split
     rows: dict[str, dict[str, int]]
     origin: Origin

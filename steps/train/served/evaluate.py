@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from steps.train.evaluation.figures import RowMargin, summarise
 from steps.train.evaluation.held_out import HeldOut
@@ -38,14 +38,12 @@ class Judged:
     Attributes:
         scorer: the model that is compared and that answers: in the served form where there is one.
         margins: the held-out rows by that model, in their order.
-        form: which form that is.
         section: `served` of evaluation.json.
         probes: of `probes.json`; empty where nothing was evaluated as served.
     """
 
     scorer: Scorer
     margins: list[RowMargin]
-    form: Literal["served", "trained"]
     section: dict[str, Any]
     probes: list[dict[str, Any]]
 
@@ -63,7 +61,7 @@ def evaluate(run: Run) -> Judged:
         return _as_served(run, trainer, trained, 0.0)
     if reason := run.unserved or host_memory.lacking(trainer.arguments, run.fitted.coverage.weights):
         log.info("not evaluated as served: %s", reason)
-        return Judged(trainer, trained, "trained", {"evaluated": False, "reason": reason}, [])
+        return Judged(trainer, trained, {"evaluated": False, "reason": reason}, [])
     started = time.perf_counter()
     pairs, arguments = run.validation.pairs, trainer.arguments
     with out_of_memory.explained(arguments, WITHOUT_MEMORY):
@@ -85,7 +83,7 @@ def _reload(run: Run) -> PairTrainer:
 
 def _as_served(run: Run, scorer: PairTrainer, margins: list[RowMargin], seconds: float) -> Judged:
     section = _section(run, scorer, margins, seconds)
-    return Judged(scorer, margins, "served", section, probes.find(run.validation.pairs, margins))
+    return Judged(scorer, margins, section, probes.find(run.validation.pairs, margins))
 
 
 def _section(run: Run, scorer: PairTrainer, margins: list[RowMargin], seconds: float) -> dict[str, Any]:

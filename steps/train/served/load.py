@@ -40,7 +40,7 @@ def load(run: Run) -> PairTrainer:
     scorer = PairTrainer(
         arguments,
         load_base(arguments, run.fitted.attention),
-        run.tokenizer,
+        run.template.tokenizer,
         run.validation.pairs,
         trained.args,
         trained.marker,

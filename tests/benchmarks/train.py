@@ -1,6 +1,6 @@
 """How fast Train is, and what it takes, against `trl dpo` with the same settings on the same rows in the same run.
 
-    python -m tests.benchmarks.train [--rows FILE.jsonl] [--steps 30] [--repeats 3] [--size small|large]
+    python -m tests.benchmarks.train [--rows FILE] [--steps 30] [--repeats 3] [--size small|large]
         [--accumulation 1] [--dtype float32|bfloat16]
 
 Both train NF4 + LoRA in one process, in float32 unless told otherwise, since most CPUs only emulate bfloat16; they
@@ -155,7 +155,9 @@ def build_model(folder: Path, size: str) -> None:
 
 def prepare_rows(rows: Path, folder: Path) -> None:
     """The rows as Preprocess leaves them, and the same for the CLI as JSON Lines in the same order."""
-    lines = [line for line in rows.read_bytes().splitlines() if b"TOOLCALL" not in line and b"tool_calls" not in line]
+    given = rows.read_bytes()
+    lines = [json.dumps(row).encode() for row in json.loads(given)] if given[:1] == b"[" else given.splitlines()
+    lines = [line for line in lines if b"TOOLCALL" not in line and b"tool_calls" not in line]
     (folder / "rows.jsonl").write_bytes(b"\n".join(lines[:ROWS]))
     command = ["-m", "steps.preprocess", "--input", str(folder / "rows.jsonl"), "--output", str(folder / "pairs")]
     command += ["--validation-fraction", str(HELD_OUT)]

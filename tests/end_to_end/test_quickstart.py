@@ -50,12 +50,11 @@ def test_the_quickstart_learns_from_one_half_to_above_nine_tenths(forked, tmp_pa
 
 
 @pytest.fixture
-def any_answers(tmp_path: Path) -> Path:
-    """The quickstart's settings, for whom two steps on a few short rows are enough, and whatever the model says."""
+def any_answers(few_questions: Path, tmp_path: Path) -> Path:
+    """Settings for which two steps on a few short rows are enough, and whatever the model says."""
     configs = tmp_path / "configs"
-    shutil.copytree(ROOT / "configs", configs)
+    shutil.copytree(few_questions, configs)
     settings = yaml.safe_load((configs / "quickstart.yaml").read_text())
-    settings |= {"data": str(ROOT / "steps/quickstart/preferences.jsonl")}
     settings["gate"] |= {"max_degenerate_share": 1, "max_served_drift": None}
     (configs / "quickstart.yaml").write_text(yaml.safe_dump(settings))
     recipe = yaml.safe_load((configs / "recipes/quickstart.yaml").read_text()) | {"max_left_out_fraction": 1}

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pipeline.step_kit.scope import Scope
 
 DECISION = "/opt/ml/processing/input/decision"
+TRACKED = ("mlflow_run_id", "mlflow_uri")  # of gate.json
 OUTPUT = "/opt/ml/processing/output/registered"
 
 
@@ -102,6 +103,7 @@ def _version(scope: Scope, served: Served, upstream: Upstream) -> Registration:
             "champion_reward_accuracy": _get(gate, "gate", "champion_reward_accuracy"),
             "reward_accuracy": _text(_get(gate, "gate", "reward_accuracy")),
             **{name: _get(gate, "gate", name) for name in ("form", "served_drift", "calls", "calls_before")},
+            **{name: _get(gate, "gate", name) for name in TRACKED},
         },
     )
 

@@ -49,9 +49,7 @@ class State:
                 found.tags, found.pipeline = label.tags, label.pipeline
                 return found
         key = uuid.uuid4().hex
-        return cls(
-            fingerprint, key, wandb_run_id=key[:16], arguments=named, tags=label.tags, pipeline=label.pipeline
-        )
+        return cls(fingerprint, key, wandb_run_id=key[:16], arguments=named, tags=label.tags, pipeline=label.pipeline)
 
     def note(self, run_ids: Mapping[str, str | None]) -> bool:
         """Take down the ids that trackers gave their runs, by the trackers' names; whether any of them is new."""

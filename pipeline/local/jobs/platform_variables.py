@@ -17,8 +17,8 @@ from pipeline.settings.content import code_key
 NOBODY = "http://127.0.0.1:1/credentials"  # no one listens there: a call of AWS ends at once, and says why
 REGION = "us-east-1"  # where the image lies in no registry of AWS
 _REGISTRY = re.compile(r"\d{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/")
-# The checkout is what the image has at /opt/program; it is compiled anew after each change, the image once, and its code
-# has a version of its own.
+# The checkout is what the image has at /opt/program; it is compiled anew after each change, the image once, and has a
+# version of its own.
 _OF_THE_FILES = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "CODE_VERSION")
 
 

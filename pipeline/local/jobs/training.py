@@ -39,9 +39,9 @@ def run_training(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
     count = arguments.get("ResourceConfig", {}).get("InstanceCount", 1)
     patterns = {metric["Name"]: re.compile(metric["Regex"]) for metric in algorithm.get("MetricDefinitions", [])}
     devices = shares(gpus(), count)
+    trees = [job.root(node) for node in range(count)]
     of_image = platform_variables.of_the_image("training", job.scratch)
     of_image |= platform_variables.of_the_code(job.repository)
-    trees = [job.root(node) for node in range(count)]
     with job.engine.group(job.name, count, arguments.get("EnableNetworkIsolation", False)) as group:
         nodes = []
         for ml, host, own in zip(trees, group.hosts, devices, strict=True):
@@ -124,9 +124,7 @@ def _upload(job: Job, nodes: int, config: Mapping[str, Any]) -> str:
     home = f"{config['S3OutputPath'].rstrip('/')}/{job.name}/output"
     plain = config.get("CompressionType") == "NONE"
     for folder, archive in (("model", "model.tar.gz"), ("output/data", "output.tar.gz")):
-        of_image = platform_variables.of_the_image("training", job.scratch)
-    of_image |= platform_variables.of_the_code(job.repository)
-    trees = [job.root(node) / folder for node in reversed(range(nodes))]  # the first node last: its files win
+        trees = [job.root(node) / folder for node in reversed(range(nodes))]  # the first node last: its files win
         if plain:
             for tree in trees:
                 job.store.take(tree, f"{home}/{Path(folder).name}")

@@ -1,7 +1,8 @@
 """Which of a log entry's figures trackers get, and under which names.
 
-The product's names are those of `steps.train.metrics.lines`. What TRL logs beside them and has no name here goes on under
-TRL's; what transformers logs at the end is left out where it repeats one of them or does not hold for this training.
+The product's names are those of `steps.train.metrics.lines`. What TRL logs beside them and has no name there goes on
+under TRL's; what transformers logs at the end is left out where it repeats one of them or does not hold for this
+training.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from steps.train.metrics import lines
 
 # TRL's own names of figures that have no other here, with what they are.
 OF_TRL = {
-    "logps/chosen": "log-probability of the chosen answers under the model, summed over an answer's tokens, mean of rows",
+    "logps/chosen": "log-probability of a chosen answer under the model, the sum over its tokens; mean of the rows",
     "logps/rejected": "the same of the rejected answers",
     "logits/chosen": "mean of the model's logits at the tokens of the chosen answers",
     "logits/rejected": "the same of the rejected answers",

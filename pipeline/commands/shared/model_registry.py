@@ -14,6 +14,7 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from pipeline.aws import downloads, tracking_server
+from pipeline.aws import errors as aws
 from pipeline.commands.shared.forgotten_local import Here
 from pipeline.commands.shared.on_aws import Remote, remote
 from pipeline.commands.shared.options import LOCAL_ROOT, left_out, say, stderr, where
@@ -26,6 +27,7 @@ from pipeline.settings.schema import WorkflowFile
 from pipeline.versions import linked, registry, served
 from pipeline.versions.registry import Decision, ModelVersion, Options
 from pipeline.watching import pulse
+from steps.register.repeat import EXECUTION
 from steps.shared import typed_yaml
 
 Version = Annotated[str, typer.Argument(help="A number, latest, or approved: the newest approved one.")]
@@ -162,6 +164,14 @@ class AwsRegistry:
         chosen, champion = _with_champion(self, versions)
         known = [one for version in chosen if (one := linked.tracked(version))]
         return linked.link(known, champion, link_again(self.options), self._registers_itself)
+
+    def link_of_execution(self, arn: str) -> list[str]:
+        """The same of the newest version where that execution has registered it; nothing otherwise."""
+        with aws.translated(link_again(self.options)):
+            numbers = self.statuses()
+            newest = self.find(str(max(numbers))) if numbers else None
+            is_own = newest is not None and newest.metadata.get(EXECUTION) == arn
+            return self.link([newest]) if newest and is_own else []
 
     def _registers_itself(self, uri: str) -> str | None:
         """Why MLflow's model registry must not be written to: SageMaker would register what stands there once more."""

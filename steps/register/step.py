@@ -23,6 +23,7 @@ from pipeline.step_kit.processing_job import Instances, ProcessingJob, module, o
 from pipeline.step_kit.request_step import RequestStep
 from steps.champion import step as champion_step
 from steps.gate import step as gate_step
+from steps.register.repeat import TRACKED
 from steps.register.request import Registration, package_request
 from steps.shared.served_files import OF_ADAPTER, OF_MODEL
 from steps.shared.serving import ADAPTER_TOKENIZER, MODEL, tool_call_parser
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from pipeline.step_kit.scope import Scope
 
 DECISION = "/opt/ml/processing/input/decision"
-TRACKED = ("mlflow_run_id", "mlflow_uri")  # of gate.json
 OUTPUT = "/opt/ml/processing/output/registered"
 
 

@@ -1,4 +1,4 @@
-"""Whether SageMaker makes a model package of each version in MLflow's registry; the answers are botocore's Stubber's."""
+"""Whether SageMaker makes a model package of each version in MLflow's registry; answers are botocore's Stubber's."""
 
 from __future__ import annotations
 

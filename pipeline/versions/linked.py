@@ -105,9 +105,7 @@ def _ask(uri: str, group: Mapping[str, Any]) -> dict[str, Any]:
     """Raises _NotTold."""
     missing = [name for name in _packages(uri) if importlib.util.find_spec(name.replace("-", "_")) is None]
     if missing:
-        raise _NotTold(
-            f"not told of {group['name']}: {' and '.join(missing)} not installed here (pip install {missing[0]})"
-        )
+        raise _NotTold(f"cannot be told of {group['name']} from here: pip install {' '.join(missing)}")
     command = [sys.executable, "-m", MODULE, f"--mlflow_uri={uri}"]
     try:
         done = subprocess.run(

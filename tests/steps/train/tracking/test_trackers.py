@@ -55,14 +55,6 @@ def runs(uri: str, experiment: str = "dpo") -> list[Any]:
     return list(found.search_runs([found.get_experiment_by_name(experiment).experiment_id]))
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With MLflow's tables, which take it seconds to make."""
-    file = tmp_path_factory.mktemp("database") / "mlflow.db"
-    client(f"sqlite:///{file}")
-    return file
-
-
 @pytest.fixture
 def database(empty_database: Path, tmp_path: Path) -> str:
     return f"sqlite:///{shutil.copy(empty_database, tmp_path / 'mlflow.db')}"

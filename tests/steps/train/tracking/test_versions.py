@@ -20,14 +20,6 @@ GROUP = "dpo-quickstart"
 ARN = f"arn:aws:sagemaker:eu-west-1:111122223333:model-package/{GROUP}"
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With MLflow's tables, which take it seconds to make."""
-    file = tmp_path_factory.mktemp("database") / "mlflow.db"
-    connect(f"sqlite:///{file}").search_experiments()
-    return file
-
-
 @pytest.fixture
 def uri(empty_database: Path, tmp_path: Path) -> str:
     return f"sqlite:///{shutil.copy(empty_database, tmp_path / 'mlflow.db')}"

@@ -25,8 +25,9 @@ from pipeline.local.jobs.platform_variables import Aws, of_the_platform
 from pipeline.local.state.records import mlflow_uri
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
-from steps.train.tracking import callback, final
+from steps.train.tracking import callback, final, versions
 from steps.train.tracking.label import Label
+from steps.train.tracking.mlflow_client import connect
 from steps.train.tracking.mlflow_run import MlflowRun
 from steps.train.tracking.outbox import Delivery, read_buffer
 from steps.train.tracking.runs import STATE, State, open_trackers
@@ -449,6 +450,16 @@ def test_a_server_killed_in_a_run_misses_nothing_once_it_is_back(
     history = client(uri).get_metric_history(found.info.run_id, "loss")
     assert [(one.step, one.value) for one in history] == [(1, 1.0), (2, 0.5)]
     assert found.info.status == "FAILED" and not delivery.buffer.exists()
+    url = f"{uri}/#/experiments/{found.info.experiment_id}/runs/{found.info.run_id}"
+    assert delivery.tracker.place() == {"uri": uri, "experiment": "dpo", "url": url}
+
+    registered = versions.Version(
+        number=7, arn="arn:aws:sagemaker:eu-west-1:111122223333:model-package/dpo/7", run_id=found.info.run_id,
+        source="s3://bucket/serving/", approval_status="Approved", facts={},
+    )  # fmt: skip
+    told = versions.link(connect(uri), versions.Group(name="dpo", versions=[registered], champion=7))
+    assert (told.registered, told.champion, told.problems) == ({7: "1"}, "1", [])
+    assert client(uri).get_model_version_by_alias("dpo", "champion").source == "s3://bucket/serving/"
 
 
 def wait_for_delivery(delivery: Delivery) -> None:

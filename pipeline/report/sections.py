@@ -199,7 +199,7 @@ def version(facts: Facts) -> View | None:
         ("Variant", found.variant or ""),
         ("Files", facts.model),
         ("Hash of the manifest", found.metadata.get("manifest_sha256", "")),
-        ("Run in MLflow", f"{run.run_id} of {run.uri}" if (run := tracked(found)) else ""),
+        ("Run in MLflow", f"{run_there.run_id} of {run_there.uri}" if (run_there := tracked(found)) else ""),
         ("May be served on", ", ".join(found.instance_types)),
         ("ARN", "" if facts.local else found.arn),
     ]

@@ -16,8 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from steps.shared import contract
 
 CHAMPION = "champion"
-OF_RUN = ("version", "model_package_arn")
-NAME_TAG = "dpo.model_package"  # finds MLflow's version of a package again
+ARN_TAG = "model_package_arn"  # finds MLflow's version of a package again
 
 
 class Version(BaseModel):
@@ -39,8 +38,8 @@ class Version(BaseModel):
 
     @property
     def tags(self) -> dict[str, str]:
-        own = {"version": str(self.number), "approval_status": self.approval_status, NAME_TAG: self.arn}
-        return {"model_package_arn": self.arn} | self.facts | own
+        own = {"version": str(self.number), ARN_TAG: self.arn, "approval_status": self.approval_status}
+        return self.facts | own
 
 
 class Group(BaseModel):
@@ -110,8 +109,8 @@ def _tell_run(client: Any, group: str, version: Version) -> bool:
         raise
     if run.info.lifecycle_stage != LifecycleStage.ACTIVE:
         return False
-    said = zip(OF_RUN, (f"{group}/{version.number}", version.arn), strict=True)
-    wanted = {name: _with(run.data.tags.get(name, ""), value) for name, value in said}
+    said = {"version": f"{group}/{version.number}", ARN_TAG: version.arn}
+    wanted = {name: _with(run.data.tags.get(name, ""), value) for name, value in said.items()}
     if new := [RunTag(name, value) for name, value in wanted.items() if run.data.tags.get(name) != value]:
         client.log_batch(version.run_id, tags=new)
     return True
@@ -149,7 +148,7 @@ def _require_model(client: Any, name: str) -> None:
 def _mlflow_version(client: Any, name: str, version: Version) -> str:
     """The number of MLflow's version of this one, which is made where it is not there."""
     known = client.search_model_versions(f"name = '{name}' AND run_id = '{version.run_id}'")
-    same = [one for one in known if one.tags.get(NAME_TAG) == version.arn]
+    same = [one for one in known if one.tags.get(ARN_TAG) == version.arn]
     if not same:
         made = client.create_model_version(
             name, version.source, version.run_id, tags=version.tags, await_creation_for=0,

@@ -21,7 +21,9 @@ METRICS_A_BATCH, PARAMS_A_BATCH, PARAM_LENGTH = 1000, 100, 500
 KEY_TAG = "dpo.run"  # finds the run again when the answer to its creation was lost
 NEVER = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST"}
 REPORT = "data/report.json"
-COMMIT_TAG = "mlflow.source.git.commit"  # which MLflow's lists and pages show as the version of the source
+# MLflow's pages show these as what made the run, and the commit as its version.
+SOURCE_TAGS = {"job": "mlflow.source.name", "commit": "mlflow.source.git.commit"}
+TRAININGS = {"mlflow.experimentKind": "custom_model_development"}  # else MLflow 3 shows an experiment as one of agents
 TABLES_TAG = "mlflow.loggedArtifacts"  # which artifacts MLflow's page of evaluations shows as tables
 
 
@@ -50,7 +52,11 @@ class MlflowRun:
     def open(self) -> None:
         client = connect(self.uri, self._login)
         found = client.get_experiment_by_name(self.experiment)
-        experiment = found.experiment_id if found else client.create_experiment(self.experiment, self._artifacts())
+        experiment = (
+            found.experiment_id
+            if found
+            else client.create_experiment(self.experiment, self._artifacts(), tags=TRAININGS)
+        )
         self.run_id = self._existing(client, experiment) or self._create(client, experiment)
         self._experiment_id = experiment
         self._client = client
@@ -162,7 +168,7 @@ class MlflowRun:
 
 def tags_of(tags: Mapping[str, str]) -> dict[str, str]:
     """The tags of a run as MLflow is told them: what it has a name of its own for, by that one too."""
-    return dict(tags) | ({COMMIT_TAG: tags["commit"]} if "commit" in tags else {})
+    return dict(tags) | {name: tags[own] for own, name in SOURCE_TAGS.items() if own in tags}
 
 
 def _text(value: Any) -> str:

@@ -23,7 +23,6 @@ NEVER = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST"}
 REPORT = "data/report.json"
 # MLflow's pages show these as what made the run, and the commit as its version.
 SOURCE_TAGS = {"job": "mlflow.source.name", "commit": "mlflow.source.git.commit"}
-TRAININGS = {"mlflow.experimentKind": "custom_model_development"}  # else MLflow 3 shows an experiment as one of agents
 TABLES_TAG = "mlflow.loggedArtifacts"  # which artifacts MLflow's page of evaluations shows as tables
 
 
@@ -52,11 +51,7 @@ class MlflowRun:
     def open(self) -> None:
         client = connect(self.uri, self._login)
         found = client.get_experiment_by_name(self.experiment)
-        experiment = (
-            found.experiment_id
-            if found
-            else client.create_experiment(self.experiment, self._artifacts(), tags=TRAININGS)
-        )
+        experiment = found.experiment_id if found else client.create_experiment(self.experiment, self._artifacts())
         self.run_id = self._existing(client, experiment) or self._create(client, experiment)
         self._experiment_id = experiment
         self._client = client

@@ -20,7 +20,8 @@ from pipeline.commands.shared.after_failure import next_commands
 from pipeline.commands.shared.before_start import require_deployed, require_inputs
 from pipeline.commands.shared.cost import MaxCost, PricesFile, prices_of, require_below, sentence
 from pipeline.commands.shared.forgotten_local import Here
-from pipeline.commands.shared.on_aws import remote
+from pipeline.commands.shared.model_registry import AwsRegistry
+from pipeline.commands.shared.on_aws import Remote, remote
 from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
     LOCAL_ROOT,
@@ -46,6 +47,7 @@ from pipeline.preflight import costs, inputs
 from pipeline.settings import workflow as workflow_settings
 from pipeline.settings.assets import Asset
 from pipeline.settings.workflow import Workflow
+from pipeline.versions.registry import Options
 from pipeline.watching import pulse
 from pipeline.watching.view import advice_on
 
@@ -231,7 +233,9 @@ def _start_on_aws(settings: Path, request: _Request, as_json: bool, options: str
             place = PlaceOnAws(there)
             ended = place.watch(arn)
             further = [f"as a page: {page_of(ended.id, options)}"]
-            if ended.status != "Succeeded":
+            if ended.status == "Succeeded":
+                _link(there, ended.arn, options, local_root)
+            else:
                 further += next_commands(ended, place.status(arn)[1], options)
     if as_json:
         print_json(ended)
@@ -240,6 +244,20 @@ def _start_on_aws(settings: Path, request: _Request, as_json: bool, options: str
     else:
         print(f"watch it: python pipeline.py status{options} {execution_id} --wait")
     return aws_executions.exit_code(ended.status) if request.wait else 0
+
+
+def _link(there: Remote, execution_arn: str, options: str, local_root: Path) -> None:
+    """Tell MLflow of the version that was registered; that it cannot be told fails nothing."""
+    if not there.workflow.recipe.mlflow_uri:
+        return
+    group = there.workflow.settings.register_model.package_group
+    try:
+        with pulse.working(stderr, "telling MLflow of the version"):
+            said = AwsRegistry(there, local_root, group, Options(options)).link_of_execution(execution_arn)
+    except UserError as error:
+        said = [f"mlflow: not told of the version: {error}"]
+    for line in said:
+        say(line)
 
 
 def _ending(ended: ExecutionSummary) -> str:

@@ -13,6 +13,7 @@ from pipeline.preflight.costs import JobUse
 from pipeline.report import graph
 from pipeline.report.facts import Facts
 from pipeline.texts import moment
+from pipeline.versions.linked import tracked
 from steps.preprocess.report import quarantine
 from steps.train.results import curves as drawn_curves
 from steps.train.results import figures as held_out
@@ -198,6 +199,7 @@ def version(facts: Facts) -> View | None:
         ("Variant", found.variant or ""),
         ("Files", facts.model),
         ("Hash of the manifest", found.metadata.get("manifest_sha256", "")),
+        ("Run in MLflow", f"{run_there.run_id} of {run_there.uri}" if (run_there := tracked(found)) else ""),
         ("May be served on", ", ".join(found.instance_types)),
         ("ARN", "" if facts.local else found.arn),
     ]

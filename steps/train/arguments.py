@@ -269,9 +269,11 @@ class TrainArguments(BaseModel):
         None,
         description="MLflow: a tracking server's ARN or URL, sqlite:///FILE, or none; default: MLFLOW_TRACKING_URI.",
     )
-    mlflow_experiment_name: str = Field("dpo", min_length=1, description="MLflow experiment.")
+    mlflow_experiment_name: str | None = Field(
+        None, min_length=1, description="MLflow experiment; default: the pipeline's name, or dpo outside of one."
+    )
     wandb_project: str | None = Field(None, description="Weights & Biases project.")
-    run_name: str | None = Field(None, description="Name of the run in the trackers.")
+    run_name: str | None = Field(None, description="Name of the run in the trackers; default: pipeline and execution.")
 
     # Pipeline
     merge_weights: bool = Field(False, description="Merge the adapter into the base before registration.")

@@ -50,3 +50,9 @@ def read_data_report(train_data: Path) -> dict[str, Any] | None:
     if not isinstance(found, dict) or not {"data_hash", "formats"} <= found.keys():
         raise StepError(f"{file}: is not what the Preprocess step writes: no data_hash or formats; run that step again")
     return found
+
+
+def read_data_page(train_data: Path) -> str | None:
+    """The same report as a page, where it lies beside."""
+    file = train_data.parent / "report" / "report.html"
+    return file.read_text(encoding="utf-8") if file.is_file() else None

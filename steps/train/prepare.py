@@ -22,7 +22,7 @@ from steps.train.model import fsdp_cpu, initial_adapter
 from steps.train.model.load import load_base, load_template
 from steps.train.model.lora import FittedAdapter, fit_adapter, lora_config
 from steps.train.model.processors_template import warn_of_other_template
-from steps.train.origin import Origin, read_data_report
+from steps.train.origin import Origin, read_data_page, read_data_report
 from steps.train.preflight.this_job import report_base, run_preflight
 from steps.train.preflight.vocabulary import require_embedded
 from steps.train.rows import splits
@@ -228,6 +228,7 @@ def _track(trainer: PairTrainer, facts: dict[str, Any], data_report: dict[str, A
     tracking = Tracking(
         trainer.arguments, trainer.folder, trainer.marker.fingerprint,
         first_rank=trainer.args.process_index == 0, facts=facts, report=data_report,
+        page=read_data_page(splits.folder(trainer.arguments.train_data, "train")),
     )  # fmt: skip
     trainer.add_callback(tracking)
     return tracking

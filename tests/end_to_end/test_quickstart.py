@@ -29,8 +29,17 @@ def test_the_quickstart_learns_from_one_half_to_above_nine_tenths(forked, tmp_pa
     assert summary["registered"] == summary["registered"] | {"version": 1, "variant": "merged"}
     assert summary["mlflow"] == f"sqlite:///{tmp_path}/mlflow.db"
     client = MlflowClient(summary["mlflow"])
-    (tracked,) = client.search_runs([client.get_experiment_by_name("dpo").experiment_id])
+    (tracked,) = client.search_runs([client.get_experiment_by_name("dpo-quickstart").experiment_id])
     assert tracked.info.status == "FINISHED"
+    assert tracked.info.run_name == f"dpo-quickstart {summary['execution']}"
+    assert tracked.data.tags["version"] == "dpo-quickstart/1"
+    (version,) = client.search_model_versions("name = 'dpo-quickstart'")
+    assert version.run_id == tracked.info.run_id
+    (registered,) = tmp_path.glob("registry/dpo-quickstart/1/package.json")
+    facts = json.loads(registered.read_text())["CustomerMetadataProperties"]
+    assert (facts["mlflow_run_id"], facts["mlflow_uri"]) == (tracked.info.run_id, "sqlite:///mlflow.db")
+    assert facts["code_version"] == tracked.data.tags["code_version"]
+    assert facts["execution_arn"] == tracked.data.tags["execution_arn"]
     assert tracked.data.metrics["final/after/reward_accuracy"] == summary["held_out"]["after"]["reward_accuracy"]
     (evaluation,) = tmp_path.glob("s3/**/Train/**/evaluation.json")
     answers = json.loads(evaluation.read_text())["answers"]

@@ -16,7 +16,7 @@ from pipeline.parameters import declared, history
 from pipeline.parameters.history import ParameterUse
 from pipeline.parameters.values import as_text
 from pipeline.settings import workflow as workflow_settings
-from pipeline.watching import view
+from pipeline.watching import pulse, view
 from pipeline.watching import watch as watching
 from pipeline.watching.watch import Progress, Tell
 
@@ -69,11 +69,13 @@ class PlaceHere:
 
     def run(self, execution: str, as_json: bool) -> Execution:
         """Run an execution to its end, from where it stands, and print what came of it."""
-        from pipeline.local import summary
+        from pipeline.local import linked, summary
         from pipeline.local.executor import run_execution
 
         with view.shown(stderr) as tell:
             ended = run_execution(self.root, execution, tell)
+        with pulse.working(stderr, "telling MLflow of the version"):
+            told = linked.of_execution(self.root, ended, f"python pipeline.py models --link{self.options}")
         result = summary.summarise(self.root, ended) | {"report": page_of(execution, self.options)}
         if as_json:
             print_json(result)
@@ -81,6 +83,8 @@ class PlaceHere:
             print(summary.text(result))
             for line in next_commands(summaries.summary(ended), summaries.reached(ended), self.options):
                 say(line)
+        for line in told:
+            say(line)
         return ended
 
     def log(self, execution: str, step: str | None, follow: bool) -> Iterator[dict[str, str]]:

@@ -46,7 +46,7 @@ FLAGS = {
     "stop": {"--local", "--local-root", "--settings", "--json"},
     "retry": {"--local", "--local-root", "--settings", "--json"},
     "delete": {"--settings", "--yes", "--json"},
-    "models": {"--group", "--local", "--local-root", "--settings", "--json"},
+    "models": {"--group", "--link", "--local", "--local-root", "--settings", "--json"},
     "approve": {"--note", "--group", "--local", "--local-root", "--settings", "--json"},
     "reject": {"--note", "--group", "--local", "--local-root", "--settings", "--json"},
     "compare": {"--plot", "--answers", "--group", "--local", "--local-root", "--settings", "--json"},

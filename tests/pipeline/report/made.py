@@ -123,7 +123,13 @@ def version(**changes: Any) -> ModelVersion:
         "created": NOON,
         "model_uri": f"{RUN}/Gate/serving/",
         "instance_types": ("ml.g5.2xlarge",),
-        "metadata": {"variant": "adapter", "code_version": "57644a96", "manifest_sha256": "45dc"},
+        "metadata": {
+            "variant": "adapter",
+            "code_version": "57644a96",
+            "manifest_sha256": "45dc",
+            "mlflow_run_id": "bda34bc6",
+            "mlflow_uri": "http://tracker",
+        },
     }
     return ModelVersion(**(facts | changes))
 

@@ -29,8 +29,6 @@ from steps.merge.fit.base import Base
 from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.model_class import CODE_ERRORS
-from steps.shared.templates.chat_template import ChatTemplate
-from steps.shared.templates.pair import prompt_ids
 from steps.shared.templates.trained_with import trained_kwargs
 
 if TYPE_CHECKING:
@@ -239,6 +237,9 @@ def _of_adapter(base: Base, adapter: Adapter, prompts: list[list[int]]) -> tuple
 def _prompts(folder: Path, template_kwargs: dict[str, Any]) -> list[list[int]]:
     """Token ids of each prompt, through the chat template, as it was trained with, where there is one."""
     from transformers import AutoTokenizer
+
+    from steps.shared.templates.chat_template import ChatTemplate  # these import pyarrow: only for who compares
+    from steps.shared.templates.pair import prompt_ids
 
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(

@@ -137,14 +137,21 @@ def tokenise(
     template: ChatTemplate,
     max_length: int,
     truncation: Literal["drop", "cut_prompt"],
+    count: Count | None = None,
 ) -> tuple[list[Pair | None], Left]:
-    """Token ids of every record, `None` where a row is left out, and the account of the rows left out or cut."""
+    """Token ids of every record, `None` where a row is left out, and the account of the rows left out or cut.
+
+    Args:
+        count: is told of each row.
+    """
     pairs: list[Pair | None] = []
     left = Left()
     for index, record in enumerate(records):
         pair, problems = tokenise_record(record, template, max_length, truncation)
         pairs.append(pair)
         left.rows += [replace(problem, index=index) for problem in problems]
+        if count:
+            count.add(1)
     return pairs, left
 
 

@@ -30,6 +30,24 @@ def seconds(console: Console) -> float:
     return DUMB_SECONDS if console.is_terminal else PIPE_SECONDS
 
 
+_holds: list[str] = []  # who shows already that something goes on, or waits for a person
+
+
+def held() -> bool:
+    """Whether nothing is to be said by those who fill silence."""
+    return bool(_holds)
+
+
+@contextlib.contextmanager
+def hold(why: str) -> Iterator[None]:
+    """Fill no silence while the context lasts: its end is seen otherwise, or somebody is asked."""
+    _holds.append(why)
+    try:
+        yield
+    finally:
+        _holds.remove(why)
+
+
 class Pulse:
     """Says something whenever nothing was said for so many seconds, until it is left."""
 
@@ -73,8 +91,8 @@ def working(console: Console, what: str, *, redraw: bool = True) -> Iterator[Cal
         return Text(" · ".join(parts), style="dim")
 
     if not (redraw and redraws(console)):
-        with Pulse(seconds(console), lambda: console.print(text(), soft_wrap=True)):
+        with hold(what), Pulse(seconds(console), lambda: console.print(text(), soft_wrap=True)):
             yield lambda now: far.__setitem__(0, now)
         return
-    with console.status(text()) as status, Pulse(0.5, lambda: status.update(text())):
+    with hold(what), console.status(text()) as status, Pulse(0.5, lambda: status.update(text())):
         yield lambda now: far.__setitem__(0, now)

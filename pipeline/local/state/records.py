@@ -28,6 +28,7 @@ from pipeline.local.state import damage
 from pipeline.local.state.damage import Damaged
 from pipeline.texts import now
 from steps.shared.disks import is_full, told
+from steps.shared.signs.phases import Phase
 
 ACCOUNT = "arn:aws:sagemaker:local:000000000000"
 MLFLOW = "mlflow.db"
@@ -56,6 +57,7 @@ class StepRecord(BaseModel):
     failure_reason: str | None = None
     log: str | None = None  # the job's log; a cached step's is that of the job that once ran
     metrics: dict[str, float] = Field(default_factory=dict)  # the last value of each, while it runs too
+    doing: Phase | None = None  # while it runs, what its job told last
     properties: dict[str, Any] = Field(default_factory=dict)  # as AWS's Describe answer has them
     objects: dict[str, dict[str, int]] | None = None  # what a job left in the store: by URI, names with sizes in bytes
 

@@ -134,7 +134,7 @@ class _Round:
 
         args, new = self._scorer.args, self._scorer.arguments.answers_max_new_tokens
         ends = frozenset(self._template.ends.values())
-        writer = Writer(self._scorer.model_wrapped, self._model, args.device, ends, new, self._goes_on)
+        writer = Writer(self._scorer.model_wrapped, self._model, args.device, ends, new, self._after_some)
         shares = shares_beginnings(self._model)
         mine: dict[int, dict[Side, Said]] = {}
         out_of_time = False
@@ -166,6 +166,16 @@ class _Round:
         text = self._template.tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=False)
         assert isinstance(text, str)  # a list only of several answers
         return Said(text, len(ids), ended)
+
+    def _after_some(self, unfinished: bool) -> bool:
+        """As `_goes_on`, after EVERY tokens more of a batch's answers."""
+        from steps.train.answers.generate import EVERY
+
+        goes_on = self._goes_on(unfinished)
+        share = self._answering * EVERY / self._scorer.arguments.answers_max_new_tokens
+        self._told += share
+        self._count.add(share)
+        return goes_on
 
     def _goes_on(self, unfinished: bool) -> bool:
         """Whether any rank has an unfinished answer. All must ask together.

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SIDES = ("lora_A", "lora_B")
+CHAMPION = "evaluation of the champion"  # as the log calls it
 FIGURES = ("reward_accuracy", "loss", "reward_margin")
 
 

@@ -43,9 +43,7 @@ def shares(
     return found
 
 
-def sums(
-    scorer: Scorer, batches: Sequence[Sequence[Pair]], weights: Weights, count: Count | None = None
-) -> list[Sums]:
+def sums(scorer: Scorer, batches: Sequence[Sequence[Pair]], weights: Weights, count: Count | None = None) -> list[Sums]:
     """The sums of every pair, in the order of the batches. All ranks must call it together, with as many batches each.
 
     Args:
@@ -74,9 +72,7 @@ def sums(
     return found
 
 
-def gathered(
-    scorer: Scorer, pairs: Sequence[Pair], batch_size: int, weights: Weights, phase: str
-) -> dict[str, Sums]:
+def gathered(scorer: Scorer, pairs: Sequence[Pair], batch_size: int, weights: Weights, phase: str) -> dict[str, Sums]:
     """The sums of every pair by its id, on every rank. All ranks must call it together.
 
     Args:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.records import Record, read_records
+from steps.shared.signs.phases import Count
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.train.arguments import TrainArguments
 from steps.train.rows import tokenise as data

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from steps.shared.contract import StepError, write_text
 from steps.shared.records import Record
+from steps.shared.signs.phases import Count
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.shared.templates.pair import NOTES, render_pair
 from steps.shared.templates.refused import RowRefused

@@ -67,7 +67,9 @@ def evaluate(run: Run) -> Judged:
     pairs, arguments = run.validation.pairs, trainer.arguments
     with out_of_memory.explained(arguments, WITHOUT_MEMORY):
         scorer = _reload(run)
-        margins = HeldOut(pairs, arguments.per_device_eval_batch_size, arguments.beta).evaluate(scorer, "evaluation as served")
+        margins = HeldOut(pairs, arguments.per_device_eval_batch_size, arguments.beta).evaluate(
+            scorer, "evaluation as served"
+        )
     judged = _as_served(run, scorer, margins, time.perf_counter() - started)
     _tell(judged.section)
     return judged

@@ -1,42 +1,39 @@
 """A sign of life for every command, whatever it waits for: the front door runs each command under it.
 
-It hears all that the command writes. When nothing was written for a while it says that the command still works, and for
-how long: on a terminal as a line that the next word replaces, elsewhere as `pulse` does. It keeps still while something
-else shows that it works, or a person is asked. Limits: what another program writes to the terminal it does not hear.
+It hears all that the command writes. When nothing was written for a while it says on stderr that the command still
+works, and for how long: on a terminal as a line that the next word replaces, elsewhere as often as `beat` says. It
+keeps still while something else shows that, or a person is asked. Limits: what another program writes to the terminal
+it does not hear. Imports the standard library only, as every command starts with it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from threading import RLock
 from typing import Any, TextIO
 
-from rich.console import Console
-
 from pipeline.texts import duration
-from pipeline.watching import pulse
+from pipeline.watching import beat
 
 ERASE = "\r\x1b[2K"
+DUMB = ("dumb", "unknown")  # values of TERM
 REDRAWN_SECONDS = 1.0
 
 
 @contextlib.contextmanager
-def underway(console: Console, what: str) -> Iterator[None]:
-    """While the context lasts, a command's silence is filled.
-
-    Args:
-        console: stderr's.
-        what: the command's name.
-    """
-    redraws = pulse.redraws(console)
-    silence = _Silence(console, what, redraws=redraws)
-    every = REDRAWN_SECONDS if redraws else pulse.seconds(console)
+def underway(command: str) -> Iterator[None]:
+    """While the context lasts, the silence of a command is filled."""
     before = sys.stdout, sys.stderr
-    with pulse.Pulse(every, silence.fill) as beat:
-        silence.beat = beat
+    redraws = before[1].isatty() and os.environ.get("TERM", "").lower() not in DUMB
+    silence = _Silence(before[1], command, redraws=redraws)
+    every = REDRAWN_SECONDS if redraws else beat.DUMB_SECONDS if before[1].isatty() else beat.PIPE_SECONDS
+    with beat.Pulse(every, silence.fill) as pulse:
+        silence.pulse = pulse
         sys.stdout, sys.stderr = _Heard(before[0], silence), _Heard(before[1], silence)
         try:
             yield
@@ -48,32 +45,31 @@ def underway(console: Console, what: str) -> Iterator[None]:
 class _Silence:
     """What is said into a command's silence, and whether it stands on the terminal now."""
 
-    def __init__(self, console: Console, what: str, *, redraws: bool) -> None:
+    def __init__(self, terminal: TextIO, command: str, *, redraws: bool) -> None:
         self.lock = RLock()
-        self.beat: pulse.Pulse | None = None
-        self._console, self._what, self._redraws = console, what, redraws
-        self._terminal = console.file
+        self.pulse: beat.Pulse | None = None
+        self._terminal, self._command, self._redraws = terminal, command, redraws
         self._begun = time.monotonic()
         self._within_line, self._drawn, self._over = False, False, False
 
     def fill(self) -> None:
-        """Say that the command still works, unless something else does, or the cursor stands within a line."""
+        """Say that the command still works, unless something else does, or a line has begun that goes on."""
         with self.lock:
-            if pulse.held() or self._over or (self._redraws and self._within_line):
+            if beat.held() or self._over or (self._redraws and self._within_line):
                 return
-            text = f"{self._what}: still working, {duration(time.monotonic() - self._begun)}"
-            if not self._redraws:
-                self._console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
-                return
-            self._terminal.write(f"{ERASE}\x1b[2m{text[: self._console.width - 1]}\x1b[0m")
-            self._terminal.flush()
-            self._drawn = True
+            text = f"{self._command}: still working, {duration(time.monotonic() - self._begun)}"
+            if self._redraws:
+                text = text[: shutil.get_terminal_size().columns - 1]
+            with contextlib.suppress(OSError):  # nobody is there any more: the command itself will see it
+                self._terminal.write(f"{ERASE}\x1b[2m{text}\x1b[0m" if self._redraws else f"{text}\n")
+                self._terminal.flush()
+                self._drawn = self._redraws
 
     def broken(self, text: str) -> None:
-        """Something else is about to be written."""
+        """Something else is about to be written; the lock is held."""
         self._erase()
-        if self.beat:
-            self.beat.touch()
+        if self.pulse:
+            self.pulse.touch()
         if text:
             self._within_line = not text.endswith("\n")
 
@@ -85,9 +81,10 @@ class _Silence:
 
     def _erase(self) -> None:
         if self._drawn:
-            self._terminal.write(ERASE)
-            self._terminal.flush()
             self._drawn = False
+            with contextlib.suppress(OSError):
+                self._terminal.write(ERASE)
+                self._terminal.flush()
 
 
 class _Heard:
@@ -101,7 +98,7 @@ class _Heard:
             self._silence.broken(text)
             return self._stream.write(text)
 
-    def writelines(self, lines: Any) -> None:
+    def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:
             self.write(line)
 

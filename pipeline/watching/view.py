@@ -20,7 +20,7 @@ from rich.text import Text
 from pipeline.aws import errors as aws
 from pipeline.aws.executions import StepSummary
 from pipeline.texts import duration, metrics_text, took
-from pipeline.watching import pulse
+from pipeline.watching import beat, pulse
 from pipeline.watching.job_logs import RUNNING
 from pipeline.watching.pace import Pace
 from pipeline.watching.watch import Event, LastLines, Logged, Notice, Progress, State, Tell
@@ -49,17 +49,17 @@ def shown(console: Console) -> Iterator[Tell]:
     """A listener that shows what happens to an execution while the context lasts."""
     if not pulse.redraws(console):
         lines = _Lines(console)
-        with pulse.hold("view"), pulse.Pulse(pulse.seconds(console), lines.still) as beat:
+        with beat.hold("view"), beat.Pulse(pulse.seconds(console), lines.still) as signs:
 
             def tell(event: Event) -> None:
                 if lines.tell(event):
-                    beat.touch()
+                    signs.touch()
 
             yield tell
         return
     table = _LiveTable(console)
     shows = Live(console=console, get_renderable=table.render, refresh_per_second=4, transient=False)
-    with pulse.hold("view"), shows as live:
+    with beat.hold("view"), shows as live:
         yield table.tell
         live.refresh()
     table.explain_failures()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline.errors import UserError
-from pipeline.watching import pulse
+from pipeline.watching import beat
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
@@ -26,7 +26,7 @@ def confirm(question: str, yes: bool, command: str) -> None:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UserError(f"{question} Nobody can be asked here; when it is what you want: {command} --yes")
-    with pulse.hold("a question"):
+    with beat.hold("a question"):
         agreed = typer.confirm(question, err=True)
     if not agreed:
         raise UserError("nothing was changed")

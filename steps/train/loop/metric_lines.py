@@ -1,4 +1,4 @@
-"""The metric lines of a training: printed for CloudWatch, and kept as the run's history; between them, how far it is."""
+"""The metric lines of a training, printed for CloudWatch and kept as the run's history; and how far its steps are."""
 
 from __future__ import annotations
 

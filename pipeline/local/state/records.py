@@ -212,8 +212,7 @@ def read(root: Path, execution_id: str) -> Execution:
     except FileNotFoundError:
         known = _ids(root)
         if execution_id in known:
-            gone = f"{file}: the file of execution {execution_id} is gone"
-            raise Damaged(f"{gone}; restore it, or {damage.advice_to_remove(file)}") from None
+            raise damage.gone(file, f"execution {execution_id}") from None
         there = f"; the newest is {known[0]}" if known else "; there are none yet"
         hint = did_you_mean(execution_id, known) or there
         raise UserError(f"{root}: there is no execution {execution_id!r}{hint}") from None

@@ -1,4 +1,4 @@
-"""Files of the local state that cannot be read, or are gone: each is named with what to do about it, and hurts no other."""
+"""Files of the local state that cannot be read or are gone: each is named, with what to do, and hurts no other."""
 
 from __future__ import annotations
 

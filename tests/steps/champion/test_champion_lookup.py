@@ -163,7 +163,7 @@ def test_a_damaged_version_is_named_where_it_lies_and_not_by_the_jobs_link(local
         approved.versions(GROUP)
     assert str(error.value).count(str(file.parent)) == 2 and str(link) not in str(error.value)
     file.unlink()
-    with pytest.raises(StepError, match="^.*: the file of a registered version is gone; restore it, or remove"):
+    with pytest.raises(StepError, match=f"{file}: the file of a registered version is gone; restore it, or remove"):
         approved.versions(GROUP)
 
 

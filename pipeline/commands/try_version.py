@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import shlex
 import subprocess
@@ -35,6 +36,7 @@ from steps.shared import typed_yaml
 from steps.shared.serving import ADAPTER_FOLDER
 
 MODULE = "steps.answer"
+PIECE = 65536  # bytes
 
 Prompt = Annotated[str, typer.Argument(help="Message of the user.")]
 System = Annotated[str | None, typer.Option("--system", help="System message before the prompt.", show_default=False)]
@@ -75,17 +77,33 @@ def try_version(
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "exchange.json"
         command += [f"--record={record}"]
-        output = subprocess.PIPE if as_json else None
-        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, check=False)
-        if done.returncode != 0:
-            raise typer.Exit(done.returncode)
+        said = _said(command, aloud=not as_json)
         name = typed_yaml.load(settings, WorkflowFile).pipeline_name
         noted = conversations.capture(local_root, name, model.version, json.loads(record.read_text(encoding="utf-8")))
     if as_json:
-        print_json(document(model, prompt=prompt, inference_id=noted, **json.loads(done.stdout)))
+        print_json(document(model, prompt=prompt, inference_id=noted, **json.loads(said)))
         return
     here = where(True, settings, local_root)
     say(f"inference id {noted}; what do you think of it: python pipeline.py feedback {noted} --up{here}")
+
+
+def _said(command: list[str], *, aloud: bool) -> str:
+    """What a program prints; aloud as it comes too, by way of this one's stdout, which knows when nothing does.
+
+    Raises:
+        Exit: with its exit code, where that is not 0.
+    """
+    said, decoder = [], codecs.getincrementaldecoder("utf-8")(errors="replace")
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0) as program:
+        assert program.stdout is not None  # a pipe
+        while content := program.stdout.read(PIECE):
+            said.append(decoder.decode(content))
+            if aloud:
+                sys.stdout.write(said[-1])
+                sys.stdout.flush()
+    if program.returncode != 0:
+        raise typer.Exit(program.returncode)
+    return "".join(said)
 
 
 def _files(there: Registry, model: ModelVersion, with_base: bool, verify: bool) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 EVERY_SECONDS = 5.0  # between two lines that tell how far the same phase is
@@ -44,12 +45,12 @@ def read(text: str) -> Phase | None:
 class Teller:
     """Says what one process is doing: each phase as it begins, and how far it is from time to time."""
 
-    def __init__(self) -> None:
-        self._name, self._next = "", 0.0
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._name, self._next = clock, "", 0.0
 
     def tell(self, name: str, done: int | None = None, total: int | None = None) -> None:
         """Say it, unless the same phase was told just now; on other ranks than the first nothing is said."""
-        now = time.monotonic()
+        now = self._clock()
         if os.environ.get("RANK", "0") != "0" or (name == self._name and now < self._next):
             return
         self._name, self._next = name, now + EVERY_SECONDS

@@ -34,8 +34,7 @@ def test_lines_of_other_kinds_are_no_phase() -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time, as its only entry."""
     time = [100.0]
-    monkeypatch.setattr(phases.time, "monotonic", lambda: time[0])
-    monkeypatch.setattr(phases, "tell", phases.Teller().tell)
+    monkeypatch.setattr(phases, "tell", phases.Teller(lambda: time[0]).tell)
     return time
 
 

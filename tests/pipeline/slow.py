@@ -1,7 +1,7 @@
 """A slow world: AWS and the files of this machine answer only when the command that waits has shown that it works.
 
-So a test of signs of life needs no clock: a command without them is given up after GIVE_UP seconds, however fast or busy
-the machine is.
+So a test of signs of life needs no clock: a command without them is given up after GIVE_UP seconds, however fast or
+busy the machine is.
 """
 
 from __future__ import annotations

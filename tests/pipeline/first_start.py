@@ -2,14 +2,15 @@
 
 Command:  python -m tests.pipeline.first_start [--seconds 20] [--write]
 Outputs:  the record; with --write it replaces the one in pipeline/README.md. The run is stopped then.
-Limits:   a terminal that cannot be redrawn (TERM=dumb), whose lines can be kept; another has a table in their place. The
-          clone uses this Python with its packages: how long they take to install is not in it.
+Limits:   a terminal that cannot be redrawn (TERM=dumb), whose lines can be kept; another has a table in their place.
+          The clone uses this Python with its packages: how long they take to install is not in it.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import os
 import pty
 import re
@@ -34,7 +35,7 @@ Line = tuple[float, str]
 
 
 def record(command: Sequence[str], cwd: Path, seconds: float, variables: Mapping[str, str]) -> list[Line]:
-    """What a command writes on a terminal within so many seconds, line by line, each with its second; then it is ended."""
+    """What a command writes on a terminal within so many seconds, each line with its second; then it is ended."""
     master, slave = pty.openpty()
     begun = time.monotonic()
     program = subprocess.Popen(
@@ -88,7 +89,7 @@ def told(lines: Sequence[Line], places: Mapping[str, str]) -> str:
 def silence(lines: Sequence[Line], seconds: float) -> float:
     """The longest time without a line, from the start to the end of the record."""
     moments = [0.0, *(second for second, _ in lines), seconds]
-    return max(later - earlier for earlier, later in zip(moments, moments[1:], strict=False))
+    return max(later - earlier for earlier, later in itertools.pairwise(moments))
 
 
 def page_with(page: str, text: str) -> str:

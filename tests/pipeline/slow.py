@@ -6,6 +6,7 @@ busy the machine is.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import http.client
 import os
@@ -115,16 +116,15 @@ def slow_files(monkeypatch: pytest.MonkeyPatch, before: Callable[[str], None]) -
     """The first looks that a command's own thread takes at files and folders take their time."""
     looks = [0]
 
-    def slowly(name: str) -> Callable[..., Any]:
-        function = getattr(Path, name)
-
-        def look(path: Path, *words: Any, **options: Any) -> Any:
+    def slowly(function: Callable[..., Any]) -> Callable[..., Any]:
+        def look(path: Any, *words: Any, **options: Any) -> Any:
             if threading.current_thread() is threading.main_thread() and looks[0] < LOOKS:
                 looks[0] += 1
-                before(f"{name} {path}")
+                before(f"{function.__name__} {path}")
             return function(path, *words, **options)
 
         return look
 
     for name in ("read_text", "read_bytes", "glob", "is_file", "exists"):
-        monkeypatch.setattr(Path, name, slowly(name))
+        monkeypatch.setattr(Path, name, slowly(getattr(Path, name)))
+    monkeypatch.setattr(builtins, "open", slowly(open))

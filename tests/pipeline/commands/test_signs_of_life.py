@@ -6,6 +6,7 @@ A new command must be in TABLE. What a running execution shows is in tests/pipel
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -79,20 +80,31 @@ def settings(tmp_path_factory: pytest.TempPathFactory, aws: str) -> Path:
     return moto_server.write_settings(tmp_path_factory.mktemp("configs"))
 
 
-@pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch, aws: str, tmp_path: Path) -> Iterator[Screen]:
-    """A terminal, with signs of life in quick succession, before a world that waits for them."""
+@contextmanager
+def slow_world(monkeypatch: pytest.MonkeyPatch, aws: str, where: str, home: Path) -> Iterator[Screen]:
+    """A terminal, with signs of life in quick succession, before a world that waits for them.
+
+    Entered within the test, as pytest has streams of its own for what a fixture does.
+    """
     monkeypatch.setattr(beat, "DUMB_SECONDS", 0.02)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with screen(monkeypatch) as shown, server(aws, shown.until_a_sign) as address:
-        for name, value in moto_server.access(address, tmp_path).items():
-            monkeypatch.setenv(name, value)
+    with screen(monkeypatch) as shown, server(aws, shown.until_a_sign) as address, monkeypatch.context() as patch:
+        for name, value in moto_server.access(address, home).items():
+            patch.setenv(name, value)
+        if where in (HERE, FILES):
+            slow_files(patch, shown.until_a_sign)
+        if where == DOCKER:
+
+            def docker(*_: object, **__: object) -> None:
+                shown.until_a_sign("docker")
+                raise FileNotFoundError
+
+            patch.setattr(docker_command.subprocess, "run", docker)
         yield shown
 
 
 @pytest.mark.parametrize(("verb", "where", "words"), CASES, ids=[f"{verb} {where}" for verb, where, _ in CASES])
 def test_a_command_shows_that_it_works(
-    slow: Screen,
+    aws: str,
     settings: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -102,22 +114,14 @@ def test_a_command_shows_that_it_works(
 ) -> None:
     if where == HERE:
         words = [*words, HERE, "--local-root", str(tmp_path / "state")]
-    if where in (HERE, FILES):
-        slow_files(monkeypatch, slow.until_a_sign)
-    if where == DOCKER:
-
-        def docker(*_: object, **__: object) -> None:
-            slow.until_a_sign("docker")
-            raise FileNotFoundError
-
-        monkeypatch.setattr(docker_command.subprocess, "run", docker)
     options = [] if verb == "recipe" else ["--settings", str(settings)]
-    assert cli.main([verb, *words, *options]) in (0, 1)
-    assert slow.waited and slow.silent == [], slow.text
+    with slow_world(monkeypatch, aws, where, tmp_path) as slow:
+        code = cli.main([verb, *words, *options])
+    assert code in (0, 1) and slow.waited and slow.silent == [], slow.text
 
 
-def test_a_command_that_shows_nothing_would_be_seen(slow: Screen, settings: Path, monkeypatch) -> None:
+def test_a_command_that_shows_nothing_would_be_seen(aws: str, settings: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(tests_slow, "GIVE_UP", 0.2)
-    with beat.hold("a mistake"):
+    with slow_world(monkeypatch, aws, ON_AWS, tmp_path) as slow, beat.hold("a mistake"):
         cli.main(["list", "--settings", str(settings)])
     assert slow.silent

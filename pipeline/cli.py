@@ -33,7 +33,6 @@ from pipeline.commands.automation import schedules, triggers
 from pipeline.commands.feedback import say as feedback
 from pipeline.commands.reports import report
 from pipeline.errors import UserError
-from pipeline.watching.underway import underway
 from steps.shared import disks
 from steps.shared.contract import StepError
 from steps.shared.pages import visible
@@ -75,8 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     debug = DEBUG in argv
     argv = [word for word in argv if word != DEBUG]
     try:
-        with underway(argv[0] if argv else "help"):
-            return app(argv, prog_name="python pipeline.py", standalone_mode=True) or 0
+        return app(argv, prog_name="python pipeline.py", standalone_mode=True) or 0
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     except (UserError, StepError) as error:

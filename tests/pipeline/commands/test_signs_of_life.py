@@ -5,13 +5,14 @@ A new command must be in TABLE. What a running execution shows is in tests/pipel
 
 from __future__ import annotations
 
+import runpy
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from pipeline import cli
 from pipeline.account import docker_command
 from pipeline.watching import beat
 from tests.paths import ROOT
@@ -57,6 +58,14 @@ TABLE: dict[str, list[tuple[str, list[str]]]] = {
     "teardown": [(ON_AWS, ["--yes"])],
     "env": [(FILES, [])],
 }
+AUTOMATION = """
+automation:
+  schedule_group: dpo
+  scheduler_role_arn: arn:aws:iam::123456789012:role/scheduler
+  events_role_arn: arn:aws:iam::123456789012:role/events
+  dead_letter_queue_arn: arn:aws:sqs:us-east-1:123456789012:dead
+  debounce_function_arn: arn:aws:lambda:us-east-1:123456789012:function:debounce
+"""
 CASES = [(verb, where, words) for verb, cases in TABLE.items() for where, words in cases]
 
 
@@ -77,7 +86,10 @@ def settings(tmp_path_factory: pytest.TempPathFactory, aws: str) -> Path:
     s3.create_bucket(Bucket=moto_server.BUCKET)
     s3.put_object(Bucket=moto_server.BUCKET, Key="models/tiny/config.json", Body=b"{}")
     sagemaker.create_model_package_group(ModelPackageGroupName="dpo-quickstart")
-    return moto_server.write_settings(tmp_path_factory.mktemp("configs"))
+    written = moto_server.write_settings(tmp_path_factory.mktemp("configs"))
+    with open(written.parent / "account.yaml", "a", encoding="utf-8") as account:
+        account.write(AUTOMATION)
+    return written
 
 
 @contextmanager
@@ -102,6 +114,14 @@ def slow_world(monkeypatch: pytest.MonkeyPatch, aws: str, where: str, home: Path
         yield shown
 
 
+def run(*words: str) -> object:
+    """The exit code of a command, by the front door."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+        patch.setattr(sys, "argv", ["pipeline.py", *words])
+        runpy.run_path(str(ROOT / "pipeline.py"), run_name="__main__")
+    return end.value.code
+
+
 @pytest.mark.parametrize(("verb", "where", "words"), CASES, ids=[f"{verb} {where}" for verb, where, _ in CASES])
 def test_a_command_shows_that_it_works(
     aws: str,
@@ -116,12 +136,12 @@ def test_a_command_shows_that_it_works(
         words = [*words, HERE, "--local-root", str(tmp_path / "state")]
     options = [] if verb == "recipe" else ["--settings", str(settings)]
     with slow_world(monkeypatch, aws, where, tmp_path) as slow:
-        code = cli.main([verb, *words, *options])
+        code = run(verb, *words, *options)
     assert code in (0, 1) and slow.waited and slow.silent == [], slow.text
 
 
 def test_a_command_that_shows_nothing_would_be_seen(aws: str, settings: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(tests_slow, "GIVE_UP", 0.2)
     with slow_world(monkeypatch, aws, ON_AWS, tmp_path) as slow, beat.hold("a mistake"):
-        cli.main(["list", "--settings", str(settings)])
+        run("list", "--settings", str(settings))
     assert slow.silent

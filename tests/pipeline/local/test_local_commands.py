@@ -10,7 +10,10 @@ from pipeline.local import run
 from pipeline.local.executor import create_execution
 from pipeline.local.state import records
 
-SLOW = "import time; print('[phase] steps', flush=True)\nfor step in range(1, 4): print(f'step={step} of 3', flush=True); time.sleep(0.4)"
+SLOW = (
+    "import time; print('[phase] steps', flush=True)\n"
+    "for step in range(1, 4): print(f'step={step} of 3', flush=True); time.sleep(0.4)"
+)
 METRICS = {"train:step": r"step=(\d+)", "train:max_steps": r"of (\d+)"}
 
 

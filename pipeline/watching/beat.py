@@ -17,6 +17,14 @@ PIPE_SECONDS = 60.0
 _holds: list[str] = []  # who shows already that something goes on, or waits for a person
 
 
+_said: list[float] = []  # when a command that is listened to has written something last
+
+
+def said(moment: float | None) -> None:
+    """Take note of when something was written; None: nobody listens any more."""
+    _said[:] = [] if moment is None else [moment]
+
+
 def held() -> bool:
     """Whether nothing is to be said by those who fill silence."""
     return bool(_holds)
@@ -33,11 +41,14 @@ def hold(why: str) -> Iterator[None]:
 
 
 class Pulse:
-    """Says something whenever nothing was said for so many seconds, until it is left."""
+    """Says something whenever nothing was said for so many seconds, until it is left.
+
+    Of a command that is listened to, the silence before counts too: several short works in a row are one.
+    """
 
     def __init__(self, every: float, say: Callable[[], None]) -> None:
         self._every, self._say, self._left = every, say, Event()
-        self._last = time.monotonic()
+        self._last = _said[0] if _said else time.monotonic()
         self._thread = Thread(target=self._run, daemon=True)
 
     def touch(self) -> None:

@@ -29,6 +29,7 @@ REDRAWN_SECONDS = 1.0
 def underway(command: str) -> Iterator[None]:
     """While the context lasts, the silence of a command is filled."""
     before = sys.stdout, sys.stderr
+    beat.said(time.monotonic())
     redraws = before[1].isatty() and os.environ.get("TERM", "").lower() not in DUMB
     silence = _Silence(before[1], command, redraws=redraws)
     every = REDRAWN_SECONDS if redraws else beat.DUMB_SECONDS if before[1].isatty() else beat.PIPE_SECONDS
@@ -40,6 +41,7 @@ def underway(command: str) -> Iterator[None]:
         finally:
             sys.stdout, sys.stderr = before
             silence.end()
+            beat.said(None)
 
 
 class _Silence:
@@ -64,10 +66,12 @@ class _Silence:
                 self._terminal.write(f"{ERASE}\x1b[2m{text}\x1b[0m" if self._redraws else f"{text}\n")
                 self._terminal.flush()
                 self._drawn = self._redraws
+            beat.said(time.monotonic())
 
     def broken(self, text: str) -> None:
         """Something else is about to be written; the lock is held."""
         self._erase()
+        beat.said(time.monotonic())
         if self.pulse:
             self.pulse.touch()
         if text:

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from rich.console import Console
 
-from pipeline.watching import beat, underway
+from pipeline.watching import beat, pulse, underway
 from pipeline.watching.underway import ERASE
 
 
@@ -93,6 +94,19 @@ def test_nothing_is_said_while_something_else_shows_that_it_works_or_somebody_is
             time.sleep(0.2)
         assert stream.getvalue() == ""
         until(lambda: bool(stream.getvalue()))
+
+
+def test_several_short_works_in_a_row_are_one_silence(stderr, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = stderr("dumb")
+    console = Console(stderr=True, force_terminal=True, width=120)
+    with underway.underway("start"):
+        until(lambda: bool(stream.getvalue()))
+        monkeypatch.setattr(beat, "DUMB_SECONDS", 0.5)
+        begun = time.monotonic()
+        while "work" not in stream.getvalue().replace("still working", ""):
+            with pulse.working(console, "a short work"):
+                time.sleep(0.05)
+            assert time.monotonic() - begun < 60
 
 
 def test_the_streams_are_themselves_in_all_else(stderr) -> None:

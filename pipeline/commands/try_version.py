@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import codecs
 import json
+import os
 import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Thread
 from typing import Annotated
 
 import typer
@@ -36,7 +39,6 @@ from steps.shared import typed_yaml
 from steps.shared.serving import ADAPTER_FOLDER
 
 MODULE = "steps.answer"
-PIECE = 65536  # bytes
 
 Prompt = Annotated[str, typer.Argument(help="Message of the user.")]
 System = Annotated[str | None, typer.Option("--system", help="System message before the prompt.", show_default=False)]
@@ -77,33 +79,37 @@ def try_version(
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "exchange.json"
         command += [f"--record={record}"]
-        said = _said(command, aloud=not as_json)
+        with nullcontext(subprocess.PIPE) if as_json else _handed_on() as output:
+            done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, check=False)
+        if done.returncode != 0:
+            raise typer.Exit(done.returncode)
         name = typed_yaml.load(settings, WorkflowFile).pipeline_name
         noted = conversations.capture(local_root, name, model.version, json.loads(record.read_text(encoding="utf-8")))
     if as_json:
-        print_json(document(model, prompt=prompt, inference_id=noted, **json.loads(said)))
+        print_json(document(model, prompt=prompt, inference_id=noted, **json.loads(done.stdout)))
         return
     here = where(True, settings, local_root)
     say(f"inference id {noted}; what do you think of it: python pipeline.py feedback {noted} --up{here}")
 
 
-def _said(command: list[str], *, aloud: bool) -> str:
-    """What a program prints; aloud as it comes too, by way of this one's stdout, which knows when nothing does.
+@contextmanager
+def _handed_on() -> Iterator[int]:
+    """A pipe whose words go to stdout as they come: so it is known when there are none, and then said."""
+    reading, writing = os.pipe()
 
-    Raises:
-        Exit: with its exit code, where that is not 0.
-    """
-    said, decoder = [], codecs.getincrementaldecoder("utf-8")(errors="replace")
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0) as program:
-        assert program.stdout is not None  # a pipe
-        while content := program.stdout.read(PIECE):
-            said.append(decoder.decode(content))
-            if aloud:
-                sys.stdout.write(said[-1])
+    def hand_on() -> None:
+        with open(reading, encoding="utf-8", errors="replace", newline="") as words:
+            while piece := words.read(1):  # a program may wait within a line
+                sys.stdout.write(piece)
                 sys.stdout.flush()
-    if program.returncode != 0:
-        raise typer.Exit(program.returncode)
-    return "".join(said)
+
+    thread = Thread(target=hand_on)
+    thread.start()
+    try:
+        yield writing
+    finally:
+        os.close(writing)
+        thread.join()
 
 
 def _files(there: Registry, model: ModelVersion, with_base: bool, verify: bool) -> list[str]:

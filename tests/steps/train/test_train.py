@@ -104,9 +104,11 @@ def test_the_log_tells_each_phase_once_as_it_begins_with_the_first_rank_alone(sh
     _, log = sharded
     told = [phase for line in log.splitlines() if (phase := phases.read(line))]
     names = [name for name, _ in itertools.groupby(phase.name for phase in told)]
-    wanted = ["reading the rows", "reading the tokenizer", "tokenising train", "tokenising validation",
-              "checking memory", "looking for checkpoints", "loading the model", "first evaluation", "first evaluation by the reference",
-              phases.STEPS, "evaluation", "saving the adapter", "saving the results"]  # fmt: skip
+    wanted = [
+        "reading the rows", "reading the tokenizer", "tokenising train", "tokenising validation", "checking memory",
+        "looking for checkpoints", "loading the model", "first evaluation", "first evaluation by the reference",
+        phases.STEPS, "evaluation", "saving the adapter", "saving the results",
+    ]  # fmt: skip
     assert [name for name in names if name in wanted] == wanted
     assert next(phase for phase in told if phase.name == phases.STEPS) == phases.Phase(phases.STEPS, 0, 4)
 

@@ -62,6 +62,7 @@ FLOORS = (
         "steps.shared",
         "steps.shared.calls",
         "steps.shared.pages",
+        "steps.shared.signs",
         "steps.shared.statistics",
         "steps.shared.templates",
         "pipeline.errors",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Thread
 from typing import Annotated
 
 import typer
@@ -75,8 +79,8 @@ def try_version(
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "exchange.json"
         command += [f"--record={record}"]
-        output = subprocess.PIPE if as_json else None
-        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, check=False)
+        with nullcontext(subprocess.PIPE) if as_json else _handed_on() as output:
+            done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, check=False)
         if done.returncode != 0:
             raise typer.Exit(done.returncode)
         name = typed_yaml.load(settings, WorkflowFile).pipeline_name
@@ -86,6 +90,26 @@ def try_version(
         return
     here = where(True, settings, local_root)
     say(f"inference id {noted}; what do you think of it: python pipeline.py feedback {noted} --up{here}")
+
+
+@contextmanager
+def _handed_on() -> Iterator[int]:
+    """A pipe whose words go to stdout as they come: so it is known when there are none, and then said."""
+    reading, writing = os.pipe()
+
+    def hand_on() -> None:
+        with open(reading, encoding="utf-8", errors="replace", newline="") as words:
+            while piece := words.read(1):  # a program may wait within a line
+                sys.stdout.write(piece)
+                sys.stdout.flush()
+
+    thread = Thread(target=hand_on)
+    thread.start()
+    try:
+        yield writing
+    finally:
+        os.close(writing)
+        thread.join()
 
 
 def _files(there: Registry, model: ModelVersion, with_base: bool, verify: bool) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steps.shared import contract
+from steps.shared.signs import phases
 from steps.train.arguments import TrainArguments
 from steps.train.evaluation import champion
 from steps.train.loop import checkpoints, fingerprint
@@ -49,6 +50,7 @@ def prepare(arguments: TrainArguments) -> Run:
         StepError: the data, the model, an adapter, the arguments or this machine are refused.
     """
     output = output_folder(arguments)
+    phases.tell("reading the rows")
     records = splits.read(arguments)
     named = {"train": arguments.train_data, "validation": arguments.validation_data}
     reports = {name: read_data_report(splits.folder(path, name)) for name, path in named.items()}
@@ -57,6 +59,7 @@ def prepare(arguments: TrainArguments) -> Run:
     arguments = champion.continued(arguments)
     initial = initial_adapter.check(arguments)
     rival = champion.find(arguments)
+    phases.tell("reading the tokenizer")
     template = load_template(arguments)
     checkpoints_at = _checkpoint_folder(arguments, output)
     config = trainer_config(arguments, checkpoints_at)
@@ -67,13 +70,16 @@ def prepare(arguments: TrainArguments) -> Run:
     train, validation = splits.prepare(records, template, arguments, config, output)
     arguments = grouping.decide(arguments, train.pairs)
     require_embedded(arguments, template.tokenizer, [*train.pairs, *validation.pairs])
+    phases.tell("checking memory")
     unserved = run_preflight(
         arguments, ranks=config.world_size, rank=config.process_index, rows=len(train.pairs),
         longest=max(train.longest, validation.longest), held_out=len(validation.pairs),
         pair_tokens=train.pair_tokens(shared=arguments.share_prompts),
     )  # fmt: skip
+    phases.tell("looking for checkpoints")
     rows_hash = fingerprint.hash_rows(train.pairs, validation.pairs)
     checkpoint, marker = _continue(config, checkpoints_at, fingerprint.of_run(arguments, rows_hash, initial))
+    phases.tell("loading the model")
     fitted = fit_adapter(arguments, first=config.process_index == 0)
     report_base(arguments, fitted.coverage, config.world_size)
     trainer = _load_trainer(arguments, template.tokenizer, train.pairs, config, marker, fitted)

@@ -31,6 +31,7 @@ from steps.shared import contract, secrets
 from steps.shared.contract import StepError
 from steps.shared.folders import sole_writer
 from steps.shared.records import read_records
+from steps.shared.signs import phases
 from steps.train import arguments as train_arguments
 from steps.train.answers import ask
 from steps.train.arguments import TrainArguments
@@ -105,6 +106,7 @@ def finish(run: Run) -> None:
     """
     from steps.train.loop.early_end import take_best
 
+    phases.tell("saving the adapter")
     take_best(run.trainer, run.held_out)
     run.trainer.save_model(str(run.output))
     served = evaluate.evaluate(run)
@@ -113,6 +115,7 @@ def finish(run: Run) -> None:
         judged["champion"] = champion.compare(run.rival, served.scorer, run.validation.pairs, served.margins)
     held_out = run.validation
     answers = ask.ask(served.scorer, run.rival, held_out.records, held_out.pairs, run.template, run.trainer.arguments)
+    phases.tell("saving the results")
     save.save(run, judged, answers, served.probes)
 
 

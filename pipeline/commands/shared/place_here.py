@@ -44,17 +44,18 @@ class PlaceHere:
 
     def watch(self, execution: str) -> ExecutionSummary:
         """Another process runs it."""
-        told: dict[str, dict[str, float]] = {}
+        told: dict[str, Progress] = {}
 
         def look() -> tuple[ExecutionSummary, list[StepSummary]]:
             record = records.load(self.root, execution)
             return summaries.summary(record), summaries.steps(record)
 
         def report(step: StepSummary, tell: Tell) -> None:
-            metrics = records.load(self.root, execution).step(step.name).metrics
-            if metrics and told.get(step.name) != metrics:
-                told[step.name] = metrics
-                tell(Progress(step.name, "", metrics))
+            found = records.load(self.root, execution).step(step.name)
+            progress = Progress.of(step.name, found.doing, found.metrics)
+            if (found.doing or found.metrics) and told.get(step.name) != progress:
+                told[step.name] = progress
+                tell(progress)
 
         with view.shown(stderr) as tell:
             return watching.wait(look, tell, report, poll_seconds=step_logs.POLL_SECONDS, settle_seconds=0)

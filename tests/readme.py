@@ -12,14 +12,12 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import typer
-
-from pipeline.cli import app
 from pipeline.parameters.declared import Parameter, parameters
 from pipeline.settings import workflow as settings
 from pipeline.settings.collect import Collect
 from pipeline.settings.schema import Preprocess
 from pipeline.settings.security import Secrets, Security
+from pipeline.verbs import verbs
 from steps.collect.states import CaptureState, FeedbackState
 from steps.preprocess.layouts.formats import FORMATS
 from steps.preprocess.rows.reasons import Reason
@@ -83,8 +81,7 @@ def secret_variables() -> list[str]:
 
 
 def commands() -> list[str]:
-    verbs = typer.main.get_command(app).commands
-    rows = [f"| `{name}` | {(command.help or '').splitlines()[0]} |" for name, command in verbs.items()]
+    rows = [f"| `{name}` | {verb.help} |" for name, verb in verbs().items()]
     return ["| command | what it does |", "|---|---|", *rows]
 
 

@@ -89,6 +89,7 @@ FLOORS = (
     {"pipeline.commands.shared"},
     {"pipeline.commands"},
     {"pipeline.commands.automation", "pipeline.commands.feedback", "pipeline.commands.reports"},
+    {"pipeline.verbs"},
     {"pipeline.cli"},
 )
 # Answering and Collect read messages as Preprocess does, and Answering model folders as Merge does; the job that

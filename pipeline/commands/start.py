@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.aws import executions as aws_executions
+from pipeline.aws.errors import advice_on
 from pipeline.aws.executions import ExecutionSummary
 from pipeline.commands.shared.after_failure import next_commands
 from pipeline.commands.shared.before_start import require_deployed, require_inputs
@@ -49,7 +50,6 @@ from pipeline.settings.assets import Asset
 from pipeline.settings.workflow import Workflow
 from pipeline.versions.registry import Options
 from pipeline.watching import pulse
-from pipeline.watching.view import advice_on
 
 if TYPE_CHECKING:
     from pipeline.local.state.records import EngineName
@@ -132,7 +132,7 @@ def _start_local(
     as_json: bool,
     options: str,
 ) -> int:
-    from pipeline.definition.render import render
+    from pipeline.definition.kept import rendered
     from pipeline.local import run
     from pipeline.local.executor import create_execution
     from pipeline.local.jobs import docker_engine
@@ -141,7 +141,7 @@ def _start_local(
 
     with pulse.working(stderr, f"reading {settings} and building the definition"):
         workflow = workflow_settings.load(settings)
-        definition = json.loads(render(workflow))
+        definition = json.loads(rendered(workflow))
         overrides, assets = checked(workflow, definition, overrides)
     values = resolve_parameters(definition, overrides)
     plan = build_plan(definition, values)  # what cannot run here is said before anything is copied

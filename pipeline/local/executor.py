@@ -174,6 +174,9 @@ class _Executor:
 
     def _report(self) -> None:
         self._save()
+        self._tell_state()
+
+    def _tell_state(self) -> None:
         self.tell(State(summaries.summary(self.execution), summaries.steps(self.execution)))
 
     def _save(self) -> None:
@@ -217,7 +220,8 @@ class _Executor:
         """Run one step; whether the execution goes on."""
         record.started = now()
         record.attempts += 1
-        self._change(record, "Starting")
+        record.status = "Starting"
+        self._tell_state()  # a job is written down before it begins; what takes no job has ended by then
         status: records.StepStatus = "Succeeded"
         try:
             record.properties = self._result(step, record)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.errors import UserError
+from pipeline.files import DEFAULT_SETTINGS as DEFAULT_SETTINGS
 from pipeline.files import ROOT
 from pipeline.settings.account import Account
 from pipeline.settings.assets import Asset, Source, source
@@ -27,7 +28,6 @@ from steps.train import arguments as train_arguments
 from steps.train.arguments import TrainArguments
 
 STEPS = ROOT / "steps"
-DEFAULT_SETTINGS = ROOT / "configs" / "quickstart.yaml"
 PLACE = "place.txt"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 

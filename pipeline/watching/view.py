@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.aws import errors as aws
+from pipeline.aws.errors import advice_on
 from pipeline.aws.executions import StepSummary
 from pipeline.texts import duration, metrics_text, took
 from pipeline.watching import beat, pulse
@@ -63,12 +63,6 @@ def shown(console: Console) -> Iterator[Tell]:
         yield table.tell
         live.refresh()
     table.explain_failures()
-
-
-def advice_on(reason: str) -> str:
-    """What to do about a failure that is the account's, with a space before it."""
-    advice = aws.advice(reason)
-    return f" → {advice}" if advice else ""
 
 
 class _LiveTable:

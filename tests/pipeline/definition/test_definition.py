@@ -348,8 +348,9 @@ import socket, sys
 def refuse(*_, **__):
     raise OSError("a test cut the network")
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
-from pipeline.cli import main
-sys.exit(main(["definition"]))
+from pipeline.definition.render import render
+from pipeline.settings import workflow
+print(render(workflow.load(workflow.DEFAULT_SETTINGS)))
 """
 
 

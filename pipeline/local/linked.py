@@ -13,6 +13,7 @@ from pipeline.local.state.store import Store
 from pipeline.versions import linked, registry
 from pipeline.versions.linked import SQLITE, Tracked
 from pipeline.versions.registry import ModelVersion
+from steps.register.repeat import EXECUTION
 
 
 def link(root: Path, versions: Sequence[ModelVersion], champion: int | None, again: str) -> list[str]:
@@ -34,12 +35,16 @@ def tracked(root: Path, version: ModelVersion) -> Tracked | None:
 
 
 def of_execution(root: Path, execution: Execution, again: str) -> list[str]:
-    """The same of the version that an execution has registered; nothing where it registered none."""
+    """The same of the version that an execution has registered; nothing where it registered none, or met one that was
+    there before: MLflow was told of that then."""
     found = Outputs(root, execution).registered()
     if found is None:
         return []
     everyone = model_packages.versions(root, lambda damaged: None, str(found["group"]))
     versions = {one.version: one for one in everyone}
+    own = versions.get(found["version"])
+    if own is None or not own.metadata.get(EXECUTION, "").endswith(f"/{execution.id}"):
+        return []
     champion = registry.champion({number: one.approval_status for number, one in versions.items()})
     wanted = [one for number, one in versions.items() if number in (found["version"], champion)]
     return link(root, wanted, champion, again)

@@ -100,7 +100,13 @@ def data(facts: Facts) -> View | None:
         "problem": quarantine.problem(report),
         "reasons": quarantine.reasons(report),
         "lost": _lost((facts.left.evaluation or {}).get("tokenised", {})),
+        "feedback": _of_feedback((facts.left.evaluation or {}).get("feedback", {})),
     }
+
+
+def _of_feedback(counts: Mapping[str, int]) -> Mapping[str, int] | None:
+    """Rows that were made of what people said, and how often training saw them; None where there are none."""
+    return counts if counts.get("train", 0) + counts.get("validation", 0) else None
 
 
 def _lost(tokenised: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int, int, list[tuple[str, int]]]]:

@@ -157,6 +157,8 @@ class _Reading:
             self._problem("recipe's continue_from_champion: train.initial_adapter names another adapter; take one")
         if recipe and recipe.champion:
             self._problem(f"recipe's champion: a job gets the newest approved version; leave it out: {recipe.champion}")
+        if recipe and recipe.feedback_weight > 1:
+            self._problem("recipe's feedback_weight: write it as collect.feedback_weight, for max_feedback_share")
         if settings.make_model:
             if not all(part.isidentifier() for part in settings.make_model.split(".")):
                 self._problem(f"make_model: {settings.make_model}: must name a module, as steps.quickstart.tiny_model")

@@ -24,6 +24,7 @@ class Origin:
         report: the Preprocess step's report of the data, where it is at hand.
         initial_adapter: the SHA-256 of the adapter that training continued from.
         reasoning: of each split the rows given of which an answer has reasoning.
+        feedback: of each split the rows used that were made of what people said.
         moment: what the chat template was told of the time; None where it does not ask.
         coverage: how much of the base the quantisation and the adapter reach.
     """
@@ -34,6 +35,7 @@ class Origin:
     initial_adapter: str | None = None
     moment: datetime | None = None
     reasoning: Mapping[str, int] = field(default_factory=dict)
+    feedback: Mapping[str, int] = field(default_factory=dict)
     coverage: Coverage | None = None
 
 

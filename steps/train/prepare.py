@@ -69,31 +69,33 @@ def prepare(arguments: TrainArguments) -> Run:
     template = template.at(moment)
     train, validation = splits.prepare(records, template, arguments, config, output)
     arguments = grouping.decide(arguments, train.pairs)
+    seen = train.seen(arguments.feedback_weight)
     require_embedded(arguments, template.tokenizer, [*train.pairs, *validation.pairs])
     phases.tell("checking memory")
     unserved = run_preflight(
-        arguments, ranks=config.world_size, rank=config.process_index, rows=len(train.pairs),
+        arguments, ranks=config.world_size, rank=config.process_index, rows=len(seen),
         longest=max(train.longest, validation.longest), held_out=len(validation.pairs),
         pair_tokens=train.pair_tokens(shared=arguments.share_prompts),
     )  # fmt: skip
     phases.tell("looking for checkpoints")
-    rows_hash = fingerprint.hash_rows(train.pairs, validation.pairs)
+    rows_hash = fingerprint.hash_rows(seen, validation.pairs)
     checkpoint, marker = _continue(config, checkpoints_at, fingerprint.of_run(arguments, rows_hash, initial))
     phases.tell("loading the model")
     fitted = fit_adapter(arguments, first=config.process_index == 0)
     report_base(arguments, fitted.coverage, config.world_size)
-    trainer = _load_trainer(arguments, template.tokenizer, train.pairs, config, marker, fitted)
-    lines, held_out = _add_callbacks(trainer, train.pairs, validation.pairs, initial)
+    trainer = _load_trainer(arguments, template.tokenizer, seen, config, marker, fitted)
+    lines, held_out = _add_callbacks(trainer, seen, validation.pairs, initial)
     rows = {split.name: split.counts for split in (train, validation)}
     tracking = _track(trainer, {"rows_hash": rows_hash, "rows": rows}, data_report)
     left = {split.name: split.left for split in (train, validation)}
     reasoning = {split.name: split.reasoning for split in (train, validation)}
+    feedback = {split.name: len(split.of_feedback()) for split in (train, validation)}
     return Run(
         output=output,
         template=template,
         validation=validation,
         rows=rows,
-        origin=Origin(validation.records, left, data_report, initial, moment, reasoning, fitted.coverage),
+        origin=Origin(validation.records, left, data_report, initial, moment, reasoning, feedback, fitted.coverage),
         fitted=fitted,
         unserved=unserved,
         rival=rival,

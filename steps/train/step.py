@@ -85,6 +85,9 @@ def hyperparameters(scope: Scope, champion: RequestStep) -> dict[str, Any]:
     parser = scope.workflow.settings.register_model.tool_call_parser
     if parser != "auto":  # answers are judged by the parser that the endpoint will have
         found["tool_call_parser"] = parser
+    collect = scope.workflow.settings.collect
+    if collect and collect.feedback_weight > 1:
+        found["feedback_weight"] = str(collect.feedback_weight)
     if "InitialAdapterUri" in scope.parameter:
         found["initial_adapter"] = f"{CHANNELS}/initial_adapter"
     else:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from steps.shared.contract import StepError, read_json, special
 from steps.shared.folders import walk
+from steps.shared.records import OF_FEEDBACK
 
 TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 SUFFIXES = (*TEXTS, *(text + packed for text in TEXTS for packed in (".gz", ".zst")), ".parquet", ".arrow", ".feather")
 SHOWN = 5  # of names in a message
-OF_FEEDBACK = "feedback:"  # how the labels of Collect's files begin, which have one layout
 STATE = "state.json"  # what save_to_disk of datasets leaves in a folder of rows,
 SPLITS = "dataset_dict.json"  # and above several of them
 DATA = "|".join(re.escape(suffix) for suffix in (*TEXTS, ".parquet", ".arrow", ".feather"))
@@ -46,8 +46,14 @@ class Data:
 
 
 def find_data(path: Path, validation_data: Path | None, feedback_data: Path | None = None) -> Data:
-    """The files of all; raises as `find_inputs` does. Pairs of feedback come after the others, and are data as they."""
+    """The files of all. Pairs of feedback come after the others, and are data as they.
+
+    Raises:
+        StepError: as `find_inputs`; or a file has the name by which pairs of feedback are known.
+    """
     inputs = find_inputs(path)
+    if taken := [label for label, _ in inputs.files if label.startswith(OF_FEEDBACK)]:
+        raise StepError(f"{path}: {taken[0]}: the names of Collect's pairs begin with {OF_FEEDBACK}; rename it")
     feedback = find_inputs(feedback_data).files if feedback_data else []
     files = [*inputs.files, *((f"{OF_FEEDBACK}{label}", file) for label, file in feedback)]
     held_out = find_inputs(validation_data).files if validation_data else []

@@ -53,6 +53,16 @@ class Split:
             for record in self.records
         )
 
+    def of_feedback(self) -> list[data.Pair]:
+        """Those used that Collect made of what people said."""
+        ids = {record.id for record in self.records if record.of_feedback}
+        return [pair for pair in self.pairs if pair.id in ids]
+
+    def seen(self, feedback_weight: int) -> list[data.Pair]:
+        """The pairs of an epoch: each once, and those of feedback `feedback_weight` times. The copies stand at the end;
+        the order of training is drawn."""
+        return self.pairs + self.of_feedback() * (feedback_weight - 1)
+
     @property
     def counts(self) -> dict[str, int]:
         return {"given": len(self.records), "used": len(self.pairs), **self.left.counts}

@@ -9,6 +9,7 @@ branch. After Wang and Hegde 2024 (arXiv 2410.20305), with several pairs to a pr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -153,6 +154,8 @@ class Sizes:
 
         self._parts: list[tuple[tuple[int, int], ...]] = []
         self.prompts: list[int] = []
+        self.groups: list[tuple[int, int]] = []  # of pairs that may stand together: the prompt, and which copy it is
+        copies: Counter[str] = Counter()
         for pair in pairs:
             prompt = number(tuple(pair.prompt_ids))
             sides = ((pair.chosen_ids, pair.chosen_mask), (pair.rejected_ids, pair.rejected_mask))
@@ -160,6 +163,8 @@ class Sizes:
             last = len(pair.prompt_ids) - trunk
             branches = [(number(prompt, tuple(ids), tuple(mask)), last + len(ids) - 1) for ids, mask in sides]
             self.prompts.append(prompt)
+            self.groups.append((prompt, copies[pair.id]))
+            copies[pair.id] += 1
             self._parts.append(((prompt, trunk), *branches))
 
     def __len__(self) -> int:

@@ -59,6 +59,13 @@ def test_steps_come_with_their_bounds_and_those_not_taken_are_marked() -> None:
     assert "not reached" in text_of(made.running())
 
 
+def test_rows_made_of_what_people_said_are_told() -> None:
+    facts = made.registered()
+    assert "Made of what people said" not in text_of(facts)
+    facts.left.evaluation |= {"feedback": {"train": 8, "validation": 1, "weight": 20}}
+    assert "Made of what people said: 8 rows trained on, each 20 times in a pass; 1 held out." in text_of(facts)
+
+
 def test_a_rejected_model_has_the_gates_rules_and_no_version() -> None:
     html = page.render(made.rejected(), NEXT)
     text = Document(html).text

@@ -6,7 +6,9 @@ What is left out, of the versions in containers/locks:
   imports it where it is asked for). Both look whether the package is there, and here it is not while they are imported;
 - bitsandbytes hands four functions to `torch.compile`, which imports the whole compiler. They are its fallbacks for
   devices that it has no kernels for, and compute the same uncompiled;
-- TRL asks for the packages of every installed distribution: answered when it looks for one.
+- accelerate imports boto3 for its command line;
+- TRL asks for the packages of every installed distribution: answered when it looks for one;
+- Python looks for garbage again and again among ever more objects, of which none is: a tenth of the time.
 
 Limits: a package that is loaded already stays. Afterwards everything can be imported as ever; what a library decided
 while it was imported remains.
@@ -14,6 +16,7 @@ while it was imported remains.
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import importlib.util
 import sys
@@ -21,15 +24,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-UNUSED = ("scipy", "wandb")
+UNUSED = ("boto3", "scipy", "wandb")
 
 
 @contextmanager
 def lean() -> Iterator[None]:
     """Around the first imports of transformers, peft and TRL."""
-    with _absent(UNUSED), _distributions_when_asked():
+    with uncollected(), _absent(UNUSED), _distributions_when_asked():
         _import_bitsandbytes()
         yield
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No look for garbage meanwhile; what was made is not looked at later either."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.freeze()
+            gc.enable()
 
 
 @contextmanager

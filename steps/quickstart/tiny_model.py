@@ -25,6 +25,7 @@ from typing import Any
 
 from steps.quickstart.pretrain import SEED, STEPS, pretrain, words_apart
 from steps.shared import contract
+from steps.shared.libraries.lean import uncollected
 
 DATA = Path(__file__).with_name("preferences.jsonl")
 MANIFEST = "manifest.json"
@@ -122,10 +123,11 @@ def blank_tokenizer() -> Any:
 
 def build(rows: list[dict[str, Any]], folder: Path) -> None:
     """Train tokenizer and model and save them into `folder`."""
-    import torch
-    from transformers import Qwen2Config, Qwen2ForCausalLM
-
     print("tiny model: being made, once; half a minute on a free core", flush=True)
+    with uncollected():
+        import torch
+        from transformers import Qwen2Config, Qwen2ForCausalLM
+
     blank = blank_tokenizer()
     texts = [
         blank.apply_chat_template([*row["messages"], answer], tools=row["tools"], tokenize=False)

@@ -13,7 +13,7 @@ another value are two of eight pairs: without them the wrong calls, which repeat
 Text and values come from `catalogue.py`; the same seed always gives the same bytes.
 
 Made easy on purpose, so that a tiny model learns it in a minute: a missing argument is named vaguely ("on some day")
-as often as it is left out, and what no tool serves is outside the catalogue.
+instead of left out, and what no tool serves is outside the catalogue.
 """
 
 from __future__ import annotations
@@ -72,10 +72,7 @@ def capitalised(text: str) -> str:
 
 def request(rng: random.Random, tool: Tool, values: dict[str, Value]) -> str:
     """A person's request that names exactly the slots in `values`."""
-    words = {slot.name: " " + slot.phrase.format(values[slot.name]) for slot in tool.slots if slot.name in values}
-    for slot in tool.slots:
-        if slot.name not in values:
-            words[slot.name] = rng.choice(("", " " + slot.vague))
+    words = {s.name: " " + (s.phrase.format(values[s.name]) if s.name in values else s.vague) for s in tool.slots}
     asked = rng.choice(tool.requests).format(**words)
     return rng.choice(OPENERS) + asked + ("" if asked.endswith("?") else rng.choice(CLOSERS))
 

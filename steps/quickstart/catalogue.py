@@ -93,14 +93,25 @@ TOOLS = (
         "Get the weather forecast for a city.",
         "look up the weather",
         (CITY, DAY),
-        ("Tell me the weather{city}{day}", "I need the weather forecast{day}{city}", "Check the weather{city}{day}", "What will the weather be{city}{day}?", "How is the weather{city}{day}?"),
+        (
+            "Tell me the weather{city}{day}",
+            "I need the weather forecast{day}{city}",
+            "Check the weather{city}{day}",
+            "What will the weather be{city}{day}?",
+            "How is the weather{city}{day}?",
+        ),
     ),
     Tool(
         "set_alarm",
         "Set an alarm clock.",
         "set an alarm",
         (TIME, DAY),
-        ("Set an alarm{time}{day}", "I need an alarm{day}{time}", "Wake me with an alarm{time}{day}", "Could you set an alarm{day}{time}?"),
+        (
+            "Set an alarm{time}{day}",
+            "I need an alarm{day}{time}",
+            "Wake me with an alarm{time}{day}",
+            "Could you set an alarm{day}{time}?",
+        ),
     ),
     Tool(
         "send_email",
@@ -204,7 +215,12 @@ TOOLS = (
             ),
             ROOM,
         ),
-        ("Play some music{artist}{room}", "I'd love to hear music{room}{artist}", "Put on music{artist}{room}", "Can you play music{room}{artist}?"),
+        (
+            "Play some music{artist}{room}",
+            "I'd love to hear music{room}{artist}",
+            "Put on music{artist}{room}",
+            "Can you play music{room}{artist}?",
+        ),
     ),
     Tool(
         "set_heating",
@@ -220,7 +236,12 @@ TOOLS = (
                 (17, 18, 19, 20, 21, 22, 23),
             ),
         ),
-        ("Set the heating{room}{degrees}", "I want the heating{room} set{degrees}", "Turn the heating{room}{degrees}", "Could you set the heating{room}{degrees}?"),
+        (
+            "Set the heating{room}{degrees}",
+            "I want the heating{room} set{degrees}",
+            "Turn the heating{room}{degrees}",
+            "Could you set the heating{room}{degrees}?",
+        ),
     ),
     Tool(
         "track_parcel",
@@ -264,7 +285,12 @@ TOOLS = (
             ),
             DAY,
         ),
-        ("Book a hotel{city}{nights}{day}", "I need a hotel{day}{city}{nights}", "Reserve a hotel{nights}{city}{day}", "Is there a hotel{city}{nights}{day}?"),
+        (
+            "Book a hotel{city}{nights}{day}",
+            "I need a hotel{day}{city}{nights}",
+            "Reserve a hotel{nights}{city}{day}",
+            "Is there a hotel{city}{nights}{day}?",
+        ),
     ),
     Tool(
         "add_meeting",

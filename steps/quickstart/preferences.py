@@ -4,12 +4,13 @@
 
 A row is one conversation, the tools it may use, the right behaviour (chosen) and a wrong one (rejected):
 
-- everything is there: call; wrong are asking for what was said, declining, and calling with another value than was said,
+- everything is there: call; wrong are asking for what was said, declining, and a call with a value that nobody said,
 - an argument is missing: ask for it; wrong are calling with a made-up value and declining,
 - no tool fits: decline; wrong are calling an unrelated tool and asking for that tool's argument.
 
-Each behaviour is right as often as it is wrong, so none is better by itself: only the conversation tells. Calls with
-another value are two of eight pairs: without them the wrong calls, which repeat what was said too, teach not to.
+Each behaviour is right as often as it is wrong, so none is better by itself: only the conversation tells. In two of
+eight pairs a right call stands against one with another value. Without these, DPO unlearns to copy: all other wrong
+calls have names of the question in them too.
 Text and values come from `catalogue.py`; the same seed always gives the same bytes.
 
 Made easy on purpose, so that a tiny model learns it in a minute: a missing argument is named vaguely ("on some day")

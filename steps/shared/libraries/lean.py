@@ -63,7 +63,7 @@ def _absent(names: tuple[str, ...]) -> Iterator[None]:
 @contextmanager
 def _distributions_when_asked() -> Iterator[None]:
     read = importlib.metadata.packages_distributions
-    importlib.metadata.packages_distributions = lambda: _WhenAsked(read)  # type: ignore[assignment]
+    importlib.metadata.packages_distributions = lambda: _WhenAsked(read)
     try:
         yield
     finally:

@@ -61,6 +61,7 @@ FLOORS = (
     {
         "steps.shared",
         "steps.shared.calls",
+        "steps.shared.libraries",
         "steps.shared.pages",
         "steps.shared.signs",
         "steps.shared.statistics",

@@ -18,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 from steps.answer.weights import Weights, free_memory, require_memory
 from steps.shared import contract
 from steps.shared.contract import StepError
+from steps.shared.libraries.lean import lean
 from steps.shared.model_class import CODE_ERRORS, auto_class
 from steps.shared.model_folder import NO_TEMPLATE
 from steps.shared.records import Messages, Tools
@@ -176,7 +177,8 @@ def _load(weights: Weights) -> _Model:
         plain = made_by.from_pretrained(folder, dtype="auto", use_safetensors=True, trust_remote_code=False)
         model: torch.nn.Module = plain
         if weights.adapter:
-            from peft import PeftModel
+            with lean():
+                from peft import PeftModel
 
             model = PeftModel.from_pretrained(plain, weights.adapter)
     except CODE_ERRORS as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steps.shared import contract
+from steps.shared.libraries.lean import lean
 from steps.shared.signs import phases
 from steps.train.arguments import TrainArguments
 from steps.train.evaluation import champion
@@ -163,7 +164,8 @@ def _load_trainer(
 
     if not torch.cuda.is_available():
         fsdp_cpu.apply(arguments.fsdp)
-    from steps.train.loop.trainer import PairTrainer
+    with lean():
+        from steps.train.loop.trainer import PairTrainer
 
     base = load_base(arguments, fitted.attention, fitted.unquantised)
     peft_config = lora_config(arguments, fitted.places)

@@ -6,14 +6,12 @@ the loading itself.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from steps.merge.fit.base import AGAIN, Base
 from steps.shared import contract
 from steps.shared.contract import StepError
+from steps.shared.libraries.lean import lean, uncollected
 from steps.shared.model_class import CODE_ERRORS, auto_class
 from steps.shared.whole_names import incomplete_experts, require_whole
 
@@ -30,7 +28,9 @@ def require_all_tensors(base: Base) -> None:
     """
     if missing := incomplete_experts(base.tensors):
         raise StepError(f"{base.folder}: {len(missing)} tensors of experts are missing, first {missing[0]}; {AGAIN}")
-    with _no_search_for_garbage():
+    with lean():
+        import transformers.modeling_utils  # noqa: F401
+    with uncollected():
         _load(base)
 
 
@@ -57,18 +57,6 @@ def _load(base: Base) -> None:
         ) from None
     model, info = loaded
     require_whole(str(base.folder), model, info)
-
-
-@contextmanager
-def _no_search_for_garbage() -> Iterator[None]:
-    """Around imports, which make a million objects that stay: searching them takes a seventh of their CPU time."""
-    searched = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if searched:
-            gc.enable()
 
 
 def _class(base: Base) -> tuple[PreTrainedConfig, type[PreTrainedModel]] | None:

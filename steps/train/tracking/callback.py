@@ -19,6 +19,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from steps.shared import contract
+from steps.shared.libraries.lean import uncollected
 from steps.train.arguments import TrainArguments
 from steps.train.runtime.interruption import Interrupted
 from steps.train.tracking import figures, final, label
@@ -62,8 +63,9 @@ class Tracking(TrainerCallback):
         self.state = State.of(folder, fingerprint, arguments, label.of(arguments, os.environ, facts))
         self.state.write(folder)
         self.deliveries = open_trackers(self.state, folder)
-        for delivery in self.deliveries:
-            importlib.import_module(delivery.tracker.name)  # seconds, which would otherwise slow the first steps down
+        with uncollected():  # seconds, which would otherwise slow the first steps down
+            for delivery in self.deliveries:
+                importlib.import_module(delivery.tracker.name)
         self._put(Entry("params", shown(arguments) | {"fingerprint": fingerprint} | dict(facts)))
         if report:
             self._put(Entry("report", dict(report)))

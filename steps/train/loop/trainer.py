@@ -105,7 +105,8 @@ class PairTrainer(DPOTrainer):
             peft_config=None if arguments.initial_adapter else peft_config,
         )
         if packs:
-            packed_model.take_packed(base_of(self.model), packed_attention_implementation(arguments))
+            implementation = packed_attention_implementation(arguments)
+            packed_model.take_packed(base_of(self.model), implementation, arguments.trust_remote_code)
         self.longest_pair = max(train_pairs, key=lambda pair: pair.tokens)
         if arguments.precompute_ref_log_probs:
             # For TRL's loss; its own precomputing is never asked for. NaN until ReferenceLogProbs fills it in.

@@ -21,6 +21,7 @@ from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
 from steps.train.model.base_config import skeleton
+from steps.train.model.load import packed_attention_implementation
 from steps.train.model.router import router_loss_weight
 from steps.train.shared_prompts import attention, stateful_layers
 from steps.train.shared_prompts.row import pack
@@ -113,15 +114,15 @@ def _failing_forward(arguments: TrainArguments, model: PreTrainedModel) -> str |
     return None
 
 
-def take_packed(model: PreTrainedModel, implementation: str, trust_remote_code: bool) -> None:
+def take_packed(model: PreTrainedModel, arguments: TrainArguments) -> None:
     """Give the model, which has TRL's fused LM head already, a forward that takes packed batches.
 
     With `packed` in the call it returns TRL's values a token, each [sequences, longest - 1] as for whole sequences.
     """
     attention.register()
-    model.set_attn_implementation(implementation)
+    model.set_attn_implementation(packed_attention_implementation(arguments))
     stateful = stateful_layers.take_rows(model)
-    hand_on = stateful and stateful_layers.hand_on(skeleton(model.config, "packed_sdpa", trust_remote_code))
+    hand_on = stateful and stateful_layers.hand_on(skeleton(model.config, "packed_sdpa", arguments.trust_remote_code))
     if stateful:
         log.info(
             "share_prompts: layers that carry a state %s",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CACHES = ("cache_params", "past_key_values")  # what the classes call their cache
 ATTENTION = {"full_attention", "sliding_attention"}
+EACH_TOKEN = {"mlp", "moe"}  # layers of their own in some classes
 
 
 class Stateful(NamedTuple):
@@ -45,7 +46,7 @@ def find(model: torch.nn.Module) -> list[Stateful]:
 def obstacle(model: PreTrainedModel) -> str | None:
     """Why the model's layers that carry a state cannot take a packed row; None where they can, or there are none."""
     types = list(getattr(model.config, "layer_types", None) or ())
-    others = set(types) - ATTENTION
+    others = set(types) - ATTENTION - EACH_TOKEN
     found = find(model)
     if len(found) < max(sum(kind in others for kind in types), model._is_stateful):
         return f"it has layers that carry a state along the row ({', '.join(sorted(others)) or 'recurrent'})"

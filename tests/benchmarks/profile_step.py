@@ -6,7 +6,7 @@ Trains on the first `count` rows as Train does by default (NF4 + LoRA in bfloat1
 12 pairs) in this process, on the random model of `tests.benchmarks.share_prompts`, under torch's profiler. The first
 step is left out. Every operation counts to the innermost part that it was called in, forward; one of the backward pass
 to that of the operation whose gradient it computes. What a part's own Python takes between its operations is shown
-apart: of the parts that are no operations (TRL's and transformers' trainer, callbacks, batches) it is all that there is.
+apart: of the parts that are no operations (transformers' trainer, callbacks, batches) it is all that there is.
 
 Prints a line a part: its share of the step's time, and the share that is Python. The profiler itself slows a step down
 (by how much, is said) and Python more than operations: the shares of Python are upper limits.
@@ -103,8 +103,6 @@ def mark_parts(trainer: Any) -> None:
             mark_module(module, LORA)
         elif name.endswith(("self_attn", "rotary_emb")):
             mark_module(module, ATTENTION)
-        elif name.endswith("model.model.layers.0") or name.endswith("embed_tokens"):
-            continue
     mark_module(trainer.model.get_base_model().base_model, REST)
     marked: Iterable[tuple[Any, str, str]] = (
         (trainer, "compute_loss", HEAD), (trainer, "training_step", STEP), (trainer, "_prepare_inputs", BATCHES),

@@ -3,8 +3,9 @@
 Such a layer would hand the state of one answer on to the next. So it takes the row as sequences of its own, stacked:
 
 - handed on: each trunk once, and then its branches, each from a copy of the state at the trunk's end. The layer's class
-  does both, as it continues a text when generating: what it asks of transformers' cache, `State` answers, with gradients.
-- whole: each branch behind its trunk, for classes that can continue a state by one token at a time alone (Mamba 1). Then
+  does both, as it continues a text when generating: what it asks of transformers' cache, `State` answers, with
+  gradients.
+- whole: each branch behind its trunk, for classes that continue a state by one token at a time alone (Mamba 1). Then
   this layer computes a prompt once for each answer, and all other parts of the model once.
 
 Sequences are stacked by length. A causal layer's output is the same whatever follows, so those whose final state nobody
@@ -55,7 +56,9 @@ class State:
         self.conv[state_idx] = pad(conv_states, (missing, 0))[..., -conv_kernel_size:]
         return conv_states
 
-    def update_recurrent_state(self, recurrent_states: torch.Tensor, layer_idx: int, state_idx: int = 0) -> torch.Tensor:
+    def update_recurrent_state(
+        self, recurrent_states: torch.Tensor, layer_idx: int, state_idx: int = 0
+    ) -> torch.Tensor:
         self.recurrent[state_idx] = recurrent_states
         return recurrent_states
 

@@ -44,8 +44,6 @@ def obstacle(model: PreTrainedModel, router_loss: float = 0.0) -> str | None:
         router_loss: the weight with which the loss that balances experts is added.
     """
     config = model.config
-    if config.get_text_config() is not config:
-        return "it is not a model of text alone"
     if config._attn_implementation == "eager":
         return "attn_implementation: eager has no form for packed rows; sdpa has"
     if reason := stateful_layers.obstacle(model):
@@ -54,7 +52,7 @@ def obstacle(model: PreTrainedModel, router_loss: float = 0.0) -> str | None:
     backend = model._supports_attention_backend or bool(stateful_layers.find(model))
     if not model._can_set_attn_implementation() or not backend:
         return "its attention takes no other implementation"
-    if getattr(config, "attn_logit_softcapping", None):
+    if getattr(config.get_text_config(), "attn_logit_softcapping", None):
         return "its attention caps its scores"
     if router_loss:
         return (

@@ -45,7 +45,7 @@ def find(model: torch.nn.Module) -> list[Stateful]:
 
 def obstacle(model: PreTrainedModel) -> str | None:
     """Why the model's layers that carry a state cannot take a packed row; None where they can, or there are none."""
-    types = list(getattr(model.config, "layer_types", None) or ())
+    types = list(getattr(model.config.get_text_config(), "layer_types", None) or ())
     others = set(types) - ATTENTION - EACH_TOKEN
     found = find(model)
     if len(found) < max(sum(kind in others for kind in types), model._is_stateful):

@@ -6,11 +6,16 @@ In float32. Tiny random models of the families' own classes; those that are mark
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from steps.train.model.base_config import skeleton
+from steps.train.shared_prompts.stateful_layers import find, hand_on, obstacle
+from steps.train.shared_prompts.states import State
+from tests.families import FAMILIES
 from tests.steps.train.shared_prompts.outcomes import apart, outcome
 from tests.steps.train.trainers import randomise
 
@@ -37,7 +42,7 @@ SAME = {"lora_dropout": 0, "label_smoothing": 0.1, "loss_type": ["robust"]}
 
 @pytest.mark.parametrize("name", NAMED)
 def test_a_hybrid_has_the_figures_and_gradients_of_whole_sequences(
-    family_trainer: Trainers, name: str, caplog: pytest.LogCaptureFixture
+    family_trainer: Trainers, name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     does, settings = HYBRIDS[name]
     trainers = []
@@ -51,3 +56,57 @@ def test_a_hybrid_has_the_figures_and_gradients_of_whole_sequences(
     (figures, gradients), (others, other_gradients) = (outcome(trainer, "sigmoid") for trainer in trainers)
     assert others == pytest.approx(figures, rel=1e-5, abs=1e-6)
     assert apart(gradients, other_gradients) < 1e-5
+
+    trainers[1].model.gradient_checkpointing_enable({"use_reentrant": False})
+    assert apart(gradients, outcome(trainers[1], "sigmoid")[1]) < 1e-5
+
+    # The states count: without them a branch begins from nothing.
+    monkeypatch.setattr(State, "copies", lambda states, of: State())
+    moved = apart(gradients, outcome(trainers[1], "sigmoid")[1])
+    assert (moved > 0.1) is (does == HANDED)
+
+
+def test_a_layer_computes_a_prompt_once_for_all_its_answers(family_trainer: Trainers) -> None:
+    computed = {}
+    for name, layers in {"qwen3_next": ("in_proj_qkvz", "q_proj"), "jamba": ("in_proj", "q_proj")}.items():
+        trainer = family_trainer(name, **SAME | HYBRIDS[name][1])
+        tokens: Counter[str] = Counter()
+        for module_name, module in trainer.model.named_modules():
+            if module_name.endswith(layers):
+                last = module_name.rpartition(".")[2]
+                module.register_forward_hook(
+                    lambda _, given, __, last=last: tokens.update({last: given[0].shape[:-1].numel()})
+                )
+        outcome(trainer, "sigmoid")
+        computed[name] = [tokens[layer] / 2 for layer in layers]  # the policy's pass and the reference's
+    # Trunks of 39, 22 and no tokens; a prompt's last and an answer's but its last make as many as the answer has.
+    row = 39 + 22 + (5 + 3 + 6 + 2) + (2 + 6 + 3 + 4) + (4 + 5)
+    whole = (44 + 42 + 45 + 41) + (24 + 28 + 25 + 26) + (4 + 5)
+    padded = 12 * 45
+    assert computed["qwen3_next"][1] == computed["jamba"][1] == row == 101
+    assert row <= computed["qwen3_next"][0] <= row + 12
+    assert whole <= computed["jamba"][0] <= whole + 12
+    assert padded > whole + 12
+
+
+def test_layers_with_a_state_of_their_own_kind_take_no_row() -> None:
+    minimax = without_weights("minimax", layer_types=["linear_attention", "full_attention"])
+    assert obstacle(minimax) == "it has layers that carry a state along the row (linear_attention)"
+
+
+def test_a_block_that_hands_nothing_on_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = without_weights("jamba")
+    block = find(model)[0].block
+    monkeypatch.setattr(type(block), "forward", lambda self, hidden_states, attention_mask=None: hidden_states)
+    assert obstacle(model) == "its JambaMambaDecoderLayer does not hand on what a packed row needs"
+
+
+def test_whether_a_class_continues_several_tokens_is_found_from_the_class() -> None:
+    found = {name: hand_on(without_weights(name)) for name in ("qwen3_5_text", "bamba", "jamba")}
+    assert found == {"qwen3_5_text": True, "bamba": True, "jamba": False}
+
+
+def without_weights(family: str, **changes: Any) -> Any:
+    from transformers import AutoConfig
+
+    return skeleton(AutoConfig.for_model(family, vocab_size=260, **FAMILIES[family] | changes), "sdpa", False)

@@ -76,8 +76,6 @@ def _gains(arguments: TrainArguments, pairs: Sequence[Pair]) -> bool:
     if unshareable(arguments, skeleton) is not None:  # why, is said when the model is loaded
         return False
     if not hand_on(skeleton):
-        log.info(
-            "share_prompts: its layers that carry a state compute a prompt for each answer: the pairs are shuffled"
-        )
+        log.info("share_prompts: layers that carry a state compute a prompt for each answer; the pairs are shuffled")
         return False
     return True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from steps.shared.model_class import CODE_ERRORS
 from steps.train.shared_prompts.states import State
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _hands_on(one: Stateful, skeleton: torch.nn.Module) -> bool:
                 states.append(kept[number])
         output = one.layer(after, **{one.cache: left})
         read = torch.autograd.grad(output.sum(), states, allow_unused=True)
-    except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError):
+    except CODE_ERRORS:  # such as a kernel that takes no tensor without values
         return False  # whole sequences need no state
     return bool(states) and None not in read
 

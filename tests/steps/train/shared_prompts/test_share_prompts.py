@@ -28,6 +28,8 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "qwen3": {"tie_word_embeddings": True},
     "mistral": {"sliding_window": WINDOW},
 }
+SLOW_MULTIMODAL = ("gemma3", "gemma4", "qwen2_5_vl", "qwen3_vl", "glm4v", "internvl", "qwen3_vl_moe")
+MULTIMODAL = ["mistral3", *(pytest.param(name, marks=pytest.mark.families) for name in SLOW_MULTIMODAL)]
 pytestmark = pytest.mark.usefixtures("one_thread")
 Families = Callable[[str], Path]
 
@@ -80,6 +82,20 @@ def test_every_loss_has_the_figures_and_gradients_of_whole_sequences(
         (figures, gradients), (others, other_gradients) = outcome(whole, loss), outcome(packed, loss)
         assert others == pytest.approx(figures, rel=1e-5, abs=1e-6), loss
         assert apart(gradients, other_gradients) < 1e-5, loss
+
+
+@pytest.mark.parametrize("name", MULTIMODAL)
+def test_a_multimodal_model_has_the_figures_and_gradients_of_whole_sequences(
+    family_trainer: Callable[..., Any], name: str
+) -> None:
+    settings = {"label_smoothing": 0.1, "loss_type": ["robust"], "router_aux_loss_coef": 0}
+    trainers = [family_trainer(name, share_prompts=share, **settings) for share in (False, True)]
+    for trainer in trainers:
+        randomise(trainer)
+    assert trainers[1].data_collator.packs
+    (figures, gradients), (others, other_gradients) = (outcome(trainer, "sigmoid") for trainer in trainers)
+    assert others == pytest.approx(figures, rel=1e-5, abs=1e-6)
+    assert apart(gradients, other_gradients) < 1e-5
 
 
 def test_in_bfloat16_a_packed_batch_is_as_far_from_float32_as_a_padded_one(

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.hybrids [--rows FILE] [--pairs 12] [--repeats 3] [--families qwen2 qwen3_5_text …]
 
 Takes the pairs of the file's first rows whose prompts repeat most, as a step of a run that is grouped by prompt does,
-and computes loss and gradients of them (policy, reference, backward; float32 + LoRA) in this process on one thread, with
+and computes loss and gradients of them (policy, reference, backward; float32 + LoRA) in one process and thread, with
 randomly initialised models of four layers, three of which carry a state: padded, packed, and packed with each prompt
 computed once for each answer in those layers. Qwen2 has no such layer. The three take turns; what counts is the
 process's CPU time, which other work on the machine disturbs least.

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from steps.train.shared_prompts.states import Stacks
+    from steps.train.shared_prompts.states import Groups, Stacks
 
-Groups = tuple[tuple[int, tuple[int, ...]], ...]  # of each prompt: tokens of its trunk, and of each of its branches
 Ids = Sequence[int]
 
 

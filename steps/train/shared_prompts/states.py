@@ -16,14 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import embedding, pad
 
-if TYPE_CHECKING:
-    from steps.train.shared_prompts.row import Groups
-
+Groups = tuple[tuple[int, tuple[int, ...]], ...]  # of each prompt: tokens of its trunk, and of each of its branches
 PADDING = 8  # a stack's sequences differ by less than an eighth of the longest, or by this many tokens
 LEAST = 2  # tokens: behind a state a class takes a single one as the next of a text, in place and without gradients
 

@@ -58,7 +58,7 @@ def obstacle(model: PreTrainedModel) -> str | None:
     return None
 
 
-def hand_on(skeleton: torch.nn.Module) -> bool:
+def hand_on(skeleton: PreTrainedModel) -> bool:
     """Whether all these layers continue several tokens behind a state: whether their output depends on each state that
     they left.
 
@@ -68,7 +68,7 @@ def hand_on(skeleton: torch.nn.Module) -> bool:
     return all(_hands_on(one, skeleton) for one in find(skeleton))
 
 
-def _hands_on(one: Stateful, skeleton: torch.nn.Module) -> bool:
+def _hands_on(one: Stateful, skeleton: PreTrainedModel) -> bool:
     size, dtype = skeleton.config.get_text_config().hidden_size, next(one.layer.parameters()).dtype
     before, after = (torch.empty(1, tokens, size, dtype=dtype, device="meta") for tokens in (3, 2))
     left, states = State(), []
@@ -108,5 +108,5 @@ def take_rows(model: torch.nn.Module) -> bool:
     for one in found:
         forward = _OfRow(one)
         one.block.register_forward_pre_hook(forward.see, with_kwargs=True)
-        one.layer.forward = forward.forward  # type: ignore[method-assign]
+        one.layer.forward = forward.forward
     return bool(found)

@@ -149,7 +149,8 @@ def _stacks(
             count += longest
         return torch.tensor([[*row, *[row[-1]] * (longest - len(row))] for row in rows], device=device)
 
-    first, number = [], {}
+    first = []
+    number: dict[int, int] = {}  # of a sequence, by its first token's place
     for members in _alike(begin, slack):
         for sequence in members:
             number[begin[sequence][0]] = len(number)

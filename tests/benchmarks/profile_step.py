@@ -1,9 +1,10 @@
 """Where an optimizer step of Train spends its time on a CPU, by part.
 
-    python -m tests.benchmarks.profile_step [--rows FILE] [--count 60] [--steps 3] [--padded] [--float32]
+    python -m tests.benchmarks.profile_step [--rows FILE] [--count 120] [--steps 3] [--passes 3] [--padded]
+        [--float32]
 
 Trains on the first `count` rows as Train does by default (NF4 + LoRA in bfloat16, pairs of a prompt together, steps of
-12 pairs) in this process, on the random model of `tests.benchmarks.share_prompts`, under torch's profiler. The first
+4 pairs times `passes`) in this process, on the random model of `tests.benchmarks.share_prompts`, under torch's profiler. The first
 step is left out. Every operation counts to the innermost part that it was called in, forward; one of the backward pass
 to that of the operation whose gradient it computes. What a part's own Python takes between its operations is shown
 apart: of the parts that are no operations (transformers' trainer, callbacks, batches) it is all that there is.
@@ -71,6 +72,7 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, default=DEFAULT_ROWS)
     parser.add_argument("--count", type=int, default=120)
     parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--passes", type=int, default=PASSES)
     parser.add_argument("--padded", action="store_true")
     parser.add_argument("--float32", action="store_true")
     asked = parser.parse_args()
@@ -81,7 +83,7 @@ def main() -> None:
         ways = {"share_prompts": not asked.padded, "bf16": not asked.float32, "load_in_4bit": not asked.float32}
         trainer = trainer_here(
             folder / "model", folder / "pairs", folder / "out", rows=asked.count, lora_r=16,
-            per_device_train_batch_size=PAIRS, gradient_accumulation_steps=PASSES, lora_dropout=0.0,
+            per_device_train_batch_size=PAIRS, gradient_accumulation_steps=asked.passes, lora_dropout=0.0,
             group_by_prompt=not asked.padded, max_tokens_per_batch=None if asked.padded else 4096,
             precompute_ref_log_probs=False, max_steps=2 * asked.steps + 2, **ways,
         )  # fmt: skip

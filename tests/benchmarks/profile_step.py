@@ -4,8 +4,8 @@
         [--float32]
 
 Trains on the first `count` rows as Train does by default (NF4 + LoRA in bfloat16, pairs of a prompt together, steps of
-4 pairs times `passes`) in this process, on the random model of `tests.benchmarks.share_prompts`, under torch's profiler. The first
-step is left out. Every operation counts to the innermost part that it was called in, forward; one of the backward pass
+4 pairs times `passes`) in this process, on the random model of `tests.benchmarks.share_prompts`, under torch's
+profiler. The first step is left out. Every operation counts to the innermost part that it was called in, forward; one of the backward pass
 to that of the operation whose gradient it computes. What a part's own Python takes between its operations is shown
 apart: of the parts that are no operations (transformers' trainer, callbacks, batches) it is all that there is.
 

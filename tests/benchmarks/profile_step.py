@@ -5,9 +5,9 @@
 
 Trains on the first `count` rows as Train does by default (NF4 + LoRA in bfloat16, pairs of a prompt together, steps of
 4 pairs times `passes`) in this process, on the random model of `tests.benchmarks.share_prompts`, under torch's
-profiler. The first step is left out. Every operation counts to the innermost part that it was called in, forward; one of the backward pass
-to that of the operation whose gradient it computes. What a part's own Python takes between its operations is shown
-apart: of the parts that are no operations (transformers' trainer, callbacks, batches) it is all that there is.
+profiler. The first step is left out. Every operation counts to the innermost part that it was called in, forward; one
+of the backward pass to that of the operation whose gradient it computes. What a part's own Python takes between its
+operations is shown apart.
 
 Prints a line a part: its share of the step's time, and the share that is Python. The profiler itself slows a step down
 (by how much, is said) and Python more than operations: the shares of Python are upper limits.

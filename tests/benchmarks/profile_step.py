@@ -138,7 +138,7 @@ def parts(events: Iterable[FunctionEvent]) -> dict[str, Step]:
         node = backward_of(event)
         origin = forward.get(node.sequence_nr) if node else event
         part = part_of(origin) if origin else GRADIENTS
-        if "dequantize" in event.name.lower():
+        if dequantises(event):
             found[DEQUANTISED].operations += seconds
         elif event.name.startswith(MARK):
             found[part].python += seconds
@@ -152,6 +152,12 @@ def backward_of(event: FunctionEvent | None) -> FunctionEvent | None:
     while event is not None and not event.name.startswith(BACKWARD):
         event = event.cpu_parent
     return event
+
+
+def dequantises(event: FunctionEvent | None) -> bool:
+    while event is not None and "dequantize" not in event.name.lower():
+        event = event.cpu_parent
+    return event is not None
 
 
 def part_of(event: FunctionEvent | None) -> str:

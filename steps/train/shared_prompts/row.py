@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-Groups = tuple[tuple[int, tuple[int, ...]], ...]  # of each prompt: tokens of its trunk, and of each of its branches
+    from steps.train.shared_prompts.states import Groups, Stacks
+
 Ids = Sequence[int]
 
 
@@ -39,6 +40,7 @@ class Packed:
         most_queries, most_keys: of the segment that has most of them. Numbers of Python, as the kernels ask for: read
             off a tensor on a GPU they would make every layer wait for it.
         groups: of each prompt the tokens of its trunk, and of each of its branches.
+        stacks: how layers that carry a state take the row, where the model has some.
     """
 
     input_ids: torch.Tensor
@@ -56,6 +58,7 @@ class Packed:
     most_queries: int
     most_keys: int
     groups: Groups
+    stacks: Stacks | None = None
 
     def to(self, device: Any, **_: Any) -> Packed:
         """The same on another device; accelerate and the model's forward ask for it."""

@@ -26,12 +26,12 @@ from pipeline.commands import (
     recipe,
     start,
     status_stop_retry,
-    try_version,
     upsert,
 )
 from pipeline.commands.automation import schedules, triggers
 from pipeline.commands.feedback import say as feedback
 from pipeline.commands.reports import report
+from pipeline.commands.trying import try_version
 from pipeline.errors import UserError
 from steps.shared import disks
 from steps.shared.contract import StepError

@@ -87,7 +87,12 @@ FLOORS = (
     {"pipeline.report"},
     {"pipeline.commands.shared"},
     {"pipeline.commands"},
-    {"pipeline.commands.automation", "pipeline.commands.feedback", "pipeline.commands.reports"},
+    {
+        "pipeline.commands.automation",
+        "pipeline.commands.feedback",
+        "pipeline.commands.reports",
+        "pipeline.commands.trying",
+    },
     {"pipeline.cli"},
 )
 # Answering and Collect read messages as Preprocess does, and Answering model folders as Merge does; the job that

@@ -54,8 +54,8 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
             "Compare two versions: figures side by side, how their training differed, and a test on their common rows.",
         ),
         "try": (
-            "try_version.try_version",
-            "Send a prompt to a version on this machine, merged or adapter, with its own chat template and tools.",
+            "trying.try_version.try_version",
+            "Send a prompt to a version on this machine, or without one converse with it; merged or adapter.",
         ),
         "approve": (
             "models.approve",

@@ -89,7 +89,12 @@ FLOORS = (
     {"pipeline.report"},
     {"pipeline.commands.shared"},
     {"pipeline.commands"},
-    {"pipeline.commands.automation", "pipeline.commands.feedback", "pipeline.commands.reports"},
+    {
+        "pipeline.commands.automation",
+        "pipeline.commands.feedback",
+        "pipeline.commands.reports",
+        "pipeline.commands.trying",
+    },
     {"pipeline.verbs"},
     {"pipeline.cli"},
 )

@@ -95,12 +95,12 @@ def answer(
     Raises:
         StepError: the prompt or the model is too large, or something cannot be loaded.
     """
-    _quiet()
-    tokenizer = _tokenizer(tokenizer_folder)
+    quiet()
+    tokenizer = load_tokenizer(tokenizer_folder)
     prompt = _prompt(ChatTemplate(tokenizer, chat_template_kwargs), messages, tools)
     _require_room(weights, len(prompt), max_new_tokens)
     print(f"{len(prompt)} tokens of prompt", file=sys.stderr, flush=True)
-    model = _load(weights)
+    model = load_model(weights)
     ends = _ends(model, tokenizer)
     streamer: Any = _Stream(tokenizer, ends) if stream else None
     ids = torch.tensor([prompt], device=model.device)
@@ -122,7 +122,7 @@ def answer(
     return Answer(text, len(prompt), len(new), cut, round(seconds, 3))
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Leave stderr to what a person asked for: the libraries' hints are for those who write programs."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -130,7 +130,11 @@ def _quiet() -> None:
     warnings.simplefilter("ignore", FutureWarning)
 
 
-def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """
+    Raises:
+        StepError: it cannot be loaded, or has no chat template.
+    """
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except CODE_ERRORS as error:
@@ -164,7 +168,12 @@ def _require_room(weights: Weights, prompt: int, new: int) -> None:
         )
 
 
-def _load(weights: Weights) -> _Model:
+def load_model(weights: Weights) -> _Model:
+    """The model with its adapter, as the weights are stored; on the GPU where there is one.
+
+    Raises:
+        StepError: the memory does not suffice, or it cannot be loaded.
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     free, where = (
         (torch.cuda.mem_get_info()[0], "on the GPU") if device == "cuda" else (free_memory(), "on this machine")

@@ -14,7 +14,8 @@ from steps.shared.folders import walk
 TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 SUFFIXES = (*TEXTS, *(text + packed for text in TEXTS for packed in (".gz", ".zst")), ".parquet", ".arrow", ".feather")
 SHOWN = 5  # of names in a message
-OF_FEEDBACK = "feedback:"  # how the labels of Collect's files begin, which have one layout
+OF_FEEDBACK, OF_CANDIDATES = "feedback:", "candidates:"  # how labels of files begin that a step before has written
+MADE = (OF_FEEDBACK, OF_CANDIDATES)  # which have one layout
 STATE = "state.json"  # what save_to_disk of datasets leaves in a folder of rows,
 SPLITS = "dataset_dict.json"  # and above several of them
 DATA = "|".join(re.escape(suffix) for suffix in (*TEXTS, ".parquet", ".arrow", ".feather"))
@@ -45,11 +46,15 @@ class Data:
     splits: tuple[str, ...] = ()
 
 
-def find_data(path: Path, validation_data: Path | None, feedback_data: Path | None = None) -> Data:
-    """The files of all; raises as `find_inputs` does. Pairs of feedback come after the others, and are data as they."""
-    inputs = find_inputs(path)
-    feedback = find_inputs(feedback_data).files if feedback_data else []
-    files = [*inputs.files, *((f"{OF_FEEDBACK}{label}", file) for label, file in feedback)]
+def find_data(
+    path: Path, validation_data: Path | None, feedback_data: Path | None = None, candidate_data: Path | None = None
+) -> Data:
+    """The files of all; raises as `find_inputs` does. Pairs that steps before have made come after the others, and are
+    data as they."""
+    inputs, files = find_inputs(path), []
+    for start, folder in zip(MADE, (feedback_data, candidate_data), strict=True):
+        files += [(f"{start}{label}", file) for label, file in find_inputs(folder).files] if folder else []
+    files = [*inputs.files, *files]
     held_out = find_inputs(validation_data).files if validation_data else []
     validation = [(f"validation:{label}", file) for label, file in held_out]
     return Data(files, validation, inputs.ignored, inputs.splits)

@@ -21,7 +21,7 @@ GROUPS = PROJECT["optional-dependencies"]
 # What an image's jobs start; what its base image or another package brings; what its code imports only where another
 # image runs it.
 IMAGES = {
-    "training": ["steps.train.launch", "steps.train.train"],
+    "training": ["steps.train.launch", "steps.train.train", "steps.candidates.__main__"],
     "processing": [f"steps.{step}.__main__" for step in ("preprocess", "champion", "gate", "merge", "register")],
     "spark": ["steps.preprocess.submit", "steps.preprocess.on_spark"],
 }

@@ -52,6 +52,17 @@ class Collected(BaseModel):
     pairs: _Pairs
 
 
+class _Prompts(BaseModel):
+    lines: int
+
+
+class Candidates(BaseModel):
+    """What is read of Candidates' report.json."""
+
+    prompts: _Prompts
+    pairs: _Pairs
+
+
 class _Figures(BaseModel):
     loss: float
     reward_accuracy: float

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from pipeline.settings.candidates import Candidates
 from pipeline.settings.collect import Collect
 from pipeline.settings.section import Section, Tags
 from steps.gate.rules.limits import ThresholdOn
@@ -259,6 +260,9 @@ class WorkflowFile(Section):
     collect: Collect | None = Field(
         None, description="Pairs from feedback on what endpoints answered; without the section there is no such step."
     )
+    candidates: Candidates | None = Field(
+        None, description="Pairs from several answers of the champion; without the section there is no such step."
+    )
     preprocess: Preprocess = Preprocess()
     train: Train
     gate: Gate = Gate()
@@ -268,8 +272,8 @@ class WorkflowFile(Section):
     max_parallel_steps: int | None = Field(None, ge=1, description="Steps of one execution that may run at once.")
     tags: Tags = Field(default_factory=dict)
 
-    @field_validator("collect", mode="before")
+    @field_validator("collect", "candidates", mode="before")
     @classmethod
     def _named_alone_is_with_defaults(cls, section: object) -> object:
-        """`collect:` with nothing below it asks for the step too."""
+        """`collect:` with nothing below it asks for the step too, and so does `candidates:`."""
         return {} if section is None else section

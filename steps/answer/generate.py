@@ -102,9 +102,9 @@ class Voice:
         Raises:
             StepError: the tokenizer cannot be loaded, or has no chat template.
         """
-        _quiet()
+        quiet()
         self._weights = weights
-        self._tokenizer = _tokenizer(tokenizer_folder)
+        self._tokenizer = load_tokenizer(tokenizer_folder)
         self._template = ChatTemplate(self._tokenizer, chat_template_kwargs)
 
     def prompt(self, messages: Messages, tools: Tools, max_new_tokens: int) -> list[int]:
@@ -124,7 +124,7 @@ class Voice:
         Raises:
             StepError: it is too large, or cannot be loaded.
         """
-        return _load(self._weights)
+        return load_model(self._weights)
 
     def answer(
         self,
@@ -165,7 +165,7 @@ class Voice:
         return Answer(text, len(prompt), len(new), cut, round(seconds, 3))
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Leave stderr to what a person asked for: the libraries' hints are for those who write programs."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -173,7 +173,11 @@ def _quiet() -> None:
     warnings.simplefilter("ignore", FutureWarning)
 
 
-def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """
+    Raises:
+        StepError: it cannot be loaded, or has no chat template.
+    """
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except CODE_ERRORS as error:
@@ -207,7 +211,12 @@ def _require_room(weights: Weights, prompt: int, new: int) -> None:
         )
 
 
-def _load(weights: Weights) -> _Model:
+def load_model(weights: Weights) -> _Model:
+    """The model with its adapter, as the weights are stored; on the GPU where there is one.
+
+    Raises:
+        StepError: the memory does not suffice, or it cannot be loaded.
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     free, where = (
         (torch.cuda.mem_get_info()[0], "on the GPU") if device == "cuda" else (free_memory(), "on this machine")

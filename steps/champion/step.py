@@ -59,9 +59,10 @@ def _given(scope: Scope, option: str, names: Sequence[str]) -> list[Any]:
 
 
 def _collected(scope: Scope) -> list[str]:
-    """What Collect reads is data too, where the workflow has that step."""
+    """What Collect reads is data too, where the workflow has that step, and so are prompts of Candidates."""
     workflow = scope.workflow
-    places = (workflow.captures_uri, workflow.feedback_uri) if workflow.settings.collect else ()
+    places = [workflow.captures_uri, workflow.feedback_uri] if workflow.settings.collect else []
+    places += [workflow.prompts_uri] if workflow.prompts_uri else []
     return [word for uri in places for word in ("--data", uri)]
 
 

@@ -51,7 +51,7 @@ def preprocess(options: Options) -> Report:
 
 
 def _written(options: Options) -> Report:
-    data = find_data(options.input, options.validation_data, options.feedback_data)
+    data = find_data(options.input, options.validation_data, options.feedback_data, options.candidate_data)
     baseline = Baseline.read(options.baseline) if options.baseline else None
     staging = output.prepare(options.output)
     try:

@@ -15,6 +15,8 @@ from steps.shared.records import OF_FEEDBACK
 TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 SUFFIXES = (*TEXTS, *(text + packed for text in TEXTS for packed in (".gz", ".zst")), ".parquet", ".arrow", ".feather")
 SHOWN = 5  # of names in a message
+OF_CANDIDATES = "candidates:"
+MADE = (OF_FEEDBACK, OF_CANDIDATES)  # how labels of files begin that a step before has written, which have one layout
 STATE = "state.json"  # what save_to_disk of datasets leaves in a folder of rows,
 SPLITS = "dataset_dict.json"  # and above several of them
 DATA = "|".join(re.escape(suffix) for suffix in (*TEXTS, ".parquet", ".arrow", ".feather"))
@@ -45,17 +47,21 @@ class Data:
     splits: tuple[str, ...] = ()
 
 
-def find_data(path: Path, validation_data: Path | None, feedback_data: Path | None = None) -> Data:
-    """The files of all. Pairs of feedback come after the others, and are data as they.
+def find_data(
+    path: Path, validation_data: Path | None, feedback_data: Path | None = None, candidate_data: Path | None = None
+) -> Data:
+    """The files of all. Pairs that steps before have made come after the others, and are data as they.
 
     Raises:
-        StepError: as `find_inputs`; or a file has the name by which pairs of feedback are known.
+        StepError: as `find_inputs`; or a file has a name by which such pairs are known.
     """
-    inputs = find_inputs(path)
-    if taken := [label for label, _ in inputs.files if label.startswith(OF_FEEDBACK)]:
-        raise StepError(f"{path}: {taken[0]}: the names of Collect's pairs begin with {OF_FEEDBACK}; rename it")
-    feedback = find_inputs(feedback_data).files if feedback_data else []
-    files = [*inputs.files, *((f"{OF_FEEDBACK}{label}", file) for label, file in feedback)]
+    inputs, files = find_inputs(path), []
+    if taken := [label for label, _ in inputs.files if label.startswith(MADE)]:
+        names = " and ".join(MADE)
+        raise StepError(f"{path}: {taken[0]}: the names of pairs that steps make begin with {names}; rename it")
+    for start, folder in zip(MADE, (feedback_data, candidate_data), strict=True):
+        files += [(f"{start}{label}", file) for label, file in find_inputs(folder).files] if folder else []
+    files = [*inputs.files, *files]
     held_out = find_inputs(validation_data).files if validation_data else []
     validation = [(f"validation:{label}", file) for label, file in held_out]
     return Data(files, validation, inputs.ignored, inputs.splits)

@@ -91,7 +91,7 @@ def preprocess(options: Options, spark: SparkContext) -> Report:
 
 
 def _written(options: Options, spark: SparkContext) -> Report:
-    data = find_data(options.input, options.validation_data, options.feedback_data)
+    data = find_data(options.input, options.validation_data, options.feedback_data, options.candidate_data)
     baseline = read_report(options.baseline) if options.baseline else None
     staging = output.prepare(options.output)
     run = _SparkEngine(options, spark)

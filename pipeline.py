@@ -23,10 +23,14 @@ if not (3, 11) <= sys.version_info[:2] <= (3, 12):
     sys.exit(f"error: Python 3.11 or 3.12 is needed, and this is {sys.version.split()[0]}; run {fix()}")
 
 try:
-    from pipeline.cli import main
-
     if __name__ == "__main__":
-        sys.exit(main())
+        from pipeline.watching.underway import underway
+
+        # From here on: what a command imports takes seconds too, in a fresh clone above all.
+        with underway(next((word for word in sys.argv[1:] if not word.startswith("-")), "pipeline.py")):
+            from pipeline.cli import main
+
+            sys.exit(main())
 except ModuleNotFoundError as error:
     package = (error.name or "").partition(".")[0]
     if package in ("", "pipeline", "steps") or "--debug" in sys.argv:

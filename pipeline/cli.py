@@ -1,71 +1,30 @@
-"""The command line: which verbs there are, and how an error reaches the user.
+"""The command line, and how an error reaches the user.
 
-Commands live in `pipeline/commands/`, one file a concern; this file only names them. Heavy imports (the SageMaker SDK,
-boto3) happen inside the commands that need them, so that `--help` answers at once.
+Commands live in `pipeline/commands/`, one file a concern; `verbs.py` names them. A command is imported when it is asked
+for, and the heavy ones among its imports (the SageMaker SDK, boto3) when it needs them.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import Any
 
-import typer
+from typer.core import TyperGroup
 
-from pipeline.commands import (
-    bootstrap,
-    check_show,
-    compare,
-    deploy,
-    describe,
-    env,
-    images,
-    logs,
-    models,
-    recipe,
-    start,
-    status_stop_retry,
-    try_version,
-    upsert,
-)
-from pipeline.commands.automation import schedules, triggers
-from pipeline.commands.feedback import say as feedback
-from pipeline.commands.reports import report
 from pipeline.errors import UserError
+from pipeline.verbs import verbs
 from steps.shared import disks
 from steps.shared.contract import StepError
 from steps.shared.pages import visible
 
 DEBUG = "--debug"
 
-app = typer.Typer(
-    add_completion=False,
+app = TyperGroup(
+    commands=dict(verbs()),
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
     help="Preference-tune a language model with DPO on Amazon SageMaker, or with --local on this machine.",
     epilog="Add --debug to any command to see the traceback behind an error.",
 )
-# One group of the help a line: what a person is about to do, in the order in which they come to it.
-RUN, LOOK, DECIDE, SERVE = "Run", "Look at executions", "Judge versions", "Serve"
-AUTOMATE, ACCOUNT = "Automate", "Definition, account, this machine"
-COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
-    RUN: {"recipe": recipe.recipe, "check": check_show.check, "start": start.start,
-          "stop": status_stop_retry.stop, "retry": status_stop_retry.retry},
-    LOOK: {"status": status_stop_retry.status, "list": status_stop_retry.list_executions,
-           "describe": describe.describe, "report": report.report, "logs": logs.logs},
-    DECIDE: {"models": models.models, "compare": compare.compare, "try": try_version.try_version,
-             "approve": models.approve, "reject": models.reject},
-    SERVE: {"deploy": deploy.deploy, "undeploy": deploy.undeploy, "feedback": feedback.feedback},
-    AUTOMATE: {"schedule": schedules.schedule, "schedules": schedules.schedules, "unschedule": schedules.unschedule,
-               "trigger": triggers.trigger, "triggers": triggers.triggers, "untrigger": triggers.untrigger},
-    ACCOUNT: {"bootstrap": bootstrap.bootstrap, "images": images.images, "upsert": upsert.upsert,
-              "show": check_show.show, "definition": check_show.print_definition, "delete": upsert.delete,
-              "teardown": bootstrap.teardown, "env": env.env},
-}  # fmt: skip
-for group, commands in COMMANDS.items():
-    for name, command in commands.items():
-        app.command(name, rich_help_panel=group)(command)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and where this checkout lies."""
+"""Files written whole or not at all, and where this checkout and what it reads and keeps by default lie."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 from steps.shared.disks import naming
 
 ROOT = Path(__file__).resolve().parents[1]  # of the checkout
+DEFAULT_SETTINGS = ROOT / "configs" / "quickstart.yaml"
+LOCAL_ROOT = ROOT / ".local"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -203,6 +203,18 @@ def pairs(made_once: Callable[..., Path]) -> Path:
     return made_once("pairs", "-m", "steps.preprocess", "--input", "steps/quickstart/preferences.jsonl")
 
 
+@pytest.fixture(scope="session")
+def empty_database(shared_folder: Path) -> Path:
+    """An MLflow without runs, with its tables, which take it seconds to make."""
+    file = shared_folder / "mlflow-empty.db"
+    with FileLock(shared_folder / "mlflow-empty.lock"):
+        if not file.exists():
+            from steps.train.tracking.mlflow_client import connect
+
+            connect(f"sqlite:///{file}").search_experiments()
+    return file
+
+
 @pytest.fixture
 def shut(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Make a folder one that cannot be entered, for root too."""

@@ -172,6 +172,26 @@ FAMILIES: dict[str, dict[str, Any]] = {
     },
 }
 
+# Those whose passes of training were compared, packed and padded, and nothing else.
+COMPARED: dict[str, dict[str, Any]] = {
+    "zamba2": {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "mamba_d_state": 8,
+        "mamba_ngroups": 1,
+        "n_mamba_heads": 8,
+        "mamba_headdim": 8,
+        "layers_block_type": ["linear_attention", "hybrid", "linear_attention"],
+        "num_mem_blocks": 1,
+        "max_position_embeddings": 2048,
+    },
+    "olmo_hybrid": {**SIZES, **LINEAR, "linear_num_value_heads": 2, "linear_value_head_dim": 16},
+    "lfm2": {**SIZES, "layer_types": ["conv", "full_attention"], "block_auto_adjust_ff_dim": False},
+}
+
 # Those that do not train.
 REFUSED: dict[str, dict[str, Any]] = {
     "llama4": {
@@ -192,7 +212,7 @@ def save_family(name: str, folder: Path, tokenizer: Path, **changes: Any) -> Pat
     known = json.loads((tokenizer / "config.json").read_text())
     ids = {key: known[key] for key in ("vocab_size", "eos_token_id", "pad_token_id")}
     torch.manual_seed(0)
-    settings = (FAMILIES | REFUSED)[name]
+    settings = (FAMILIES | COMPARED | REFUSED)[name]
     if "text_config" in settings:
         settings = {**settings, "text_config": {**settings["text_config"], **ids}}
     config = AutoConfig.for_model(name, **{**settings, **ids, **changes})

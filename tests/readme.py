@@ -12,9 +12,6 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import typer
-
-from pipeline.cli import app
 from pipeline.parameters.declared import Parameter, parameters
 from pipeline.settings import workflow as settings
 from pipeline.settings.candidates import Candidates
@@ -22,6 +19,7 @@ from pipeline.settings.collect import Collect
 from pipeline.settings.schema import Preprocess
 from pipeline.settings.section import Section
 from pipeline.settings.security import Secrets, Security
+from pipeline.verbs import verbs
 from steps.candidates.states import State
 from steps.collect.states import CaptureState, FeedbackState
 from steps.preprocess.layouts.formats import FORMATS
@@ -86,8 +84,7 @@ def secret_variables() -> list[str]:
 
 
 def commands() -> list[str]:
-    verbs = typer.main.get_command(app).commands
-    rows = [f"| `{name}` | {(command.help or '').splitlines()[0]} |" for name, command in verbs.items()]
+    rows = [f"| `{name}` | {verb.help} |" for name, verb in verbs().items()]
     return ["| command | what it does |", "|---|---|", *rows]
 
 

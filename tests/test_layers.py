@@ -61,7 +61,9 @@ FLOORS = (
     {
         "steps.shared",
         "steps.shared.calls",
+        "steps.shared.libraries",
         "steps.shared.pages",
+        "steps.shared.signs",
         "steps.shared.statistics",
         "steps.shared.templates",
         "pipeline.errors",
@@ -87,7 +89,13 @@ FLOORS = (
     {"pipeline.report"},
     {"pipeline.commands.shared"},
     {"pipeline.commands"},
-    {"pipeline.commands.automation", "pipeline.commands.feedback", "pipeline.commands.reports"},
+    {
+        "pipeline.commands.automation",
+        "pipeline.commands.feedback",
+        "pipeline.commands.reports",
+        "pipeline.commands.trying",
+    },
+    {"pipeline.verbs"},
     {"pipeline.cli"},
 )
 # Answering and Collect read messages as Preprocess does, and Answering model folders as Merge does; the job that

@@ -7,9 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import typer
 
-from pipeline.cli import app
+from pipeline.verbs import verbs
 from tests.paths import ROOT
 from tests.readme import FOLDERS, TABLES, rewritten
 
@@ -56,12 +55,12 @@ def test_every_top_level_folder_is_in_the_map() -> None:
 
 
 def test_every_command_in_them_exists_with_its_options() -> None:
-    verbs = typer.main.get_command(app).commands
+    commands = {name: verb.loaded() for name, verb in verbs().items()}
     lines = [line for text in PAGES.values() for line in re.findall(r"^python pipeline\.py (.*)$", blocks(text), re.M)]
     assert len(lines) > 20
     for line in lines:
         verb, *words = line.partition("#")[0].split()
-        known = {name for option in verbs[verb].params for name in option.opts}
+        known = {name for option in commands[verb].params for name in option.opts}
         assert {word for word in words if word.startswith("-")} <= known, line
 
 

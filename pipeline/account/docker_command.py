@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.errors import UserError
+from pipeline.watching import beat
 
 PROGRAM = "docker"
 ENGINE_SECONDS = 30
@@ -56,7 +57,10 @@ def run(words: Sequence[str], command: str, stdin: str | None = None) -> None:
         UserError: it failed.
     """
     environment = os.environ | ONE_IMAGE
-    done = subprocess.run([PROGRAM, *words], input=stdin, stdout=sys.stderr, text=True, check=False, env=environment)
+    with beat.hold("docker"):  # it shows itself how far it is
+        done = subprocess.run(
+            [PROGRAM, *words], input=stdin, stdout=sys.stderr, text=True, check=False, env=environment
+        )
     if done.returncode != 0:
         raise UserError(
             f"docker {words[0]} failed with exit code {done.returncode}; its output is above; fix it, then: {command}"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -59,20 +59,22 @@ def new_data(
     parameters: Mapping[str, str],
     automation: Automation,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """PutRule's request and its target, for objects that come under a prefix.
+    """PutRule's request and its target, for objects that come under a prefix; and where the workflow collects, for
+    feedback too, as one rule with one start.
 
     Raises:
         UserError: no prefix, one that the pipeline itself writes to, or too many parameters for a rule.
     """
-    bucket, key = _place(workflow, uri)
+    _check_place(workflow, uri)
+    watched = watched_by(workflow, uri)
     if not 1 <= quiet_minutes <= QUIET_LIMIT:
         raise UserError(f"--quiet-minutes {quiet_minutes}: must be 1 to {QUIET_LIMIT}")
     pattern = {
         "source": ["aws.s3"],
         "detail-type": ["Object Created"],
-        "detail": {"bucket": {"name": [bucket]}, "object": {"key": [{"prefix": key}]}},
+        "detail": _created_under(watched),
     }
-    rule = _rule(workflow, f"new-data.{short_hash(uri)}", f"New data under {uri}", pattern)
+    rule = _rule(workflow, f"new-data.{short_hash(uri)}", f"New data under {' and '.join(watched)}", pattern)
     schedule = {
         "Name": rule["Name"],
         "GroupName": automation.schedule_group,
@@ -88,10 +90,31 @@ def new_data(
     return rule, _target(automation.debounce_function_arn, automation) | {"Input": given}
 
 
-def _place(workflow: Workflow, uri: str) -> tuple[str, str]:
-    scheme, _, rest = uri.partition("://")
-    bucket, _, key = rest.partition("/")
-    if scheme != "s3" or not bucket or not uri.endswith("/"):
+def watched_by(workflow: Workflow, uri: str) -> list[str]:
+    """The prefixes under which new objects start the pipeline, for `--on-new-data` with this one."""
+    return [uri, *([workflow.feedback_uri] if workflow.settings.collect else [])]
+
+
+def bucket_of(uri: str) -> str:
+    return uri.removeprefix("s3://").partition("/")[0]
+
+
+def _created_under(uris: Sequence[str]) -> dict[str, Any]:
+    """The detail of a pattern for objects under prefixes; `$or` keeps each bucket's prefixes to it."""
+    prefixes: dict[str, list[str]] = {}
+    for uri in uris:
+        bucket = bucket_of(uri)
+        prefixes.setdefault(bucket, []).append(uri.removeprefix(f"s3://{bucket}/"))
+    parts = [
+        {"bucket": {"name": [bucket]}, "object": {"key": [{"prefix": key} for key in keys]}}
+        for bucket, keys in prefixes.items()
+    ]
+    return parts[0] if len(parts) == 1 else {"$or": parts}
+
+
+def _check_place(workflow: Workflow, uri: str) -> None:
+    """Raises UserError: no prefix, or one that the pipeline itself writes to."""
+    if not uri.startswith("s3://") or not bucket_of(uri) or not uri.endswith("/"):
         raise UserError(f'--on-new-data {uri}: must be an S3 prefix that ends in "/", such as s3://bucket/preferences/')
     own = f"s3://{workflow.account.bucket}/{workflow.account.prefix}"
     for written in (f"{workflow.base_uri}/", f"{own}/inputs/"):
@@ -100,7 +123,6 @@ def _place(workflow: Workflow, uri: str) -> tuple[str, str]:
                 f"--on-new-data {uri}: the pipeline writes to {written} itself, and would start itself again and "
                 f"again; name a prefix of the data's own, such as {own}/preferences/"
             )
-    return bucket, key
 
 
 def approved(workflow: Workflow, target: str, automation: Automation) -> tuple[dict[str, Any], dict[str, Any]]:

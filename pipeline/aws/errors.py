@@ -126,6 +126,12 @@ def advice(reason: str) -> str:
     return ""
 
 
+def advice_on(reason: str) -> str:
+    """The same with what stands between it and the reason; empty where there is none."""
+    found = advice(reason)
+    return f" → {found}" if found else ""
+
+
 def user_error(error: Exception, command: str) -> UserError:
     """One of boto3's or botocore's errors as one line: what happened, what to do, and the command that comes next."""
     code, message = code_and_message(error)

@@ -73,6 +73,8 @@ def values_problems(document: dict[str, Any], values: Mapping[str, str]) -> list
     A start accepts a text of 1,024 characters for any parameter; the argument of 256 that it lands in fails much later.
     Expects what parameter_values accepts: values of parameters that exist, of their types, neither empty nor overlong.
     """
+    if not values:
+        return []
     definition = read(document)
     problems: list[str] = []
     for step in definition.all_steps:

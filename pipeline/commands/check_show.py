@@ -78,15 +78,14 @@ def check(
     next_command = f"python pipeline.py check{' --account' if account else ''}{where(False, settings)}"
     next_command += _named(model_config)
     if workflow:
-        from pipeline.checks.api_model import check_definition
-        from pipeline.definition.render import render
+        from pipeline.definition.kept import Kept
         from pipeline.preflight import costs
         from pipeline.preflight import recipe as preflight
 
         result = preflight.of_workflow(workflow, model_config, rows)
         found = preflight.worded(result.problems, settings.parent / workflow.settings.recipe, named=True)
-        definition = json.loads(render(workflow))
-        problems = [*found, *check_definition(definition)]
+        kept = Kept(workflow)
+        definition, problems = json.loads(kept.definition), [*found, *kept.problems]
         if not problems:
             usage = costs.usage(definition, resolve_parameters(definition, {}), prices_of(workflow, prices))
         if account:
@@ -179,9 +178,9 @@ def print_definition(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file instead of stdout.")] = None,
 ) -> None:
     """Print the pipeline definition (JSON); the same settings give the same bytes."""
-    from pipeline.definition.render import render
+    from pipeline.definition.kept import rendered
 
-    text = render(workflow_settings.load(settings)) + "\n"
+    text = rendered(workflow_settings.load(settings)) + "\n"
     if output is None:
         print(text, end="")
         return
@@ -192,10 +191,10 @@ def print_definition(
 
 def show(settings: Settings = DEFAULT_SETTINGS) -> None:
     """Draw the pipeline: its steps as a tree, and its parameters."""
-    from pipeline.definition.render import render
+    from pipeline.definition.kept import rendered
     from pipeline.definition.tree import draw
     from pipeline.parameters.declared import parameters
 
     workflow = workflow_settings.load(settings)
     helps = {parameter.name: parameter.help for parameter in parameters(workflow)}
-    stdout().print(draw(json.loads(render(workflow)), helps, workflow.settings.pipeline_name))
+    stdout().print(draw(json.loads(rendered(workflow)), helps, workflow.settings.pipeline_name))

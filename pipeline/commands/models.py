@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,7 @@ from pipeline.commands.shared.options import (
     left_out,
     print_json,
     say,
+    stderr,
     stdout,
     where,
 )
@@ -31,7 +33,11 @@ from pipeline.local.state import model_packages
 from pipeline.texts import moment
 from pipeline.versions import registry
 from pipeline.versions.registry import APPROVED, Decision, ModelVersion
+from pipeline.watching import pulse
 
+Link = Annotated[
+    bool, typer.Option("--link", help="Tell MLflow of them again: tags at their runs, versions, the alias champion.")
+]
 Note = Annotated[
     str | None, typer.Option("--note", help="Why, in one line; kept with the version.", show_default=False)
 ]
@@ -39,12 +45,15 @@ Note = Annotated[
 
 def models(
     group: Group = None,
+    link: Link = False,
     local: Local = False,
     local_root: LocalRoot = LOCAL_ROOT,
     settings: Settings = DEFAULT_SETTINGS,
     as_json: AsJson = False,
 ) -> None:
     """List the registered model versions, newest first; locally those of all groups."""
+    if link:
+        _link_all(group, local, local_root, settings)
     if local:
         found = model_packages.versions(local_root, left_out, group)
     else:
@@ -73,6 +82,21 @@ def models(
             escape(model.note or ""),
         )
     stdout().print(table)
+
+
+def _link_all(group: str | None, local: bool, local_root: Path, settings: Path) -> None:
+    with registry_of("models --link", local, local_root, settings, group) as there:
+        said = _linked(there, there.versions())
+    if not said:
+        say(f"{there.group}: no version was tracked in MLflow")
+
+
+def _linked(there: Registry, versions: Sequence[ModelVersion]) -> list[str]:
+    with pulse.working(stderr, "telling MLflow"):
+        said = there.link(versions)
+    for line in said:
+        say(line)
+    return said
 
 
 def approve(
@@ -123,6 +147,8 @@ def _decide(
             there.decide(before, decision, note or "")
         after = there.find(str(before.version))
         champion = registry.champion(there.statuses())
+        if changes:
+            _linked(there, [after])
     if as_json:
         print_json(document(after, was=before.approval_status, was_note=before.note, group_champion=champion))
         return

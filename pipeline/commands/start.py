@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.aws import executions as aws_executions
+from pipeline.aws.errors import advice_on
 from pipeline.aws.executions import ExecutionSummary
 from pipeline.commands.shared.after_failure import next_commands
 from pipeline.commands.shared.before_start import require_deployed, require_inputs
 from pipeline.commands.shared.cost import MaxCost, PricesFile, prices_of, require_below, sentence
 from pipeline.commands.shared.forgotten_local import Here
-from pipeline.commands.shared.on_aws import remote
+from pipeline.commands.shared.model_registry import AwsRegistry
+from pipeline.commands.shared.on_aws import Remote, remote
 from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
     LOCAL_ROOT,
@@ -46,8 +48,8 @@ from pipeline.preflight import costs, inputs
 from pipeline.settings import workflow as workflow_settings
 from pipeline.settings.assets import Asset
 from pipeline.settings.workflow import Workflow
+from pipeline.versions.registry import Options
 from pipeline.watching import pulse
-from pipeline.watching.view import advice_on
 
 if TYPE_CHECKING:
     from pipeline.local.state.records import EngineName
@@ -130,7 +132,7 @@ def _start_local(
     as_json: bool,
     options: str,
 ) -> int:
-    from pipeline.definition.render import render
+    from pipeline.definition.kept import rendered
     from pipeline.local import run
     from pipeline.local.executor import create_execution
     from pipeline.local.jobs import docker_engine
@@ -139,7 +141,7 @@ def _start_local(
 
     with pulse.working(stderr, f"reading {settings} and building the definition"):
         workflow = workflow_settings.load(settings)
-        definition = json.loads(render(workflow))
+        definition = json.loads(rendered(workflow))
         overrides, assets = checked(workflow, definition, overrides)
     values = resolve_parameters(definition, overrides)
     plan = build_plan(definition, values)  # what cannot run here is said before anything is copied
@@ -231,7 +233,9 @@ def _start_on_aws(settings: Path, request: _Request, as_json: bool, options: str
             place = PlaceOnAws(there)
             ended = place.watch(arn)
             further = [f"as a page: {page_of(ended.id, options)}"]
-            if ended.status != "Succeeded":
+            if ended.status == "Succeeded":
+                _link(there, ended.arn, options, local_root)
+            else:
                 further += next_commands(ended, place.status(arn)[1], options)
     if as_json:
         print_json(ended)
@@ -240,6 +244,20 @@ def _start_on_aws(settings: Path, request: _Request, as_json: bool, options: str
     else:
         print(f"watch it: python pipeline.py status{options} {execution_id} --wait")
     return aws_executions.exit_code(ended.status) if request.wait else 0
+
+
+def _link(there: Remote, execution_arn: str, options: str, local_root: Path) -> None:
+    """Tell MLflow of the version that was registered; that it cannot be told fails nothing."""
+    if not there.workflow.recipe.mlflow_uri:
+        return
+    group = there.workflow.settings.register_model.package_group
+    try:
+        with pulse.working(stderr, "telling MLflow of the version"):
+            said = AwsRegistry(there, local_root, group, Options(options)).link_of_execution(execution_arn)
+    except UserError as error:
+        said = [f"mlflow: not told of the version: {error}"]
+    for line in said:
+        say(line)
 
 
 def _ending(ended: ExecutionSummary) -> str:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.aws import executions as aws_executions
+from pipeline.aws.errors import advice_on
 from pipeline.aws.executions import ExecutionSummary, StepSummary, id_of
 from pipeline.commands.shared.after_failure import next_commands
 from pipeline.commands.shared.options import (
@@ -26,7 +27,6 @@ from pipeline.commands.shared.options import (
 )
 from pipeline.commands.shared.place import place_of
 from pipeline.texts import moment, took
-from pipeline.watching.view import advice_on
 
 NOT_REACHED = ("Pending", "Skipped")
 Wait = Annotated[

@@ -1,7 +1,7 @@
 """Workflow settings -> pipeline definition. Pure: the same settings give the same bytes, without network or clock.
 
-This module, `pipeline/step_kit` and `steps/*/step.py` are the only ones that import the SageMaker SDK (about two
-seconds): import them late, by way of `render.py`.
+This module, `pipeline/step_kit` and `steps/*/step.py` are the only ones that import the SageMaker SDK, which as a whole
+takes seconds: import them late, by way of `render.py`, which needs a part of it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Render a workflow's definition: imports the SageMaker SDK late, and without letting it look for AWS.
+"""Render a workflow's definition: imports the SageMaker SDK late, in part, and without letting it look for AWS.
 
 The SDK makes boto3 clients while it is imported and when a pipeline is made; they want a region and ask the instance
 metadata service for credentials. Both are settled here for that time; the caller's environment stays as it was.
@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pipeline.definition import sdk
 from pipeline.settings.workflow import Workflow
 
 
@@ -20,7 +21,8 @@ def render(workflow: Workflow) -> str:
     for name in ("sagemaker", "botocore"):
         logging.getLogger(name).setLevel(logging.WARNING)
     with _environment(AWS_DEFAULT_REGION=workflow.account.region, AWS_EC2_METADATA_DISABLED="true"):
-        from pipeline.definition import build as definition
+        with sdk.lightly():
+            from pipeline.definition import build as definition
 
         return definition.render(workflow)
 

@@ -35,6 +35,7 @@ from pipeline.rendered import Step
 from pipeline.texts import now
 from pipeline.watching.watch import Event, LastLines, Notice, Progress, State, Tell
 from steps.shared import disks
+from steps.shared.signs.phases import Phase
 
 TAIL_LINES = 20  # of a failed step's log, told with its failure
 _SAVE_SECONDS = 1.0  # how far a record may lag behind the metrics in the log
@@ -156,7 +157,7 @@ class _Executor:
             for record in execution.steps
         ]
         for record in execution.steps:
-            self._tell_metrics(record)
+            self._tell_progress(record)
         self._report()
 
     def _is_whole(self, record: StepRecord) -> bool:
@@ -173,15 +174,18 @@ class _Executor:
 
     def _report(self) -> None:
         self._save()
+        self._tell_state()
+
+    def _tell_state(self) -> None:
         self.tell(State(summaries.summary(self.execution), summaries.steps(self.execution)))
 
     def _save(self) -> None:
         records.save(self.root, self.execution)
         self._saved = now()
 
-    def _tell_metrics(self, record: StepRecord) -> None:
-        if record.metrics:
-            self.tell(Progress(record.name, "", dict(record.metrics)))
+    def _tell_progress(self, record: StepRecord) -> None:
+        if record.metrics or record.doing:
+            self.tell(Progress.of(record.name, record.doing, record.metrics))
 
     def _change(self, record: StepRecord, status: records.StepStatus) -> None:
         record.status = status
@@ -216,7 +220,8 @@ class _Executor:
         """Run one step; whether the execution goes on."""
         record.started = now()
         record.attempts += 1
-        self._change(record, "Starting")
+        record.status = "Starting"
+        self._tell_state()  # a job is written down before it begins; what takes no job has ended by then
         status: records.StepStatus = "Succeeded"
         try:
             record.properties = self._result(step, record)
@@ -226,7 +231,7 @@ class _Executor:
             status, record.failure_reason = "Failed", str(error)
         except OSError as error:  # a full disk, a folder that may not be written: the machine's fault and not a bug
             status, record.failure_reason = "Failed", disks.told(error, self.root)
-        record.ended = now()
+        record.ended, record.doing = now(), None
         self._change(record, status)
         return status == "Succeeded"
 
@@ -257,7 +262,7 @@ class _Executor:
         entry = cache.find(self.root, key, step, self.store)
         if entry is not None:
             record.cached, record.log, record.metrics, record.objects = True, entry.log, entry.metrics, entry.objects
-            self._tell_metrics(record)
+            self._tell_progress(record)
             return entry.properties
         properties = self._run_job(step, record, arguments)
         entry = cache.Entry(
@@ -274,7 +279,14 @@ class _Executor:
     def _run_job(self, step: Step, record: StepRecord, arguments: dict[str, Any]) -> dict[str, Any]:
         def report(values: Mapping[str, float]) -> None:
             record.metrics.update(values)
-            self._tell_metrics(record)
+            told()
+
+        def does(phase: Phase) -> None:
+            record.doing = phase
+            told()
+
+        def told() -> None:
+            self._tell_progress(record)
             if (now() - self._saved).total_seconds() > _SAVE_SECONDS:
                 self._saved = now()
                 with contextlib.suppress(OSError):  # a full disk: what comes last in the record tells it
@@ -297,6 +309,7 @@ class _Executor:
             on_start=lambda: self._change(record, "Executing"),
             on_stop=stopping,
             on_metrics=report,
+            on_phase=does,
         )
         job.folder.mkdir(parents=True, exist_ok=True)
         job.log.touch()

@@ -73,13 +73,20 @@ class _Counts(BaseModel):
     used: int
 
 
+class _Feedback(BaseModel):
+    train: int
+    validation: int
+    weight: int
+
+
 class Evaluation(BaseModel):
-    """What is read of the Gate's evaluation.json; an older one has neither `served` nor `answers`."""
+    """What is read of the Gate's evaluation.json; an older one has no `feedback`, `served` or `answers`."""
 
     rows: int
     before: _Figures
     after: _Figures
     tokenised: dict[str, _Counts]
+    feedback: _Feedback | None = None
     served: Served | None = None
     answers: Said | None = None
 

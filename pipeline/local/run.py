@@ -8,6 +8,7 @@ Progress goes to stderr as plain lines. Exit code: 0 when it succeeded, 1 when i
 from __future__ import annotations
 
 import argparse
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from rich.console import Console
 from pipeline.aws.executions import exit_code
 from pipeline.errors import UserError
 from pipeline.files import ROOT
+from pipeline.local import linked
 from pipeline.local.executor import run_execution
 from pipeline.local.state.records import RUN_LOG, folder
 from pipeline.watching import view
@@ -45,7 +47,11 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         with view.shown(Console(stderr=True)) as tell:
-            return exit_code(run_execution(arguments.root, arguments.execution_id, tell).status)
+            ended = run_execution(arguments.root, arguments.execution_id, tell)
+        again = f"python pipeline.py models --link --local --local-root {shlex.quote(str(arguments.root))}"
+        for line in linked.of_execution(arguments.root, ended, again):
+            print(line, file=sys.stderr)
+        return exit_code(ended.status)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -38,7 +38,7 @@ def summarise(root: Path, execution: Execution) -> dict[str, Any]:
     if evaluation := left.file("Gate", "decision", "evaluation.json", Evaluation):
         found["held_out"] = {"rows": evaluation["rows"], "before": evaluation["before"], "after": evaluation["after"]}
         found["tokenised"] = evaluation["tokenised"]
-        found |= {name: evaluation[name] for name in ("served", "answers") if evaluation.get(name)}
+        found |= {name: evaluation[name] for name in ("served", "answers", "feedback") if evaluation.get(name)}
     if gate := left.file("Gate", "decision", "gate.json", Gate):
         found["gate"] = gate
     if registered := left.registered():
@@ -93,6 +93,9 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         apart = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in counts.items() if reason not in USED)
         if apart:
             lines.append((split, f"{counts['used']} of {counts['given']} rows used: {apart}"))
+    if (feedback := summary.get("feedback")) and feedback["train"] + feedback["validation"]:
+        times = f", each {feedback['weight']} times in a pass" if feedback["weight"] > 1 else ""
+        lines.append(("of feedback", f"{feedback['train']} trained on{times}; {feedback['validation']} held out"))
     if held_out := summary.get("held_out"):
         before, after = held_out["before"], held_out["after"]
         lines.append(("held-out loss", f"{before['loss']:.4f} -> {after['loss']:.4f}"))

@@ -27,6 +27,7 @@ class Artifacts:
         champion: champion.json.
         evaluation, history, answers, gate: as the gate judged them; as training left them where the gate did not come
             so far.
+        judged: what the gate's judge said, pair by pair.
         manifest: of the training.
         libraries: that trained the model, with their versions.
         package: the ARN of the version that was registered.
@@ -39,6 +40,7 @@ class Artifacts:
     history: list[dict[str, Any]] | None = None
     answers: Answers = field(default_factory=list)
     gate: dict[str, Any] | None = None
+    judged: list[dict[str, Any]] = field(default_factory=list)
     manifest: dict[str, Any] | None = None
     libraries: str = ""
     package: str | None = None
@@ -57,6 +59,8 @@ def read(source: Source, steps: Sequence[StepSummary], only: Iterable[str] = ())
     found.champion = reader.object("Champion", "champion", "champion.json")
     found.report = reader.object("Preprocess", "report", "report.json") or reader.of_failed_data()
     found.gate = reader.object("Gate", "decision", "gate.json")
+    if (found.gate or {}).get("judge"):
+        found.judged = reader.file("Gate", "decision", "judge.jsonl", _lines) or []
     found.evaluation = reader.judged("evaluation.json", _object)
     found.history = reader.judged("history.json", _list)
     found.answers = reader.judged("answers.jsonl", _lines) or []
@@ -73,10 +77,15 @@ class _Reader:
         self._properties: dict[str, Mapping[str, Any]] = {}
 
     def object(self, step: str, output: str, name: str) -> dict[str, Any] | None:
+        """What a processing job left in a file of an output, where that is an object."""
+        found: dict[str, Any] | None = self.file(step, output, name, _object)
+        return found
+
+    def file(self, step: str, output: str, name: str, parse: Callable[[bytes], Any]) -> Any:
         """What a processing job left in a file of an output."""
         if (folder := self._output(step, output)) is None:
             return None
-        return self._read(f"{folder}/{name}", name, _object)
+        return self._read(f"{folder}/{name}", name, parse)
 
     def judged(self, name: str, parse: Callable[[bytes], Any]) -> Any:
         """A file of the training, as the gate passed it on."""

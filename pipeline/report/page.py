@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from pipeline.files import ROOT
+from pipeline.report import judge as judge_part
 from pipeline.report import sections
 from pipeline.report.facts import Command, Facts
 from pipeline.report.graph import STYLES
@@ -42,6 +43,7 @@ PARTS: tuple[tuple[str, str, Build], ...] = (
     ("curves", "Curves", sections.curves),
     ("said", "Answers", sections.said),
     ("gate", "Gate", sections.gate),
+    ("judge", "Judge", judge_part.judge),
     ("version", "Version", sections.version),
     ("run", "What ran", sections.run),
 )

@@ -13,6 +13,7 @@ from pipeline.preflight.costs import JobUse
 from pipeline.report import graph
 from pipeline.report.facts import Facts
 from pipeline.texts import moment
+from pipeline.versions.linked import tracked
 from steps.preprocess.report import quarantine
 from steps.train.results import curves as drawn_curves
 from steps.train.results import figures as held_out
@@ -99,7 +100,13 @@ def data(facts: Facts) -> View | None:
         "problem": quarantine.problem(report),
         "reasons": quarantine.reasons(report),
         "lost": _lost((facts.left.evaluation or {}).get("tokenised", {})),
+        "feedback": _of_feedback((facts.left.evaluation or {}).get("feedback", {})),
     }
+
+
+def _of_feedback(counts: Mapping[str, int]) -> Mapping[str, int] | None:
+    """Rows that were made of what people said, and how often training saw them; None where there are none."""
+    return counts if counts.get("train", 0) + counts.get("validation", 0) else None
 
 
 def _lost(tokenised: Mapping[str, Mapping[str, int]]) -> list[tuple[str, int, int, list[tuple[str, int]]]]:
@@ -198,6 +205,7 @@ def version(facts: Facts) -> View | None:
         ("Variant", found.variant or ""),
         ("Files", facts.model),
         ("Hash of the manifest", found.metadata.get("manifest_sha256", "")),
+        ("Run in MLflow", f"{run_there.run_id} of {run_there.uri}" if (run_there := tracked(found)) else ""),
         ("May be served on", ", ".join(found.instance_types)),
         ("ARN", "" if facts.local else found.arn),
     ]

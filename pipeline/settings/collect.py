@@ -32,7 +32,10 @@ class Collect(Section):
     volume_gb: int = Field(30, ge=1, le=16384, description="Size of its EBS volume: captures and given data fit in it.")
     max_runtime_hours: float = Field(1, gt=0, le=28 * 24, description="Longest run; the job is stopped after it.")
     max_feedback_share: float = Field(
-        0.5, gt=0, le=1, description="Largest share of feedback's pairs among all; the oldest are left out."
+        0.5, gt=0, le=1, description="Largest share of feedback's pairs in training; the oldest are left out."
+    )
+    feedback_weight: int = Field(
+        1, ge=1, le=1000, description="How often a pass of training sees each pair of feedback; the other rows, once."
     )
     max_age_days: float | None = Field(None, gt=0, description="Leave out what was answered longer ago.")
     contradictions: Literal["majority", "leave_out"] = Field(

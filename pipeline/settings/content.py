@@ -84,8 +84,11 @@ def relative_files(folder: Path) -> dict[str, Path]:
 
 
 def _files(folder: Path, skip: Callable[[str], bool]) -> dict[str, Path]:
-    names = (here.relative_to(folder) / name for here, files in walk(folder, skip) for name in files if not skip(name))
-    return {name: folder / name for name in sorted(path.as_posix() for path in names)}
+    found: list[str] = []
+    for here, files in walk(folder, skip):
+        below = "" if here == folder else f"{here.relative_to(folder).as_posix()}/"
+        found += [f"{below}{name}" for name in files if not skip(name)]
+    return {name: folder / name for name in sorted(found)}
 
 
 def _is_aside(name: str) -> bool:

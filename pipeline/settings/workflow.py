@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.errors import UserError
+from pipeline.files import DEFAULT_SETTINGS as DEFAULT_SETTINGS
 from pipeline.files import ROOT
 from pipeline.settings.account import Account
 from pipeline.settings.assets import Asset, Source, source
@@ -27,7 +28,6 @@ from steps.train import arguments as train_arguments
 from steps.train.arguments import TrainArguments
 
 STEPS = ROOT / "steps"
-DEFAULT_SETTINGS = ROOT / "configs" / "quickstart.yaml"
 PLACE = "place.txt"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
@@ -162,6 +162,8 @@ class _Reading:
             self._problem("recipe's continue_from_champion: train.initial_adapter names another adapter; take one")
         if recipe and recipe.champion:
             self._problem(f"recipe's champion: a job gets the newest approved version; leave it out: {recipe.champion}")
+        if recipe and recipe.feedback_weight > 1:
+            self._problem("recipe's feedback_weight: write it as collect.feedback_weight, for max_feedback_share")
         if settings.make_model:
             if not all(part.isidentifier() for part in settings.make_model.split(".")):
                 self._problem(f"make_model: {settings.make_model}: must name a module, as steps.quickstart.tiny_model")

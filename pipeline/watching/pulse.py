@@ -1,7 +1,7 @@
 """A sign of life while something takes long: a spinner on a terminal, a line now and then anywhere else.
 
-On a terminal that cannot be redrawn (TERM=dumb) a line comes at least every 5 seconds; in files, pipes and continuous
-integration, where nobody waits before the screen, one a minute. What ends sooner says nothing there.
+On a terminal that cannot be redrawn a line comes as often as `beat` says, and in files and pipes. What ends sooner says
+nothing there.
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from threading import Event, Thread
 
 from rich.console import Console
 from rich.text import Text
 
 from pipeline.texts import duration
-
-DUMB_SECONDS = 4.0  # a look at the clock comes on top
-PIPE_SECONDS = 60.0
+from pipeline.watching import beat
+from pipeline.watching.beat import Pulse, hold
 
 
 def redraws(console: Console) -> bool:
@@ -27,34 +25,7 @@ def redraws(console: Console) -> bool:
 
 def seconds(console: Console) -> float:
     """How long nothing may be said where lines cannot be drawn again."""
-    return DUMB_SECONDS if console.is_terminal else PIPE_SECONDS
-
-
-class Pulse:
-    """Says something whenever nothing was said for so many seconds, until it is left."""
-
-    def __init__(self, every: float, say: Callable[[], None]) -> None:
-        self._every, self._say, self._left = every, say, Event()
-        self._last = time.monotonic()
-        self._thread = Thread(target=self._run, daemon=True)
-
-    def touch(self) -> None:
-        """Something was said."""
-        self._last = time.monotonic()
-
-    def __enter__(self) -> Pulse:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._left.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._left.wait(max(0.05, self._last + self._every - time.monotonic())):
-            if time.monotonic() - self._last >= self._every:
-                self._say()
-                self.touch()
+    return beat.DUMB_SECONDS if console.is_terminal else beat.PIPE_SECONDS
 
 
 @contextlib.contextmanager
@@ -73,8 +44,8 @@ def working(console: Console, what: str, *, redraw: bool = True) -> Iterator[Cal
         return Text(" · ".join(parts), style="dim")
 
     if not (redraw and redraws(console)):
-        with Pulse(seconds(console), lambda: console.print(text(), soft_wrap=True)):
+        with hold(what), Pulse(seconds(console), lambda: console.print(text(), soft_wrap=True)):
             yield lambda now: far.__setitem__(0, now)
         return
-    with console.status(text()) as status, Pulse(0.5, lambda: status.update(text())):
+    with hold(what), console.status(text()) as status, Pulse(0.5, lambda: status.update(text())):
         yield lambda now: far.__setitem__(0, now)

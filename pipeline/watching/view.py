@@ -17,13 +17,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.aws import errors as aws
+from pipeline.aws.errors import advice_on
 from pipeline.aws.executions import StepSummary
-from pipeline.texts import metrics_text, took
-from pipeline.watching import pulse
+from pipeline.texts import duration, metrics_text, took
+from pipeline.watching import beat, pulse
 from pipeline.watching.job_logs import RUNNING
+from pipeline.watching.pace import Pace
 from pipeline.watching.watch import Event, LastLines, Logged, Notice, Progress, State, Tell
 from steps.shared.pages import visible
+from steps.shared.signs import phases
 
 LINE_SECONDS = 10.0  # between two lines about the same phase of a job, where lines cannot be redrawn
 MARKS = {
@@ -37,6 +39,7 @@ MARKS = {
     "Skipped": ("-", "dim"),
 }
 AT_STEP = "train:step"
+BY_STEPS = ("", "Training")  # what is said of a job that tells no phase of its own, here and on AWS
 NOT_EVALUATED: tuple[dict[str, float], float | None] = ({}, None)
 SILENT = ("Pending", "Starting", "Skipped")  # nothing to tell yet, or nothing happened
 
@@ -46,25 +49,20 @@ def shown(console: Console) -> Iterator[Tell]:
     """A listener that shows what happens to an execution while the context lasts."""
     if not pulse.redraws(console):
         lines = _Lines(console)
-        with pulse.Pulse(pulse.seconds(console), lines.still) as beat:
+        with beat.hold("view"), beat.Pulse(pulse.seconds(console), lines.still) as signs:
 
             def tell(event: Event) -> None:
                 if lines.tell(event):
-                    beat.touch()
+                    signs.touch()
 
             yield tell
         return
     table = _LiveTable(console)
-    with Live(console=console, get_renderable=table.render, refresh_per_second=4, transient=False) as live:
+    shows = Live(console=console, get_renderable=table.render, refresh_per_second=4, transient=False)
+    with beat.hold("view"), shows as live:
         yield table.tell
         live.refresh()
     table.explain_failures()
-
-
-def advice_on(reason: str) -> str:
-    """What to do about a failure that is the account's, with a space before it."""
-    advice = aws.advice(reason)
-    return f" → {advice}" if advice else ""
 
 
 class _LiveTable:
@@ -74,6 +72,7 @@ class _LiveTable:
         self._console = console
         self._state: State | None = None
         self._progress: dict[str, Progress] = {}
+        self._pace = Pace()
         self._evaluated: dict[str, tuple[dict[str, float], float | None]] = {}  # figures, and the step of their news
         self._last_lines: dict[str, LastLines] = {}
 
@@ -82,6 +81,7 @@ class _LiveTable:
             self._state = event
         elif isinstance(event, Progress):
             self._progress[event.step] = event
+            self._pace.saw(event)
             if self._evaluated.get(event.step, NOT_EVALUATED)[0] != (found := _held_out(event)):
                 self._evaluated[event.step] = found, event.metrics.get(AT_STEP)
         elif isinstance(event, LastLines):
@@ -101,7 +101,9 @@ class _LiveTable:
         for step in self._state.steps:
             mark, style = MARKS.get(step.status, ("", ""))
             time_taken = "cached" if step.cached else took(step.started, step.ended)
-            table.add_row(Text(mark, style), Text(step.name, style), time_taken, _detail(step, self._news(step)))
+            table.add_row(
+                Text(mark, style), Text(step.name, style), time_taken, _detail(step, self._news(step), self._pace)
+            )
         title = f"{execution.pipeline} · execution {execution.id} · {execution.status}"
         return Group(Text(title, style="bold"), table)
 
@@ -121,7 +123,7 @@ class _LiveTable:
                 _say(self._console, self._last_lines[step.name])
 
 
-def _detail(step: StepSummary, progress: Progress | None) -> RenderableType:
+def _detail(step: StepSummary, progress: Progress | None, pace: Pace) -> RenderableType:
     if step.status == "Pending":
         return Text("")
     if step.status == "Succeeded":
@@ -129,13 +131,22 @@ def _detail(step: StepSummary, progress: Progress | None) -> RenderableType:
     if step.status not in RUNNING:
         reason = f": {_reason(step)}" if step.failure_reason else ""
         return Text(f"{step.status.lower()}{reason}", style=MARKS.get(step.status, ("", ""))[1])
-    text = Text((progress and _doing(progress)) or step.status)
-    total = progress.metrics.get("train:max_steps") if progress else None
-    if progress is None or not total:
+    text = Text((progress and _doing(progress, pace)) or step.status)
+    done, total = _far(progress) if progress else (None, None)
+    if done is None or not total:
         return text
     row = Table.grid(padding=(0, 1))
-    row.add_row(ProgressBar(total=total, completed=progress.metrics.get("train:step", 0), width=20), text)
+    row.add_row(ProgressBar(total=total, completed=done, width=20), text)
     return row
+
+
+def _far(progress: Progress) -> tuple[float | None, float | None]:
+    """How far the phase is; of a job that tells none, its optimizer steps."""
+    if progress.done is not None and progress.total is not None:
+        return progress.done, progress.total
+    if progress.phase not in BY_STEPS:
+        return None, None
+    return progress.metrics.get(AT_STEP, 0), progress.metrics.get("train:max_steps")
 
 
 class _Lines:
@@ -148,6 +159,7 @@ class _Lines:
         self._execution_status = ""
         self._steps: dict[str, tuple[str, str | None]] = {}  # status and reason
         self._progress: dict[str, Progress] = {}
+        self._pace = Pace()
         self._next_line: dict[tuple[str, str], float] = {}  # by step and phase
         self._evaluated: dict[str, dict[str, float]] = {}  # by step, the held-out figures that its last line told
 
@@ -169,7 +181,7 @@ class _Lines:
         with self._lock:
             for step in self._running:
                 progress = self._progress.get(step.name)
-                far = _doing(self._without_known(progress)) if progress else ""
+                far = _doing(self._without_known(progress), self._pace) if progress else ""
                 self._print(f"{step.name}: {took(step.started, None)} so far{far and f'; {far}'}")
 
     def _print(self, text: str, style: str = "") -> None:
@@ -205,7 +217,8 @@ class _Lines:
 
     def _report(self, event: Progress) -> None:
         self._progress[event.step] = event
-        text, kind = _doing(self._without_known(event)), (event.step, event.phase)
+        self._pace.saw(event)
+        text, kind = _doing(self._without_known(event), self._pace), (event.step, event.phase)
         status, _ = self._steps.get(event.step, ("", None))
         if text and status in RUNNING and status not in SILENT and time.monotonic() >= self._next_line.get(kind, 0):
             self._next_line[kind] = time.monotonic() + LINE_SECONDS
@@ -242,8 +255,14 @@ def _reason(step: StepSummary) -> str:
     return f"{step.failure_reason}{advice_on(step.failure_reason or '')}"
 
 
-def _doing(progress: Progress) -> str:
-    return "; ".join(part for part in (progress.phase, metrics_text(progress.metrics)) if part)
+def _doing(progress: Progress, pace: Pace) -> str:
+    far = "" if progress.done is None or progress.total is None else f" {progress.done:,}/{progress.total:,}"
+    seconds = pace.left(progress)
+    left = "" if seconds is None else f", about {duration(seconds)} left"
+    metrics = progress.metrics
+    if progress.phase == phases.STEPS and far:  # the number that the last metric line had is an older one
+        metrics = {name: value for name, value in metrics.items() if name != AT_STEP}
+    return "; ".join(part for part in (f"{progress.phase}{far}{left}", metrics_text(metrics)) if part)
 
 
 def _without_held_out(progress: Progress) -> Progress:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +17,11 @@ from pipeline.aws.client import patiently, pause
 from pipeline.aws.executions import ENDED, ExecutionSummary, StepSummary
 from pipeline.watching import job_logs, job_metrics
 from pipeline.watching.job_logs import LogLine, Tail
+from steps.shared.signs import phases
+from steps.shared.signs.phases import Phase
 
 POLL_SECONDS = 10
+WORKING = ("Training", "")  # by the service, the job's own program runs; it tells nothing of a processing job
 SETTLE_SECONDS = 5  # how long a job's last lines take to become visible
 
 
@@ -32,11 +35,19 @@ class State:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a step's job is doing, when that has changed."""
+    """What a step's job is doing, when that has changed; where its phase is counted, `done` of `total`."""
 
     step: str
     phase: str
     metrics: dict[str, float]
+    done: int | None = None
+    total: int | None = None
+
+    @classmethod
+    def of(cls, step: str, phase: Phase | None, metrics: Mapping[str, float]) -> Progress:
+        """With the phase that the job told last, if any."""
+        found = phase or Phase("")
+        return cls(step, found.name, dict(metrics), found.done, found.total)
 
 
 @dataclass(frozen=True)
@@ -118,7 +129,10 @@ def _running(state: State) -> set[str]:
 
 @dataclass
 class JobReports:
-    """Progress and log lines of jobs on AWS. What the caller may not read is said once and then left out."""
+    """Progress and log lines of jobs on AWS. What the caller may not read is said once and then left out.
+
+    A line of the log that tells a phase is told as progress and not as a line.
+    """
 
     sagemaker: Any
     logs: Any
@@ -127,6 +141,8 @@ class JobReports:
     clock: Callable[[], float] = time.monotonic
     _tails: dict[str, Tail] = field(default_factory=dict)
     _told: dict[str, Progress] = field(default_factory=dict)
+    _answers: dict[str, tuple[str, dict[str, float]]] = field(default_factory=dict)  # job -> service's phase, metrics
+    _phases: dict[str, Phase] = field(default_factory=dict)  # job -> the phase that its log told last
     _values: dict[str, tuple[float, dict[str, float]]] = field(default_factory=dict)  # job -> (when asked, metrics)
     _refused: set[str] = field(default_factory=set)
 
@@ -157,7 +173,15 @@ class JobReports:
         name = str(step.job_name)
         job = job_metrics.describe(self.sagemaker, name)
         metrics = job.metrics if job.ended else job.metrics | self._last_values(name, job.declared)
-        event = Progress(step.name, job.phase, metrics)
+        self._answers[name] = job.phase, metrics
+        return self._news(step)
+
+    def _news(self, step: StepSummary) -> Sequence[Event]:
+        """How a job stands by the service and by its own log, where that has changed."""
+        name = str(step.job_name)
+        by_service, metrics = self._answers.get(name, ("", {}))
+        own = self._phases.get(name) if by_service in WORKING else None
+        event = Progress.of(step.name, own or Phase(by_service), metrics)
         if self._told.get(step.name) == event:
             return []
         self._told[step.name] = event
@@ -176,4 +200,9 @@ class JobReports:
         if log is None:
             return []
         self._tails[log.job_name] = log
-        return [Logged(step.name, line) for line in log.new()]
+        lines = [(line, phases.read(line.message)) for line in log.new()]
+        told = [phase for _, phase in lines if phase]
+        if told:
+            self._phases[log.job_name] = told[-1]
+        logged = [Logged(step.name, line) for line, phase in lines if phase is None]
+        return [*logged, *(self._news(step) if told else [])]

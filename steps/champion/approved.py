@@ -28,7 +28,8 @@ def versions(group: str) -> list[Package]:
         StepError: the registry does not answer.
     """
     if folder := os.environ.get(VARIABLE):
-        found = [_read(file) for file in (Path(folder) / group).glob("*/package.json")]
+        home = Path(folder) / group
+        found = [_read(place / "package.json") for place in home.glob("*") if place.name.isdecimal()]
     else:
         found = _listed(group)
     return sorted(found, key=lambda package: package["ModelPackageVersion"], reverse=True)
@@ -94,12 +95,13 @@ def translated(call: str) -> Iterator[None]:
 
 
 def _read(file: Path) -> Package:
-    """Raises StepError where the file of a version is damaged: it may be the champion's."""
+    """Raises StepError where the file of a version is damaged or gone: it may be the champion's."""
     try:
         package = json.loads(file.read_text(encoding="utf-8"))
         package["ModelPackageVersion"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         file = file.resolve()  # a job's tree has a link to the registry, which is gone when somebody reads this
+        wrong = "gone" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
         fix = f"restore it, or remove the folder {file.parent}, then retry the execution"
-        raise StepError(f"{file}: the file of a registered version is damaged ({error}); {fix}") from None
+        raise StepError(f"{file}: the file of a registered version is {wrong}; {fix}") from None
     return package

@@ -19,13 +19,14 @@ from steps.collect.answers import Capture, Prompts
 from steps.collect.captures import CaptureFiles, Head, Place, Unreadable, head_of
 from steps.collect.exchange import ExchangeReader, LeftOut
 from steps.collect.feedback import Opinion
-from steps.collect.given import count_rows
 from steps.collect.options import Options
 from steps.collect.pairs import Pair
 from steps.collect.redact import Redactor
 from steps.collect.report import Report
 from steps.collect.states import CaptureState, FeedbackState
 from steps.collect.write import PAIRS, UNPAIRED, Writer
+from steps.preprocess.read.inputs import find_inputs
+from steps.preprocess.read.sources import read_rows
 from steps.shared.disks import filling
 from steps.shared.folders import sole_writer
 
@@ -75,8 +76,8 @@ def _collected(options: Options, redactor: Redactor, staging: Path) -> Report:
     _read_captures(files, wanted, options, prompts, lines)
     judged = prompts.judged(options.contradictions)
     made = [pair for answers in judged for pair in pairs.pairs_of(answers)]
-    given = count_rows(options.data) if options.max_feedback_share < 1 and options.data else None
-    kept, cut = pairs.newest(made, _most(options.max_feedback_share, given))
+    given = _count_rows(options.data) if options.max_feedback_share < 1 and options.data else None
+    kept, cut = pairs.newest(made, _most(options.max_feedback_share, given, options.feedback_weight))
     unpaired = pairs.settle(judged, kept, cut)
     writer = Writer(files, redactor)
     writer.write_pairs(staging / PAIRS, kept)
@@ -159,9 +160,14 @@ def _time(head: Head) -> str:
         return ""
 
 
-def _most(share: float, given: int | None) -> int | None:
-    """The most pairs of which `share` is not exceeded beside the given rows."""
-    return None if given is None else int(given * share / (1 - share) + 1e-9)
+def _count_rows(path: Path) -> int:
+    """Rows of the given data, good or bad, as Preprocess reads it; raises as it does where there are none to read."""
+    return sum(1 for label, file in find_inputs(path).files for _ in read_rows(label, file))
+
+
+def _most(share: float, given: int | None, weight: int) -> int | None:
+    """The most pairs of which `share` is not exceeded beside the given rows, when each counts `weight` times."""
+    return None if given is None else int(given * share / (1 - share) / weight + 1e-9)
 
 
 def _report(

@@ -2,7 +2,7 @@
 
 The form is OpenAI's, as vLLM and DJL Serving speak it (github.com/vllm-project/vllm, entrypoints/openai): `messages`,
 `tools` and `chat_template_kwargs` in the request, `choices[].message` and `finish_reason` in the answer. Limits: one
-answer a request; streamed answers are not put together; images are refused, as everywhere here.
+answer a request; images are refused, as everywhere here.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import orjson
 
 from steps.collect.captures import Head, Unreadable, body_of
 from steps.collect.states import CaptureState
+from steps.collect.stream import joined
 from steps.preprocess.rows.json_values import refuse_lost_digits, refuse_nul
 from steps.preprocess.rows.messages import conversation
 from steps.preprocess.rows.notes import Side
@@ -27,6 +28,7 @@ from steps.shared.records import Messages, canonical, canonical_messages
 TRUNCATED = ("length", "max_tokens")  # reasons to end of vLLM, and of Anthropic's form
 FAILED = ("content_filter", "error", "abort")
 ARGUMENTS = "chat_template_kwargs"
+ANSWER = "endpointOutput"
 
 
 class LeftOut(Exception):
@@ -83,7 +85,7 @@ class ExchangeReader:
             LeftOut: request or answer is none to train on.
         """
         request, asked = _object(head, "endpointInput", CaptureState.REQUEST_INVALID)
-        reply, answered = _object(head, "endpointOutput", CaptureState.ERROR)
+        reply, answered = _object(head, ANSWER, CaptureState.ERROR)
         message = _message(reply)
         try:
             prompt = read_messages(request.get("messages"), "messages", asked)
@@ -123,6 +125,9 @@ def read_messages(value: Any, field: str, written: bytes) -> Messages:
 def _object(head: Head, half: str, state: CaptureState) -> tuple[dict[str, Any], bytes]:
     try:
         body = body_of(head, half)
+        whole = joined(body) if half == ANSWER else None
+        if whole is not None:
+            body = orjson.dumps(whole)
         value = orjson.loads(body)
     except Unreadable as error:
         raise LeftOut(state, str(error)) from None

@@ -23,6 +23,7 @@ class Options:
     output: Path
     data: Path | None = None
     max_feedback_share: float = 1.0
+    feedback_weight: int = 1
     max_age_days: float | None = None
     contradictions: Contradictions = "majority"
     max_per_person_and_day: int | None = None
@@ -36,6 +37,8 @@ class Options:
             raise StepError(f"--max-feedback-share {self.max_feedback_share}: must be above 0 and at most 1")
         if self.max_feedback_share < 1 and self.data is None:
             raise StepError("--max-feedback-share needs --data: it is a share of these rows and the pairs")
+        if self.feedback_weight < 1:
+            raise StepError(f"--feedback-weight {self.feedback_weight}: must be at least 1")
         if self.max_age_days is not None and not self.max_age_days > 0:
             raise StepError(f"--max-age-days {self.max_age_days}: must be above 0")
         if self.max_per_person_and_day is not None and self.max_per_person_and_day < 1:
@@ -81,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--feedback", type=Path, required=True, metavar="DIR", help="JSON Lines of opinions")
     add("--output", type=Path, required=True, metavar="DIR", help="where pairs/, unpaired/ and report/ are written")
     add("--data", type=Path, metavar="PATH", help="the data that the pairs join, for --max-feedback-share")
-    add("--max-feedback-share", type=float, default=1.0, metavar="X", help="largest share of the pairs among all (1)")
+    add("--max-feedback-share", type=float, default=1.0, metavar="X", help="largest share of the pairs in training (1)")
+    add("--feedback-weight", type=int, default=1, metavar="N", help="how often training sees each pair, for this share")
     add("--max-age-days", type=float, metavar="X", help="leave out what was answered longer ago, or nobody knows when")
     add(
         "--contradictions",

@@ -52,6 +52,7 @@ class Report:
             "redacted": dict(sorted(self.redacted.items())),
             "options": {
                 "max_feedback_share": self.options.max_feedback_share,
+                "feedback_weight": self.options.feedback_weight,
                 "max_age_days": self.options.max_age_days,
                 "contradictions": self.options.contradictions,
                 "max_per_person_and_day": self.options.max_per_person_and_day,

@@ -45,6 +45,8 @@ def _arguments(settings: Collect, inputs: list[str]) -> list[str]:
     words += ["--output", OUTPUT]
     if settings.max_feedback_share < 1:
         words += ["--max-feedback-share", f"{settings.max_feedback_share}"]
+    if settings.feedback_weight > 1:
+        words += ["--feedback-weight", f"{settings.feedback_weight}"]
     if settings.contradictions != "majority":
         words += ["--contradictions", settings.contradictions]
     for name in ("max_age_days", "max_per_person_and_day"):

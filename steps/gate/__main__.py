@@ -27,6 +27,7 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
+from steps.gate import tracked
 from steps.gate.decision import decide, table_lines
 from steps.gate.judge import compare
 from steps.gate.judge.compare import Bounds
@@ -55,6 +56,7 @@ def main(argv: list[str]) -> None:
     judged = compare.judge(options.adapter / ANSWERS, limits.judge, bounds, decided) if limits.judge else None
     decision = decide(evaluation, limits, options.champion_lookup, judged)
     decision |= {"max_lora_rank": max_lora_rank(adapter["r"])}
+    decision |= tracked.of(options.adapter)
     copy_verified(options.adapter, manifest, serving, decided)
     contract.write_json(serving / MANIFEST, served_files.facts(serving, list(served_files.paths(serving))))
     decision |= {"manifest_sha256": contract.sha256(serving / MANIFEST)}

@@ -28,9 +28,8 @@ from steps.merge.fit.adapter import EVALUATION, Adapter
 from steps.merge.fit.base import Base
 from steps.shared import contract
 from steps.shared.contract import StepError
+from steps.shared.libraries.lean import lean
 from steps.shared.model_class import CODE_ERRORS
-from steps.shared.templates.chat_template import ChatTemplate
-from steps.shared.templates.pair import prompt_ids
 from steps.shared.templates.trained_with import trained_kwargs
 
 if TYPE_CHECKING:
@@ -220,7 +219,9 @@ def _quietly() -> Iterator[None]:
 def _of_adapter(base: Base, adapter: Adapter, prompts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor, bool]:
     """The base's logits, those with the adapter, and whether there are experts; then the model's memory is free."""
     import torch
-    from peft import PeftModel
+
+    with lean():
+        from peft import PeftModel
 
     try:
         model = weights.load(base.folder, torch.float32)
@@ -239,6 +240,9 @@ def _of_adapter(base: Base, adapter: Adapter, prompts: list[list[int]]) -> tuple
 def _prompts(folder: Path, template_kwargs: dict[str, Any]) -> list[list[int]]:
     """Token ids of each prompt, through the chat template, as it was trained with, where there is one."""
     from transformers import AutoTokenizer
+
+    from steps.shared.templates.chat_template import ChatTemplate  # these import pyarrow: only for who compares
+    from steps.shared.templates.pair import prompt_ids
 
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(

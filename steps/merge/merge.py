@@ -92,11 +92,11 @@ def merge_shards(
     with (
         TensorFile(adapter.weights, adapter.tensors) as tensors,
         Progress(size) as progress,
-        ShardWriter(changes, Arithmetic(tensors), progress.advance) as writer,
+        ShardWriter(changes, Arithmetic(tensors), progress.advance, record.record) as writer,
     ):
         for shard in base.shards:
             if shard.path.name not in record.finished:
-                record.record(shard.path.name, writer.write(shard, staging / shard.path.name))
+                writer.write(shard, staging / shard.path.name)
 
 
 def copy_files(others: dict[str, Path], staging: Path) -> None:

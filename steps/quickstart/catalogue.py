@@ -85,6 +85,7 @@ TOOLS = (
             "Book a table{people}{restaurant}{day}",
             "I'd like to reserve a table{restaurant}{people}{day}",
             "Get us a table{day}{restaurant}{people}",
+            "Can you get us a table{restaurant}{day}{people}?",
         ),
     ),
     Tool(
@@ -92,14 +93,25 @@ TOOLS = (
         "Get the weather forecast for a city.",
         "look up the weather",
         (CITY, DAY),
-        ("Tell me the weather{city}{day}", "I need the weather forecast{day}{city}", "Check the weather{city}{day}"),
+        (
+            "Tell me the weather{city}{day}",
+            "I need the weather forecast{day}{city}",
+            "Check the weather{city}{day}",
+            "What will the weather be{city}{day}?",
+            "How is the weather{city}{day}?",
+        ),
     ),
     Tool(
         "set_alarm",
         "Set an alarm clock.",
         "set an alarm",
         (TIME, DAY),
-        ("Set an alarm{time}{day}", "I need an alarm{day}{time}", "Wake me with an alarm{time}{day}"),
+        (
+            "Set an alarm{time}{day}",
+            "I need an alarm{day}{time}",
+            "Wake me with an alarm{time}{day}",
+            "Could you set an alarm{day}{time}?",
+        ),
     ),
     Tool(
         "send_email",
@@ -119,6 +131,7 @@ TOOLS = (
             "Send an email{recipient}{subject}",
             "I want to send an email{subject}{recipient}",
             "Write and send an email{recipient}{subject}",
+            "Can you send an email{recipient}{subject}?",
         ),
     ),
     Tool(
@@ -130,6 +143,7 @@ TOOLS = (
             "Book a flight{origin}{destination}{day}",
             "I need a flight{destination}{origin}{day}",
             "Get me on a flight{day}{origin}{destination}",
+            "Is there a flight{origin}{destination}{day}?",
         ),
     ),
     Tool(
@@ -156,6 +170,7 @@ TOOLS = (
             "Find a recipe{ingredient}{minutes}",
             "I'm looking for a recipe{minutes}{ingredient}",
             "Suggest a recipe{ingredient}{minutes}",
+            "What can I cook{ingredient}{minutes}?",
         ),
     ),
     Tool(
@@ -183,6 +198,7 @@ TOOLS = (
             "Order a taxi{pickup}{dropoff}{time}",
             "I need a taxi{time}{pickup}{dropoff}",
             "Call a taxi{dropoff}{pickup}{time}",
+            "Can a taxi take me{pickup}{dropoff}{time}?",
         ),
     ),
     Tool(
@@ -199,7 +215,12 @@ TOOLS = (
             ),
             ROOM,
         ),
-        ("Play some music{artist}{room}", "I'd love to hear music{room}{artist}", "Put on music{artist}{room}"),
+        (
+            "Play some music{artist}{room}",
+            "I'd love to hear music{room}{artist}",
+            "Put on music{artist}{room}",
+            "Can you play music{room}{artist}?",
+        ),
     ),
     Tool(
         "set_heating",
@@ -215,7 +236,12 @@ TOOLS = (
                 (17, 18, 19, 20, 21, 22, 23),
             ),
         ),
-        ("Set the heating{room}{degrees}", "I want the heating{room} set{degrees}", "Turn the heating{room}{degrees}"),
+        (
+            "Set the heating{room}{degrees}",
+            "I want the heating{room} set{degrees}",
+            "Turn the heating{room}{degrees}",
+            "Could you set the heating{room}{degrees}?",
+        ),
     ),
     Tool(
         "track_parcel",
@@ -241,6 +267,7 @@ TOOLS = (
             "Track my parcel{carrier}{number}",
             "I'm waiting for a parcel{number}{carrier}, so please track it",
             "Find my parcel{carrier}{number}",
+            "Where is my parcel{carrier}{number}?",
         ),
     ),
     Tool(
@@ -258,7 +285,12 @@ TOOLS = (
             ),
             DAY,
         ),
-        ("Book a hotel{city}{nights}{day}", "I need a hotel{day}{city}{nights}", "Reserve a hotel{nights}{city}{day}"),
+        (
+            "Book a hotel{city}{nights}{day}",
+            "I need a hotel{day}{city}{nights}",
+            "Reserve a hotel{nights}{city}{day}",
+            "Is there a hotel{city}{nights}{day}?",
+        ),
     ),
     Tool(
         "add_meeting",
@@ -269,6 +301,7 @@ TOOLS = (
             "Add a meeting{guest}{day}{time}",
             "I have a meeting{day}{time}{guest}, so please add it",
             "Schedule a meeting{guest}{time}{day}",
+            "Can you plan a meeting{day}{guest}{time}?",
         ),
     ),
     Tool(
@@ -289,6 +322,7 @@ TOOLS = (
             "Transfer money{recipient}{euros}",
             "I have to transfer money{euros}{recipient}",
             "Make a money transfer{recipient}{euros}",
+            "Can you transfer money{recipient}{euros}?",
         ),
     ),
     Tool(
@@ -315,6 +349,7 @@ TOOLS = (
             "Translate a text{text}{language}",
             "I need to translate a text{language}{text}",
             "Translate a sign{text}{language}",
+            "How is a text translated{text}{language}?",
         ),
     ),
 )

@@ -2,14 +2,16 @@
 
     python -m steps.quickstart.preferences --output FILE
 
-A row is one conversation, the tools it may use, the right behaviour (chosen) and one of the two wrong ones (rejected):
+A row is one conversation, the tools it may use, the right behaviour (chosen) and a wrong one (rejected):
 
-- everything is there: call; wrong are asking for what was said and declining,
+- everything is there: call; wrong are asking for what was said, declining, and a call with a value that nobody said,
 - an argument is missing: ask for it; wrong are calling with a made-up value and declining,
 - no tool fits: decline; wrong are calling an unrelated tool and asking for that tool's argument.
 
-Each of the six (right, wrong) pairs is as frequent as the others, so no behaviour is better by itself: only the
-conversation tells. Text and values come from `catalogue.py`; the same seed always gives the same bytes.
+Each behaviour is right as often as it is wrong, so none is better by itself: only the conversation tells. In two of
+eight pairs a right call stands against one with another value. Without these, DPO unlearns to copy: all other wrong
+calls have names of the question in them too.
+Text and values come from `catalogue.py`; the same seed always gives the same bytes.
 
 Made easy on purpose, so that a tiny model learns it in a minute: a missing argument is named vaguely ("on some day")
 instead of left out, and what no tool serves is outside the catalogue.
@@ -28,12 +30,15 @@ from pathlib import Path
 from steps.quickstart.catalogue import TOOLS, UNSERVED, Slot, Tool, Value
 from steps.shared import contract
 
-ROWS_PER_PAIR = 132
+ROWS_PER_PAIR = 99
 SEED = 20
 FOLLOW_UPS = 0.1  # share of the served conversations in which the person answers a question before
 
-CALL, ASK, DECLINE = "call", "ask", "decline"
-PAIRS = ((CALL, ASK), (CALL, DECLINE), (ASK, CALL), (ASK, DECLINE), (DECLINE, CALL), (DECLINE, ASK))
+CALL, MISCALL, ASK, DECLINE = "call", "miscall", "ask", "decline"
+PAIRS = (
+    (CALL, ASK), (CALL, DECLINE), (CALL, MISCALL), (CALL, MISCALL),
+    (ASK, CALL), (ASK, DECLINE), (DECLINE, CALL), (DECLINE, ASK),
+)  # fmt: skip
 
 OPENERS = ("", "", "Hi! ", "Hello. ", "Good evening. ", "One more thing. ", "Quick one. ")
 CLOSERS = (".", ".", ", please.", ". Thanks!", ". Thank you.", ", if you can.")
@@ -69,7 +74,8 @@ def capitalised(text: str) -> str:
 def request(rng: random.Random, tool: Tool, values: dict[str, Value]) -> str:
     """A person's request that names exactly the slots in `values`."""
     words = {s.name: " " + (s.phrase.format(values[s.name]) if s.name in values else s.vague) for s in tool.slots}
-    return rng.choice(OPENERS) + rng.choice(tool.requests).format(**words) + rng.choice(CLOSERS)
+    asked = rng.choice(tool.requests).format(**words)
+    return rng.choice(OPENERS) + asked + ("" if asked.endswith("?") else rng.choice(CLOSERS))
 
 
 def draw(rng: random.Random, tool: Tool) -> dict[str, Value]:
@@ -83,6 +89,12 @@ def draw(rng: random.Random, tool: Tool) -> dict[str, Value]:
 def call(tool: Tool, values: dict[str, Value]) -> str:
     calls = [{"name": tool.name, "arguments": values}]
     return f"<TOOLCALL>{json.dumps(calls, ensure_ascii=False)}</TOOLCALL>"
+
+
+def mistaken(rng: random.Random, tool: Tool, values: dict[str, Value]) -> dict[str, Value]:
+    """The same values but for one, which nobody said."""
+    slot = rng.choice(tool.slots)
+    return values | {slot.name: rng.choice([value for value in slot.values if value not in values.values()])}
 
 
 def ask(rng: random.Random, slot: Slot) -> str:
@@ -117,7 +129,13 @@ def served(rng: random.Random, missing: bool) -> Scene:
         )
     else:
         messages = (say("user", request(rng, tool, known)),)
-    return Scene(offered, messages, {CALL: call(tool, values), ASK: ask(rng, slot), DECLINE: decline(rng, tool.action)})
+    answers = {
+        CALL: call(tool, values),
+        MISCALL: call(tool, mistaken(rng, tool, values)),
+        ASK: ask(rng, slot),
+        DECLINE: decline(rng, tool.action),
+    }
+    return Scene(offered, messages, answers)
 
 
 def unserved(rng: random.Random) -> Scene:

@@ -6,16 +6,19 @@ from the question into a call, and these tokens count most.
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 import re
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
 
 from steps.quickstart.lessons import Lesson, lessons, told_again
+from steps.quickstart.muon import Muon
 
-if TYPE_CHECKING:
-    import torch
-
+Encoded = tuple[list[int], list[float]]  # token ids, and what each counts in the loss
 SEED = 20
 STEPS = 260
 COPIES_PER_STEP, OTHERS_PER_STEP = 7, 6  # answers that copy a value from the question, and all others
@@ -39,10 +42,6 @@ def pretrain(model: Any, tokenizer: Any, rows: list[dict[str, Any]]) -> float:
 
     Only answers count, as every prompt is given. Muon on the matrices: AdamW alone needs several times the steps.
     """
-    import torch
-
-    from steps.quickstart.muon import Muon
-
     chooser = random.Random(SEED)
     known = lessons(rows)
     known += told_again(chooser, known)
@@ -61,32 +60,68 @@ def pretrain(model: Any, tokenizer: Any, rows: list[dict[str, Any]]) -> float:
         for each in optimizers
     ]
     losses: list[float] = []
-    model.train()
-    for _ in range(STEPS):
-        batch = copies.draw(COPIES_PER_STEP) + others.draw(OTHERS_PER_STEP)
-        inputs = pad([ids for ids, _ in batch], tokenizer.pad_token_id)
-        weights = pad([weights for _, weights in batch], 0.0)[:, 1:]
+    with _Halves(model, tokenizer.pad_token_id) as halves:
+        for _ in range(STEPS):
+            losses.append(halves.backward(copies.draw(COPIES_PER_STEP) + others.draw(OTHERS_PER_STEP)))
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for optimizer, schedule in zip(optimizers, schedules, strict=True):
+                optimizer.step()
+                schedule.step()
+            model.zero_grad()
+    return sum(losses[-20:]) / 20
+
+
+class _Halves:
+    """Computes the gradients of a batch in two threads, each on a model of its own: of the short sequences and of the
+    long ones, so that little is padding. The threads of one operation would gain little: all are small."""
+
+    def __init__(self, model: Any, padding: int) -> None:
+        self._models, self._padding = (model.train(), copy.deepcopy(model).train()), padding
+        self._threads = ThreadPoolExecutor(len(self._models))
+
+    def __enter__(self) -> _Halves:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown()
+
+    def backward(self, batch: list[Encoded]) -> float:
+        """Leave the gradients of the weighted mean loss in the model; the mean loss of a token."""
+        model, twin = self._models
+        with torch.no_grad():
+            for own, other in zip(model.parameters(), twin.parameters(), strict=True):
+                other.copy_(own)
+        ordered = sorted(batch, key=lambda one: len(one[0]))
+        middle = (len(ordered) + 1) // 2
+        counted = sum(weight > 0 for _, weights in ordered for weight in weights)
+        parts = ordered[:middle], ordered[middle:]
+        losses = list(self._threads.map(lambda model, part: self._half(model, part, counted), self._models, parts))
+        for own, other in zip(model.parameters(), twin.parameters(), strict=True):
+            if other.grad is not None:  # a batch of one sequence has no long ones
+                own.grad += other.grad
+        twin.zero_grad()
+        return sum(losses)
+
+    def _half(self, model: Any, part: list[Encoded], counted: int) -> float:
+        if not part:
+            return 0.0
+        inputs = pad([ids for ids, _ in part], self._padding)
+        weights = pad([weights for _, weights in part], 0.0)[:, 1:]
         kept = weights > 0
         hidden = model.model(input_ids=inputs).last_hidden_state[:, :-1][kept]
         each = torch.nn.functional.cross_entropy(model.lm_head(hidden), inputs[:, 1:][kept], reduction="none")
-        (each * weights[kept]).mean().backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer, schedule in zip(optimizers, schedules, strict=True):
-            optimizer.step()
-            schedule.step()
-        model.zero_grad()
-        losses.append(each.mean().item())
-    return sum(losses[-20:]) / 20
+        ((each * weights[kept]).sum() / counted).backward()
+        return each.sum().item() / counted
 
 
 class _Deck:
     """Encoded lessons, drawn in random order; all of them before one comes again."""
 
-    def __init__(self, chooser: random.Random, cards: list[tuple[list[int], list[float]]]):
+    def __init__(self, chooser: random.Random, cards: list[Encoded]):
         self._chooser, self._cards = chooser, cards
-        self._waiting: list[tuple[list[int], list[float]]] = []
+        self._waiting: list[Encoded] = []
 
-    def draw(self, count: int) -> list[tuple[list[int], list[float]]]:
+    def draw(self, count: int) -> list[Encoded]:
         """As many; none where there are no cards at all."""
         while self._cards and len(self._waiting) < count:
             self._waiting = self._chooser.sample(self._cards, len(self._cards)) + self._waiting
@@ -94,7 +129,7 @@ class _Deck:
         return drawn
 
 
-def encode(tokenizer: Any, lesson: Lesson) -> tuple[list[int], list[float]]:
+def encode(tokenizer: Any, lesson: Lesson) -> Encoded:
     """Token ids of a whole conversation, and what each counts in the loss.
 
     A token of the prompt and of a value that nobody said counts nothing, one of a value that was said VALUE_WEIGHT, any
@@ -121,7 +156,5 @@ def encode(tokenizer: Any, lesson: Lesson) -> tuple[list[int], list[float]]:
 
 def pad(sequences: list[list[Any]], filler: float) -> torch.Tensor:
     """The sequences side by side, filled up at their ends: shape (sequences, longest)."""
-    import torch
-
     longest = max(map(len, sequences))
     return torch.tensor([sequence + [filler] * (longest - len(sequence)) for sequence in sequences])

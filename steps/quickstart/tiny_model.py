@@ -23,8 +23,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from steps.quickstart.pretrain import SEED, STEPS, pretrain, words_apart
 from steps.shared import contract
+from steps.shared.libraries.lean import uncollected
 
 DATA = Path(__file__).with_name("preferences.jsonl")
 MANIFEST = "manifest.json"
@@ -122,10 +122,13 @@ def blank_tokenizer() -> Any:
 
 def build(rows: list[dict[str, Any]], folder: Path) -> None:
     """Train tokenizer and model and save them into `folder`."""
-    import torch
-    from transformers import Qwen2Config, Qwen2ForCausalLM
-
     print("tiny model: being made, once; half a minute on a free core", flush=True)
+    with uncollected():
+        import torch
+        from transformers import Qwen2Config, Qwen2ForCausalLM
+
+        from steps.quickstart.pretrain import SEED, STEPS, pretrain, words_apart
+
     blank = blank_tokenizer()
     texts = [
         blank.apply_chat_template([*row["messages"], answer], tools=row["tools"], tokenize=False)
@@ -147,7 +150,7 @@ def build(rows: list[dict[str, Any]], folder: Path) -> None:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    torch.set_num_threads(1)  # two gain little here, and beside other work wait for each other: ten times slower
+    torch.set_num_threads(1)  # of an operation: two wait for each other beside other work, ten times slower
     torch.manual_seed(SEED)
     model = Qwen2ForCausalLM(config)
     started = time.monotonic()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +19,8 @@ from steps.shared import contract
 from steps.shared.folders import one_at_a_time
 
 BY = "registered-by"  # beside a version's package.json: whose registration it is
+PACKAGE = "package.json"
+NEW = ".new"  # where a version is written, before it appears whole under its number
 
 
 def add(registry: Path, request: Mapping[str, Any], group: str, account: str, by: str | None = None) -> dict[str, Any]:
@@ -37,14 +41,12 @@ def add(registry: Path, request: Mapping[str, Any], group: str, account: str, by
     home.mkdir(parents=True, exist_ok=True)
     with one_at_a_time(home):  # of two executions at once each gets its own number
         version = None if by is None else _version_of(home, by)
-        if version is not None and (home / str(version) / "package.json").exists():
-            return json.loads((home / str(version) / "package.json").read_text(encoding="utf-8"))
+        if version is not None and (home / str(version) / PACKAGE).exists():
+            return json.loads((home / str(version) / PACKAGE).read_text(encoding="utf-8"))
         if version is None and (same := _same(home, request)):
             return same
         if version is None:
             version = max((int(path.name) for path in home.iterdir() if path.name.isdecimal()), default=0) + 1
-        if by is not None:
-            contract.write_text(home / str(version) / BY, by)
         package = {
             "ModelApprovalStatus": "PendingManualApproval",
             **request,
@@ -54,22 +56,42 @@ def add(registry: Path, request: Mapping[str, Any], group: str, account: str, by
             "ModelPackageStatus": "Completed",
             "CreationTime": datetime.now(UTC).isoformat(),
         }
-        contract.write_json(home / str(version) / "package.json", package)
+        _write(home, version, package, by)
         return package
+
+
+def folders(registry: Path, group: str | None = None) -> list[Path]:
+    """The folder of every version of one group, or of all, whether or not its package is there."""
+    found = registry.glob(f"{group or '*'}/*")
+    return sorted(path for path in found if path.name.isdecimal() and path.is_dir())
+
+
+def _write(home: Path, version: int, package: Mapping[str, Any], by: str | None) -> None:
+    """A version with all that it has, at once; or what one lacks that has lost its package."""
+    place = home / str(version)
+    if place.exists():
+        contract.write_json(place / PACKAGE, package)
+        return
+    shutil.rmtree(home / NEW, ignore_errors=True)  # of a registration that was killed
+    if by is not None:
+        contract.write_text(home / NEW / BY, by)
+    contract.write_json(home / NEW / PACKAGE, package)
+    os.rename(home / NEW, place)
+    contract.sync_names(home)
 
 
 def _same(home: Path, request: Mapping[str, Any]) -> dict[str, Any] | None:
     """The newest version that this request would make once more."""
     for number in sorted((int(path.name) for path in home.iterdir() if path.name.isdecimal()), reverse=True):
         with contextlib.suppress(OSError, ValueError, RecursionError):  # cut short or damaged: none that is known
-            package = json.loads((home / str(number) / "package.json").read_text(encoding="utf-8"))
+            package = json.loads((home / str(number) / PACKAGE).read_text(encoding="utf-8"))
             if is_repeat(package, request):
                 return package
     return None
 
 
 def _version_of(home: Path, by: str) -> int | None:
-    """The number that this registration has taken; killed since, it may have left no more than that."""
+    """The number that this registration has taken; its package may be gone."""
     for file in home.glob(f"*/{BY}"):
         with contextlib.suppress(OSError, ValueError):  # another one's, which is damaged
             if file.read_text(encoding="utf-8") == by and file.parent.name.isdecimal():

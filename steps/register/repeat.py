@@ -13,7 +13,8 @@ from steps.shared.served_files import OF_APPROVAL
 
 PENDING = "PendingManualApproval"
 EXECUTION = "execution_arn"  # of the metadata: which execution registered the version
-APART = {EXECUTION, OF_APPROVAL}  # of the metadata, what a repeat may differ in
+TRACKED = ("mlflow_run_id", "mlflow_uri")  # which run of a tracker its training was
+APART = {EXECUTION, OF_APPROVAL, *TRACKED}  # of the metadata, what a repeat may differ in
 
 
 def is_repeat(package: Mapping[str, Any], request: Mapping[str, Any]) -> bool:

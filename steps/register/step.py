@@ -23,6 +23,7 @@ from pipeline.step_kit.processing_job import Instances, ProcessingJob, module, o
 from pipeline.step_kit.request_step import RequestStep
 from steps.champion import step as champion_step
 from steps.gate import step as gate_step
+from steps.register.repeat import TRACKED
 from steps.register.request import Registration, package_request
 from steps.shared.served_files import OF_ADAPTER, OF_MODEL
 from steps.shared.serving import ADAPTER_TOKENIZER, MODEL, tool_call_parser
@@ -102,6 +103,7 @@ def _version(scope: Scope, served: Served, upstream: Upstream) -> Registration:
             "champion_reward_accuracy": _get(gate, "gate", "champion_reward_accuracy"),
             "reward_accuracy": _text(_get(gate, "gate", "reward_accuracy")),
             **{name: _get(gate, "gate", name) for name in ("form", "served_drift", "calls", "calls_before")},
+            **{name: _get(gate, "gate", name) for name in TRACKED},
         },
     )
 

@@ -177,10 +177,11 @@ def write_text(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())  # else a power cut may leave the new name with nothing in it
     os.replace(beside, path)
-    _sync_names(path.parent)
+    sync_names(path.parent)
 
 
-def _sync_names(folder: Path) -> None:
+def sync_names(folder: Path) -> None:
+    """Let the disk have the names of a folder's entries, such as one that was just renamed."""
     number = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):  # some file systems of networks sync no folders; the file is there

@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +58,7 @@ def read_header(path: Path) -> dict[str, Stored]:
 class TensorFile:
     """An open safetensors file, for any number of threads.
 
-    Everything it gives lies in memory of its own, at an address that torch aligns.
+    Tensors that it makes lie in memory of their own, at an address that torch aligns.
     """
 
     def __init__(self, path: Path, tensors: dict[str, Stored]) -> None:
@@ -74,40 +72,49 @@ class TensorFile:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def header(self) -> torch.Tensor:
-        """All bytes before the tensors': uint8, shape (bytes,)."""
-        return self._bytes(0, min((stored.start for stored in self.tensors.values()), default=self.path.stat().st_size))
+    @property
+    def header_size(self) -> int:
+        """Bytes before the tensors'."""
+        return min((stored.start for stored in self.tensors.values()), default=self.path.stat().st_size)
 
     def tensor(self, name: str) -> torch.Tensor:
         """A whole tensor of floats, in the dtype and shape that its header says."""
         stored = self.tensors[name]
-        return self._bytes(stored.start, stored.size).view(torch_dtype(stored.dtype)).view(stored.shape)
+        return self._made(stored.start, stored.size, stored.dtype).view(stored.shape)
 
     def rows(self, name: str, start: int, stop: int) -> torch.Tensor:
         """Some rows of a tensor of floats: shape (stop - start, columns). Dimensions before the last count as rows."""
-        stored = self.tensors[name]
-        columns = stored.shape[-1] if stored.shape else 1
-        width = stored.size // max(math.prod(stored.shape[:-1]), 1)
-        found = self._bytes(stored.start + start * width, (stop - start) * width)
-        return found.view(torch_dtype(stored.dtype)).view(stop - start, columns)
+        first, size = self._span(name, start, stop)
+        return self._made(first, size, self.tensors[name].dtype).view(stop - start, -1)
 
-    def tasks(self, name: str, size: int) -> Iterator[Callable[[], torch.Tensor]]:
-        """What to call for a tensor's bytes, whatever its dtype, in order: uint8, shape (bytes,), up to `size`."""
-        stored = self.tensors[name]
-        for start in range(0, stored.size, size):
-            yield partial(self._bytes, stored.start + start, min(size, stored.size - start))
-
-    def _bytes(self, start: int, size: int) -> torch.Tensor:
+    def read_rows(self, name: str, start: int, stop: int, into: torch.Tensor) -> None:
+        """The same rows into a tensor of their dtype and size, which need not be aligned."""
         import torch
 
-        buffer = torch.empty(size, dtype=torch.uint8)
-        view = memoryview(buffer.numpy().data)
+        first, size = self._span(name, start, stop)
+        self.read(first, into.view(-1).view(torch.uint8)[:size])
+
+    def read(self, start: int, into: torch.Tensor) -> None:
+        """Bytes of the file from `start` on, whatever they are, into a tensor: uint8, shape (bytes,)."""
+        view = memoryview(into.numpy().data)
         while view:
             count = os.preadv(self._file.fileno(), [view], start)
             if count == 0:
                 raise StepError(f"{self.path}: became shorter while it was read; copy or download it again")
             view, start = view[count:], start + count
-        return buffer
+
+    def _span(self, name: str, start: int, stop: int) -> tuple[int, int]:
+        """First byte and size of some rows."""
+        stored = self.tensors[name]
+        width = stored.size // max(math.prod(stored.shape[:-1]), 1)
+        return stored.start + start * width, (stop - start) * width
+
+    def _made(self, start: int, size: int, dtype: str) -> torch.Tensor:
+        import torch
+
+        buffer = torch.empty(size, dtype=torch.uint8)
+        self.read(start, buffer)
+        return buffer.view(torch_dtype(dtype))
 
 
 def torch_dtype(name: str) -> torch.dtype:

@@ -160,6 +160,10 @@ class TrainArguments(BaseModel):
         0.1, ge=0, le=1, description="Highest share of a split's rows that may be left out; above it the run stops."
     )
 
+    feedback_weight: int = Field(
+        1, ge=1, le=1000, description="How often a pass over the rows sees a pair made of feedback; the others, once."
+    )
+
     # Preference loss
     beta: float = Field(0.1, gt=0, description="DPO's beta: the higher, the closer the model stays to its reference.")
     loss_type: LossTypes = Field(["sigmoid"], min_length=1, description="One or several of TRL's losses.")
@@ -269,9 +273,11 @@ class TrainArguments(BaseModel):
         None,
         description="MLflow: a tracking server's ARN or URL, sqlite:///FILE, or none; default: MLFLOW_TRACKING_URI.",
     )
-    mlflow_experiment_name: str = Field("dpo", min_length=1, description="MLflow experiment.")
+    mlflow_experiment_name: str | None = Field(
+        None, min_length=1, description="MLflow experiment; default: the pipeline's name, or dpo outside of one."
+    )
     wandb_project: str | None = Field(None, description="Weights & Biases project.")
-    run_name: str | None = Field(None, description="Name of the run in the trackers.")
+    run_name: str | None = Field(None, description="Name of the run in the trackers; default: pipeline and execution.")
 
     # Pipeline
     merge_weights: bool = Field(False, description="Merge the adapter into the base before registration.")

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from steps.shared import contract
 from steps.shared.contract import StepError
+from steps.shared.signs import phases
 from steps.train import arguments as train_arguments
 from steps.train.runtime import gpus
 from steps.train.runtime.tied import tied
@@ -43,6 +44,7 @@ def main(argv: list[str]) -> None:
     processes = process_count(options.processes_per_node)
     arguments = [word for key, value in sorted(hyperparameters.items()) for word in (f"--{key}", str(value))]
     command = [*torchrun(processes), str(TRAIN), "--config", str(recipe), *arguments]
+    phases.tell("starting the environment")
     print(f"{processes} processes on this node: {' '.join(command[1:6])} …", flush=True)
     code = run(command)
     if code != 0:

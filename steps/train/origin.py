@@ -24,6 +24,7 @@ class Origin:
         report: the Preprocess step's report of the data, where it is at hand.
         initial_adapter: the SHA-256 of the adapter that training continued from.
         reasoning: of each split the rows given of which an answer has reasoning.
+        feedback: of each split the rows used that were made of what people said.
         moment: what the chat template was told of the time; None where it does not ask.
         coverage: how much of the base the quantisation and the adapter reach.
     """
@@ -34,6 +35,7 @@ class Origin:
     initial_adapter: str | None = None
     moment: datetime | None = None
     reasoning: Mapping[str, int] = field(default_factory=dict)
+    feedback: Mapping[str, int] = field(default_factory=dict)
     coverage: Coverage | None = None
 
 
@@ -50,3 +52,9 @@ def read_data_report(train_data: Path) -> dict[str, Any] | None:
     if not isinstance(found, dict) or not {"data_hash", "formats"} <= found.keys():
         raise StepError(f"{file}: is not what the Preprocess step writes: no data_hash or formats; run that step again")
     return found
+
+
+def read_data_page(train_data: Path) -> str | None:
+    """The same report as a page, where it lies beside."""
+    file = train_data.parent / "report" / "report.html"
+    return file.read_text(encoding="utf-8") if file.is_file() else None

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steps.shared import contract
+from steps.shared.libraries.lean import lean
+from steps.shared.signs import phases
 from steps.train.arguments import TrainArguments
 from steps.train.evaluation import champion
 from steps.train.loop import checkpoints, fingerprint
@@ -22,7 +24,7 @@ from steps.train.model import fsdp_cpu, initial_adapter
 from steps.train.model.load import load_base, load_template
 from steps.train.model.lora import FittedAdapter, fit_adapter, lora_config
 from steps.train.model.processors_template import warn_of_other_template
-from steps.train.origin import Origin, read_data_report
+from steps.train.origin import Origin, read_data_page, read_data_report
 from steps.train.preflight.this_job import report_base, run_preflight
 from steps.train.preflight.vocabulary import require_embedded
 from steps.train.rows import splits
@@ -49,6 +51,7 @@ def prepare(arguments: TrainArguments) -> Run:
         StepError: the data, the model, an adapter, the arguments or this machine are refused.
     """
     output = output_folder(arguments)
+    phases.tell("reading the rows")
     records = splits.read(arguments)
     named = {"train": arguments.train_data, "validation": arguments.validation_data}
     reports = {name: read_data_report(splits.folder(path, name)) for name, path in named.items()}
@@ -57,6 +60,7 @@ def prepare(arguments: TrainArguments) -> Run:
     arguments = champion.continued(arguments)
     initial = initial_adapter.check(arguments)
     rival = champion.find(arguments)
+    phases.tell("reading the tokenizer")
     template = load_template(arguments)
     checkpoints_at = _checkpoint_folder(arguments, output)
     config = trainer_config(arguments, checkpoints_at)
@@ -66,28 +70,33 @@ def prepare(arguments: TrainArguments) -> Run:
     template = template.at(moment)
     train, validation = splits.prepare(records, template, arguments, config, output)
     arguments = grouping.decide(arguments, train.pairs)
+    seen = train.seen(arguments.feedback_weight)
     require_embedded(arguments, template.tokenizer, [*train.pairs, *validation.pairs])
+    phases.tell("checking memory")
     unserved = run_preflight(
-        arguments, ranks=config.world_size, rank=config.process_index, rows=len(train.pairs),
+        arguments, ranks=config.world_size, rank=config.process_index, rows=len(seen),
         longest=max(train.longest, validation.longest), held_out=len(validation.pairs),
         pair_tokens=train.pair_tokens(shared=arguments.share_prompts),
     )  # fmt: skip
-    rows_hash = fingerprint.hash_rows(train.pairs, validation.pairs)
+    phases.tell("looking for checkpoints")
+    rows_hash = fingerprint.hash_rows(seen, validation.pairs)
     checkpoint, marker = _continue(config, checkpoints_at, fingerprint.of_run(arguments, rows_hash, initial))
+    phases.tell("loading the model")
     fitted = fit_adapter(arguments, first=config.process_index == 0)
     report_base(arguments, fitted.coverage, config.world_size)
-    trainer = _load_trainer(arguments, template.tokenizer, train.pairs, config, marker, fitted)
-    lines, held_out = _add_callbacks(trainer, train.pairs, validation.pairs, initial)
+    trainer = _load_trainer(arguments, template.tokenizer, seen, config, marker, fitted)
+    lines, held_out = _add_callbacks(trainer, seen, validation.pairs, initial)
     rows = {split.name: split.counts for split in (train, validation)}
     tracking = _track(trainer, {"rows_hash": rows_hash, "rows": rows}, data_report)
     left = {split.name: split.left for split in (train, validation)}
     reasoning = {split.name: split.reasoning for split in (train, validation)}
+    feedback = {split.name: len(split.of_feedback()) for split in (train, validation)}
     return Run(
         output=output,
         template=template,
         validation=validation,
         rows=rows,
-        origin=Origin(validation.records, left, data_report, initial, moment, reasoning, fitted.coverage),
+        origin=Origin(validation.records, left, data_report, initial, moment, reasoning, feedback, fitted.coverage),
         fitted=fitted,
         unserved=unserved,
         rival=rival,
@@ -155,7 +164,8 @@ def _load_trainer(
 
     if not torch.cuda.is_available():
         fsdp_cpu.apply(arguments.fsdp)
-    from steps.train.loop.trainer import PairTrainer
+    with lean():
+        from steps.train.loop.trainer import PairTrainer
 
     base = load_base(arguments, fitted.attention, fitted.unquantised)
     peft_config = lora_config(arguments, fitted.places)
@@ -228,6 +238,7 @@ def _track(trainer: PairTrainer, facts: dict[str, Any], data_report: dict[str, A
     tracking = Tracking(
         trainer.arguments, trainer.folder, trainer.marker.fingerprint,
         first_rank=trainer.args.process_index == 0, facts=facts, report=data_report,
+        page=read_data_page(splits.folder(trainer.arguments.train_data, "train")),
     )  # fmt: skip
     trainer.add_callback(tracking)
     return tracking

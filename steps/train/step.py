@@ -13,6 +13,7 @@ from pipeline.step_kit.processing_job import output_uri
 from pipeline.step_kit.request_step import RequestStep
 from steps.champion import step as champion_step
 from steps.train.metrics.lines import DEFINITIONS
+from steps.train.tracking.label import PIPELINE
 
 if TYPE_CHECKING:
     from pipeline.settings.schema import Train
@@ -63,8 +64,10 @@ def build(scope: Scope, preprocess: RequestStep, champion: RequestStep) -> Reque
         **workflow.job_tags,
     }
     from_hub = "ModelId" in parameter
-    if named := network_and_keys.training_secrets(workflow.account.security, workflow.recipe, from_hub=from_hub):
-        request["Environment"] = named
+    request["Environment"] = {
+        PIPELINE: workflow.settings.pipeline_name,
+        **network_and_keys.training_secrets(workflow.account.security, workflow.recipe, from_hub=from_hub),
+    }
     return RequestStep(
         "Train",
         StepTypeEnum.TRAINING,
@@ -82,6 +85,9 @@ def hyperparameters(scope: Scope, champion: RequestStep) -> dict[str, Any]:
     parser = scope.workflow.settings.register_model.tool_call_parser
     if parser != "auto":  # answers are judged by the parser that the endpoint will have
         found["tool_call_parser"] = parser
+    collect = scope.workflow.settings.collect
+    if collect and collect.feedback_weight > 1:
+        found["feedback_weight"] = str(collect.feedback_weight)
     if "InitialAdapterUri" in scope.parameter:
         found["initial_adapter"] = f"{CHANNELS}/initial_adapter"
     else:

@@ -30,17 +30,16 @@ if not __package__:
 from steps.shared import contract, secrets
 from steps.shared.contract import StepError
 from steps.shared.folders import sole_writer
+from steps.shared.libraries.lean import lean
 from steps.shared.records import read_records
+from steps.shared.signs import phases
 from steps.train import arguments as train_arguments
-from steps.train.answers import ask
 from steps.train.arguments import TrainArguments
 from steps.train.evaluation import champion
-from steps.train.prepare import output_folder, prepare
 from steps.train.results import save
 from steps.train.rows import preview, splits
 from steps.train.run import Run
 from steps.train.runtime import gpus, lost_process, machine, out_of_memory
-from steps.train.served import evaluate
 from steps.train.tracking import settings
 
 log = logging.getLogger("train")
@@ -58,6 +57,8 @@ def main(argv: list[str]) -> None:
     settings.check(arguments)
     prepare_environment(arguments)
     gpus.require_cuda()
+    with lean():  # seconds: only now, as the arguments are sound and what libraries read at import is set
+        from steps.train.prepare import output_folder, prepare
 
     with (
         lost_process.explained(),
@@ -103,8 +104,11 @@ def finish(run: Run) -> None:
         StepError: a result cannot be computed or written.
         Interrupted: a process got SIGTERM; the next start of the run trains no further and judges again.
     """
+    from steps.train.answers import ask
     from steps.train.loop.early_end import take_best
+    from steps.train.served import evaluate
 
+    phases.tell("saving the adapter")
     take_best(run.trainer, run.held_out)
     run.trainer.save_model(str(run.output))
     served = evaluate.evaluate(run)
@@ -113,6 +117,7 @@ def finish(run: Run) -> None:
         judged["champion"] = champion.compare(run.rival, served.scorer, run.validation.pairs, served.margins)
     held_out = run.validation
     answers = ask.ask(served.scorer, run.rival, held_out.records, held_out.pairs, run.template, run.trainer.arguments)
+    phases.tell("saving the results")
     save.save(run, judged, answers, served.probes)
 
 

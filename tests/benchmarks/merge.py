@@ -1,10 +1,13 @@
 """How fast Merge is, and how much memory it takes, against peft's way and a plain copy of the base, in the same run.
 
-    python -m tests.benchmarks.merge [--sizes 1.1B 3.6B] [--repeats 3] [--folder DIR]
+    python -m tests.benchmarks.merge [--sizes 1.1B 3.6B] [--repeats 3] [--against DIR] [--short]
+        [--folder DIR]
 
 The base is a Llama of random weights in bf16, in shards of 500 MB; the adapter has rank 16 on all linear layers. Ways:
 
 - `merge`: this step, `--check-logits never` (the check takes the whole model into memory).
+- `before`: the same with the code of another checkout (`--against DIR`).
+- `start`: the same on a base of 1 MB: the imports, and the check of the base's names, which every size begins with.
 - `merge, logits`: with the check, where the model fits.
 - `peft`: transformers loads the base, peft the adapter, `merge_and_unload`, `save_pretrained`; on the smallest size
   only. Its weights are compared with the step's, bit by bit.
@@ -13,21 +16,30 @@ The base is a Llama of random weights in bf16, in shards of 500 MB; the adapter 
   SHA instructions (`sha_ni`) the hash takes longer than the copy.
 
 The step and the copy put their files on the disk before they end (fsync); peft's way does not. Prints a line a size and
-way: seconds (best of the repeats), MB/s of the base's bytes, peak memory of the process (largest of the repeats). The
-ways take turns, since the speed of a shared machine changes from minute to minute.
+way: seconds (best of the repeats), CPU seconds of the process (least), MB/s of the base's bytes, peak memory of the
+process (largest), and the time as a multiple of the copy's in the same round (median of the rounds). The ways take
+turns, since the speed of a shared machine changes from minute to minute. tests/benchmarks/merge_parts.py has what the
+CPU seconds are spent on.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
+import statistics
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.processes import measure
 
+TINY = {
+    "vocab_size": 1024, "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}  # fmt: skip
 SIZES = {
     "1.1B": {
         "vocab_size": 32_000, "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22,
@@ -59,7 +71,23 @@ model.merge_and_unload().save_pretrained(sys.argv[3], max_shard_size="500MB")
 """
 
 
-def make_base(folder: Path, size: str) -> None:
+@dataclass(frozen=True)
+class Run:
+    """What one run of a way took: seconds, CPU seconds, and bytes of memory."""
+
+    seconds: float
+    cpu: float
+    peak: int
+
+
+def run_once(command: list[str]) -> Run:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds, peak = measure(command)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Run(seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, peak)
+
+
+def make_base(folder: Path, sizes: dict[str, int]) -> None:
     """Write a base; its weights repeat one million random numbers, which is faster to make than as many as it has."""
     import torch
     from tokenizers import Tokenizer
@@ -67,7 +95,7 @@ def make_base(folder: Path, size: str) -> None:
     from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(LlamaConfig(**SIZES[size]), dtype=torch.bfloat16)
+        model = AutoModelForCausalLM.from_config(LlamaConfig(**sizes), dtype=torch.bfloat16)
     model = model.to_empty(device="cpu")
     noise = torch.randn(1 << 20).mul_(0.02).bfloat16()
     for name, parameter in model.named_parameters():
@@ -96,13 +124,19 @@ def make_adapter(folder: Path, base: Path) -> None:
     save_file({name: torch.randn(shape) * 0.01 for name, shape in shapes.items()}, folder / "adapter_model.safetensors")
 
 
-def commands(base: Path, adapter: Path, output: Path) -> dict[str, list[str]]:
-    """The ways to be measured; each makes `output`."""
+def commands(base: Path, adapter: Path, output: Path, tiny: Path, before: Path | None) -> dict[str, list[str]]:
+    """The ways to be measured; each makes `output`. `tiny` holds a small base and its adapter."""
     python = sys.executable
-    step = [python, "-m", "steps.merge", "--base", str(base), "--adapter", str(adapter), "--output", str(output)]
+
+    def step(base: Path, adapter: Path) -> list[str]:
+        return [python, "-m", "steps.merge", "--base", str(base), "--adapter", str(adapter), "--output", str(output)]
+
+    merge = [*step(base, adapter), "--check-logits", "never"]
     return {
-        "merge": [*step, "--check-logits", "never"],
-        "merge, logits": step,
+        "merge": merge,
+        "before": ["sh", "-c", 'cd "$0" && exec "$@"', str(before), *merge],
+        "start": [*step(tiny / "base", tiny / "adapter"), "--check-logits", "never"],
+        "merge, logits": step(base, adapter),
         "peft": [python, "-c", PEFT, str(base), str(adapter), str(output)],
         "copy": [python, "-c", COPY, str(base), str(output)],
         "copy, sha256": [python, "-c", COPY, str(base), str(output), "sha256"],
@@ -128,43 +162,48 @@ def check_same(ours: Path, theirs: Path) -> int:
     return len(mine)
 
 
-def run(size: str, names: list[str], repeats: int, scratch: Path) -> None:
-    base, adapter, output = scratch / "base", scratch / "adapter", scratch / "output"
-    make_base(base, size)
-    make_adapter(adapter, base)
+def run(size: str, names: list[str], repeats: int, scratch: Path, before: Path | None) -> None:
+    base, adapter, output, tiny = (scratch / name for name in ("base", "adapter", "output", "tiny"))
+    for folder, sizes in ((base, SIZES[size]), (tiny / "base", TINY)):
+        make_base(folder, sizes)
+        make_adapter(folder.parent / "adapter", folder)
     total = sum(path.stat().st_size for path in base.iterdir())
-    ways = commands(base, adapter, output)
+    ways = commands(base, adapter, output, tiny, before)
     if "peft" in names:
         kept = scratch / "peft"
         measure(ways["merge"])
         measure([*ways["peft"][:-1], str(kept)])
         print(f"{check_same(output, kept):,} tensors have the same bits in merge and peft", flush=True)
         shutil.rmtree(kept)
-    measured: dict[str, list[tuple[float, int]]] = {name: [] for name in names}
+    measured: dict[str, list[Run]] = {name: [] for name in names}
     for _ in range(repeats):
-        for name, of_way in measured.items():
+        for name, runs in measured.items():
             shutil.rmtree(output, ignore_errors=True)
             os.sync()  # one way's writing back is not another's
-            of_way.append(measure(ways[name]))
-    for name, of_way in measured.items():
-        best, peak = min(seconds for seconds, _ in of_way), max(memory for _, memory in of_way)
-        figures = f"{best:7.2f} s  {total / best / 1e6:6.0f} MB/s  {peak / 1e6:7.0f} MB"
-        print(f"{size}  {total / 1e9:.1f} GB  {name:<14} {figures}", flush=True)
+            runs.append(run_once(ways[name]))
+    for name, runs in measured.items():
+        best, cpu, peak = min(r.seconds for r in runs), min(r.cpu for r in runs), max(r.peak for r in runs)
+        ratio = statistics.median(r.seconds / c.seconds for r, c in zip(runs, measured["copy"], strict=True))
+        figures = f"{best:7.2f} s  {cpu:6.2f} CPU s  {total / best / 1e6:6.0f} MB/s  {peak / 1e6:7.0f} MB"
+        print(f"{size}  {total / 1e9:.1f} GB  {name:<14} {figures}  {ratio:5.2f} copies", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--against", type=Path, help="another checkout of this repository, whose step runs too")
+    parser.add_argument("--short", action="store_true", help="without peft and the comparison of logits")
     parser.add_argument("--folder", type=Path, help="where to put base and outputs, three times the base's size")
     asked = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before", flush=True)
     for size in asked.sizes:
-        names = ["merge", "copy", "copy, sha256"]
-        if size == "1.1B":
+        names = ["merge", "copy", "copy, sha256", "start"]
+        names += ["before"] if asked.against else []
+        if size == "1.1B" and not asked.short:
             names += ["merge, logits", "peft"]
         with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
-            run(size, names, asked.repeats, Path(folder))
+            run(size, names, asked.repeats, Path(folder), asked.against)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """How fast Train is, and what it takes, against `trl dpo` with the same settings on the same rows in the same run.
 
-    python -m tests.benchmarks.train [--rows FILE.jsonl] [--steps 30] [--repeats 3] [--size small|large]
-        [--accumulation 1]
+    python -m tests.benchmarks.train [--rows FILE] [--steps 30] [--repeats 3] [--size small|large]
+        [--accumulation 1] [--dtype float32|bfloat16]
 
-Both train NF4 + LoRA in bfloat16 in one process, evaluate the same held-out rows before the first step, log every step
-and write one checkpoint in the middle. The model is a randomly initialised Qwen3 with the quickstart's tokenizer. Rows
-with tool calls in their messages are left out, because the CLI reads its rows as Arrow structs, where every call would
-get the arguments of all others; declared tools stay. An optimizer step has 4 pairs times `--accumulation`.
+Both train NF4 + LoRA in one process, in float32 unless told otherwise, since most CPUs only emulate bfloat16; they
+evaluate the same held-out rows before the first step, log every step and write one checkpoint in the middle. The model
+is a randomly initialised Qwen3 with the quickstart's tokenizer. Rows with tool calls in their messages are left out,
+because the CLI reads its rows as Arrow structs, where every call would get the arguments of all others; declared tools
+stay. An optimizer step has 4 pairs times `--accumulation`.
 
 Train runs twice: as it is by default, which may group pairs by prompt, and in TRL's order. That the latter does TRL's
 work is checked: as many tokens in all steps together, and the same first loss. Later losses differ: TRL keeps the
@@ -56,7 +57,7 @@ SETTINGS = {
     "loss_type": "sigmoid",
     "per_device_train_batch_size": "4", "per_device_eval_batch_size": "4",
     "gradient_checkpointing": "false", "max_length": str(MAX_LENGTH), "lora_r": "16", "lora_alpha": "32",
-    "load_in_4bit": "true", "bf16": "true", "attn_implementation": "sdpa", "logging_steps": "1",
+    "load_in_4bit": "true", "attn_implementation": "sdpa", "logging_steps": "1",
     "save_total_limit": "5",
 }  # fmt: skip
 OURS = re.compile(r"\[metrics\] step=(\d+)/\d+ loss=(\S+)")
@@ -105,6 +106,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--accumulation", type=int, default=1)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -114,9 +116,10 @@ def main() -> None:
         for repeat in range(asked.repeats):
             for name, of_way in measured.items():
                 output = folder / f"{name}-{repeat}"
-                of_way.append(run(name, commands(folder, output, asked.steps, asked.accumulation)[name], output))
+                of_way.append(run(name, commands(folder, output, asked)[name], output))
         check_same_work(measured["ordered"][0], measured["trl"][0])
-    print(f"{os.cpu_count()} cores; {asked.rows.name}, {measured['train'][0].tokens:,} tokens in {asked.steps} steps")
+    tokens = f"{measured['train'][0].tokens:,} tokens in {asked.steps} steps"
+    print(f"{os.cpu_count()} cores, {asked.dtype}; {asked.rows.name}, {tokens}")
     stock = max(one.tokens_per_second for one in measured["trl"])
     for name, of_way in measured.items():
         rate = max(one.tokens_per_second for one in of_way)
@@ -152,7 +155,9 @@ def build_model(folder: Path, size: str) -> None:
 
 def prepare_rows(rows: Path, folder: Path) -> None:
     """The rows as Preprocess leaves them, and the same for the CLI as JSON Lines in the same order."""
-    lines = [line for line in rows.read_bytes().splitlines() if b"TOOLCALL" not in line and b"tool_calls" not in line]
+    given = rows.read_bytes()
+    lines = [json.dumps(row).encode() for row in json.loads(given)] if given[:1] == b"[" else given.splitlines()
+    lines = [line for line in lines if b"TOOLCALL" not in line and b"tool_calls" not in line]
     (folder / "rows.jsonl").write_bytes(b"\n".join(lines[:ROWS]))
     command = ["-m", "steps.preprocess", "--input", str(folder / "rows.jsonl"), "--output", str(folder / "pairs")]
     command += ["--validation-fraction", str(HELD_OUT)]
@@ -168,9 +173,10 @@ def prepare_rows(rows: Path, folder: Path) -> None:
         (folder / "trl" / f"{name}.jsonl").write_text(text, encoding="utf-8")
 
 
-def commands(folder: Path, output: Path, steps: int, accumulation: int) -> dict[str, list[str]]:
-    more = {"max_steps": str(steps), "save_steps": str(_save_step(steps)), "output_dir": str(output),
-            "gradient_accumulation_steps": str(accumulation)}  # fmt: skip
+def commands(folder: Path, output: Path, asked: argparse.Namespace) -> dict[str, list[str]]:
+    more = {"max_steps": str(asked.steps), "save_steps": str(_save_step(asked.steps)), "output_dir": str(output),
+            "gradient_accumulation_steps": str(asked.accumulation),
+            "bf16": "true" if asked.dtype == "bfloat16" else "false"}  # fmt: skip
     settings = [word for key, value in (SETTINGS | more).items() for word in (f"--{key}", value)]
     recipe = str(ROOT / "configs" / "recipes" / "quickstart.yaml")
     pairs = folder / "pairs"
@@ -186,7 +192,7 @@ def commands(folder: Path, output: Path, steps: int, accumulation: int) -> dict[
             "-c", "import trl.cli; trl.cli.main()", "dpo", *settings,
             "--model_name_or_path", str(folder / "model"), "--use_peft", "true",
             "--dataset_name", str(folder / "trl"), "--lora_target_modules", "all-linear", "--bnb_4bit_quant_type",
-            "nf4", "--use_bnb_nested_quant", "true", "--dtype", "bfloat16", "--use_cpu", "true", "--report_to", "none",
+            "nf4", "--use_bnb_nested_quant", "true", "--dtype", asked.dtype, "--use_cpu", "true", "--report_to", "none",
             "--eval_strategy", "steps", "--eval_on_start", "true", "--eval_steps", "100000", "--disable_tqdm", "true",
             "--lora_dropout", "0",
         ],

@@ -1,4 +1,4 @@
-"""The loop: a version answers, people correct it, and the next run learns from that beside the given data."""
+"""The loop: a version answers, people correct it, and the version that learned from that answers rightly."""
 
 from __future__ import annotations
 
@@ -10,47 +10,61 @@ import pytest
 from tests.paths import ROOT
 
 pytestmark = pytest.mark.slow
-SHORT = {
-    "MaxSteps": 4, "RewardAccuracyThreshold": 0, "ChampionTolerance": 1, "MergeWeights": "false",
-    "MinValidationRows": 1,
-}  # fmt: skip
+SETTINGS = ("--settings", str(ROOT / "configs" / "loop.yaml"))
+LENIENT = {"RewardAccuracyThreshold": 0, "ChampionTolerance": 1, "MergeWeights": "false", "MinValidationRows": 1}
 TOOL = {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
-QUESTIONS = ["Weather in Lima, please.", "What is the weather in Rome?"]
+ASKED = {  # in training, all of them, by the hash that splits; and the city that the call must have
+    "Weather in Lima, please.": "Lima",
+    "What is the weather in Rome?": "Rome",
+    "Will it rain in Paris?": "Paris",
+    "How warm is it in Madrid?": "Madrid",
+}
 
 
-def test_what_people_corrected_is_trained_on_beside_the_given_data_and_judged_against_the_champion(
+def test_what_people_corrected_is_answered_rightly_by_the_version_that_learned_from_it(
     pipeline, tmp_path: Path
 ) -> None:
-    settings = ("--settings", str(ROOT / "configs" / "loop.yaml"))
     (tmp_path / "tools.json").write_text(json.dumps([TOOL]))
-    (tmp_path / "right.json").write_text(
-        json.dumps(
-            {"tool_calls": [{"type": "function", "function": {"name": "get_weather", "arguments": {"city": "X"}}}]}
-        )
-    )
-    given = {"ModelUri": pipeline.model, "InputDataUri": pipeline.data} | SHORT
-    words = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
+    rows = pipeline.data.read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "rows.jsonl").write_text("".join(rows[:240]), encoding="utf-8")
+    given = {"ModelUri": pipeline.model, "InputDataUri": tmp_path / "rows.jsonl"} | LENIENT
 
-    first = pipeline.json("start", "--wait", *settings, *words)
+    def start(steps: int) -> dict:
+        words = [word for name, value in {**given, "MaxSteps": steps}.items() for word in ("--set", f"{name}={value}")]
+        return pipeline.json("start", "--wait", *SETTINGS, *words)
+
+    def ask(version: str, question: str) -> dict:
+        words = ("--tools", str(tmp_path / "tools.json"), "--max-new-tokens", "64")
+        return pipeline.json("try", version, question, *words, *SETTINGS)
+
+    first = start(4)
     assert first["collected"]["pairs"]["kept"] == 0 and first["status"] == "Succeeded"
-    pipeline("approve", "1", *settings)
-    for question in QUESTIONS:
-        told = pipeline.json(
-            "try", "1", question, "--tools", str(tmp_path / "tools.json"), "--max-new-tokens", "40", *settings
-        )
-        done = pipeline(
-            "feedback", told["inference_id"], "--correct", str(tmp_path / "right.json"), "--by", "ann", *settings
-        )
+    assert first["feedback"]["train"] == 0
+    pipeline("approve", "1", *SETTINGS)
+    corrected = []
+    for question, city in ASKED.items():
+        told = ask("1", question)
+        assert not called_rightly(told, city)
+        function = {"name": "get_weather", "arguments": {"city": city}}
+        (tmp_path / "right.json").write_text(json.dumps({"tool_calls": [{"type": "function", "function": function}]}))
+        words = (told["inference_id"], "--correct", str(tmp_path / "right.json"), "--by", "ann")
+        done = pipeline("feedback", *words, *SETTINGS)
         assert done.returncode == 0, done.stderr
+        corrected += [] if told["answer"]["cut"] else [question]  # an answer that was cut is in no pair
+    assert corrected
 
-    second = pipeline.json("start", "--wait", *settings, *words)
-    assert second["collected"]["feedback"]["lines"] == 2
+    second = start(40)
+    assert second["collected"]["feedback"]["lines"] == len(ASKED)
     kept = second["collected"]["pairs"]
-    assert kept["kept"] == kept["rules"]["corrected_call"] == 2 - cut(second)
+    assert kept["kept"] == kept["rules"]["corrected_call"] == len(corrected)
     assert second["rows"]["read"] == first["rows"]["read"] + kept["kept"]
+    assert second["feedback"] == {"train": len(corrected), "validation": 0, "weight": 60}
     assert "champion" in second["gate"]["message"].lower() and "No champion" not in second["gate"]["message"]
+    assert [question for question in corrected if not called_rightly(ask("2", question), ASKED[question])] == []
 
 
-def cut(summary: dict) -> int:
-    """Answers that reached --max-new-tokens, which are not paired."""
-    return summary["collected"]["captures"]["truncated"]
+def called_rightly(told: dict, city: str) -> bool:
+    """Whether the answer is the one call that it must be."""
+    wanted = {"name": "get_weather", "arguments": {"city": city}}
+    text = told["answer"]["text"].strip()
+    return text == f"<tool_call>\n{json.dumps(wanted)}\n</tool_call>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,20 +98,16 @@ def test_the_same_inputs_hit_the_cache_and_the_adapter_is_registered(pipeline, m
 
 
 def test_training_continues_from_the_adapter_of_an_earlier_execution(
-    pipeline, merged: dict, root: Path, tmp_path: Path
+    pipeline, merged: dict, few_questions: Path, tmp_path: Path
 ) -> None:
     (earlier,) = pipeline.root.glob(f"s3/*/**/runs/{merged['execution']}/Gate/serving/{ADAPTER_FOLDER}")
-    text = (root / "configs" / "quickstart.yaml").read_text()
-    for key in ("recipe: ", "data: "):
-        text = text.replace(f"\n{key}", f"\n{key}{root}/configs/")
-    text += f"\naccount: {root}/configs/account.yaml\n"
-    settings = tmp_path / "continue.yaml"
-    settings.write_text(text.replace("\ntrain:\n", f"\ntrain:\n  initial_adapter: {earlier}\n"))
-    given = SHORT | {"MaxSteps": 2, "MergeWeights": "false", "ModelUri": pipeline.model, "InputDataUri": pipeline.data}
-    words = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
-    done = pipeline("start", "--wait", "--json", "--settings", settings, *words)
-    assert done.returncode == 0, done.stderr
-    summary = json.loads(done.stdout)
+    configs = tmp_path / "configs"
+    shutil.copytree(few_questions, configs)
+    text = (configs / "quickstart.yaml").read_text()
+    (configs / "quickstart.yaml").write_text(text.replace("\ntrain:\n", f"\ntrain:\n  initial_adapter: {earlier}\n"))
+    short = SHORT | {"MaxSteps": 2, "MergeWeights": "false"}
+    code, summary, stderr = pipeline.start("--settings", str(configs / "quickstart.yaml"), **short)
+    assert code == 0, stderr
     assert summary["held_out"]["before"]["ties"] == summary["held_out"]["rows"]  # the earlier adapter is the reference
     log = pipeline("logs", summary["execution"], "--step", "Train").stdout
     assert "continuing from the adapter in" in log and "continuing from checkpoint" not in log

@@ -29,15 +29,25 @@ def test_the_quickstart_learns_from_one_half_to_above_nine_tenths(forked, tmp_pa
     assert summary["registered"] == summary["registered"] | {"version": 1, "variant": "merged"}
     assert summary["mlflow"] == f"sqlite:///{tmp_path}/mlflow.db"
     client = MlflowClient(summary["mlflow"])
-    (tracked,) = client.search_runs([client.get_experiment_by_name("dpo").experiment_id])
+    (tracked,) = client.search_runs([client.get_experiment_by_name("dpo-quickstart").experiment_id])
     assert tracked.info.status == "FINISHED"
+    assert tracked.info.run_name == f"dpo-quickstart {summary['execution']}"
+    assert tracked.data.tags["version"] == "dpo-quickstart/1"
+    (version,) = client.search_model_versions("name = 'dpo-quickstart'")
+    assert version.run_id == tracked.info.run_id
+    (registered,) = tmp_path.glob("registry/dpo-quickstart/1/package.json")
+    facts = json.loads(registered.read_text())["CustomerMetadataProperties"]
+    assert (facts["mlflow_run_id"], facts["mlflow_uri"]) == (tracked.info.run_id, "sqlite:///mlflow.db")
+    assert facts["code_version"] == tracked.data.tags["code_version"]
+    assert facts["execution_arn"] == tracked.data.tags["execution_arn"]
     assert tracked.data.metrics["final/after/reward_accuracy"] == summary["held_out"]["after"]["reward_accuracy"]
     (evaluation,) = tmp_path.glob("s3/**/Train/**/evaluation.json")
     answers = json.loads(evaluation.read_text())["answers"]
     before, after = answers["before"], answers["after"]
     assert answers["parser"] == "hermes"
     assert after["calls"]["share"] > before["calls"]["share"] + 0.2  # it calls where it should, and no more elsewhere
-    assert after["calls"]["arguments"]["share"] >= 0.5  # with the names and numbers of the question
+    arguments = after["calls"]["arguments"]  # the names and numbers of the question
+    assert arguments["right"] >= before["calls"]["arguments"]["right"] and arguments["share"] >= 0.7
     assert after["form"]["degenerate"]["share"] <= 0.05
     assert answers["against_base"]["calls"]["p"] < 0.05
     assert (evaluation.parent / "answers.jsonl").read_text().count("\n") == answers["rows"] == 64
@@ -50,12 +60,11 @@ def test_the_quickstart_learns_from_one_half_to_above_nine_tenths(forked, tmp_pa
 
 
 @pytest.fixture
-def any_answers(tmp_path: Path) -> Path:
-    """The quickstart's settings, for whom two steps on a few short rows are enough, and whatever the model says."""
+def any_answers(few_questions: Path, tmp_path: Path) -> Path:
+    """Settings for which two steps on a few short rows are enough, and whatever the model says."""
     configs = tmp_path / "configs"
-    shutil.copytree(ROOT / "configs", configs)
+    shutil.copytree(few_questions, configs)
     settings = yaml.safe_load((configs / "quickstart.yaml").read_text())
-    settings |= {"data": str(ROOT / "steps/quickstart/preferences.jsonl")}
     settings["gate"] |= {"max_degenerate_share": 1, "max_served_drift": None}
     (configs / "quickstart.yaml").write_text(yaml.safe_dump(settings))
     recipe = yaml.safe_load((configs / "recipes/quickstart.yaml").read_text()) | {"max_left_out_fraction": 1}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -83,13 +84,20 @@ def holding(folder: Path) -> list[str]:
 
 
 def test_a_training_that_fetches_its_secrets_leaves_them_nowhere(
-    forked, tmp_path: Path, tiny_model: Path, pairs: Path, root: Path, tracker: str, manager, command_lines: set[bytes]
+    forked,
+    tmp_path: Path,
+    tiny_model: Path,
+    pairs: Path,
+    few_questions: Path,
+    tracker: str,
+    manager,
+    command_lines: set[bytes],
 ) -> None:
     endpoint, arn = manager
     ml = tmp_path / "ml"
     for name in ("input/config", "input/data/config", "model", "home"):
         (ml / name).mkdir(parents=True)
-    recipe = (root / "configs" / "recipes" / "quickstart.yaml").read_text().replace("fsdp: true", "fsdp: false")
+    recipe = (few_questions / "recipes" / "quickstart.yaml").read_text()
     (ml / "input/data/config/args.yaml").write_text(recipe + f"mlflow_uri: {tracker}\nwandb_project: dpo\n")
     for channel in ("train", "validation"):
         (ml / "input/data" / channel).symlink_to(pairs / channel)
@@ -127,18 +135,13 @@ def test_a_secret_that_may_not_be_read_ends_the_training_with_what_to_allow(run,
 
 
 def test_a_whole_pipeline_with_secrets_in_its_shell_leaves_them_nowhere(
-    forked, tmp_path: Path, tiny_model: Path, root: Path, command_lines: set[bytes]
+    forked, tmp_path: Path, tiny_model: Path, root: Path, few_questions: Path, command_lines: set[bytes]
 ) -> None:
     configs, state = tmp_path / "configs", tmp_path / "state"
-    configs.mkdir()
-    recipe = (root / "configs/recipes/quickstart.yaml").read_text()
-    (configs / "args.yaml").write_text(recipe)
+    shutil.copytree(few_questions, configs)
     arn = "arn:aws:secretsmanager:us-east-1:111122223333:secret:dpo-AbCdEf"
-    account = (root / "configs/account.yaml").read_text()
-    (configs / "account.yaml").write_text(account + f"security: {{secrets: {{MLFLOW_TRACKING_PASSWORD: {arn}}}}}\n")
-    text = (root / "configs/quickstart.yaml").read_text().replace("recipes/quickstart.yaml", "args.yaml")
-    text = text.replace("../steps/quickstart", f"{root}/steps/quickstart")
-    (configs / "quickstart.yaml").write_text(text)
+    with (configs / "account.yaml").open("a") as account:
+        account.write(f"security: {{secrets: {{MLFLOW_TRACKING_PASSWORD: {arn}}}}}\n")
     rows = (root / "steps/quickstart/preferences.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "rows.jsonl").write_text("".join(rows[:100]))
     values = {"MaxSteps": 2, "RewardAccuracyThreshold": 0, "MinValidationRows": 1, "MergeWeights": "false"}

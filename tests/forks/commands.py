@@ -10,6 +10,7 @@ import boto3
 from botocore.loaders import JSONFileLoader
 
 import pipeline
+from pipeline.definition import sdk
 
 # The SDK makes boto3 clients while it is imported, and numpy threads; each child gets an environment of its own.
 os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "OMP_NUM_THREADS": "1",
@@ -20,6 +21,8 @@ JSONFileLoader.load_file = lambda self, path: read(path)
 for service in ("sagemaker", "s3", "sts", "events", "scheduler", "cloudformation", "iam"):
     boto3.client(service, "us-east-1")  # so that no child reads botocore's description of the service
 
+with sdk.lightly():
+    importlib.import_module("pipeline.definition.build")
 for module in pkgutil.walk_packages(pipeline.__path__, "pipeline."):
     importlib.import_module(module.name)
 

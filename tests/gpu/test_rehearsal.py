@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.gpu import table
+from tests.gpu.__main__ import main
 from tests.gpu.clock import Deadline, OutOfTime
 from tests.gpu.table import Result
 from tests.paths import ROOT
@@ -44,10 +46,11 @@ def test_results_stand_newest_first_and_the_sentence_of_no_gpu_goes(tmp_path: Pa
     assert text.index("| 2 step | 1B / 8B | not measured 20 s were left |  |") < text.index("pairs/s 3.14")
 
 
-def test_without_a_gpu_only_the_rehearsal_runs_and_never_writes_the_results() -> None:
-    for words in ([], ["--tiny"]):
-        done = subprocess.run([sys.executable, "-m", "tests.gpu", *words], cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode and "there is no GPU here" in done.stderr
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.parametrize("words", [[], ["--tiny"]])
+def test_without_a_gpu_only_the_rehearsal_runs_and_never_writes_the_results(words: list[str]) -> None:
+    with pytest.raises(SystemExit, match="there is no GPU here"):
+        main(words)
 
 
 def test_what_does_not_fit_into_the_minutes_is_named() -> None:

@@ -1,4 +1,4 @@
-"""A SageMaker of moto's, for the tests that ask for it."""
+"""A SageMaker of moto's, for the tests that ask for it, and a folder of their own for what commands keep."""
 
 from __future__ import annotations
 
@@ -10,12 +10,23 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID
 
 from pipeline.aws.client import session
+from pipeline.definition import kept
 
 
 @pytest.fixture(autouse=True)
 def own_session():
     """A session keeps credentials and an endpoint, which other tests have others of."""
     session.cache_clear()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_renders(tmp_path_factory):
+    """What a test replaces must not come back from a file: definitions are not kept among the user's."""
+    folder = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kept, "LOCAL_ROOT", folder)
+        patch.setattr(kept, "FOLDER", folder / "rendered")
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from pipeline.automation import triggers
 
 BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 OLD_NAMES = {None: "us-east-1", "EU": "eu-west-1"}  # what GetBucketLocation says of the oldest regions
-_NEW_DATA = re.compile(r"New data under s3://([^/]+)/")
+_NEW_DATA = re.compile(r"(?:^New data under| and) s3://([^/]+)/")
 
 
 def looks(context: Context) -> Iterator[Look]:
@@ -95,9 +95,9 @@ def _events(context: Context) -> Iterator[Finding]:
     """Triggers on new data hear nothing of a bucket that does not tell EventBridge."""
     name = context.workflow.settings.pipeline_name
     waiting = {
-        match[1]: trigger.name
+        bucket: trigger.name
         for trigger in triggers.list_triggers(context.client("events"), name)
-        if (match := _NEW_DATA.match(trigger.on))
+        for bucket in _NEW_DATA.findall(trigger.on)
     }
     for bucket, trigger in waiting.items():
         if not _tells_eventbridge(context, bucket):

@@ -31,13 +31,13 @@ def _kept(context: Context) -> Iterator[Finding]:
     if not kept.get("EnableCapture"):
         yield warning(
             f"the endpoint {name} keeps nothing of requests and answers, and a run collects them",
-            f"{context.command('deploy')} VERSION --capture SHARE",
+            context.command("deploy VERSION --capture SHARE"),
         )
     elif not place.startswith(context.workflow.captures_uri):
         read = context.workflow.captures_uri
         yield warning(
             f"the endpoint {name} keeps requests and answers in {place}, and a run reads {read}",
-            f"{context.command('deploy')} VERSION --capture SHARE",
+            context.command("deploy VERSION --capture SHARE"),
         )
     else:
         yield note(

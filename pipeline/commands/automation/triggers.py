@@ -19,7 +19,11 @@ from pipeline.parameters.values import parse_assignments
 
 OnNewData = Annotated[
     str | None,
-    typer.Option("--on-new-data", metavar="S3URI", help="Start the pipeline when objects arrive under this prefix."),
+    typer.Option(
+        "--on-new-data",
+        metavar="S3URI",
+        help="Start the pipeline when objects arrive under this prefix, or feedback where it is collected.",
+    ),
 ]
 OnApproved = Annotated[
     str | None,
@@ -55,9 +59,10 @@ def trigger(
         if on_new_data:
             arn, parameters = deployed(there, automation.with_skip({"InputDataUri": on_new_data} | overrides))
             rule, target = aws_triggers.new_data(there.workflow, on_new_data, quiet_minutes, arn, parameters, stands_on)
-            bucket = on_new_data.removeprefix("s3://").partition("/")[0]
-            if aws_triggers.enable_events(there.client("s3"), bucket):
-                say(f"{bucket} now tells EventBridge of new objects")
+            watched = aws_triggers.watched_by(there.workflow, on_new_data)
+            for bucket in dict.fromkeys(map(aws_triggers.bucket_of, watched)):
+                if aws_triggers.enable_events(there.client("s3"), bucket):
+                    say(f"{bucket} now tells EventBridge of new objects")
             outcome, _ = aws_triggers.put(events, rule, target)
         else:
             rule, target = aws_triggers.approved(there.workflow, str(on_model_approved), stands_on)

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.aws.errors import advice_on
 from pipeline.aws.executions import ENDED, StepSummary, id_of
 from pipeline.commands.reports.sources import runs_of, source_of
 from pipeline.commands.reports.what_next import what_next
@@ -32,7 +33,6 @@ from pipeline.files import write_text
 from pipeline.parameters import history
 from pipeline.preflight import costs
 from pipeline.report.facts import Facts, gather
-from pipeline.watching.view import advice_on
 
 FOLDER = "reports"  # of the local state
 WATCH_SECONDS = 10

@@ -26,10 +26,10 @@ def require_deployed(there: Remote, deployed: Mapping[str, Any], command: str) -
     Raises:
         UserError: the settings, the recipe or the code have changed since the last upsert.
     """
-    from pipeline.definition.render import render
+    from pipeline.definition.kept import rendered
 
     with pulse.working(stderr, "comparing the settings with what is deployed"):
-        changes = compare(deployed, json.loads(render(there.workflow)))
+        changes = compare(deployed, json.loads(rendered(there.workflow)))
     if changes:
         several = "changes are" if len(changes) > 1 else "change is"
         raise UserError(

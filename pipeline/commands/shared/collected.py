@@ -11,6 +11,8 @@ def of(workflow: Workflow) -> dict[str, str] | None:
     if settings is None:
         return None
     kept = [f"at most {settings.max_feedback_share:.0%} of all pairs"]
+    if settings.feedback_weight > 1:
+        kept.append(f"each seen {settings.feedback_weight} times in a pass of training")
     if settings.max_age_days is not None:
         kept.append(f"answers of the last {settings.max_age_days:g} days")
     if settings.max_per_person_and_day is not None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline.errors import UserError
+from pipeline.watching import beat
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
@@ -25,5 +26,7 @@ def confirm(question: str, yes: bool, command: str) -> None:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UserError(f"{question} Nobody can be asked here; when it is what you want: {command} --yes")
-    if not typer.confirm(question, err=True):
+    with beat.hold("a question"):
+        agreed = typer.confirm(question, err=True)
+    if not agreed:
         raise UserError("nothing was changed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,18 +13,21 @@ from typing import Annotated, Any, Protocol
 
 import typer
 
-from pipeline.aws import downloads
+from pipeline.aws import downloads, tracking_server
+from pipeline.aws import errors as aws
 from pipeline.commands.shared.forgotten_local import Here
 from pipeline.commands.shared.on_aws import Remote, remote
 from pipeline.commands.shared.options import LOCAL_ROOT, left_out, say, stderr, where
 from pipeline.errors import UserError
+from pipeline.local import linked as local_linked
 from pipeline.local.state import model_packages
 from pipeline.local.state.damage import Damaged
 from pipeline.local.state.store import Store
 from pipeline.settings.schema import WorkflowFile
-from pipeline.versions import registry, served
+from pipeline.versions import linked, registry, served
 from pipeline.versions.registry import Decision, ModelVersion, Options
 from pipeline.watching import pulse
+from steps.register.repeat import EXECUTION
 from steps.shared import typed_yaml
 
 Version = Annotated[str, typer.Argument(help="A number, latest, or approved: the newest approved one.")]
@@ -51,8 +54,14 @@ class Registry(Protocol):
     def statuses(self) -> dict[int, str]:
         """The approval status of each version, by its number."""
 
+    def versions(self) -> list[ModelVersion]:
+        """All of them, newest first."""
+
     def decide(self, version: ModelVersion, decision: Decision, note: str) -> None:
         """Approve or reject a version."""
+
+    def link(self, versions: Sequence[ModelVersion]) -> list[str]:
+        """Tell MLflow of versions, and which is the champion; what came of it, in lines."""
 
     def check(self, version: ModelVersion) -> bool:
         """Check that a version's files are those that were registered, by their sizes and by their manifest's hash;
@@ -100,6 +109,12 @@ class LocalRegistry:
     def decide(self, version: ModelVersion, decision: Decision, note: str) -> None:
         model_packages.decide(self.root, version.arn, decision, note, was=version.approval_status)
 
+    def versions(self) -> list[ModelVersion]:
+        return self._versions(self.group, left_out)
+
+    def link(self, versions: Sequence[ModelVersion]) -> list[str]:
+        return local_linked.link(self.root, *_with_champion(self, versions), link_again(self.options))
+
     def check(self, version: ModelVersion) -> bool:
         return served.check_folder(version, self._store.path(version.model_uri or ""), self.options, whole=False)
 
@@ -142,6 +157,26 @@ class AwsRegistry:
     def decide(self, version: ModelVersion, decision: Decision, note: str) -> None:
         registry.decide(self.there.sagemaker, version, decision, note)
 
+    def versions(self) -> list[ModelVersion]:
+        return registry.list_models(self.there.sagemaker, self.group)
+
+    def link(self, versions: Sequence[ModelVersion]) -> list[str]:
+        chosen, champion = _with_champion(self, versions)
+        known = [one for version in chosen if (one := linked.tracked(version))]
+        return linked.link(known, champion, link_again(self.options), self._registers_itself)
+
+    def link_of_execution(self, arn: str) -> list[str]:
+        """The same of the newest version where that execution has registered it; nothing otherwise."""
+        with aws.translated(link_again(self.options)):
+            numbers = self.statuses()
+            newest = self.find(str(max(numbers))) if numbers else None
+            is_own = newest is not None and newest.metadata.get(EXECUTION) == arn
+            return self.link([newest]) if newest and is_own else []
+
+    def _registers_itself(self, uri: str) -> str | None:
+        """Why MLflow's model registry must not be written to: SageMaker would register what stands there once more."""
+        return tracking_server.registers_itself(self.there.client, uri)
+
     def check(self, version: ModelVersion) -> bool:
         return served.check_objects(version, self._s3, self.options, whole=False)
 
@@ -177,6 +212,19 @@ def registry_of(
     verb = command + (f" --group {shlex.quote(group)}" if group else "")
     with remote(verb, settings, changes=changes, here=Here(verb, root)) as there:
         yield AwsRegistry(there, root, group or there.workflow.settings.register_model.package_group, options)
+
+
+def _with_champion(there: Registry, versions: Sequence[ModelVersion]) -> tuple[list[ModelVersion], int | None]:
+    """The versions and the champion, whose alias MLflow keeps; and its number."""
+    champion = registry.champion(there.statuses())
+    if champion is None or champion in {version.version for version in versions}:
+        return list(versions), champion
+    return [*versions, there.find(str(champion))], champion
+
+
+def link_again(options: Options) -> str:
+    """The command that tells MLflow of all versions again."""
+    return f"python pipeline.py models --link{options}"
 
 
 def next_options(local: bool, settings: Path, group: str | None, root: Path = LOCAL_ROOT) -> Options:

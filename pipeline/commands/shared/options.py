@@ -13,11 +13,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from pipeline.files import ROOT
-from pipeline.settings.workflow import DEFAULT_SETTINGS
+from pipeline.files import DEFAULT_SETTINGS, LOCAL_ROOT
 from steps.shared.pages import visible
-
-LOCAL_ROOT = ROOT / ".local"
 
 Settings = Annotated[
     Path, typer.Option("--settings", help="Workflow settings.", show_default="configs/quickstart.yaml")

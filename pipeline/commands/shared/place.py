@@ -6,15 +6,13 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.aws.executions import ExecutionSummary, StepSummary
-from pipeline.commands.shared.forgotten_local import Here
-from pipeline.commands.shared.on_aws import remote
 from pipeline.commands.shared.options import where
-from pipeline.commands.shared.place_here import PlaceHere
-from pipeline.commands.shared.place_on_aws import PlaceOnAws
-from pipeline.parameters.history import ParameterUse
+
+if TYPE_CHECKING:
+    from pipeline.parameters.history import ParameterUse
 
 
 class Place(Protocol):
@@ -68,15 +66,21 @@ class Place(Protocol):
 def place_of(
     words: Iterable[str | None], local: bool, root: Path, settings: Path, *, changes: bool = False
 ) -> Iterator[Place]:
-    """The place that a command means; AWS's errors end with the command to run again.
+    """The place that a command means; AWS's errors end with the command to run again. Imports the one that is meant.
 
     Args:
         words: the verb and its arguments; None for one that was not given.
         changes: it changes something, so the credentials must be the settings' account's.
     """
     if local:
+        from pipeline.commands.shared.place_here import PlaceHere
+
         yield PlaceHere(root, settings, where(local, settings, root))
         return
+    from pipeline.commands.shared.forgotten_local import Here
+    from pipeline.commands.shared.on_aws import remote
+    from pipeline.commands.shared.place_on_aws import PlaceOnAws
+
     verb = shlex.join(filter(None, words))
     with remote(verb, settings, changes=changes, here=Here(verb, root)) as there:
         yield PlaceOnAws(there)

@@ -22,6 +22,8 @@ from pipeline.local.state.records import ACCOUNT, MLFLOW, new_id
 from pipeline.local.state.store import Store
 from pipeline.texts import now
 from steps.shared.disks import mount
+from steps.shared.signs import phases
+from steps.shared.signs.phases import Phase
 
 # Where SageMaker looks for the reason of a failure, and how much of it it shows.
 FAILURE_FILES = {"Training": "output/failure", "Processing": "output/message"}
@@ -53,6 +55,7 @@ class Job:
     on_start: Callable[[], None]  # its inputs are in place and its processes begin
     on_stop: Callable[[], None]  # its processes were asked to end
     on_metrics: Callable[[Mapping[str, float]], None]
+    on_phase: Callable[[Phase], None]  # its log tells what it is doing
 
     @property
     def log(self) -> Path:
@@ -120,6 +123,9 @@ def run_job(
     last: dict[str, float] = {}
 
     def read(line: str) -> None:
+        if phase := phases.read(line):
+            job.on_phase(phase)
+            return
         values = _values(line, metrics or {})
         if values:
             last.update(values)

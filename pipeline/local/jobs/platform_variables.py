@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.files import ROOT
+from pipeline.settings.content import code_key
 
 NOBODY = "http://127.0.0.1:1/credentials"  # no one listens there: a call of AWS ends at once, and says why
 REGION = "us-east-1"  # where the image lies in no registry of AWS
 _REGISTRY = re.compile(r"\d{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/")
-# The checkout is what the image has at /opt/program; and it is compiled anew after each change, the image once.
-_OF_THE_FILES = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+# The checkout is what the image has at /opt/program; it is compiled anew after each change, the image once, and has a
+# version of its own.
+_OF_THE_FILES = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "CODE_VERSION")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,11 @@ def region(image: str) -> str:
     """The region that an image lies in, which is that of the jobs."""
     found = _REGISTRY.match(image)
     return found[1] if found else REGION
+
+
+def of_the_code(repository: Path) -> dict[str, str]:
+    """What the image of a training says of the code in it, of that in this checkout."""
+    return {"CODE_VERSION": code_key(repository / "steps")}
 
 
 def of_the_image(name: str, scratch: Path, containers: Path = ROOT / "containers") -> dict[str, str]:

@@ -40,6 +40,8 @@ def run_training(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
     patterns = {metric["Name"]: re.compile(metric["Regex"]) for metric in algorithm.get("MetricDefinitions", [])}
     devices = shares(gpus(), count)
     trees = [job.root(node) for node in range(count)]
+    of_image = platform_variables.of_the_image("training", job.scratch)
+    of_image |= platform_variables.of_the_code(job.repository)
     with job.engine.group(job.name, count, arguments.get("EnableNetworkIsolation", False)) as group:
         nodes = []
         for ml, host, own in zip(trees, group.hosts, devices, strict=True):
@@ -53,7 +55,7 @@ def run_training(job: Job, arguments: Mapping[str, Any]) -> dict[str, Any]:
                 platform=_variables(job, algorithm, own),
                 shared={},
                 devices=own,
-                of_image=platform_variables.of_the_image("training", job.scratch),
+                of_image=of_image,
                 aws=job.aws,
                 writable=job.writable,
                 inputs=[INPUT],

@@ -1,4 +1,4 @@
-"""Files of the local state that cannot be read: each is named with what to do about it, and hurts no other."""
+"""Files of the local state that cannot be read or are gone: each is named, with what to do, and hurts no other."""
 
 from __future__ import annotations
 
@@ -39,6 +39,11 @@ def read(path: Path, what: str, parse: Callable[[str], Found], advice: str | Non
     except (OSError, ValueError, RecursionError) as error:  # the last: it is nested too deep
         todo = advice or f"restore it, or {advice_to_remove(path)}"
         raise Damaged(f"{path}: the file of {what} is damaged ({_wrong(text, error)}); {todo}") from None
+
+
+def gone(path: Path, what: str) -> Damaged:
+    """The error of a file that must be there, as its folder is, and is not."""
+    return Damaged(f"{path}: the file of {what} is gone; restore it, or {advice_to_remove(path)}")
 
 
 def advice_to_remove(path: Path) -> str:

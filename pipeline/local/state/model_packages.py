@@ -63,11 +63,11 @@ def registered_by_another(package: Mapping[str, Any], execution_arn: str) -> str
 
 
 def list_models(root: Path, left_out: Callable[[Damaged], None], group: str | None = None) -> list[dict[str, Any]]:
-    """The packages of one group, or of all, newest first; `left_out` is told of those whose file is damaged."""
+    """The packages of one group, or of all, newest first; `left_out` is told of those whose file is damaged or gone."""
     packages = []
-    for file in sorted(home(root).glob(f"{group or '*'}/*/package.json")):
+    for place in folder.folders(home(root), group):
         try:
-            packages.append(_read(file))
+            packages.append(_read(place / folder.PACKAGE))
         except Damaged as error:
             left_out(error)
     return sorted(packages, key=lambda package: package["CreationTime"], reverse=True)
@@ -79,25 +79,24 @@ def versions(root: Path, left_out: Callable[[Damaged], None], group: str | None 
 
 
 def require_readable(root: Path, group: str, version: int) -> None:
-    """Raises Damaged where the file of a version is there and cannot be read."""
-    file = home(root) / group / str(version) / "package.json"
-    if file.exists():
-        _read(file)
+    """Raises Damaged where a version is there and its file cannot be read."""
+    place = home(root) / group / str(version)
+    if place.is_dir():
+        _read(place / folder.PACKAGE)
 
 
 def describe(root: Path, name: str) -> dict[str, Any]:
     """One package, by its ARN or as `group/version`.
 
     Raises:
-        UserError: there is no such package, or its file is damaged.
+        UserError: there is no such package, or its file is damaged or gone.
     """
     short = name.partition(":model-package/")[2] or name
     group, _, version = short.partition("/")
-    files = home(root).glob("*/*/package.json")
-    known = {f"{file.parents[1].name}/{file.parent.name}" for file in files}
+    known = {f"{place.parent.name}/{place.name}" for place in folder.folders(home(root))}
     if f"{group}/{version}" not in known:
         raise UserError(f"{name}: no such model package{did_you_mean(short, known) or '; it looks like group/version'}")
-    return _read(home(root) / group / version / "package.json")
+    return _read(home(root) / group / version / folder.PACKAGE)
 
 
 def decide(root: Path, name: str, decision: Decision, note: str, *, was: str | None = None) -> None:
@@ -126,7 +125,7 @@ def decide(root: Path, name: str, decision: Decision, note: str, *, was: str | N
             "CustomerMetadataProperties": decided(package.get("CustomerMetadataProperties") or {}, decision),
         }
         place = home(root) / package["ModelPackageGroupName"] / str(package["ModelPackageVersion"])
-        write_json(place / "package.json", package | changed)
+        write_json(place / folder.PACKAGE, package | changed)
 
 
 def _user() -> str:
@@ -143,7 +142,11 @@ def home(root: Path) -> Path:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    return damage.read(file, f"version {file.parent.name} of {file.parents[1].name}", _package)
+    what = f"version {file.parent.name} of {file.parents[1].name}"
+    try:
+        return damage.read(file, what, _package)
+    except FileNotFoundError:
+        raise damage.gone(file, what) from None
 
 
 def _package(text: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from pipeline.local.state import damage
 from pipeline.local.state.damage import Damaged
 from pipeline.texts import now
 from steps.shared.disks import is_full, told
+from steps.shared.signs.phases import Phase
 
 ACCOUNT = "arn:aws:sagemaker:local:000000000000"
 MLFLOW = "mlflow.db"
@@ -56,6 +57,7 @@ class StepRecord(BaseModel):
     failure_reason: str | None = None
     log: str | None = None  # the job's log; a cached step's is that of the job that once ran
     metrics: dict[str, float] = Field(default_factory=dict)  # the last value of each, while it runs too
+    doing: Phase | None = None  # while it runs, what its job told last
     properties: dict[str, Any] = Field(default_factory=dict)  # as AWS's Describe answer has them
     objects: dict[str, dict[str, int]] | None = None  # what a job left in the store: by URI, names with sizes in bytes
 
@@ -210,8 +212,7 @@ def read(root: Path, execution_id: str) -> Execution:
     except FileNotFoundError:
         known = _ids(root)
         if execution_id in known:
-            gone = f"{file}: the file of execution {execution_id} is gone"
-            raise Damaged(f"{gone}; restore it, or {damage.advice_to_remove(file)}") from None
+            raise damage.gone(file, f"execution {execution_id}") from None
         there = f"; the newest is {known[0]}" if known else "; there are none yet"
         hint = did_you_mean(execution_id, known) or there
         raise UserError(f"{root}: there is no execution {execution_id!r}{hint}") from None

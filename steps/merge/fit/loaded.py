@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from steps.merge.fit.base import AGAIN, Base
 from steps.shared import contract
 from steps.shared.contract import StepError
+from steps.shared.libraries.lean import lean, uncollected
 from steps.shared.model_class import CODE_ERRORS, auto_class
 from steps.shared.whole_names import incomplete_experts, require_whole
 
@@ -25,11 +26,18 @@ def require_all_tensors(base: Base) -> None:
         StepError: tensors of the model are missing in the base's files, or the model would compute without some of
             those that are there, or its configuration describes no model.
     """
+    if missing := incomplete_experts(base.tensors):
+        raise StepError(f"{base.folder}: {len(missing)} tensors of experts are missing, first {missing[0]}; {AGAIN}")
+    with lean():
+        import transformers.modeling_utils  # noqa: F401
+    with uncollected():
+        _load(base)
+
+
+def _load(base: Base) -> None:
     import torch
     from transformers.utils import logging
 
-    if missing := incomplete_experts(base.tensors):
-        raise StepError(f"{base.folder}: {len(missing)} tensors of experts are missing, first {missing[0]}; {AGAIN}")
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     made = _class(base)

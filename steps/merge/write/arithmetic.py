@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,23 @@ if TYPE_CHECKING:
     import torch
 
 BLOCK = 1 << 19  # elements: 2 MiB in float32
+COPIED = 2 * BLOCK  # bytes
 ALIGNED_ROWS = 16  # of any number of columns take a multiple of 64 bytes
 MATRICES_KEPT = 4  # experts that are stored one by one share theirs, of which gate, up and down are read by turns
+
+
+@dataclass(frozen=True)
+class Block:
+    """Bytes of a merged file: how many, and what computes them, in any thread, into a tensor of uint8 of that size."""
+
+    size: int
+    compute: Callable[[torch.Tensor], None]
+
+
+def copied(file: TensorFile, start: int, size: int) -> Iterator[Block]:
+    """Bytes of a file as they are."""
+    for at in range(start, start + size, COPIED):
+        yield Block(min(COPIED, start + size - at), partial(file.read, at))
 
 
 class Arithmetic:
@@ -34,35 +50,42 @@ class Arithmetic:
         self._matrix = lru_cache(MATRICES_KEPT)(self._read)
         self._kept = threading.local()
 
-    def tasks(self, base: TensorFile, name: str, change: Change) -> Iterator[Callable[[], torch.Tensor]]:
-        """What to call, in any thread, for the bytes of a tensor after its change: in order, flat tensors of uint8.
+    def blocks(self, base: TensorFile, name: str, change: Change) -> Iterator[Block]:
+        """A tensor's bytes after its change, in order.
 
-        A call raises StepError where the bytes hold NaN or infinity; whose fault that is stands in the message.
+        Computing one raises StepError where it holds NaN or infinity; whose fault that is stands in the message.
         """
         stored = base.tensors[name]
         if stored.dtype not in FLOATS or stored.size == 0:
-            return base.tasks(name, 2 * BLOCK)
-        return (partial(self._block, base, name, change, *span) for span in _spans(stored.shape, change.product))
+            yield from copied(base, stored.start, stored.size)
+            return
+        row = stored.size // max(math.prod(stored.shape[:-1]), 1)
+        for expert, first, start, stop in _spans(stored.shape, change.product):
+            compute = partial(self._compute, base, name, change, expert, first, start, stop)
+            yield Block((stop - start) * row, compute)
 
-    def _block(
-        self, base: TensorFile, name: str, change: Change, expert: int, first: int, start: int, stop: int
-    ) -> torch.Tensor:
-        import torch
-
-        merged = self._rows(base, name, change, first + start, first + stop)
+    def _compute(
+        self, base: TensorFile, name: str, change: Change, expert: int, first: int, start: int, stop: int,
+        into: torch.Tensor,
+    ) -> None:  # fmt: skip
+        merged = into.view(torch_dtype(base.tensors[name].dtype)).view(stop - start, -1)
+        self._read_rows(base, name, change, first + start, first + stop, merged)
         if change.product:
             self._add_product(merged, change.product, expert, start, stop)
         elif change.bias:
             merged.copy_(self._matrix(change.bias).mul(change.bias_scale).add(merged))
         if not all(extreme.isfinite() for extreme in merged.aminmax()):  # 5 times faster than isfinite on all
-            before = self._rows(base, name, change, first + start, first + stop)
-            raise self._not_finite(f"{base.path}: {name}", before, change)
-        return merged.view(-1).view(torch.uint8)
+            self._read_rows(base, name, change, first + start, first + stop, merged)
+            raise self._not_finite(f"{base.path}: {name}", merged, change)
 
-    def _rows(self, base: TensorFile, name: str, change: Change, start: int, stop: int) -> torch.Tensor:
+    def _read_rows(
+        self, base: TensorFile, name: str, change: Change, start: int, stop: int, into: torch.Tensor
+    ) -> None:
         """Rows of what the update is added to, in the base's dtype."""
-        file, own = (self._adapter, change.replacement) if change.replacement else (base, name)
-        return file.rows(own, start, stop).to(torch_dtype(base.tensors[name].dtype))
+        if change.replacement:
+            into.copy_(self._adapter.rows(change.replacement, start, stop))
+        else:
+            base.read_rows(name, start, stop, into)
 
     def _add_product(self, weight: torch.Tensor, product: Product, expert: int, start: int, stop: int) -> None:
         """Update a block of rows in its place."""
@@ -73,7 +96,7 @@ class Arithmetic:
             which = expert if product.expert is None else product.expert
             rank = len(a) // product.experts
             a, b = a.view(product.experts, rank, -1)[which], b.view(len(b), rank, product.experts)[:, :, which]
-        delta = self._delta(b[slice(*product.rows)], a, product.transposed, start, stop).mul_(product.scale)
+        delta = self._delta(product, b[slice(*product.rows)], a, start, stop)
         if product.rounded:
             weight.add_(delta.to(weight.dtype))
             return
@@ -86,22 +109,27 @@ class Arithmetic:
             merged = factor.unsqueeze(1 - outputs) * merged
         weight.copy_(merged)
 
-    def _delta(self, b: torch.Tensor, a: torch.Tensor, transposed: bool, start: int, stop: int) -> torch.Tensor:
-        """Rows of b times a, or of its transpose, with the bits that they have in the whole product.
+    def _delta(self, product: Product, b: torch.Tensor, a: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        """Rows of b times a, or of its transpose, times the scale, with the bits that they have in the whole product.
 
         Which kernel multiplies, and so the last bit, depends on the address, and on whether there are very few rows:
-        so what is cut off is copied, and a last block of few rows is filled up with zeros.
+        so what is cut off is copied, and a last block of few rows is filled up with zeros. A scale that changes only
+        exponents scales the few numbers that are multiplied, with the same bits, and no pass over the product.
         """
         import torch
 
-        part, whole = (a.T, a.shape[1]) if transposed else (b, len(b))
+        part, whole = (a.T, a.shape[1]) if product.transposed else (b, len(b))
         rows = part[start:stop].clone(memory_format=torch.contiguous_format)
+        if _is_power_of_two(product.scale):
+            rows.mul_(product.scale)
         if len(rows) < whole:
             rows = torch.nn.functional.pad(rows, (0, 0, 0, -len(rows) % ALIGNED_ROWS))
-        left, right = (b.contiguous(), rows.T.contiguous()) if transposed else (rows, a.contiguous())
+        left, right = (b.contiguous(), rows.T.contiguous()) if product.transposed else (rows, a.contiguous())
         shape = torch.Size((left.shape[0], right.shape[1]))
-        product = torch.mm(left, right, out=self._scratch("sum", shape))
-        return (product.T.contiguous() if transposed else product)[: stop - start]
+        delta = torch.mm(left, right, out=self._scratch("sum", shape))
+        if not _is_power_of_two(product.scale):
+            delta.mul_(product.scale)
+        return (delta.T.contiguous() if product.transposed else delta)[: stop - start]
 
     def _scratch(self, name: str, shape: torch.Size) -> torch.Tensor:
         """Float32 memory of this thread, overwritten by its next block: fresh memory would cost a fault a page."""
@@ -131,6 +159,10 @@ class Arithmetic:
         broken = not all(self._matrix(name).isfinite().all() for name in names if name)
         cause = "its adapter matrices hold them" if broken else f"the sum is too large for {weight.dtype}"
         return StepError(f"{where}: merging gives NaN or infinity: {cause}; train again with a lower learning_rate")
+
+
+def _is_power_of_two(scale: float) -> bool:
+    return math.frexp(scale)[0] == 0.5
 
 
 def _spans(shape: tuple[int, ...], product: Product | None) -> Iterator[tuple[int, int, int, int]]:

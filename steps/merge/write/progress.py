@@ -6,6 +6,8 @@ import sys
 import time
 from types import TracebackType
 
+from steps.shared.signs import phases
+
 SECONDS_BETWEEN_LINES = 3
 
 
@@ -41,4 +43,5 @@ class Progress:
         elif now - self._last >= SECONDS_BETWEEN_LINES and self._done < self._total:
             self._last = now
             rate = self._done / 1e6 / (now - self._begin)
+            phases.tell("merging MB", self._done // 10**6, self._total // 10**6)
             print(f"{self._done / 1e6:.0f} of {self._total / 1e6:.0f} MB, {rate:.0f} MB/s", flush=True)

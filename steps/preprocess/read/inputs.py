@@ -10,12 +10,11 @@ from pathlib import Path
 
 from steps.shared.contract import StepError, read_json, special
 from steps.shared.folders import walk
+from steps.shared.records import MADE
 
 TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 SUFFIXES = (*TEXTS, *(text + packed for text in TEXTS for packed in (".gz", ".zst")), ".parquet", ".arrow", ".feather")
 SHOWN = 5  # of names in a message
-OF_FEEDBACK, OF_CANDIDATES = "feedback:", "candidates:"  # how labels of files begin that a step before has written
-MADE = (OF_FEEDBACK, OF_CANDIDATES)  # which have one layout
 STATE = "state.json"  # what save_to_disk of datasets leaves in a folder of rows,
 SPLITS = "dataset_dict.json"  # and above several of them
 DATA = "|".join(re.escape(suffix) for suffix in (*TEXTS, ".parquet", ".arrow", ".feather"))
@@ -49,12 +48,17 @@ class Data:
 def find_data(
     path: Path, validation_data: Path | None, feedback_data: Path | None = None, candidate_data: Path | None = None
 ) -> Data:
-    """The files of all; raises as `find_inputs` does. Pairs that steps before have made come after the others, and are
-    data as they."""
-    inputs, files = find_inputs(path), []
+    """The files of all. Pairs that steps before have made come after the others, and are data as they.
+
+    Raises:
+        StepError: as `find_inputs`; or a file has a name by which such pairs are known.
+    """
+    inputs = find_inputs(path)
+    for label, start in ((label, start) for label, _ in inputs.files for start in MADE if label.startswith(start)):
+        raise StepError(f"{path}: {label}: the names of pairs that a step makes begin with {start}; rename it")
+    files = list(inputs.files)
     for start, folder in zip(MADE, (feedback_data, candidate_data), strict=True):
         files += [(f"{start}{label}", file) for label, file in find_inputs(folder).files] if folder else []
-    files = [*inputs.files, *files]
     held_out = find_inputs(validation_data).files if validation_data else []
     validation = [(f"validation:{label}", file) for label, file in held_out]
     return Data(files, validation, inputs.ignored, inputs.splits)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from steps.shared.records import Record
+from steps.shared.signs.phases import Count
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.train.answers import memory
 from steps.train.answers.choose import Chosen, choose
@@ -122,6 +123,8 @@ class _Round:
         self._model = base(scorer)
         self._most = memory.batch_tokens(scorer.arguments, self._model.config, longest)
         self._cache_bytes = memory.cache_bytes(self._model.config, self._most, 2 if scorer.arguments.bf16 else 4)
+        self._count = Count("answers", len(questions) * len(sides))
+        self._answering, self._told = 0, 0.0  # the answers of the batch, and how many of them the count knows of
         self._end = time.monotonic() + 60 * scorer.arguments.answers_max_minutes
 
     def answers(self) -> tuple[dict[int, dict[Side, Said]], bool]:
@@ -131,7 +134,7 @@ class _Round:
 
         args, new = self._scorer.args, self._scorer.arguments.answers_max_new_tokens
         ends = frozenset(self._template.ends.values())
-        writer = Writer(self._scorer.model_wrapped, self._model, args.device, ends, new, self._goes_on)
+        writer = Writer(self._scorer.model_wrapped, self._model, args.device, ends, new, self._after_some)
         shares = shares_beginnings(self._model)
         mine: dict[int, dict[Side, Said]] = {}
         out_of_time = False
@@ -147,10 +150,13 @@ class _Round:
         numbers = batch.of_rank[self._scorer.args.process_index]
         prompts = [self._prompts[number] for number in numbers]
         found: dict[int, dict[Side, Said]] = {number: {} for number in numbers}
+        self._answering = sum(map(len, batch.of_rank))
         for side in self._sides:
+            self._told = 0.0
             self._goes_on(True)
             with as_side(side, self._scorer, self._rival, self._cache_bytes):
                 answers = writer.answer(prompts, batch.shared, batch.own)
+            self._count.add(self._answering - self._told)
             for number, ids in zip(numbers, answers, strict=True):
                 found[number][side] = self._said(ids, writer.ends)
         return found
@@ -160,6 +166,16 @@ class _Round:
         text = self._template.tokenizer.decode(ids[:-1] if ended else ids, skip_special_tokens=False)
         assert isinstance(text, str)  # a list only of several answers
         return Said(text, len(ids), ended)
+
+    def _after_some(self, unfinished: bool) -> bool:
+        """As `_goes_on`, after EVERY tokens more of a batch's answers."""
+        from steps.train.answers.generate import EVERY
+
+        goes_on = self._goes_on(unfinished)
+        share = self._answering * EVERY / self._scorer.arguments.answers_max_new_tokens
+        self._told += share
+        self._count.add(share)
+        return goes_on
 
     def _goes_on(self, unfinished: bool) -> bool:
         """Whether any rank has an unfinished answer. All must ask together.

@@ -22,7 +22,7 @@ from transformers.cache_utils import Cache
 
 from steps.train.answers.prefix import Prompt
 from steps.train.answers.room import room_for, spread
-from steps.train.shared_prompts.model import LAYERS
+from steps.train.shared_prompts.stateful_layers import ATTENTION
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -42,7 +42,7 @@ def likeliest(logits: torch.Tensor, numbers: torch.Tensor, step: int) -> torch.T
 def shares_beginnings(model: PreTrainedModel) -> bool:
     """Whether a prompt's beginning can be computed once for several rows, as far as the model's configuration tells."""
     config = model.config
-    others = set(getattr(config, "layer_types", None) or ()) - LAYERS
+    others = set(getattr(config, "layer_types", None) or ()) - ATTENTION
     return not others and not model._is_stateful and _takes_cache(model) and config.get_text_config() is config
 
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SIDES = ("lora_A", "lora_B")
+CHAMPION = "evaluation of the champion"  # as the log calls it
 FIGURES = ("reward_accuracy", "loss", "reward_margin")
 
 
@@ -156,17 +157,17 @@ def compare(champion: Champion, scorer: Scorer, pairs: Sequence[Pair], margins: 
     rows, source = recorded(champion.folder, arguments, margins), "recorded"
     base = {row.id: (row.reference_chosen, row.reference_rejected) for row in margins}
     if arguments.initial_adapter:  # the margins are relative to that one
-        base = log_probs.gathered(scorer, pairs, size, "base")
+        base = log_probs.gathered(scorer, pairs, size, "base", "evaluation of the base")
     if rows is None:
         source = "evaluated"
         if reason := misfit(champion, model):
             return section | {"reason": reason}
         if has_parameters(champion):
             with exchanged(champion, model):
-                policy = log_probs.gathered(scorer, pairs, size, "trained")
+                policy = log_probs.gathered(scorer, pairs, size, "trained", CHAMPION)
         else:
             with applied(champion, model, scorer):
-                policy = log_probs.gathered(scorer, pairs, size, "base")
+                policy = log_probs.gathered(scorer, pairs, size, "base", CHAMPION)
         rows = [row_margin(one, policy[one.id], base[one.id]) for one in pairs]
     candidate = [replace(row, reference_chosen=base[row.id][0], reference_rejected=base[row.id][1]) for row in margins]
     if not all(math.isfinite(row.margin) for row in (*rows, *candidate)):

@@ -28,15 +28,19 @@ class HeldOut:
         self.pairs, self.batch_size, self.beta = pairs, batch_size, beta
         self._reference: dict[str, Sums] = {}
 
-    def evaluate(self, scorer: Scorer) -> list[RowMargin]:
+    def evaluate(self, scorer: Scorer, phase: str = "evaluation") -> list[RowMargin]:
         """Per-row figures, complete on every rank and in the order of the rows. All ranks must call it together.
+
+        Args:
+            phase: what the log says of it.
 
         Raises:
             StepError: a log-probability is not finite; on every rank, since all see the same rows.
         """
-        policy = log_probs.gathered(scorer, self.pairs, self.batch_size, "trained")
+        policy = log_probs.gathered(scorer, self.pairs, self.batch_size, "trained", phase)
         if not self._reference:
-            self._reference = log_probs.gathered(scorer, self.pairs, self.batch_size, "reference")
+            by = f"{phase} by the reference"
+            self._reference = log_probs.gathered(scorer, self.pairs, self.batch_size, "reference", by)
         margins = [row_margin(pair, policy[pair.id], self._reference[pair.id]) for pair in self.pairs]
         require_finite(margins)
         return margins

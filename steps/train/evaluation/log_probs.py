@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from steps.shared.signs.phases import Count
 from steps.train.evaluation.scorer import Scorer, Sums, Weights
 
 if TYPE_CHECKING:
@@ -42,8 +43,11 @@ def shares(
     return found
 
 
-def sums(scorer: Scorer, batches: Sequence[Sequence[Pair]], weights: Weights) -> list[Sums]:
+def sums(scorer: Scorer, batches: Sequence[Sequence[Pair]], weights: Weights, count: Count | None = None) -> list[Sums]:
     """The sums of every pair, in the order of the batches. All ranks must call it together, with as many batches each.
+
+    Args:
+        count: is told of the pairs that all ranks have done.
 
     Raises:
         Interrupted: a process got SIGTERM; on every rank.
@@ -62,17 +66,23 @@ def sums(scorer: Scorer, batches: Sequence[Sequence[Pair]], weights: Weights) ->
         with torch.no_grad():
             chosen, rejected = scorer.summed_log_probs(batch, weights)
         found += zip(_floats(chosen), _floats(rejected), strict=True)
+        if count:
+            count.add(len(batch) * scorer.args.world_size)
     model.train(training)
     return found
 
 
-def gathered(scorer: Scorer, pairs: Sequence[Pair], batch_size: int, weights: Weights) -> dict[str, Sums]:
-    """The sums of every pair by its id, on every rank. All ranks must call it together."""
+def gathered(scorer: Scorer, pairs: Sequence[Pair], batch_size: int, weights: Weights, phase: str) -> dict[str, Sums]:
+    """The sums of every pair by its id, on every rank. All ranks must call it together.
+
+    Args:
+        phase: what the log says of it.
+    """
     from steps.train.runtime import ranks
 
     mine = share(scorer, pairs, batch_size)
     ids = [pair.id for batch in mine for pair in batch]
-    found = dict(zip(ids, sums(scorer, mine, weights), strict=True))
+    found = dict(zip(ids, sums(scorer, mine, weights, Count(phase, len(pairs))), strict=True))
     return {id: of_row for part in ranks.gather(found) for id, of_row in part.items()}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steps.shared.contract import StepError
+from steps.shared.libraries.lean import lean
 from steps.train.arguments import TrainArguments
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ def trainer_config(arguments: TrainArguments, checkpoints_at: Path) -> DPOConfig
         StepError: this machine or TRL refuses the arguments, such as bf16 on a GPU without it.
     """
     import torch
-    from trl import DPOConfig
+
+    with lean():
+        from trl import DPOConfig
 
     taken = set(DPOConfig.__dataclass_fields__) & set(TrainArguments.model_fields)
     try:

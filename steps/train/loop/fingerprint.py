@@ -48,6 +48,8 @@ DECIDES = (
     "steps.train.shared_prompts.grouping",
     "steps.train.shared_prompts.model",
     "steps.train.shared_prompts.row",
+    "steps.train.shared_prompts.stateful_layers",
+    "steps.train.shared_prompts.states",
     "steps.train.loop.checkpoints",
     "steps.train.loop.collator",
     "steps.train.loop.config",

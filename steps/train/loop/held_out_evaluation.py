@@ -23,7 +23,7 @@ class HeldOutEvaluation(TrainerCallback):
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self.before is None:
-            self.before = self._evaluate()
+            self.before = self._evaluate("first evaluation")
             self.trainer.marker.facts["before"] = self.before.as_dict()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -50,13 +50,13 @@ class HeldOutEvaluation(TrainerCallback):
         assert self.before is not None and self.after is not None  # set at its beginning and its end
         return self.before, self.after
 
-    def _measure(self) -> Evaluation:
-        self.margins = self.held_out.evaluate(self.trainer)
+    def _measure(self, phase: str = "evaluation") -> Evaluation:
+        self.margins = self.held_out.evaluate(self.trainer, phase)
         return summarise(self.margins, self.held_out.beta)
 
-    def _evaluate(self) -> Evaluation:
+    def _evaluate(self, phase: str = "evaluation") -> Evaluation:
         """Measure, and log it."""
-        result = self._measure()
+        result = self._measure(phase)
         figures = {
             "eval_loss": result.loss,
             "eval_reward_accuracy": result.reward_accuracy,

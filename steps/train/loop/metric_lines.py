@@ -1,4 +1,4 @@
-"""The metric lines of a training: printed for CloudWatch, and kept as the run's history."""
+"""The metric lines of a training, printed for CloudWatch and kept as the run's history; and how far its steps are."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from steps.shared.signs import phases
 from steps.train.metrics import lines as metrics
 
 
@@ -17,6 +18,9 @@ class MetricLines(TrainerCallback):
 
     def __init__(self, history: list[dict[str, float]]) -> None:
         self.history = history
+
+    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        phases.tell(phases.STEPS, state.global_step, state.max_steps)
 
     def on_log(
         self,

@@ -23,6 +23,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
+from steps.shared.signs.phases import Count
 from steps.train.arguments import TrainArguments
 from steps.train.evaluation import log_probs
 from steps.train.evaluation.scorer import Sums, Weights
@@ -83,10 +84,10 @@ class ReferenceLogProbs(TrainerCallback):
         """Part by part, the longest rows first, so that a lack of memory shows at once; each part is kept."""
         order = sorted(rows, key=lambda row: (-rows[row].tokens, row))
         found: dict[bytes, Sums] = {}
-        started = time.perf_counter()
+        started, count = time.perf_counter(), Count("reference log-probs", len(order))
         for start in range(0, len(order), PART):
             try:
-                computed = self._compute([rows[row] for row in order[start : start + PART]])
+                computed = self._compute([rows[row] for row in order[start : start + PART]], count=count)
             except Interrupted:
                 raise Interrupted(
                     f"stopped by SIGTERM before the first step; the reference log-probs of {len(found)} rows are kept"
@@ -101,11 +102,13 @@ class ReferenceLogProbs(TrainerCallback):
         cache = self.cache
         return ranks.done_by_first(lambda: cache.add(computed) if cache else computed)
 
-    def _compute(self, pairs: Sequence[Pair], weights: Weights = "reference") -> dict[bytes, Sums]:
+    def _compute(
+        self, pairs: Sequence[Pair], weights: Weights = "reference", count: Count | None = None
+    ) -> dict[bytes, Sums]:
         """The sums of the pairs, on every rank."""
         batches = log_probs.share(self.trainer, pairs, self.trainer.arguments.per_device_eval_batch_size)
         mine = [row_hash(pair) for batch in batches for pair in batch]
-        found = dict(zip(mine, log_probs.sums(self.trainer, batches, weights), strict=True))
+        found = dict(zip(mine, log_probs.sums(self.trainer, batches, weights, count), strict=True))
         return {row: sums for part in ranks.gather(found) for row, sums in part.items()}
 
     def _check(self, known: Mapping[bytes, Sums], rows: Mapping[bytes, Pair]) -> None:

@@ -28,7 +28,7 @@ from steps.train.metrics import throughput
 from steps.train.model import adapter, initial_adapter
 from steps.train.model.adapter import base_of
 from steps.train.model.blocks import sharded_classes
-from steps.train.model.load import compute_dtype, packed_attention_implementation
+from steps.train.model.load import compute_dtype
 from steps.train.model.router import router_loss_weight, silence_router
 from steps.train.rows.tokenise import Pair, as_dataset
 from steps.train.runtime import nodes, ranks
@@ -105,7 +105,7 @@ class PairTrainer(DPOTrainer):
             peft_config=None if arguments.initial_adapter else peft_config,
         )
         if packs:
-            packed_model.take_packed(base_of(self.model), packed_attention_implementation(arguments))
+            packed_model.take_packed(base_of(self.model), arguments)
         self.longest_pair = max(train_pairs, key=lambda pair: pair.tokens)
         if arguments.precompute_ref_log_probs:
             # For TRL's loss; its own precomputing is never asked for. NaN until ReferenceLogProbs fills it in.

@@ -135,7 +135,7 @@ def _question(row: Mapping[str, Any], sides: Sequence[tuple[str, str, str]]) -> 
     ]
     prompt = [_cut(message) for message in row["prompt"]]
     return {
-        "asked": _asked(row["prompt"]),
+        "asked": asked(row["prompt"]),
         "turns": some_turns(prompt),
         "tools": [tool.get("function", tool) for tool in row["tools"] or []],
         "expected": row["expected"],
@@ -154,7 +154,7 @@ def labels(said: Mapping[str, Any]) -> list[tuple[str, str]]:
     return found + [("warn", fault) for fault in said["faults"]]
 
 
-def _asked(prompt: Sequence[Mapping[str, Any]]) -> str:
+def asked(prompt: Sequence[Mapping[str, Any]]) -> str:
     """The beginning of the last text that a user wrote, else of the last one that there is."""
     texts = [message for message in prompt if isinstance(message.get("content"), str) and message["content"].strip()]
     users = [message for message in texts if message.get("role") == "user"] or texts

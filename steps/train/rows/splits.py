@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.records import Record, read_records
+from steps.shared.signs.phases import Count
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.train.arguments import TrainArguments
 from steps.train.rows import tokenise as data
@@ -51,6 +52,16 @@ class Split:
             any("reasoning_content" in message for message in [*record.chosen, *record.rejected])
             for record in self.records
         )
+
+    def of_feedback(self) -> list[data.Pair]:
+        """Those used that Collect made of what people said."""
+        ids = {record.id for record in self.records if record.of_feedback}
+        return [pair for pair in self.pairs if pair.id in ids]
+
+    def seen(self, feedback_weight: int) -> list[data.Pair]:
+        """The pairs of an epoch: each once, and those of feedback `feedback_weight` times. The copies stand at the end;
+        the order of training is drawn."""
+        return self.pairs + self.of_feedback() * (feedback_weight - 1)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -116,7 +127,7 @@ def prepare(
     Raises:
         StepError: no row of a split can be used, or more of one are left out than may be.
     """
-    splits = [Split(name, rows, *tokenise(rows, template, arguments, config)) for name, rows in records.items()]
+    splits = [Split(name, rows, *tokenise(name, rows, template, arguments, config)) for name, rows in records.items()]
     for split in splits:
         log.info(
             "%s: %d of %d rows, longest %d tokens", split.name, len(split.pairs), len(split.records), split.longest
@@ -153,7 +164,7 @@ def require_enough(split: Split, arguments: TrainArguments) -> None:
 
 
 def tokenise(
-    records: list[Record], template: ChatTemplate, arguments: TrainArguments, config: DPOConfig
+    name: str, records: list[Record], template: ChatTemplate, arguments: TrainArguments, config: DPOConfig
 ) -> tuple[list[data.Pair], data.Left]:
     """Token ids of a split, and which rows were cut or left out.
 
@@ -162,7 +173,8 @@ def tokenise(
     from steps.train.runtime import ranks
 
     share = records[config.process_index :: config.world_size]
-    parts = ranks.gather(data.tokenise(share, template, arguments.max_length, arguments.truncation))
-    count = len(parts)
-    ordered = [parts[index % count][0][index // count] for index in range(len(records))]
+    count = Count(f"tokenising {name}", len(share))
+    parts = ranks.gather(data.tokenise(share, template, arguments.max_length, arguments.truncation, count))
+    world = len(parts)
+    ordered = [parts[index % world][0][index // world] for index in range(len(records))]
     return [pair for pair in ordered if pair is not None], data.Left.of_ranks([other for _, other in parts])

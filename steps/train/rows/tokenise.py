@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from steps.shared.contract import StepError, write_text
 from steps.shared.records import Record
+from steps.shared.signs.phases import Count
 from steps.shared.templates.chat_template import ChatTemplate
 from steps.shared.templates.pair import NOTES, render_pair
 from steps.shared.templates.refused import RowRefused
@@ -137,14 +138,21 @@ def tokenise(
     template: ChatTemplate,
     max_length: int,
     truncation: Literal["drop", "cut_prompt"],
+    count: Count | None = None,
 ) -> tuple[list[Pair | None], Left]:
-    """Token ids of every record, `None` where a row is left out, and the account of the rows left out or cut."""
+    """Token ids of every record, `None` where a row is left out, and the account of the rows left out or cut.
+
+    Args:
+        count: is told of each row.
+    """
     pairs: list[Pair | None] = []
     left = Left()
     for index, record in enumerate(records):
         pair, problems = tokenise_record(record, template, max_length, truncation)
         pairs.append(pair)
         left.rows += [replace(problem, index=index) for problem in problems]
+        if count:
+            count.add(1)
     return pairs, left
 
 

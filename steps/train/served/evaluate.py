@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from steps.shared.signs import phases
 from steps.train.evaluation.figures import RowMargin, summarise
 from steps.train.evaluation.held_out import HeldOut
 from steps.train.runtime import out_of_memory
@@ -66,7 +67,9 @@ def evaluate(run: Run) -> Judged:
     pairs, arguments = run.validation.pairs, trainer.arguments
     with out_of_memory.explained(arguments, WITHOUT_MEMORY):
         scorer = _reload(run)
-        margins = HeldOut(pairs, arguments.per_device_eval_batch_size, arguments.beta).evaluate(scorer)
+        margins = HeldOut(pairs, arguments.per_device_eval_batch_size, arguments.beta).evaluate(
+            scorer, "evaluation as served"
+        )
     judged = _as_served(run, scorer, margins, time.perf_counter() - started)
     _tell(judged.section)
     return judged
@@ -77,6 +80,7 @@ def _reload(run: Run) -> PairTrainer:
     from steps.train.served.load import load
     from steps.train.served.release import release
 
+    phases.tell("loading the served form")
     release(run.trainer)
     return load(run)
 

@@ -2,12 +2,13 @@
 `max_tokens_per_batch`); otherwise batches are made by transformers, as TRL's are.
 
 A step has as many pairs as ever: per_device_train_batch_size * gradient_accumulation_steps * processes. Only how they
-are shared out changes. With `group_by_prompt` the prompts are shuffled and their pairs stand together; otherwise the
-pairs are shuffled. With `max_tokens_per_batch` a forward pass takes as many of the next pairs as fit; otherwise
-per_device_train_batch_size. The order is a pure function of rows, seed and epoch, so that a run that continues and
-every rank know it. In each pass all ranks have the same number of pairs, since TRL gathers its metrics by pairs (which
-are means over passes, whatever each holds), and about as many tokens, since they wait for each other. Where the last
-step's pairs cannot be shared out evenly, pairs from the epoch's beginning fill it up, as accelerate fills up batches.
+are shared out changes. With `group_by_prompt` the prompts are shuffled and their pairs stand together, but for the
+copies of a pair (`feedback_weight`), which would make one large step of it; otherwise the pairs are shuffled. With
+`max_tokens_per_batch` a forward pass takes as many of the next pairs as fit; otherwise per_device_train_batch_size. The
+order is a pure function of rows, seed and epoch, so that a run that continues and every rank know it. In each pass all
+ranks have the same number of pairs, since TRL gathers its metrics by pairs (which are means over passes, whatever each
+holds), and about as many tokens, since they wait for each other. Where the last step's pairs cannot be shared out
+evenly, pairs from the epoch's beginning fill it up, as accelerate fills up batches.
 """
 
 from __future__ import annotations
@@ -48,10 +49,10 @@ class Order:
         rows = list(range(len(sizes)))
         draw.shuffle(rows)
         if self.grouped:
-            first: dict[int, int] = {}
+            first: dict[tuple[int, int], int] = {}
             for place, row in enumerate(rows):
-                first.setdefault(sizes.prompts[row], place)
-            rows.sort(key=lambda row: first[sizes.prompts[row]])  # stable: a prompt's pairs keep their shuffled order
+                first.setdefault(sizes.groups[row], place)
+            rows.sort(key=lambda row: first[sizes.groups[row]])  # stable: a prompt's pairs keep their shuffled order
         missing = -len(rows) % self.ranks
         rows += (rows * math.ceil(missing / len(rows)))[:missing]
         return [rows[start : start + self.pairs] for start in range(0, len(rows), self.pairs)]

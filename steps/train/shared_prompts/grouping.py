@@ -17,6 +17,7 @@ from steps.train.model.load import attention_implementation
 from steps.train.rows.tokenise import Pair
 from steps.train.shared_prompts.model import unshareable
 from steps.train.shared_prompts.row import Sizes
+from steps.train.shared_prompts.stateful_layers import hand_on
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,8 @@ def saved(pairs: Sequence[Pair]) -> float:
 
 def _gains(arguments: TrainArguments, pairs: Sequence[Pair]) -> bool:
     """Whether grouping is worth it, and possible: with losses that compare the sorted rows of a batch, a batch's rows
-    are to be drawn at random."""
+    are to be drawn at random; and layers that compute a prompt for each answer would take more memory than the
+    estimate's, which counts a row's tokens."""
     if not arguments.share_prompts or set(SORTING) & set(arguments.loss_type):
         return False
     share, prompts = saved(pairs), len({tuple(pair.prompt_ids) for pair in pairs})
@@ -71,4 +73,9 @@ def _gains(arguments: TrainArguments, pairs: Sequence[Pair]) -> bool:
     log.info("share_prompts: %s", said)
     config = read_config(arguments)
     _, skeleton = fitting_attention(arguments, config, attention_implementation(arguments))
-    return unshareable(arguments, skeleton) is None  # why it is not, is said when the model is loaded
+    if unshareable(arguments, skeleton) is not None:  # why, is said when the model is loaded
+        return False
+    if not hand_on(skeleton):
+        log.info("share_prompts: layers that carry a state compute a prompt for each answer; the pairs are shuffled")
+        return False
+    return True

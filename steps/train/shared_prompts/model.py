@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,11 @@ from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
 from steps.train.model.base_config import skeleton
+from steps.train.model.load import packed_attention_implementation
 from steps.train.model.router import router_loss_weight
-from steps.train.shared_prompts import attention
+from steps.train.shared_prompts import attention, stateful_layers
 from steps.train.shared_prompts.row import pack
+from steps.train.shared_prompts.states import stacked
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LAYERS = {"full_attention", "sliding_attention"}
 PER_TOKEN = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
 
 
@@ -42,16 +44,15 @@ def obstacle(model: PreTrainedModel, router_loss: float = 0.0) -> str | None:
         router_loss: the weight with which the loss that balances experts is added.
     """
     config = model.config
-    others = set(getattr(config, "layer_types", None) or ()) - LAYERS
-    if config.get_text_config() is not config:
-        return "it is not a model of text alone"
     if config._attn_implementation == "eager":
         return "attn_implementation: eager has no form for packed rows; sdpa has"
-    if not model._can_set_attn_implementation() or not model._supports_attention_backend:
+    if reason := stateful_layers.obstacle(model):
+        return reason
+    # Classes with layers that carry a state do not say that they have the backend, since those have none.
+    backend = model._supports_attention_backend or bool(stateful_layers.find(model))
+    if not model._can_set_attn_implementation() or not backend:
         return "its attention takes no other implementation"
-    if model._is_stateful or others:
-        return f"it has layers that carry a state along the row ({', '.join(sorted(others)) or 'recurrent'})"
-    if getattr(config, "attn_logit_softcapping", None):
+    if getattr(config.get_text_config(), "attn_logit_softcapping", None):
         return "its attention caps its scores"
     if router_loss:
         return (
@@ -97,7 +98,10 @@ def _failing_forward(arguments: TrainArguments, model: PreTrainedModel) -> str |
     """
     attention.register()
     trial = skeleton(model.config, "packed_sdpa", arguments.trust_remote_code)
-    row = pack([([5, 6, 7], [8, 9], [1, 1]), ([5, 6, 7], [9], [1])]).to(torch.device("meta"))
+    stateful_layers.take_rows(trial)
+    meta = torch.device("meta")
+    row = pack([([5, 6, 7], [8, 9], [1, 1]), ([5, 6, 7], [9], [1])]).to(meta)
+    row = replace(row, stacks=stacked(row.groups, False, meta))
     try:
         with torch.no_grad():
             trial.base_model(row.input_ids, position_ids=row.position_ids, attention_mask=None, packed=row)
@@ -108,19 +112,29 @@ def _failing_forward(arguments: TrainArguments, model: PreTrainedModel) -> str |
     return None
 
 
-def take_packed(model: PreTrainedModel, implementation: str) -> None:
+def take_packed(model: PreTrainedModel, arguments: TrainArguments) -> None:
     """Give the model, which has TRL's fused LM head already, a forward that takes packed batches.
 
     With `packed` in the call it returns TRL's values a token, each [sequences, longest - 1] as for whole sequences.
     """
     attention.register()
-    model.set_attn_implementation(implementation)
+    model.set_attn_implementation(packed_attention_implementation(arguments))
+    stateful = stateful_layers.take_rows(model)
+    hand_on = stateful and stateful_layers.hand_on(skeleton(model.config, "packed_sdpa", arguments.trust_remote_code))
+    if stateful:
+        log.info(
+            "share_prompts: layers that carry a state %s",
+            "compute a prompt once and hand its state to each answer" if hand_on
+            else "cannot hand it to several tokens: they compute a prompt for each answer, without padding",
+        )  # fmt: skip
     whole = model.forward
 
     def forward(self: PreTrainedModel, *, packed: Packed | None = None, **named: Any) -> Any:
         if packed is None:
             return whole(**named)
         packed = packed.to(named["input_ids"].device)
+        if stateful:
+            packed = replace(packed, stacks=stacked(packed.groups, hand_on, packed.input_ids.device))
         row = {"input_ids": packed.input_ids, "position_ids": packed.position_ids, "attention_mask": None}
         return _unpacked(whole(**named | row | {"labels": None, "shift_labels": packed.targets}, packed=packed), packed)
 

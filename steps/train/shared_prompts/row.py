@@ -9,6 +9,7 @@ branch. After Wang and Hegde 2024 (arXiv 2410.20305), with several pairs to a pr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-Groups = tuple[tuple[int, tuple[int, ...]], ...]  # of each prompt: tokens of its trunk, and of each of its branches
+    from steps.train.shared_prompts.states import Groups, Stacks
+
 Ids = Sequence[int]
 
 
@@ -38,6 +40,7 @@ class Packed:
         most_queries, most_keys: of the segment that has most of them. Numbers of Python, as the kernels ask for: read
             off a tensor on a GPU they would make every layer wait for it.
         groups: of each prompt the tokens of its trunk, and of each of its branches.
+        stacks: how layers that carry a state take the row, where the model has some.
     """
 
     input_ids: torch.Tensor
@@ -55,6 +58,7 @@ class Packed:
     most_queries: int
     most_keys: int
     groups: Groups
+    stacks: Stacks | None = None
 
     def to(self, device: Any, **_: Any) -> Packed:
         """The same on another device; accelerate and the model's forward ask for it."""
@@ -153,6 +157,8 @@ class Sizes:
 
         self._parts: list[tuple[tuple[int, int], ...]] = []
         self.prompts: list[int] = []
+        self.groups: list[tuple[int, int]] = []  # of pairs that may stand together: the prompt, and which copy it is
+        copies: Counter[str] = Counter()
         for pair in pairs:
             prompt = number(tuple(pair.prompt_ids))
             sides = ((pair.chosen_ids, pair.chosen_mask), (pair.rejected_ids, pair.rejected_mask))
@@ -160,6 +166,8 @@ class Sizes:
             last = len(pair.prompt_ids) - trunk
             branches = [(number(prompt, tuple(ids), tuple(mask)), last + len(ids) - 1) for ids, mask in sides]
             self.prompts.append(prompt)
+            self.groups.append((prompt, copies[pair.id]))
+            copies[pair.id] += 1
             self._parts.append(((prompt, trunk), *branches))
 
     def __len__(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,10 +19,10 @@ from typing import Any
 from transformers import TrainerCallback
 
 from steps.shared import contract
+from steps.shared.libraries.lean import uncollected
 from steps.train.arguments import TrainArguments
-from steps.train.metrics import lines as metrics
 from steps.train.runtime.interruption import Interrupted
-from steps.train.tracking import final
+from steps.train.tracking import figures, final, label
 from steps.train.tracking.outbox import Delivery, Outcome
 from steps.train.tracking.runs import State, open_trackers
 from steps.train.tracking.settings import shown
@@ -40,6 +41,7 @@ class Tracking(TrainerCallback):
     Args:
         facts: told once beside the arguments: data hash, library versions, processes.
         report: the Preprocess step's report of the data, where it is at hand.
+        page: the same as a page, HTML.
     """
 
     def __init__(
@@ -51,28 +53,31 @@ class Tracking(TrainerCallback):
         first_rank: bool,
         facts: Mapping[str, Any],
         report: Mapping[str, Any] | None = None,
+        page: str | None = None,
     ):
         self.folder = folder
         self.deliveries: list[Delivery] = []
         self.outcomes: dict[str, Outcome] = {}
         if not first_rank or not (arguments.mlflow_uri or arguments.wandb_project):
             return
-        self.state = State.of(folder, fingerprint, arguments)
+        self.state = State.of(folder, fingerprint, arguments, label.of(arguments, os.environ, facts))
         self.state.write(folder)
         self.deliveries = open_trackers(self.state, folder)
-        for delivery in self.deliveries:
-            importlib.import_module(delivery.tracker.name)  # seconds, which would otherwise slow the first steps down
+        with uncollected():  # seconds, which would otherwise slow the first steps down
+            for delivery in self.deliveries:
+                importlib.import_module(delivery.tracker.name)
         self._put(Entry("params", shown(arguments) | {"fingerprint": fingerprint} | dict(facts)))
         if report:
             self._put(Entry("report", dict(report)))
+        if page:
+            self._put(Entry("text", {final.DATA_PAGE: page}))
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         for delivery in self.deliveries:
             delivery.start()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
-        figures = {metrics.NAMES.get(key, key): value for key, value in (logs or {}).items()}
-        self._put_figures(figures, state.global_step)
+        self._put_figures(figures.named(logs or {}), state.global_step)
         self._note_runs()
 
     @contextmanager
@@ -94,18 +99,19 @@ class Tracking(TrainerCallback):
         card: str,
         answers: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Tell the final evaluation, the answers and the model card, end the run, and write tracking.json.
+        """Tell the final evaluation, the answers, the model card and the reports, end the run, and write tracking.json.
 
         Args:
             card: the model card's name in `output`.
             answers: the rows of answers.jsonl, where there are any.
         """
-        for figures in final.figures(evaluation):
-            self._put_figures(figures, step)
+        for group in final.figures(evaluation):
+            self._put_figures(group, step)
         if answers:
             self._put(Entry("table", {final.ANSWERS: final.table(answers)}, step))
-        if self.deliveries:
-            self._put(Entry("text", {card: (output / card).read_text(encoding="utf-8")}))
+        for name in (card, *final.FILES) if self.deliveries else ():
+            if (output / name).is_file():
+                self._put(Entry("text", {name: (output / name).read_text(encoding="utf-8")}))
         self._end("FINISHED", FINISH_SECONDS)
         if self.outcomes:
             contract.write_json(output / REPORT, self.account())
@@ -154,8 +160,8 @@ class Tracking(TrainerCallback):
         if self.deliveries and self.state.note({one.tracker.name: one.tracker.run_id for one in self.deliveries}):
             self.state.write(self.folder)
 
-    def _put_figures(self, figures: Mapping[str, Any], step: int) -> None:
-        numbers = {key: float(value) for key, value in figures.items() if isinstance(value, (int, float))}
+    def _put_figures(self, named: Mapping[str, Any], step: int) -> None:
+        numbers = {key: float(value) for key, value in named.items() if isinstance(value, (int, float))}
         if numbers:
             self._put(Entry("metrics", numbers, step))
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 ANSWERS = "answers.json"  # the table's name
+FILES = ("evaluation.json", "history.json", "report.html")  # of the output folder, which are told as they are
+DATA_PAGE = "data/report.html"  # Preprocess's page, under this name
 CALLS = ("decision", "name", "arguments", "valid", "undeclared", "unreadable")
 FORM = ("empty", "unfinished", "repetitive", "marker", "cut", "other_script", "tokens_mean", "length_ratio")
 SIDES = ("base", "candidate", "champion")

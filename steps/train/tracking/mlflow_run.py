@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from steps.shared import contract
-from steps.train.tracking.settings import SQLITE, login, without_password
+from steps.train.tracking.mlflow_client import connect
+from steps.train.tracking.settings import SQLITE, is_address, login, without_password
 from steps.train.tracking.tracker import Entry, Refused, Status
 
 log = logging.getLogger("train")
 
 # Limits of one request, and of a parameter's value: 500 characters is what servers before MLflow 2.10 take.
 METRICS_A_BATCH, PARAMS_A_BATCH, PARAM_LENGTH = 1000, 100, 500
-REQUEST_SECONDS = 10  # Delivery tries again itself, so that a request need not wait long
 KEY_TAG = "dpo.run"  # finds the run again when the answer to its creation was lost
 NEVER = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST", "MALFORMED_REQUEST"}
 REPORT = "data/report.json"
+# MLflow's pages show these as what made the run, and the commit as its version.
+SOURCE_TAGS = {"job": "mlflow.source.name", "commit": "mlflow.source.git.commit"}
 TABLES_TAG = "mlflow.loggedArtifacts"  # which artifacts MLflow's page of evaluations shows as tables
 
 
@@ -30,29 +31,29 @@ class MlflowRun:
 
     name = "mlflow"
 
-    def __init__(self, uri: str, experiment: str, run_name: str | None, key: str, run_id: str | None = None):
+    def __init__(
+        self,
+        uri: str,
+        experiment: str,
+        run_name: str | None,
+        key: str,
+        run_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ):
         self.uri, self.experiment, self.run_name, self.key = without_password(uri), experiment, run_name, key
         self._login = login(uri)
         self.run_id = run_id
+        self._tags = tags_of(tags or {})
+        self._experiment_id: str | None = None
         self._client: Any = None
         self._told: dict[str, int] = {}  # the last step of every figure that the run has
 
     def open(self) -> None:
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(REQUEST_SECONDS))
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        if self._login:  # not in the address, which stands in every error of the client
-            os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = self._login
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        import mlflow
-
-        if self.uri.startswith("arn:"):
-            mlflow.set_tracking_uri(self.uri)  # sagemaker-mlflow signs for this one, not for the client's own
-        else:  # where sagemaker-mlflow is installed, every request to another server would log its "unexpected error"
-            logging.getLogger("mlflow.tracking.request_header.registry").setLevel(logging.ERROR)
-        client = mlflow.MlflowClient(tracking_uri=self.uri)
+        client = connect(self.uri, self._login)
         found = client.get_experiment_by_name(self.experiment)
         experiment = found.experiment_id if found else client.create_experiment(self.experiment, self._artifacts())
         self.run_id = self._existing(client, experiment) or self._create(client, experiment)
+        self._experiment_id = experiment
         self._client = client
 
     def _artifacts(self) -> str | None:
@@ -67,14 +68,20 @@ class MlflowRun:
         runs = client.search_runs([experiment], filter_string=f"tags.`{KEY_TAG}` = '{self.key}'", max_results=1)
         if not runs:
             return None
-        client.update_run(runs[0].info.run_id, status="RUNNING")
+        from mlflow.entities import RunTag
+
+        known = runs[0].data.tags
+        new = [RunTag(name, value) for name, value in self._tags.items() if known.get(name) != value]
+        if new:  # another execution goes on with it, from the same checkpoints
+            client.log_batch(runs[0].info.run_id, tags=new)
+        client.update_run(runs[0].info.run_id, status="RUNNING", name=self.run_name)
         self._told = {one.key: one.step for one in runs[0].data.to_proto().metrics}
         return str(runs[0].info.run_id)
 
     def _create(self, client: Any, experiment: str) -> str:
         if self.run_id:
             log.warning("mlflow: run %s of the earlier start is not there any more; a new one begins", self.run_id)
-        run = client.create_run(experiment, tags={KEY_TAG: self.key}, run_name=self.run_name)
+        run = client.create_run(experiment, tags={KEY_TAG: self.key} | self._tags, run_name=self.run_name)
         return str(run.info.run_id)
 
     def send(self, entry: Entry) -> None:
@@ -98,7 +105,12 @@ class MlflowRun:
         self._client.set_terminated(self.run_id, status)
 
     def place(self) -> dict[str, Any]:
-        return {"uri": self.uri, "experiment": self.experiment}
+        """`url` is the run's page, where the address is a server's own."""
+        place = {"uri": self.uri, "experiment": self.experiment}
+        if is_address(self.uri) and self._experiment_id and self.run_id:
+            home = self.uri.rstrip("/")
+            place |= {"url": f"{home}/#/experiments/{self._experiment_id}/runs/{self.run_id}"}
+        return place
 
     def sync_commands(self, *, closed: bool) -> list[str]:
         """None: the client keeps nothing."""
@@ -147,6 +159,11 @@ class MlflowRun:
             log(self.run_id, content, name)
         except Exception as error:  # boto3, azure, the disk: every artifact store raises its own
             raise Refused(f"{name} cannot be stored: {contract.first_line(error)}") from None
+
+
+def tags_of(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a run as MLflow is told them: what it has a name of its own for, by that one too."""
+    return dict(tags) | {name: tags[own] for own, name in SOURCE_TAGS.items() if own in tags}
 
 
 def _text(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,17 @@ class WandbRun:
 
     name = "wandb"
 
-    def __init__(self, project: str, run_name: str | None, run_id: str, folder: Path):
+    def __init__(
+        self,
+        project: str,
+        run_name: str | None,
+        run_id: str,
+        folder: Path,
+        pipeline: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ):
         self.project, self.run_name, self.run_id, self.folder = project, run_name, run_id, folder
+        self._pipeline, self._tags = pipeline, dict(tags or {})
         self.offline = False
         self._run: Any = None
         self._timed_out = False
@@ -37,8 +47,9 @@ class WandbRun:
         )
         self._run = wandb.init(
             project=self.project, name=self.run_name, id=self.run_id, resume="allow", dir=str(self.folder),
-            settings=settings,
+            group=self._pipeline, settings=settings,
         )  # fmt: skip
+        self._run.config.update(self._tags, allow_val_change=True)  # W&B's own tags are words without a name
         self.offline = bool(self._run.settings._offline)
         # A restarted run logs some steps again, which W&B's own step, ever growing, would drop.
         self._run.define_metric("step")
@@ -50,8 +61,9 @@ class WandbRun:
         elif entry.kind == "text":
             for name, text in entry.values.items():
                 file = Path(self._run.dir) / name
+                file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(text, encoding="utf-8")
-                self._run.save(file, base_path=file.parent, policy="now")
+                self._run.save(file, base_path=self._run.dir, policy="now")
         elif entry.kind == "table":
             self._run.log({**self._tables(entry), "step": entry.step})
         else:

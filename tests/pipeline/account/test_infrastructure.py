@@ -13,7 +13,11 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from pipeline import feedback
 from pipeline.account.template import LONGEST, TEMPLATE, body, listed, policies, read
+from pipeline.automation import triggers
+from pipeline.settings import workflow as workflow_settings
+from pipeline.settings.account import Automation
 from tests.paths import ROOT
 from tests.pipeline.account.boto_calls import calls, modules
 
@@ -325,6 +329,49 @@ def test_a_thousand_files_start_the_pipeline_once_when_they_have_come(function: 
     there = function.find("dpo.new-data.1", GROUP)
     assert event()["schedule"]["Target"].items() <= there["Target"].items()
     assert there["ActionAfterCompletion"] == "DELETE"
+
+
+def test_feedback_starts_one_execution_as_data_does_and_captures_start_none(function: Any) -> None:
+    workflow = workflow_settings.load(ROOT / "configs" / "loop.yaml")
+    bucket, names = workflow.account.bucket, "arn:aws:{}:us-east-1:123456789012:{}"
+    stands_on = Automation(
+        schedule_group=GROUP,
+        scheduler_role_arn="arn:aws:iam::123456789012:role/s",
+        events_role_arn="arn:aws:iam::123456789012:role/e",
+        dead_letter_queue_arn=names.format("sqs", "dead"),
+        debounce_function_arn=names.format("lambda", "function:debounce"),
+    )
+    data = f"s3://{bucket}/dpo/preferences/"
+    rule, target = triggers.new_data(workflow, data, 15, PIPELINE, {"InputDataUri": data}, stands_on)
+    s3, events, queues = (boto3.client(name) for name in ("s3", "events", "sqs"))
+    s3.create_bucket(Bucket=bucket)
+    triggers.enable_events(s3, bucket)
+    events.put_rule(**rule)
+    queue = queues.create_queue(QueueName="calls")["QueueUrl"]  # in the function's place, which moto does not call
+    events.put_targets(Rule=rule["Name"], Targets=[{"Id": "calls", "Arn": names.format("sqs", "calls")}])
+
+    where = "version-1/dpo-quickstart/AllTraffic/2026/01/14/12/00-01-1f.jsonl"
+    s3.put_object(Bucket=bucket, Key=f"{workflow.captures_uri.removeprefix(f's3://{bucket}/')}{where}", Body=b"{}")
+    assert "Messages" not in queues.receive_message(QueueUrl=queue)
+    for number in range(3):
+        feedback.say(workflow.feedback_uri, f"id-{number}", "down", correction="Lima", by="ann", client=s3)
+    s3.put_object(Bucket=bucket, Key="dpo/preferences/a.jsonl", Body=b"{}")
+    told = queues.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    assert len(told) == 4
+    for _ in told:
+        function.now += timedelta(minutes=1)
+        function.handler(json.loads(target["Input"]), None)
+    assert planned(function) == {rule["Name"]: "at(2026-01-14T12:20:00)"}
+    start = function.find(rule["Name"], GROUP)["Target"]
+    assert start["Arn"] == PIPELINE and triggers.parameters_of(start) == {"InputDataUri": data}
+
+    elsewhere, _ = triggers.new_data(workflow, "s3://theirs/pairs/", 15, PIPELINE, {}, stands_on)
+    assert json.loads(elsewhere["EventPattern"])["detail"] == {
+        "$or": [
+            {"bucket": {"name": ["theirs"]}, "object": {"key": [{"prefix": "pairs/"}]}},
+            {"bucket": {"name": [bucket]}, "object": {"key": [{"prefix": "dpo/dpo-loop/feedback/"}]}},
+        ]
+    }
 
 
 def test_uploads_that_never_end_start_it_all_the_same(function: Any) -> None:

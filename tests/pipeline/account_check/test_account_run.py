@@ -208,7 +208,7 @@ def test_without_credentials_the_definitions_problems_are_shown_too(
         raise UserError("AWS: no complete credentials found")
 
     monkeypatch.setattr(check_account, "look", refused)
-    monkeypatch.setattr("pipeline.checks.api_model.check_definition", lambda definition: ["Train: wrong"])
+    monkeypatch.setattr("pipeline.definition.kept.Kept.problems", ["Train: wrong"])
     assert main(["check", "--account", "--settings", str(settings), *(["--json"] if as_json else [])]) == 1
     done = capsys.readouterr()
     assert "  Train: wrong\n  AWS: no complete credentials found\n" in done.err

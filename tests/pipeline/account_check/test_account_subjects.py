@@ -150,6 +150,18 @@ def test_a_trigger_whose_bucket_tells_eventbridge_nothing_is_an_error(context: C
     assert list(bucket._events(context)) == []
 
 
+def test_a_trigger_that_also_waits_for_feedback_needs_events_of_both_buckets(context: Context, stubs: Stubs) -> None:
+    both = "New data under s3://theirs/pairs/ and s3://ours/dpo/dpo-loop/feedback/"
+    rule = {"Name": "x", "Description": both, "State": "ENABLED"}
+    stubs("events").add_response("list_rules", {"Rules": [rule]})
+    stubs("events").add_response("list_targets_by_rule", {"Targets": [{"Id": "dpo", "Arn": "arn:aws:lambda:x:1:a:b"}]})
+    told = {"EventBridgeConfiguration": {}}
+    stubs("s3").add_response("get_bucket_notification_configuration", told, {"Bucket": "theirs"})
+    stubs("s3").add_response("get_bucket_notification_configuration", {}, {"Bucket": "ours"})
+    (found,) = bucket._events(context)
+    assert found.level == "error" and "waits for new objects in ours, which does not tell EventBridge" in found.what
+
+
 def test_a_network_without_a_way_out_is_an_error_where_a_job_needs_one(context: Context) -> None:
     itself = {"IpPermissionsEgress": [{"UserIdGroupPairs": [{"GroupId": "sg-1"}], "IpRanges": []}]}
     closed = {"sg-1": itself}

@@ -81,6 +81,7 @@ def test_an_input_has_an_object_before_anything_was_captured_or_said(tmp_path: P
 def test_every_setting_reaches_the_command_line(tmp_path: Path) -> None:
     section = """
   max_feedback_share: 1
+  feedback_weight: 9
   max_age_days: 30
   contradictions: leave_out
   max_per_person_and_day: 5
@@ -91,9 +92,18 @@ def test_every_setting_reaches_the_command_line(tmp_path: Path) -> None:
     asked = options.parse(words(steps["Collect"]))
     assert asked == options.Options(
         captures=INPUT / "captures", feedback=INPUT / "feedback", output=Path("/opt/ml/processing/output"),
-        max_age_days=30, contradictions="leave_out", max_per_person_and_day=5, redact=("mail",),
+        feedback_weight=9, max_age_days=30, contradictions="leave_out", max_per_person_and_day=5, redact=("mail",),
         redact_patterns=("-x[0-9]+", "Ms[.] .+"),
     )  # fmt: skip
+    assert steps["Train"]["HyperParameters"]["feedback_weight"] == "9"
+
+
+def test_a_weight_in_the_recipe_is_refused(tmp_path: Path) -> None:
+    path = with_collect(tmp_path, "")
+    recipe = path.parent / "recipes" / "quickstart.yaml"
+    recipe.write_text(f"{recipe.read_text()}feedback_weight: 9\n")
+    with pytest.raises(InvalidFile, match=r"write it as collect\.feedback_weight"):
+        settings.load(path)
 
 
 def test_without_the_section_there_is_no_such_step_and_no_such_input() -> None:

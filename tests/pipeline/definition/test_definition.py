@@ -260,7 +260,7 @@ def test_every_fact_that_a_run_finds_and_that_lands_in_a_short_place_is_bounded_
     """What a property file says is not known at `check`, and too long a text fails a job that comes after the training.
 
     A new one belongs here once the step that writes it keeps it short: `reason` is cut (test_champion_lookup.py), what
-    gate.json says is tried out (test_decision.py), and the others are hashes and a commit.
+    gate.json says is tried out (test_decision.py, test_tracked.py), and the others are hashes and a commit.
     """
     workflows = (settings.load(ROOT / "configs" / name) for name in ("quickstart.yaml", "qwen3-0.6b.yaml"))
     places = [
@@ -274,6 +274,7 @@ def test_every_fact_that_a_run_finds_and_that_lands_in_a_short_place_is_bounded_
     assert {re.search(r'"Path": "(\w+)"', json.dumps(place.expression))[1] for place in places} == {
         "reason", "data_state", "data_hash", "summary", "champion", "champion_reward_accuracy", "reward_accuracy",
         "manifest_sha256", "model_commit", "form", "served_drift", "calls", "calls_before",
+        "mlflow_run_id", "mlflow_uri",
     }  # fmt: skip
 
 
@@ -349,8 +350,9 @@ import socket, sys
 def refuse(*_, **__):
     raise OSError("a test cut the network")
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
-from pipeline.cli import main
-sys.exit(main(["definition"]))
+from pipeline.definition.render import render
+from pipeline.settings import workflow
+print(render(workflow.load(workflow.DEFAULT_SETTINGS)))
 """
 
 

@@ -10,7 +10,10 @@ from pipeline.local import run
 from pipeline.local.executor import create_execution
 from pipeline.local.state import records
 
-SLOW = "import time\nfor step in range(1, 4): print(f'step={step} of 3', flush=True); time.sleep(0.4)"
+SLOW = (
+    "import time; print('[phase] steps', flush=True)\n"
+    "for step in range(1, 4): print(f'step={step} of 3', flush=True); time.sleep(0.4)"
+)
 METRICS = {"train:step": r"step=(\d+)", "train:max_steps": r"of (\d+)"}
 
 
@@ -36,7 +39,7 @@ def test_status_with_wait_watches_another_process_and_ends_as_its_execution(runn
     code, out, err = call(root, capsys, "status", running, "--wait", "--json")
     assert code == 1
     assert (json.loads(out)["status"], json.loads(out)["name"]) == ("Failed", "nightly-7")
-    assert "Train: Executing" in err and "step 3/3" in err
+    assert "Train: Executing" in err and "Train: steps; step " in err and "step 3/3" in err
     assert err.splitlines()[-1] == f"execution {running}: Failed: no"
 
 
@@ -45,7 +48,10 @@ def test_a_log_is_followed_to_the_end_of_its_job(running, root, capsys):
         pass
     code, out, _ = call(root, capsys, "logs", running, "--step", "Train", "--follow", "--json")
     assert code == 0
-    assert [line["message"] for line in json.loads(out)] == ["step=1 of 3", "step=2 of 3", "step=3 of 3"]
+    assert [line["message"] for line in json.loads(out)] == [
+        "[phase] steps",
+        *(f"step={step} of 3" for step in (1, 2, 3)),
+    ]
 
 
 def test_a_retry_that_fails_again_names_the_commands_that_come_next(build, root, capsys):

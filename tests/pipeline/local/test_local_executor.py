@@ -210,6 +210,19 @@ def test_metrics_arrive_live_and_end_up_in_the_properties(build, start):
     assert states == ["Pending", "Starting", "Executing", "Succeeded", "Succeeded"]
 
 
+def test_the_phases_that_a_job_tells_are_told_with_its_metrics_and_end_with_it(build, start):
+    events = []
+    code = "for line in ('[phase] loading the model', '[phase] steps 3/9', 'loss=0.5'): print(line, flush=True)"
+    train = build.training("Train", code, metrics={"train:loss": r"loss=(\S+)"})
+    execution = start(build.definition(train), events.append)
+    assert [event for event in events if isinstance(event, Progress)] == [
+        Progress("Train", "loading the model", {}),
+        Progress("Train", "steps", {}, 3, 9),
+        Progress("Train", "steps", {"train:loss": 0.5}, 3, 9),
+    ]
+    assert execution.step("Train").doing is None
+
+
 def test_a_final_metric_can_decide_a_condition(build, start, states):
     value = {"Get": "Steps.Train.FinalMetricDataList['loss'].Value"}
     train = build.training("Train", TRAIN, metrics={"loss": r"loss=(\S+)"})

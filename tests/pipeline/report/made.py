@@ -114,6 +114,27 @@ def gate(decision: str = "pass", reason: str = "Accuracy 0.97 meets the threshol
     }
 
 
+def verdicts(ids: list[str], said: str = "B is polite, A is not.") -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What the gate's judge leaves of five pairs: its figures, and its lines."""
+
+    def line(verdict: str, *choices: str | None) -> dict[str, Any]:
+        sides = zip("AB", choices, strict=False)
+        return {
+            "id": ids.pop(0),
+            "verdict": verdict,
+            "same": not choices,
+            "said": [
+                {"candidate": side, "choice": choice, "text": said, "stop": "end_turn", "tokens": 90}
+                for side, choice in sides
+            ],
+        }
+
+    lines = [line("tie"), line("candidate", "A", "B"), line("unreadable", "A", None), line("tie", "A", "A")]
+    lines.append(line("base", "B", "A"))
+    figures = {"model": "amazon.nova-pro-v1:0", "pairs": 9, "wins": 1, "losses": 1, "ties": 2, "unreadable": 1}
+    return figures | {"tokens": 720, "stopped": "judge_max_pairs: 5"}, lines
+
+
 def version(**changes: Any) -> ModelVersion:
     facts: dict[str, Any] = {
         "group": "dpo",
@@ -123,7 +144,13 @@ def version(**changes: Any) -> ModelVersion:
         "created": NOON,
         "model_uri": f"{RUN}/Gate/serving/",
         "instance_types": ("ml.g5.2xlarge",),
-        "metadata": {"variant": "adapter", "code_version": "57644a96", "manifest_sha256": "45dc"},
+        "metadata": {
+            "variant": "adapter",
+            "code_version": "57644a96",
+            "manifest_sha256": "45dc",
+            "mlflow_run_id": "bda34bc6",
+            "mlflow_uri": "http://tracker",
+        },
     }
     return ModelVersion(**(facts | changes))
 
@@ -139,18 +166,24 @@ def files(*, hostile: bool = False, decision: str = "pass") -> dict[str, bytes]:
     made = runs.judged_run(hostile=hostile)
     report = reports.hostile() if hostile else reports.report()
     card = {"additional_information": {"custom_details": {"libraries": EVIL if hostile else "torch 2.13.0"}}}
-    lines = "".join(f"{json.dumps(row)}\n" for row in made["answers"])
+    ids = [row["id"] for row in made["answers"]]
+    judge, said = verdicts([*ids[:4], "a row that is gone"], *([EVIL] if hostile else []))
+    decided = gate(decision, EVIL if hostile else "Accuracy 0.97 meets the threshold.")
+    if hostile or decision == "fail":
+        decided["judge"] = judge
     found: dict[str, Any] = {
         f"{RUN}/Champion/champion/champion.json": {"model_commit": "none"},
         f"{RUN}/Preprocess/report/report.json": report,
         f"{RUN}/Gate/decision/evaluation.json": made["evaluation"],
         f"{RUN}/Gate/decision/history.json": made["history"],
-        f"{RUN}/Gate/decision/gate.json": gate(decision, EVIL if hostile else "Accuracy 0.97 meets the threshold."),
+        f"{RUN}/Gate/decision/gate.json": decided,
         f"{RUN}/Gate/decision/card.json": {"content": json.dumps(card)},
         f"{MODEL}manifest.json": {"fingerprint": "4fd4a68d"},
     }
+    lines = {"answers.jsonl": made["answers"], "judge.jsonl": said}
     return {uri: json.dumps(content).encode() for uri, content in found.items()} | {
-        f"{RUN}/Gate/decision/answers.jsonl": lines.encode()
+        f"{RUN}/Gate/decision/{name}": "".join(f"{json.dumps(row)}\n" for row in rows).encode()
+        for name, rows in lines.items()
     }
 
 

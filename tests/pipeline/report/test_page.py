@@ -39,7 +39,14 @@ def test_the_page_of_a_registered_version_has_every_part_in_order() -> None:
     assert "execution abcdefghijkl (nightly-7)" in text and "ended" in text and "after 9:00" in text
     assert "Succeeded, cached" in text and "1 from the cache" in text
     assert "python pipeline.py start --set Beta=0.2 --local" in text
-    for fact in ("s3://bucket/pairs/", "4fd4a68d", "57644a96", "torch 2.13.0", "dpo-training:1"):
+    for fact in (
+        "s3://bucket/pairs/",
+        "4fd4a68d",
+        "57644a96",
+        "bda34bc6 of http://tracker",
+        "torch 2.13.0",
+        "dpo-training:1",
+    ):
         assert fact in text, fact
     assert "Accuracy 0.97 meets the threshold." in text and "version 2" in text  # the gate's reason, the champion
     assert "12,583" not in text and "12,840" in text  # rows read
@@ -50,6 +57,13 @@ def test_steps_come_with_their_bounds_and_those_not_taken_are_marked() -> None:
     assert "1 x ml.m5.xlarge" in text and "instance-hours" in text
     assert "RejectModel not taken" in text and "Train Succeeded 40:00" in text
     assert "not reached" in text_of(made.running())
+
+
+def test_rows_made_of_what_people_said_are_told() -> None:
+    facts = made.registered()
+    assert "Made of what people said" not in text_of(facts)
+    facts.left.evaluation |= {"feedback": {"train": 8, "validation": 1, "weight": 20}}
+    assert "Made of what people said: 8 rows trained on, each 20 times in a pass; 1 held out." in text_of(facts)
 
 
 def test_a_rejected_model_has_the_gates_rules_and_no_version() -> None:

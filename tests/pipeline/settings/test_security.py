@@ -96,7 +96,8 @@ def test_a_secret_reaches_the_jobs_that_use_it_by_its_arn(recipe: dict[str, str]
     assert check_definition(definition) == []
     found = {name: request.get("Environment", {}) for name, request in requests(definition).items()}
     named = KEPT.model_dump(exclude_none=True)
-    assert found["Train"] == {f"{name}_SECRET_ARN": named[name] for name in training}
+    of_pipeline = {"PIPELINE_NAME": workflow.settings.pipeline_name}
+    assert found["Train"] == of_pipeline | {f"{name}_SECRET_ARN": named[name] for name in training}
     of_the_hub = {f"{name}_SECRET_ARN": named[name] for name in training & {"HF_TOKEN"}}
     assert found["Champion"] == found["Merge"] == of_the_hub
     assert not any("_SECRET_ARN" in name for step in ("Preprocess", "Gate") for name in found[step])

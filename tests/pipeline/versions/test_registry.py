@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import boto3
 import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
 
+from pipeline.commands.shared.model_registry import AwsRegistry
 from pipeline.errors import UserError
-from pipeline.versions import registry
+from pipeline.versions import linked, registry
 from pipeline.versions.registry import Options, choose
 from steps.shared.served_files import OF_APPROVAL, OF_MODEL
 
@@ -103,3 +106,58 @@ def test_a_name_that_means_none_is_refused_with_the_next_command() -> None:
     many = dict.fromkeys(range(1, 31), "Rejected")
     with pytest.raises(UserError, match=r"there are 30 \(Rejected\), .*, 11 \(Rejected\) and 10 older ones\. Name one"):
         choose("99", many, "dpo", OPTIONS)
+
+
+# In MLflow
+
+
+def tracked_package(client, run: str, **facts: str) -> None:
+    client.create_model_package(
+        ModelPackageGroupName="dpo-models",
+        InferenceSpecification=SPECIFICATION,
+        ModelApprovalStatus="PendingManualApproval",
+        CustomerMetadataProperties={"mlflow_run_id": run, "mlflow_uri": "https://mlflow.test", **facts},
+    )
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[tuple[str, dict]]:
+    """What MLflow would be told: address and group."""
+    found: list[tuple[str, dict]] = []
+
+    def ask(uri: str, group: dict) -> dict:
+        found.append((uri, group))
+        return {"runs": [1], "registered": {"3": "1"}, "champion": None, "problems": []}
+
+    monkeypatch.setattr(linked, "_ask", ask)
+    return found
+
+
+def there(client, tmp_path) -> AwsRegistry:
+    return AwsRegistry(SimpleNamespace(sagemaker=client, client=None), tmp_path, "dpo-models", OPTIONS)
+
+
+def test_mlflow_is_told_of_a_version_with_its_files_on_s3_and_of_a_champion_that_it_does_not_have(
+    client, asked, tmp_path
+) -> None:
+    tracked_package(client, "f" * 32, data_hash="8c1f", execution_arn="arn:x")
+    found = there(client, tmp_path)
+    said = found.link([found.find("3")])
+    assert said == ["mlflow: dpo-models: version 3 is its version 1; it has no champion"]
+    ((uri, group),) = asked
+    assert (uri, group["name"], group["champion"], group["registry"]) == ("https://mlflow.test", "dpo-models", 2, True)
+    assert group["versions"] == [
+        {
+            "number": 3, "arn": f"{ARN}/3", "run_id": "f" * 32, "source": SOURCE["S3Uri"],
+            "approval_status": "PendingManualApproval", "facts": {"data_hash": "8c1f", "execution_arn": "arn:x"},
+        }
+    ]  # fmt: skip
+
+
+def test_only_the_version_that_an_execution_has_registered_is_told_at_its_end(client, asked, tmp_path) -> None:
+    tracked_package(client, "f" * 32, execution_arn="arn:mine")
+    assert there(client, tmp_path).link_of_execution("arn:mine") and len(asked) == 1
+    assert there(client, tmp_path).link_of_execution("arn:another") == [] and len(asked) == 1
+    empty = AwsRegistry(SimpleNamespace(sagemaker=client, client=None), tmp_path, "none", OPTIONS)
+    client.create_model_package_group(ModelPackageGroupName="none")
+    assert empty.link_of_execution("arn:mine") == []

@@ -13,7 +13,7 @@ from rich.console import Console
 from pipeline.aws.executions import ExecutionSummary, StepSummary
 from pipeline.aws.transferred import transferred
 from pipeline.texts import now
-from pipeline.watching import pulse
+from pipeline.watching import beat, pulse
 from pipeline.watching.view import shown
 from pipeline.watching.watch import Progress, State
 
@@ -45,7 +45,7 @@ def test_a_terminal_that_cannot_be_redrawn_gets_lines(monkeypatch: pytest.Monkey
 
 
 def test_a_step_that_says_nothing_is_told_to_run_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse, "DUMB_SECONDS", 0.1)
+    monkeypatch.setattr(beat, "DUMB_SECONDS", 0.1)
     console = dumb(monkeypatch)
     with shown(console) as tell:
         tell(STATE)
@@ -59,15 +59,15 @@ def test_a_step_that_says_nothing_is_told_to_run_still(monkeypatch: pytest.Monke
 
 def test_what_says_something_itself_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[float] = []
-    with pulse.Pulse(0.5, lambda: said.append(time.monotonic())) as beat:
+    with beat.Pulse(0.5, lambda: said.append(time.monotonic())) as signs:
         for _ in range(20):
-            beat.touch()
+            signs.touch()
             time.sleep(0.01)
     assert said == []
 
 
 def test_work_is_told_with_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse, "DUMB_SECONDS", 0.05)
+    monkeypatch.setattr(beat, "DUMB_SECONDS", 0.05)
     console = dumb(monkeypatch)
     with pulse.working(console, "uploading to s3://b") as far:
         sent = transferred("model.safetensors", 40_000_000, far)

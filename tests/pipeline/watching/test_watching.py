@@ -13,7 +13,7 @@ from rich.console import Console
 
 from pipeline.aws import executions
 from pipeline.aws.executions import ExecutionSummary, StepSummary
-from pipeline.watching import view, watch
+from pipeline.watching import pace, view, watch
 from pipeline.watching.job_logs import LogLine
 from pipeline.watching.view import shown
 from pipeline.watching.watch import JobReports, LastLines, Logged, Notice, Progress, State
@@ -162,6 +162,35 @@ def test_a_training_job_tells_its_phase_its_newest_metrics_and_its_new_lines(cli
     assert told == [progress, Logged("Train", LINE)]
 
 
+def test_a_phase_that_the_log_tells_is_progress_and_no_line_and_gives_way_to_the_services_own(clients):
+    sagemaker, logs, cloudwatch = clients
+    report, told = reports(clients), []
+    moment = int(NOON.timestamp() * 1000)
+    lines = [(moment, "[phase] loading the model"), (moment + 1, LINE.message), (moment + 2, "[phase] steps 12/150")]
+    for status, phase, new in (("InProgress", "Training", lines), ("Completed", "Completed", [])):
+        sagemaker.add_response("describe_training_job", training(status, phase, [("train:loss", 0.5)]))
+        if status == "InProgress":
+            add_metrics(cloudwatch, m0=12.0, m1=0.5)
+        add_lines(logs, *new)
+        report(RUNS, told.append)
+    metrics = {"train:step": 12.0, "train:loss": 0.5}
+    assert [event for event in told if isinstance(event, Logged)] == [
+        Logged("Train", dataclasses.replace(LINE, time=NOON + timedelta(milliseconds=1)))
+    ]
+    assert [event for event in told if isinstance(event, Progress)] == [
+        Progress("Train", "Training", metrics),
+        Progress("Train", "steps", metrics, 12, 150),
+        Progress("Train", "Completed", {"train:loss": 0.5}),
+    ]
+
+
+def test_a_processing_job_tells_its_phase_too(clients):
+    told = []
+    add_lines(clients[1], (int(NOON.timestamp() * 1000), "[phase] merging MB 120/2200"))
+    reports(clients)(StepSummary("Merge", "Processing", "Executing", job_name="job-1"), told.append)
+    assert told == [Progress("Merge", "merging MB", {}, 120, 2200)]
+
+
 def test_an_ended_job_has_its_final_metrics_and_cloudwatch_is_not_asked(clients):
     answer = training("Completed", "Completed", [("train:loss", 0.25)])
     clients[0].add_response("describe_training_job", answer, {"TrainingJobName": "job-1"})
@@ -297,6 +326,26 @@ def test_lines_tell_the_reason_of_a_failure_once(capsys):
     ]
 
 
+def test_lines_tell_a_phase_how_far_it_is_and_how_long_it_takes_yet(capsys, monkeypatch):
+    monkeypatch.setattr(view, "LINE_SECONDS", 0.0)
+    now = [0.0]
+    monkeypatch.setattr(view, "Pace", lambda: pace.Pace(lambda: now[0]))
+    metrics = {"train:step": 5.0, "train:max_steps": 150.0, "train:loss": 0.5}
+    with shown(Console(stderr=True)) as tell:
+        tell(State(execution("Executing"), [RUNS]))
+        tell(Progress("Train", "loading the model", {}))
+        for now[0], done in ((0.0, 0), (30.0, 10), (60.0, 20)):
+            tell(Progress("Train", "steps", metrics, done, 150))
+        tell(Progress("Train", "evaluation", metrics, 0, 1200))
+    assert capsys.readouterr().err.splitlines()[2:] == [
+        "Train: loading the model",
+        "Train: steps 0/150; loss 0.500",
+        "Train: steps 10/150, about 7:00 left; loss 0.500",
+        "Train: steps 20/150, about 6:30 left; loss 0.500",
+        "Train: evaluation 0/1,200; step 5/150, loss 0.500",
+    ]
+
+
 def test_lines_tell_a_held_out_figure_once(capsys, monkeypatch):
     monkeypatch.setattr(view, "LINE_SECONDS", 0.0)
     with shown(Console(stderr=True)) as tell:
@@ -318,6 +367,16 @@ def test_on_a_terminal_a_training_has_a_bar_and_what_comes_later_is_seen_already
     train, gate = console.export_text().splitlines()[-2:]
     assert train.startswith("▸  Train") and "━━━━━━━━━━" in train and "step 75/150" in train
     assert gate.rstrip() == "·  Gate"
+
+
+def test_on_a_terminal_the_bar_is_that_of_the_phase():
+    console = Console(force_terminal=True, width=100, record=True, file=io.StringIO())
+    with shown(console) as tell:
+        tell(State(execution("Executing"), [RUNS]))
+        tell(Progress("Train", "steps", {"train:step": 10, "train:max_steps": 150}, 12, 150))
+        tell(Progress("Train", "answers", {"train:step": 150, "train:max_steps": 150}, 16, 32))
+    (train,) = console.export_text().splitlines()[-1:]
+    assert "━━━━━━━━━━" in train and "answers 16/32; step 150/150" in train
 
 
 def test_on_a_terminal_a_held_out_figure_gives_way_to_the_next_step_and_is_there_at_the_end():

@@ -162,6 +162,9 @@ def test_a_damaged_version_is_named_where_it_lies_and_not_by_the_jobs_link(local
     with pytest.raises(StepError) as error:
         approved.versions(GROUP)
     assert str(error.value).count(str(file.parent)) == 2 and str(link) not in str(error.value)
+    file.unlink()
+    with pytest.raises(StepError, match=f"{file}: the file of a registered version is gone; restore it, or remove"):
+        approved.versions(GROUP)
 
 
 def test_a_champion_whose_files_were_swapped_stops_the_execution(local: Path) -> None:

@@ -197,6 +197,10 @@ def test_pairs_beyond_the_share_of_feedback_are_left_out_the_oldest_first(tmp_pa
         "made": 5, "over_share": 3, "kept": 2, "rules": {"correction": 2, "corrected_call": 0, "opposite_verdicts": 0},
     }  # fmt: skip
 
+    shared = {"max_feedback_share": 0.25, "data": tmp_path / "data.jsonl", "feedback_weight": 2}
+    twice = Collected(tmp_path / "twice", captures, feedback, **shared)
+    assert [prompt for prompt, _, _ in texts(twice.pairs)] == ["Q4"]  # seen twice beside 6
+
 
 def test_preprocess_reads_the_pairs_beside_data_of_another_layout(tmp_path: Path) -> None:
     right = {"content": "", "tool_calls": [{"function": {"name": "weather", "arguments": {"city": "Lima"}}}]}
@@ -230,6 +234,7 @@ def test_nothing_captured_and_nothing_said_is_no_pairs_and_no_error(tmp_path: Pa
     [
         ({"max_feedback_share": 0.5}, "--max-feedback-share needs --data: it is a share of these rows and the pairs"),
         ({"max_feedback_share": 2.0}, "--max-feedback-share 2.0: must be above 0 and at most 1"),
+        ({"feedback_weight": 0}, "--feedback-weight 0: must be at least 1"),
         ({"max_age_days": 0.0}, "--max-age-days 0.0: must be above 0"),
         ({"max_per_person_and_day": 0}, "--max-per-person-and-day 0: must be at least 1"),
         ({"redact": ("names",)}, "--redact names: unknown; known: mail, account, phone; your own: --redact-pattern"),

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from steps.preprocess.options import Options
 from steps.preprocess.preprocess import preprocess
+from steps.shared.contract import StepError
 
 
 def write(path: Path, rows: list[dict]) -> None:
@@ -40,3 +43,9 @@ def test_none_of_them_is_no_error(tmp_path: Path) -> None:
     write(tmp_path / "feedback/pairs.jsonl", [])
     report = preprocess(Options(tmp_path / "data", tmp_path / "out", feedback_data=tmp_path / "feedback")).as_json()
     assert report["files"] == {"a.jsonl": 40, "feedback:pairs.jsonl": 0}
+
+
+def test_given_data_by_the_name_of_such_pairs_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "data/feedback:a.jsonl", [collected(1)])
+    with pytest.raises(StepError, match=r"feedback:a\.jsonl: the names of pairs that a step makes begin with feedback:"):
+        preprocess(Options(tmp_path / "data", tmp_path / "out"))

@@ -32,6 +32,7 @@ def request(status: str = "PendingManualApproval", **facts: str) -> dict[str, An
 
 def test_the_execution_that_registered_it_makes_no_difference() -> None:
     assert is_repeat(request(), request(execution_arn="b"))
+    assert is_repeat(request(), request(execution_arn="b", mlflow_run_id="2", mlflow_uri="http://tracker"))
 
 
 @pytest.mark.parametrize("status", ["Approved", "Rejected"])

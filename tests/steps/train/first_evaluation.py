@@ -20,8 +20,8 @@ from steps.train.loop.trainer import PairTrainer
 evaluate = HeldOut.evaluate
 
 
-def evaluate_and_write(self: HeldOut, trainer: PairTrainer) -> list[RowMargin]:
-    rows = evaluate(self, trainer)
+def evaluate_and_write(self: HeldOut, trainer: PairTrainer, phase: str) -> list[RowMargin]:
+    rows = evaluate(self, trainer, phase)
     file = Path(sys.argv[1])
     if trainer.args.process_index == 0 and not file.exists():
         file.write_text(json.dumps([asdict(row) for row in rows]))

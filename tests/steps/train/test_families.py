@@ -75,6 +75,7 @@ def test_a_family_whose_class_names_blocks_that_its_models_lack_trains_on_two_pr
     done = fork(*training(base, pairs, tmp_path / "tuned", **short), ranks=2, **ONE_THREAD).completed()
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"FSDP2: [\d,]+ of [\d,]+ parameter bytes on each of 2 ranks", done.stdout)
+    assert "on the longest pair, packed is" in done.stdout
     assert (tmp_path / "tuned" / "adapter_model.safetensors").is_file()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import re
@@ -13,6 +14,7 @@ import pytest
 
 from steps.shared.folders import sole_writer
 from steps.shared.records import read_records
+from steps.shared.signs import phases
 from steps.train.evaluation.figures import RowMargin, summarise
 from steps.train.metrics import lines as metrics
 from tests.browser import Picture
@@ -96,6 +98,19 @@ def test_the_metric_definitions_read_what_the_run_printed(sharded: tuple[Path, s
             if name != "seconds"
         }
         assert read == expected
+
+
+def test_the_log_tells_each_phase_once_as_it_begins_with_the_first_rank_alone(sharded: tuple[Path, str]) -> None:
+    _, log = sharded
+    told = [phase for line in log.splitlines() if (phase := phases.read(line))]
+    names = [name for name, _ in itertools.groupby(phase.name for phase in told)]
+    wanted = [
+        "reading the rows", "reading the tokenizer", "tokenising train", "tokenising validation", "checking memory",
+        "looking for checkpoints", "loading the model", "first evaluation", "first evaluation by the reference",
+        phases.STEPS, "evaluation", "saving the adapter", "saving the results",
+    ]  # fmt: skip
+    assert [name for name in names if name in wanted] == wanted
+    assert next(phase for phase in told if phase.name == phases.STEPS) == phases.Phase(phases.STEPS, 0, 4)
 
 
 def test_every_step_is_logged_with_its_tokens_and_time(sharded: tuple[Path, str]) -> None:

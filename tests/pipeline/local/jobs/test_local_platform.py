@@ -64,7 +64,7 @@ def test_a_training_job_also_finds_its_name_and_its_arn(build, start, root, monk
     step = build.training("T", TELL.replace("sys.argv[1]", "'model/env.json'"))
     execution = start(build.definition(step))
     found, properties = read(root, "s3/bucket/models/*/output/model/env.json"), execution.step("T").properties
-    of_image = {"MLFLOW_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TRITON_CACHE_DIR"}
+    of_image = {"CODE_VERSION", "MLFLOW_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "TRITON_CACHE_DIR"}
     of_job = {"TRAINING_JOB_NAME", "TRAINING_JOB_ARN", "CUDA_VISIBLE_DEVICES", "MLFLOW_TRACKING_URI"}
     assert seen(found.keys()) == PROCESS | OF_IMAGES | OF_JOBS | of_image | of_job
     assert found["TRAINING_JOB_NAME"] == properties["TrainingJobName"]

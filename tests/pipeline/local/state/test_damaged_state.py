@@ -132,6 +132,20 @@ def test_a_damaged_version_is_named_and_the_others_are_found(command: Command, r
     assert register(root, {"a": 1.0})["ModelPackageVersion"] == 3
 
 
+def test_a_version_whose_package_is_gone_is_named_and_the_others_are_found(command: Command, root) -> None:
+    for _ in range(2):
+        register(root, {"a": 1.0})
+    file = model_packages.home(root) / GROUP / "1" / "package.json"
+    file.unlink()
+    code, out, err = command("models")
+    gone = f"{file}: the file of version 1 of {GROUP} is gone; restore it, or remove the folder {file.parent}"
+    assert code == 0 and out.count(GROUP) == 1 and f"left out: {gone}" in err
+    assert command("approve", "2")[0] == 0
+    code, _, err = command("approve", "1")
+    assert code == 1 and err.startswith(f"error: {gone}")
+    assert register(root, {"a": 1.0})["ModelPackageVersion"] == 3
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -146,7 +146,7 @@ def test_the_comparison_is_with_what_peft_makes_of_the_champion(
     margins = HeldOut(rows, 4, 0.1).evaluate(trainer)
     found = champion.find(arguments)
     section = champion.compare(found, trainer, rows, margins)
-    untouched = log_probs.gathered(trainer, rows, 4, "base")
+    untouched = log_probs.gathered(trainer, rows, 4, "base", "evaluation")
     assert [untouched[row.id] for row in margins] == [(row.reference_chosen, row.reference_rejected) for row in margins]
 
     base = AutoModelForCausalLM.from_pretrained(tiny_model, dtype=torch.float32)

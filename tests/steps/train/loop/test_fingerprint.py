@@ -52,6 +52,7 @@ DO_NOT_DECIDE = {
     "steps.train.model.processors_template": "refuses a run, or warns",
     "steps.train.model.shape": "serves checks and estimates",
     "steps.train.model.whole": "refuses a run, or does nothing",
+    "steps.shared.libraries": "leaves out of the imports what no step uses",
     "steps.train.origin": "tells where a run comes from, for its page and cards",
     "steps.train.other_names": "words a refusal",
     "steps.train.preflight": "refuses a run, or does nothing",

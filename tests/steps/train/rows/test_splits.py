@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+
 import pytest
 
 from steps.shared.contract import StepError
@@ -28,6 +31,17 @@ def test_rows_that_the_report_does_not_count_are_refused() -> None:
         )
     with pytest.raises(StepError, match=r"^train: 3 rows .* counts no number of rows"):
         require_reported(records, {"train": {}, "validation": None})
+
+
+def test_an_epoch_sees_the_pairs_of_feedback_as_often_as_they_weigh_and_the_others_once() -> None:
+    said = replace(row("single"), id="said", source_file="feedback:pairs.jsonl")
+    without_tokens = replace(said, id="left out")
+    rows = [replace(row("single"), id="given", source_file="feedback.jsonl"), said, without_tokens]
+    pairs = [Pair(name, [1], [2], [1], [3], [1], "chat", False) for name in ("given", "said")]
+    found = Split("train", rows, pairs, Left())
+    assert [pair.id for pair in found.of_feedback()] == ["said"]
+    assert [pair.id for pair in found.seen(1)] == ["given", "said"]
+    assert Counter(pair.id for pair in found.seen(3)) == {"given": 1, "said": 3}
 
 
 def split(used: int, *reasons: str) -> Split:

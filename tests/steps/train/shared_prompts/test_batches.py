@@ -58,6 +58,15 @@ def test_the_pairs_of_a_prompt_follow_each_other(lengths, ranks: int) -> None:
     assert len(list(itertools.groupby(prompts))) == len(set(prompts))
 
 
+def test_the_copies_of_a_pair_are_in_steps_of_their_own() -> None:
+    pairs = rows([(number % 20, 3, 4) for number in range(80)])
+    pairs += [pairs[0]] * 9
+    sizes, order = Sizes(pairs), Order(4, 4, None, True, 42)
+    steps = order.epoch(sizes, 0)
+    copies = [sum(row == 0 or row >= 80 for row in step) for step in steps]
+    assert sum(copies) == 10 and sum(map(bool, copies)) >= 7
+
+
 def test_epochs_differ_and_the_same_epoch_does_not() -> None:
     sizes = Sizes(rows([(number % 5, 3, 4) for number in range(60)]))
     order = Order(8, 4, None, True, 42)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +14,9 @@ import torch
 
 from steps.shared.contract import StepError
 from steps.train.arguments import LossType
-from steps.train.rows.tokenise import Pair
+from tests.steps.train.shared_prompts.outcomes import apart, outcome
 from tests.steps.train.trainers import randomise, trainer_here
 
-REWARDS = ("rewards/chosen", "rewards/rejected", "rewards/accuracies", "logps/chosen", "logits/chosen", "entropy")
 WINDOW = 16  # shorter than every sequence here
 COMMON = {
     "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -30,6 +28,8 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "qwen3": {"tie_word_embeddings": True},
     "mistral": {"sliding_window": WINDOW},
 }
+SLOW_MULTIMODAL = ("gemma3", "gemma4", "qwen2_5_vl", "qwen3_vl", "glm4v", "internvl", "qwen3_vl_moe")
+MULTIMODAL = ["mistral3", *(pytest.param(name, marks=pytest.mark.families) for name in SLOW_MULTIMODAL)]
 pytestmark = pytest.mark.usefixtures("one_thread")
 Families = Callable[[str], Path]
 
@@ -57,50 +57,6 @@ def family(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Famili
     return make
 
 
-def rows() -> list[Pair]:
-    """Three pairs of one prompt with the same chosen answer, two of another, and a prompt of one token.
-
-    Short answers, since float32 has the sum of 40 tokens only to 1e-5 nats, and discopop multiplies that by 20.
-    """
-    draw = random.Random(5)
-
-    def ids(count: int) -> list[int]:
-        return [draw.randrange(4, 200) for _ in range(count)]
-
-    first, second, third, chosen = ids(40), ids(23), ids(1), ids(5)
-    sides = [
-        (first, chosen, ids(3)), (second, ids(2), ids(6)), (first, chosen, ids(6)), (third, ids(4), ids(5)),
-        (first, chosen, ids(2)), (second, ids(3), ids(4)),
-    ]  # fmt: skip
-    return [
-        Pair(f"row-{number}", prompt, good, [1] * len(good), bad, [0, *[1] * (len(bad) - 1)], "chat", False)
-        for number, (prompt, good, bad) in enumerate(sides)
-    ]
-
-
-def outcome(trainer: Any, loss_type: str) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
-    """Loss and metrics of one batch, and the adapter's gradients."""
-    trainer.loss_types, trainer.loss_weights, trainer.first_loss_is_due = [loss_type], [1.0], False
-    trainer.model.train()
-    trainer._metrics["train"].clear()
-    inputs = trainer._prepare_inputs(trainer.data_collator([vars(pair) for pair in rows()]))
-    with trainer.compute_loss_context_manager():
-        loss = trainer.compute_loss(trainer.model, inputs)
-    loss.backward()
-    gradients = {name: weight.grad.clone() for name, weight in trainer.model.named_parameters() if weight.requires_grad}
-    trainer.model.zero_grad()
-    figures = {name: trainer._metrics["train"][name][-1] for name in REWARDS}
-    return figures | {"loss": float(loss.detach())}, gradients
-
-
-def apart(gradients: dict[str, torch.Tensor], others: dict[str, torch.Tensor]) -> float:
-    """How far two gradients are apart, of the length of the first."""
-    squares = [
-        (float((one - others[name]).square().sum()), float(one.square().sum())) for name, one in gradients.items()
-    ]
-    return math.sqrt(sum(apart for apart, _ in squares) / sum(length for _, length in squares))
-
-
 def both(folder: Path, pairs: Path, tmp_path: Path, **changes: Any) -> list[Any]:
     """Two trainers with the same adapter, whole sequences first; 0.1 smoothes where a loss asks for it."""
     trainers = []
@@ -126,6 +82,20 @@ def test_every_loss_has_the_figures_and_gradients_of_whole_sequences(
         (figures, gradients), (others, other_gradients) = outcome(whole, loss), outcome(packed, loss)
         assert others == pytest.approx(figures, rel=1e-5, abs=1e-6), loss
         assert apart(gradients, other_gradients) < 1e-5, loss
+
+
+@pytest.mark.parametrize("name", MULTIMODAL)
+def test_a_multimodal_model_has_the_figures_and_gradients_of_whole_sequences(
+    family_trainer: Callable[..., Any], name: str
+) -> None:
+    settings = {"label_smoothing": 0.1, "loss_type": ["robust"], "router_aux_loss_coef": 0}
+    trainers = [family_trainer(name, share_prompts=share, **settings) for share in (False, True)]
+    for trainer in trainers:
+        randomise(trainer)
+    assert trainers[1].data_collator.packs
+    (figures, gradients), (others, other_gradients) = (outcome(trainer, "sigmoid") for trainer in trainers)
+    assert others == pytest.approx(figures, rel=1e-5, abs=1e-6)
+    assert apart(gradients, other_gradients) < 1e-5
 
 
 def test_in_bfloat16_a_packed_batch_is_as_far_from_float32_as_a_padded_one(

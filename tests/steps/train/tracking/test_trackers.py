@@ -25,7 +25,9 @@ from pipeline.local.jobs.platform_variables import Aws, of_the_platform
 from pipeline.local.state.records import mlflow_uri
 from steps.shared.contract import StepError
 from steps.train.arguments import TrainArguments
-from steps.train.tracking import callback, final
+from steps.train.tracking import callback, final, versions
+from steps.train.tracking.label import Label
+from steps.train.tracking.mlflow_client import connect
 from steps.train.tracking.mlflow_run import MlflowRun
 from steps.train.tracking.outbox import Delivery, read_buffer
 from steps.train.tracking.runs import STATE, State, open_trackers
@@ -39,6 +41,8 @@ from tests.steps.train import wandb_files
 from tests.steps.train.runs import judged_run
 
 KEY = "0123456789abcdef"
+NOWHERE = Label("dpo", None)
+JOB = {"PIPELINE_NAME": "dpo-quickstart", "TRAINING_JOB_NAME": "pipelines-ly8a8f44wnlv-Train-x1y2z3w4v5"}
 
 
 def client(uri: str) -> Any:
@@ -50,14 +54,6 @@ def client(uri: str) -> Any:
 def runs(uri: str, experiment: str = "dpo") -> list[Any]:
     found = client(uri)
     return list(found.search_runs([found.get_experiment_by_name(experiment).experiment_id]))
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With MLflow's tables, which take it seconds to make."""
-    file = tmp_path_factory.mktemp("database") / "mlflow.db"
-    client(f"sqlite:///{file}")
-    return file
 
 
 @pytest.fixture
@@ -143,7 +139,7 @@ def test_a_password_in_an_address_is_never_shown_or_kept(tmp_path: Path) -> None
     assert login("https://me@host") is None and login("sqlite:////tmp/a:b@c.db") is None
     arguments = TrainArguments(model_id="m", mlflow_uri="https://me:secret@host")
     assert shown(arguments) == arguments.model_dump(mode="json") | {"mlflow_uri": "https://host"}
-    state = State.of(tmp_path, "f", arguments)
+    state = State.of(tmp_path, "f", arguments, NOWHERE)
     state.write(tmp_path)
     assert state.arguments["mlflow_uri"] == "https://me:secret@host"
     assert "secret" not in (tmp_path / STATE).read_text()
@@ -231,10 +227,10 @@ def test_the_arn_of_a_recipe_reaches_sagemakers_server_signed(
 
 def test_a_run_is_continued_by_its_own_fingerprint_only(tmp_path: Path) -> None:
     arguments = TrainArguments(model_id="m", mlflow_uri="sqlite:///x.db")
-    first = State.of(tmp_path, "one", arguments)
+    first = State.of(tmp_path, "one", arguments, NOWHERE)
     first.mlflow_run_id = "7"
     first.write(tmp_path)
-    again, other = State.of(tmp_path, "one", arguments), State.of(tmp_path, "two", arguments)
+    again, other = State.of(tmp_path, "one", arguments, NOWHERE), State.of(tmp_path, "two", arguments, NOWHERE)
     assert (again.key, again.wandb_run_id, again.mlflow_run_id) == (first.key, first.wandb_run_id, "7")
     assert other.key != first.key and other.mlflow_run_id is None
 
@@ -286,6 +282,17 @@ def test_a_restart_continues_the_run_and_keeps_what_changed(database: str) -> No
     assert found.data.tags["changed.logging_steps"] == "5" and "changed.beta" not in found.data.tags
 
 
+def test_another_execution_that_goes_on_with_a_run_gives_it_its_name_and_tags(database: str) -> None:
+    first = MlflowRun(database, "dpo", "dpo one", KEY, tags={"execution": "one", "commit": "f" * 40})
+    first.open()
+    again = MlflowRun(database, "dpo", "dpo two", KEY, first.run_id, {"execution": "two", "data_hash": "8c1f"})
+    again.open()
+    (found,) = runs(database)
+    assert found.info.run_name == "dpo two"
+    told = {"execution": "two", "data_hash": "8c1f", "commit": "f" * 40, "mlflow.source.git.commit": "f" * 40}
+    assert found.data.tags.items() >= told.items()
+
+
 def test_what_mlflow_can_never_take_is_refused_and_not_tried_again(database: str) -> None:
     run = MlflowRun(database, "dpo", None, KEY)
     run.open()
@@ -325,21 +332,31 @@ def test_a_table_is_read_back_and_one_that_comes_twice_is_there_once(database: s
     assert list(found["candidate"]) == [line[table["columns"].index("candidate")] for line in table["data"]]
 
 
-def test_the_end_of_a_training_tells_the_served_figures_the_answers_and_the_card(database: str, tmp_path: Path) -> None:
+def test_the_end_of_a_training_tells_the_served_figures_the_answers_and_the_reports(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = judged_run()
-    (tmp_path / "README.md").write_text("the card")
+    for name in ("README.md", "evaluation.json", "history.json", "report.html"):
+        (tmp_path / name).write_text(f"the {name}")
     given = TrainArguments(model_id="m", mlflow_uri=database)
-    tracking = callback.Tracking(given, tmp_path, "f", first_rank=True, facts={})
+    for name, value in JOB.items():
+        monkeypatch.setenv(name, value)
+    told = {"facts": {"data_hash": "8c1f"}, "report": {"rows": 3}, "page": "<p>"}
+    tracking = callback.Tracking(given, tmp_path, "f", first_rank=True, **told)
     with tracking.run():
         tracking.on_train_begin(None, None, None)
         tracking.finish(tmp_path, run["evaluation"], 40, "README.md", run["answers"])
     assert tracking.outcomes["mlflow"].whole
-    (found,) = runs(database)
+    (found,) = runs(database, "dpo-quickstart")
+    assert found.info.run_name == "dpo-quickstart ly8a8f44wnlv"
+    assert found.data.tags.items() >= {"execution": "ly8a8f44wnlv", "data_hash": "8c1f"}.items()
     after = run["evaluation"]["served"]["after"]
     assert found.data.metrics["final/served_after/reward_accuracy"] == after["reward_accuracy"]
     assert found.data.metrics["final/answers_after/calls_right"] == 0.875
     there = {file.path for file in client(database).list_artifacts(found.info.run_id)}
-    assert there == {"README.md", final.ANSWERS}
+    assert there == {"README.md", final.ANSWERS, "evaluation.json", "history.json", "report.html", "data"}
+    data = {file.path for file in client(database).list_artifacts(found.info.run_id, "data")}
+    assert data == {"data/report.json", "data/report.html"}
 
 
 # W&B
@@ -411,7 +428,7 @@ def test_a_server_killed_in_a_run_misses_nothing_once_it_is_back(
     tmp_path: Path, port: int, serve: Callable[[], Forked], forked
 ) -> None:
     uri = f"http://127.0.0.1:{port}"
-    state = State.of(tmp_path, "f", TrainArguments(model_id="m", mlflow_uri=uri))
+    state = State.of(tmp_path, "f", TrainArguments(model_id="m", mlflow_uri=uri), NOWHERE)
     state.status = "FAILED"
     state.write(tmp_path)
     server = serve()
@@ -433,6 +450,16 @@ def test_a_server_killed_in_a_run_misses_nothing_once_it_is_back(
     history = client(uri).get_metric_history(found.info.run_id, "loss")
     assert [(one.step, one.value) for one in history] == [(1, 1.0), (2, 0.5)]
     assert found.info.status == "FAILED" and not delivery.buffer.exists()
+    url = f"{uri}/#/experiments/{found.info.experiment_id}/runs/{found.info.run_id}"
+    assert delivery.tracker.place() == {"uri": uri, "experiment": "dpo", "url": url}
+
+    registered = versions.Version(
+        number=7, arn="arn:aws:sagemaker:eu-west-1:111122223333:model-package/dpo/7", run_id=found.info.run_id,
+        source="s3://bucket/serving/", approval_status="Approved", facts={},
+    )  # fmt: skip
+    told = versions.link(connect(uri), versions.Group(name="dpo", versions=[registered], champion=7))
+    assert (told.registered, told.champion, told.problems) == ({7: "1"}, "1", [])
+    assert client(uri).get_model_version_by_alias("dpo", "champion").source == "s3://bucket/serving/"
 
 
 def wait_for_delivery(delivery: Delivery) -> None:

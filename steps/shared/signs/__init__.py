@@ -1,0 +1,1 @@
+"""Signs of life: what a job is doing, said in its log for whoever watches it."""

@@ -40,7 +40,8 @@ SCHEMA = pa.schema(
         pa.field("source_line", pa.int64(), nullable=False),
     ]
 )
-OF_FEEDBACK = "feedback:"  # how source_file begins in pairs that Collect made
+OF_FEEDBACK, OF_CANDIDATES = "feedback:", "candidates:"  # how source_file begins in pairs that these steps made
+MADE = (OF_FEEDBACK, OF_CANDIDATES)
 ROWS_PER_GROUP = 1000  # what a reader holds in memory, and a fixed number so that the same rows give the same bytes
 BYTES_PER_GROUP = 64 * 2**20  # of huge rows there are fewer in a group
 REPEATING = ["tools", "format", "source_file"]  # columns whose values come again and again

@@ -10,13 +10,11 @@ from pathlib import Path
 
 from steps.shared.contract import StepError, read_json, special
 from steps.shared.folders import walk
-from steps.shared.records import OF_FEEDBACK
+from steps.shared.records import MADE
 
 TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 SUFFIXES = (*TEXTS, *(text + packed for text in TEXTS for packed in (".gz", ".zst")), ".parquet", ".arrow", ".feather")
 SHOWN = 5  # of names in a message
-OF_CANDIDATES = "candidates:"
-MADE = (OF_FEEDBACK, OF_CANDIDATES)  # how labels of files begin that a step before has written, which have one layout
 STATE = "state.json"  # what save_to_disk of datasets leaves in a folder of rows,
 SPLITS = "dataset_dict.json"  # and above several of them
 DATA = "|".join(re.escape(suffix) for suffix in (*TEXTS, ".parquet", ".arrow", ".feather"))
@@ -55,13 +53,12 @@ def find_data(
     Raises:
         StepError: as `find_inputs`; or a file has a name by which such pairs are known.
     """
-    inputs, files = find_inputs(path), []
-    if taken := [label for label, _ in inputs.files if label.startswith(MADE)]:
-        names = " and ".join(MADE)
-        raise StepError(f"{path}: {taken[0]}: the names of pairs that steps make begin with {names}; rename it")
+    inputs = find_inputs(path)
+    for label, start in ((label, start) for label, _ in inputs.files for start in MADE if label.startswith(start)):
+        raise StepError(f"{path}: {label}: the names of pairs that a step makes begin with {start}; rename it")
+    files = list(inputs.files)
     for start, folder in zip(MADE, (feedback_data, candidate_data), strict=True):
         files += [(f"{start}{label}", file) for label, file in find_inputs(folder).files] if folder else []
-    files = [*inputs.files, *files]
     held_out = find_inputs(validation_data).files if validation_data else []
     validation = [(f"validation:{label}", file) for label, file in held_out]
     return Data(files, validation, inputs.ignored, inputs.splits)

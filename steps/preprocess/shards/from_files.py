@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
-from steps.preprocess.read.inputs import MADE
 from steps.preprocess.read.sources import (
     RowGroups,
     Segment,
@@ -24,6 +23,7 @@ from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.rules import Rules
 from steps.preprocess.shards.convert import file_layout
 from steps.preprocess.shards.shard import Shard, Side
+from steps.shared.records import MADE
 
 Files = list[tuple[str, Path]]
 COLLECTED = "chat"  # the layout of pairs that Collect and Candidates wrote, whatever --format says of the others

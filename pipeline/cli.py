@@ -30,6 +30,7 @@ from pipeline.commands import (
     upsert,
 )
 from pipeline.commands.automation import schedules, triggers
+from pipeline.commands.feedback import forget
 from pipeline.commands.feedback import say as feedback
 from pipeline.commands.reports import report
 from pipeline.errors import UserError
@@ -56,7 +57,8 @@ COMMANDS: dict[str, dict[str, Callable[..., Any]]] = {
            "describe": describe.describe, "report": report.report, "logs": logs.logs},
     DECIDE: {"models": models.models, "compare": compare.compare, "try": try_version.try_version,
              "approve": models.approve, "reject": models.reject},
-    SERVE: {"deploy": deploy.deploy, "undeploy": deploy.undeploy, "feedback": feedback.feedback},
+    SERVE: {"deploy": deploy.deploy, "undeploy": deploy.undeploy, "feedback": feedback.feedback,
+            "forget": forget.forget},
     AUTOMATE: {"schedule": schedules.schedule, "schedules": schedules.schedules, "unschedule": schedules.unschedule,
                "trigger": triggers.trigger, "triggers": triggers.triggers, "untrigger": triggers.untrigger},
     ACCOUNT: {"bootstrap": bootstrap.bootstrap, "images": images.images, "upsert": upsert.upsert,

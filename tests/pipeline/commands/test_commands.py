@@ -12,7 +12,7 @@ from tests.steps.train.models import QWEN3_0_6B
 VERBS = [
     "recipe", "check", "start", "stop", "retry", "status", "list", "describe", "report", "logs", "models",
     "compare", "try",
-    "approve", "reject", "deploy", "undeploy", "feedback", "schedule", "schedules", "unschedule", "trigger", "triggers",
+    "approve", "reject", "deploy", "undeploy", "feedback", "forget", "schedule", "schedules", "unschedule", "trigger", "triggers",
     "untrigger", "bootstrap", "images", "upsert", "show", "definition", "delete", "teardown", "env",
 ]  # fmt: skip
 FLAGS = {
@@ -59,6 +59,7 @@ FLAGS = {
     "feedback": {
         "--up", "--down", "--correct", "--reason", "--by", "--local", "--local-root", "--settings", "--json",
     },
+    "forget": {"--with-answers", "--dry-run", "--yes", "--local", "--local-root", "--settings", "--json"},
     "schedule": {
         "--cron", "--rate", "--timezone", "--name", "--set", "--flexible-minutes", "--settings", "--json",
     },

@@ -174,6 +174,13 @@ class Gate(Section):
         description="Largest share of the answers that may be empty, without an end, repetitive or hold a marker of "
         "the template.",
     )
+    max_reversed_share: float | None = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="With `collect`: largest share of feedback's pairs that may prefer the other way round than the "
+        "given data; null: any.",
+    )
     judge: str | None = Field(
         None,
         pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._:/-]*$",

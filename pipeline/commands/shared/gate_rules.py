@@ -15,9 +15,13 @@ OF_CALLS = ("calls", "calls_champion")
 OF_ANSWERS = (*OF_CALLS, "degenerate", "judge")
 
 
-def of(gate: Gate, recipe: TrainArguments) -> dict[str, str]:
+def of(gate: Gate, recipe: TrainArguments, *, collects: bool = False) -> dict[str, str]:
     """Each rule's name with what passes it, as the settings say; an execution's own parameters win over them. What the
-    recipe leaves unmeasured is said."""
+    recipe leaves unmeasured is said.
+
+    Args:
+        collects: whether the workflow makes pairs of feedback.
+    """
     rules = asked(
         Limits(
             threshold=gate.reward_accuracy_threshold,
@@ -28,6 +32,7 @@ def of(gate: Gate, recipe: TrainArguments) -> dict[str, str]:
             max_served_drift=gate.max_served_drift,
             max_degenerate_share=gate.max_degenerate_share,
             judge=gate.judge,
+            max_reversed_share=gate.max_reversed_share if collects else None,
         )
     )
     unmeasured = dict.fromkeys(OF_CALLS, "tool_call_parser: none") if recipe.tool_call_parser == "none" else {}

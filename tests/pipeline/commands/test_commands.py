@@ -12,8 +12,8 @@ from tests.steps.train.models import QWEN3_0_6B
 VERBS = [
     "recipe", "check", "start", "stop", "retry", "status", "list", "describe", "report", "logs", "models",
     "compare", "try",
-    "approve", "reject", "deploy", "undeploy", "feedback", "forget", "schedule", "schedules", "unschedule", "trigger", "triggers",
-    "untrigger", "bootstrap", "images", "upsert", "show", "definition", "delete", "teardown", "env",
+    "approve", "reject", "deploy", "undeploy", "feedback", "forget", "schedule", "schedules", "unschedule", "trigger",
+    "triggers", "untrigger", "bootstrap", "images", "upsert", "show", "definition", "delete", "teardown", "env",
 ]  # fmt: skip
 FLAGS = {
     "recipe": {"--from", "--output"},

@@ -26,6 +26,12 @@ def test_every_rule_of_the_settings_is_shown_with_its_limit(recipe: TrainArgumen
     assert "eu.the.judge-v1:0" in told["judge"]
 
 
+def test_a_workflow_that_collects_has_the_rule_on_feedback(recipe: TrainArguments) -> None:
+    told = gate_rules.of(Gate(max_reversed_share=0.1), recipe, collects=True)
+    assert told["reversed"] == "at most 0.1 of feedback's pairs the reverse of the given data's"
+    assert "reversed" not in gate_rules.of(Gate(max_reversed_share=None), recipe, collects=True)
+
+
 def test_what_the_recipe_leaves_unmeasured_is_said(recipe: TrainArguments) -> None:
     silent = recipe.model_copy(update={"evaluate_answers": 0, "evaluate_served": "false"})
     told = gate_rules.of(Gate(judge="j"), silent)

@@ -38,6 +38,17 @@ def test_they_are_read_by_their_own_layout_and_counted_by_their_own_file(tmp_pat
     assert report["feedback_data"] == "feedback"
 
 
+def test_pairs_whose_reverse_stands_in_the_data_are_counted(tmp_path: Path) -> None:
+    given = [collected(number) for number in range(90)]
+    write(tmp_path / "data/a.jsonl", given)
+    turned = [{**row, "chosen": row["rejected"], "rejected": row["chosen"]} for row in given[:3]]
+    write(tmp_path / "feedback/pairs.jsonl", [*turned, given[5], collected(199)])
+    report = preprocess(Options(tmp_path / "data", tmp_path / "out", feedback_data=tmp_path / "feedback")).as_json()
+    assert report["reasons"] == {"contradictory": 6} and report["feedback_contradictory"] == 3
+    report = preprocess(Options(tmp_path / "data", tmp_path / "out2")).as_json()
+    assert "feedback_contradictory" not in report
+
+
 def test_none_of_them_is_no_error(tmp_path: Path) -> None:
     write(tmp_path / "data/a.jsonl", [{"prompt": f"{n}", "chosen": "a", "rejected": "b"} for n in range(40)])
     write(tmp_path / "feedback/pairs.jsonl", [])

@@ -94,12 +94,7 @@ def check(
                 seen = check_account.look(workflow, definition, settings, next_command)
             except UserError as refused:  # no credentials: what was found without them is shown all the same
                 problems = [*problems, str(refused)]
-    settings_of = workflow.settings if workflow else None
-    rules = (
-        gate_rules.of(settings_of.gate, workflow.recipe, collects=settings_of.collect is not None)
-        if workflow and settings_of
-        else None
-    )
+    rules = gate_rules.of(workflow.settings, workflow.recipe) if workflow else None
     gathered = collected.of(workflow) if workflow else None
     document = {"settings": str(settings), "usage": dataclasses.asdict(usage) if usage else None, "gate": rules}
     document |= {"collect": gathered} if gathered else {}

@@ -46,6 +46,7 @@ class Workflow:
     validation_uri: str | None  # None: a share of the data is held out
     tokenizer_uri: str | None
     baseline_uri: str | None
+    canary_uri: str | None
     model_uri: str | None  # None: recipe.model_id is a hub name
     initial_adapter_uri: str | None
     code_version: str  # hash of the code that the containers run, with or without git
@@ -147,6 +148,7 @@ class _Reading:
         beside, preprocess = self.path.parent, settings.preprocess
         self._look_at("data", settings.data, beside)
         self._look_at("preprocess.validation_data", preprocess.validation_data, beside)
+        self._look_at("preprocess.canary", preprocess.canary, beside)
         self._look_at("preprocess.tokenizer", preprocess.tokenizer, beside, TOKENIZER_FILES)
         self._look_at("preprocess.baseline", preprocess.baseline, beside, ("report.json",))
         self._look_at("train.initial_adapter", settings.train.initial_adapter, beside, ("adapter_config.json",))
@@ -193,8 +195,9 @@ class _Reading:
         validation = optional(preprocess.validation_data, "validation")
         tokenizer = optional(preprocess.tokenizer, "tokenizers")
         baseline = optional(preprocess.baseline, "baselines")
+        canary = optional(preprocess.canary, "canaries")
         adapter = optional(settings.train.initial_adapter, "adapters")
-        sources = [one for one in (data, model, validation, tokenizer, baseline, adapter) if one]
+        sources = [one for one in (data, model, validation, tokenizer, baseline, canary, adapter) if one]
         return Workflow(
             settings=settings,
             account=account,
@@ -204,6 +207,7 @@ class _Reading:
             validation_uri=_uri(validation),
             tokenizer_uri=_uri(tokenizer),
             baseline_uri=_uri(baseline),
+            canary_uri=_uri(canary),
             model_uri=_uri(model),
             initial_adapter_uri=_uri(adapter),
             code_version=code_key(STEPS),

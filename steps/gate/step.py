@@ -40,7 +40,7 @@ def build(scope: Scope, train: RequestStep, champion: RequestStep) -> RequestSte
             "--min-validation-rows", scope.parameter["MinValidationRows"].to_string(),
             "--champion-lookup", champion_step.fact(champion, "reason"),
             *_rules_beside(settings),
-            *_of_feedback(scope.workflow.settings),
+            *_of_some_workflows(scope.workflow.settings),
         ],
         inputs={"adapter": train.properties.ModelArtifacts.S3ModelArtifacts},
         outputs={name: f"{OUTPUT}/{name}" for name in ("decision", "serving")},
@@ -58,10 +58,11 @@ def _rules_beside(settings: Gate) -> list[str]:
     return [word for name, value in changed.items() for word in (f"--{name.replace('_', '-')}", _word(value))]
 
 
-def _of_feedback(settings: WorkflowFile) -> list[str]:
-    """The rule on feedback, in workflows that collect some."""
-    most = settings.gate.max_reversed_share
-    return [] if settings.collect is None or most is None else ["--max-reversed-share", f"{most:g}"]
+def _of_some_workflows(settings: WorkflowFile) -> list[str]:
+    """The rule on feedback, in workflows that collect some, and those on a canary set where there is one."""
+    most, least = settings.gate.max_reversed_share, settings.gate.canary_threshold
+    words = [] if settings.collect is None or most is None else ["--max-reversed-share", f"{most:g}"]
+    return words + (["--canary-threshold", f"{least:g}"] if settings.preprocess.canary else [])
 
 
 def _word(value: object) -> str:

@@ -61,7 +61,9 @@ def test_what_people_corrected_is_answered_rightly_by_the_version_that_learned_f
     kept = second["collected"]["pairs"]
     assert kept["kept"] == kept["rules"]["corrected_call"] == len(corrected)
     assert second["rows"]["read"] == first["rows"]["read"] + kept["kept"]
-    assert second["feedback"] == {"train": len(corrected), "validation": 0, "weight": 60}
+    assert second["feedback"] == {
+        "train": len(corrected), "validation": 0, "weight": 60, "pairs": len(corrected), "reversed": 0,
+    }  # fmt: skip
     assert "champion" in second["gate"]["message"].lower() and "No champion" not in second["gate"]["message"]
     assert [question for question in corrected if not called_rightly(ask("2", question), ASKED[question])] == []
 

@@ -18,10 +18,12 @@ def turned(evaluation: Mapping[str, Any], most: float) -> Rule:
         unknown = "How much feedback is reversed was not judged: evaluation.json says nothing of it."
         return Rule("reversed", None, most, "not judged", unknown)
     pairs, count = number(evaluation, "feedback.pairs"), number(evaluation, "feedback.reversed")
+    if not pairs:
+        return Rule("reversed", None, most, "not judged", "There are no pairs of feedback.")
     told = f"{count:g} of {pairs:g} pairs of feedback prefer the other way round than the given data"
     if pairs < LEAST_PAIRS:
         few = f"{told}; fewer than {LEAST_PAIRS} pairs are not judged."
-        return Rule("reversed", count / pairs if pairs else None, most, "not judged", few)
+        return Rule("reversed", count / pairs, most, "not judged", few)
     share = count / pairs
     good = share <= most
     allowed = f"{'at most' if good else 'more than'} {most:g} {'is' if good else 'is not'} allowed"

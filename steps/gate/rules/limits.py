@@ -29,6 +29,7 @@ class Limits:
         judge: the model that compares text answers; None: none does.
         max_reversed_share: most of the pairs of feedback, as a share, that may say the opposite of the given data;
             None: any.
+        canary_threshold: least reward accuracy on the canary set; None: there is none.
     """
 
     threshold: float
@@ -40,6 +41,7 @@ class Limits:
     max_degenerate_share: float
     judge: str | None
     max_reversed_share: float | None = None
+    canary_threshold: float | None = None
 
     def check(self) -> None:
         """Raises StepError for a value out of range."""
@@ -49,6 +51,7 @@ class Limits:
             "--max-served-drift": self.max_served_drift,
             "--max-degenerate-share": self.max_degenerate_share,
             "--max-reversed-share": self.max_reversed_share,
+            "--canary-threshold": self.canary_threshold,
         }
         for flag, value in shares.items():
             if value is not None and not 0 <= value <= 1:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from steps.shared.contract import StepError, read_json, special
 from steps.shared.folders import walk
-from steps.shared.records import OF_FEEDBACK
+from steps.shared.records import OF_CANARY, OF_FEEDBACK
 
 TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 SUFFIXES = (*TEXTS, *(text + packed for text in TEXTS for packed in (".gz", ".zst")), ".parquet", ".arrow", ".feather")
@@ -37,7 +37,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Data:
-    """All that a run reads: its data, and the validation set that the user brings, with labels of their own."""
+    """All that a run reads: its data, and the sets that the user holds out, with labels of their own."""
 
     files: list[tuple[str, Path]]
     validation: list[tuple[str, Path]]
@@ -45,19 +45,25 @@ class Data:
     splits: tuple[str, ...] = ()
 
 
-def find_data(path: Path, validation_data: Path | None, feedback_data: Path | None = None) -> Data:
-    """The files of all. Pairs of feedback come after the others, and are data as they.
+def find_data(
+    path: Path, validation_data: Path | None, feedback_data: Path | None = None, canary: Path | None = None
+) -> Data:
+    """The files of all. Pairs of feedback come after the others, and are data as they; the canary set comes before the
+    validation set, so that a row in both is the canary's.
 
     Raises:
-        StepError: as `find_inputs`; or a file has the name by which pairs of feedback are known.
+        StepError: as `find_inputs`; or a file has a name by which pairs of feedback or a canary set are known.
     """
     inputs = find_inputs(path)
-    if taken := [label for label, _ in inputs.files if label.startswith(OF_FEEDBACK)]:
-        raise StepError(f"{path}: {taken[0]}: the names of Collect's pairs begin with {OF_FEEDBACK}; rename it")
+    for whose, start in (("Collect's pairs", OF_FEEDBACK), ("a canary set", OF_CANARY)):
+        if taken := [label for label, _ in inputs.files if label.startswith(start)]:
+            raise StepError(f"{path}: {taken[0]}: the names of {whose} begin with {start}; rename it")
     feedback = find_inputs(feedback_data).files if feedback_data else []
     files = [*inputs.files, *((f"{OF_FEEDBACK}{label}", file) for label, file in feedback)]
     held_out = find_inputs(validation_data).files if validation_data else []
     validation = [(f"validation:{label}", file) for label, file in held_out]
+    canaries = find_inputs(canary).files if canary else []
+    validation = [*((f"{OF_CANARY}{label}", file) for label, file in canaries), *validation]
     return Data(files, validation, inputs.ignored, inputs.splits)
 
 

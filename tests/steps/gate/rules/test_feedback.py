@@ -26,7 +26,8 @@ def test_more_reversed_pairs_than_are_allowed_fail_the_model(count: int, verdict
 
 def test_few_pairs_and_a_training_that_says_nothing_are_not_judged() -> None:
     assert verdicts(decided(0.2, pairs=4, reversed=4))["reversed"] == "not judged"
-    assert verdicts(decided(0.2, pairs=0, reversed=0))["reversed"] == "not judged"
+    none = decided(0.2, pairs=0, reversed=0)
+    assert verdicts(none)["reversed"] == "not judged" and "There are no pairs of feedback." in none["message"]
     assert verdicts(decided(0.2))["reversed"] == "not judged"
 
 

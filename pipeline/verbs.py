@@ -79,6 +79,10 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
             "feedback.say.feedback",
             "Say what you think of an answer; the next run of a workflow with `collect:` makes pairs of it.",
         ),
+        "forget": (
+            "feedback.forget.forget",
+            "Remove a person's or an answer's captures, feedback and pairs, and the rows of the runs that had them.",
+        ),
     },
     AUTOMATE: {
         "schedule": (

@@ -86,6 +86,7 @@ FLOORS = (
     {"pipeline.local.plan"},
     {"pipeline.local.jobs", "pipeline.local.jobs.in_job"},
     {"pipeline.local"},
+    {"pipeline.forgetting"},
     {"pipeline.report"},
     {"pipeline.commands.shared"},
     {"pipeline.commands"},

@@ -79,14 +79,20 @@ class _Feedback(BaseModel):
     weight: int
 
 
+class _Canary(BaseModel):
+    rows: int
+    reward_accuracy: float
+
+
 class Evaluation(BaseModel):
-    """What is read of the Gate's evaluation.json; an older one has no `feedback`, `served` or `answers`."""
+    """What is read of the Gate's evaluation.json; an older one has no `feedback`, `canary`, `served` or `answers`."""
 
     rows: int
     before: _Figures
     after: _Figures
     tokenised: dict[str, _Counts]
     feedback: _Feedback | None = None
+    canary: _Canary | None = None
     served: Served | None = None
     answers: Said | None = None
 

@@ -38,7 +38,9 @@ def summarise(root: Path, execution: Execution) -> dict[str, Any]:
     if evaluation := left.file("Gate", "decision", "evaluation.json", Evaluation):
         found["held_out"] = {"rows": evaluation["rows"], "before": evaluation["before"], "after": evaluation["after"]}
         found["tokenised"] = evaluation["tokenised"]
-        found |= {name: evaluation[name] for name in ("served", "answers", "feedback") if evaluation.get(name)}
+        found |= {
+            name: evaluation[name] for name in ("served", "answers", "feedback", "canary") if evaluation.get(name)
+        }
     if gate := left.file("Gate", "decision", "gate.json", Gate):
         found["gate"] = gate
     if registered := left.registered():
@@ -100,6 +102,8 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         before, after = held_out["before"], held_out["after"]
         lines.append(("held-out loss", f"{before['loss']:.4f} -> {after['loss']:.4f}"))
         lines.append(("reward accuracy", f"{before['reward_accuracy']:.3f} -> {after['reward_accuracy']:.3f}"))
+    if canary := summary.get("canary"):
+        lines.append(("canary", f"reward accuracy {canary['reward_accuracy']:.3f} on {canary['rows']} rows"))
     lines += spoken.lines(summary.get("served"), summary.get("answers"))
     if gate := summary.get("gate"):
         lines.append(("gate", f"{gate['decision']}: {gate['message']}"))

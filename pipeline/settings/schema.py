@@ -95,6 +95,9 @@ class Preprocess(Section):
     )
     validation_fraction: Fraction = Field(0.1, description="Share of prompts that is held out for evaluation.")
     validation_data: str | None = Field(None, description="Your own held-out data, instead of a share.")
+    canary: str | None = Field(
+        None, description="Pairs that are held out of every run, whatever else is, and judged by themselves."
+    )
     max_invalid_fraction: float = Field(
         0.1, ge=0, le=1, description="Stop the run if a larger share of the rows is invalid."
     )
@@ -174,6 +177,16 @@ class Gate(Section):
         le=1,
         description="Largest share of the answers that may be empty, without an end, repetitive or hold a marker of "
         "the template.",
+    )
+    max_reversed_share: float | None = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="With `collect`: largest share of feedback's pairs that may prefer the other way round than the "
+        "given data; null: any.",
+    )
+    canary_threshold: float = Field(
+        0.6, ge=0, le=1, description="With `preprocess.canary`: lowest reward accuracy on it that passes."
     )
     judge: str | None = Field(
         None,

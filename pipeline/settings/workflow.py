@@ -47,6 +47,7 @@ class Workflow:
     tokenizer_uri: str | None
     baseline_uri: str | None
     prompts_uri: str | None  # of Candidates, beside what Collect leaves
+    canary_uri: str | None
     model_uri: str | None  # None: recipe.model_id is a hub name
     initial_adapter_uri: str | None
     code_version: str  # hash of the code that the containers run, with or without git
@@ -148,6 +149,7 @@ class _Reading:
         beside, preprocess = self.path.parent, settings.preprocess
         self._look_at("data", settings.data, beside)
         self._look_at("preprocess.validation_data", preprocess.validation_data, beside)
+        self._look_at("preprocess.canary", preprocess.canary, beside)
         self._look_at("preprocess.tokenizer", preprocess.tokenizer, beside, TOKENIZER_FILES)
         self._look_at("preprocess.baseline", preprocess.baseline, beside, ("report.json",))
         if settings.candidates:
@@ -199,8 +201,9 @@ class _Reading:
         tokenizer = optional(preprocess.tokenizer, "tokenizers")
         baseline = optional(preprocess.baseline, "baselines")
         prompts = optional(settings.candidates.prompts if settings.candidates else None, "prompts")
+        canary = optional(preprocess.canary, "canaries")
         adapter = optional(settings.train.initial_adapter, "adapters")
-        sources = [one for one in (data, model, validation, tokenizer, baseline, prompts, adapter) if one]
+        sources = [one for one in (data, model, validation, tokenizer, baseline, prompts, canary, adapter) if one]
         return Workflow(
             settings=settings,
             account=account,
@@ -211,6 +214,7 @@ class _Reading:
             tokenizer_uri=_uri(tokenizer),
             baseline_uri=_uri(baseline),
             prompts_uri=_uri(prompts),
+            canary_uri=_uri(canary),
             model_uri=_uri(model),
             initial_adapter_uri=_uri(adapter),
             code_version=code_key(STEPS),

@@ -28,6 +28,7 @@ class Options:
     validation_data: Path | None = None
     feedback_data: Path | None = None
     candidate_data: Path | None = None
+    canary: Path | None = None
     min_validation_rows: int = 1
     max_invalid_fraction: float = 0.1
     format: str | None = None
@@ -80,7 +81,7 @@ class Options:
                 raise StepError(f"--output {self.output}: lies in {source}, which it would add to; give another folder")
 
     def _sources(self) -> list[Path]:
-        given = (self.input, self.validation_data, self.feedback_data, self.candidate_data)
+        given = (self.input, self.validation_data, self.feedback_data, self.candidate_data, self.canary)
         return [path for path in given if path]
 
     def rules(self) -> Rules:
@@ -112,6 +113,7 @@ class Options:
             "validation_data": self.validation_data.name if self.validation_data else None,
             **({"feedback_data": self.feedback_data.name} if self.feedback_data else {}),
             **({"candidate_data": self.candidate_data.name} if self.candidate_data else {}),
+            **({"canary": self.canary.name} if self.canary else {}),
             "min_validation_rows": self.min_validation_rows,
             "max_invalid_fraction": self.max_invalid_fraction,
             "format": self.format,
@@ -178,6 +180,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--validation-data", type=Path, metavar="PATH", help="hold out this data instead; its prompts leave --input")
     add("--feedback-data", type=Path, metavar="DIR", help="pairs that Collect wrote, beside --input")
     add("--candidate-data", type=Path, metavar="DIR", help="pairs that Candidates wrote, beside --input")
+    add("--canary", type=Path, metavar="PATH", help="held out too, always the same; its prompts leave --input")
     add("--min-validation-rows", type=int, default=1, metavar="N", help="fail with fewer rows held out (1)")
     add("--max-invalid-fraction", type=float, default=0.1, metavar="X", help="fail beyond this share of bad rows (0.1)")
     add("--format", metavar="NAME", help="read all files by this layout")

@@ -39,6 +39,7 @@ def build(scope: Scope, champion: RequestStep, pairs: Mapping[str, Any]) -> Requ
         "tokenizer": workflow.tokenizer_uri,
         "baseline": workflow.baseline_uri,
         **pairs,
+        "canary": workflow.canary_uri,
     }
     inputs = {name: uri for name, uri in inputs.items() if uri is not None}
     job = ProcessingJob(
@@ -85,7 +86,7 @@ def _arguments(
         value = getattr(settings, option)
         if value is not None:
             words += [f"--{option.replace('_', '-')}", f"{value}"]
-    for name in ("tokenizer", "validation_data", "baseline", "feedback_data", "candidate_data"):
+    for name in ("tokenizer", "validation_data", "baseline", "feedback_data", "candidate_data", "canary"):
         if name in inputs:
             words += [f"--{name.replace('_', '-')}", f"{INPUT}/{name}"]
     if template_kwargs:

@@ -1,4 +1,4 @@
-"""Starts the Spark application of Preprocess on its image, and keeps the reason for which it failed.
+"""Starts the Spark application of a step (Collect, Preprocess) on its image, and keeps the reason for which it failed.
 
 Command:  python3 -m steps.preprocess.submit smspark-submit APPLICATION ARGUMENTS
 Outputs:  what the application writes; the exit code of the command. SIGTERM is passed on to it.

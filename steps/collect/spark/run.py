@@ -7,11 +7,11 @@ grows with the feedback, and never with the captures. Expects the input at the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pyspark import RDD, SparkContext, StorageLevel
+from pyspark import SparkContext
 
 from steps.collect.answers import Answer
 from steps.collect.captures import CaptureFiles
@@ -22,12 +22,14 @@ from steps.collect.options import Options
 from steps.collect.pairs import Pair
 from steps.collect.redact import Redactor
 from steps.collect.report import Report
-from steps.collect.spark.shares import SHARE_BYTES, in_order, look_at, make, shares
+from steps.collect.spark.shares import SHARE_BYTES, in_order, loads, look_at, make, shares
 from steps.preprocess.read.inputs import find_inputs
 from steps.preprocess.read.sources import read_rows
 from steps.preprocess.spark.errors import own_error
 
-PARTITIONS = 8  # for each task that runs at a time
+TASKS = 8  # of a job, for each that runs at a time
+ITEMS = 1000  # of the output, in a task
+Result = TypeVar("Result")
 
 
 @own_error()
@@ -37,41 +39,52 @@ def collect_on_spark(options: Options, spark: SparkContext, share_bytes: int = S
 
 
 class SparkEngine:
-    """The processes of a cluster (`steps.collect.join.engine.Engine`)."""
+    """The processes of a cluster (`steps.collect.join.engine.Engine`).
+
+    Work goes out a job at a time, of some tasks for each that runs at once: so what comes back, and what of the pairs
+    is on its way, never fills the memory of this machine's Java.
+    """
 
     def __init__(self, spark: SparkContext, share_bytes: int) -> None:
         self._spark, self._share_bytes = spark, share_bytes
 
     def join(self, files: CaptureFiles, terms: Terms, join: Join) -> None:
-        self._spark.setJobDescription("join")  # what Spark's page and event log call the jobs
+        given = (files, Terms(frozenset(terms.spoken_of), terms.max_age_days, terms.now))
         parts = shares(files, self._share_bytes)
-        given = self._spark.broadcast((files, Terms(frozenset(terms.spoken_of), terms.max_age_days, terms.now)))
-        found = self._spread(parts).mapPartitions(lambda some: look_at(some, *given.value)).collect()
+        found = self._done("join", look_at, loads(parts, self._share_bytes), given)
         for seen in in_order(zip(parts, found, strict=True)):
             join.passed(seen.passed)
             for looked in seen.looked:
                 join.add(looked)
 
     def count_rows(self, path: Path) -> int:
-        self._spark.setJobDescription("count")
-        return int(self._spread(find_inputs(path).files).map(_rows_of).sum())
+        return sum(self._done("count", _rows_of, [[file] for file in find_inputs(path).files], ()))
 
     def rows(
         self, files: CaptureFiles, items: Sequence[Pair | Answer], options: Options, redactor: Redactor
     ) -> Iterator[bytes]:
-        """Made by executors, kept on their disks, and brought here a part at a time."""
-        self._spark.setJobDescription("write")
-        given = self._spark.broadcast((files, options))
-        made = self._spread(items).mapPartitions(lambda some: make(some, *given.value))
-        made.persist(StorageLevel.DISK_ONLY)
-        for counts in made.map(lambda one: one.redacted).collect():  # makes all of them, many at a time
-            redactor.counts.update(counts)
-        yield from (one.lines for one in made.toLocalIterator())
-        made.unpersist()
+        tasks = [items[at : at + ITEMS] for at in range(0, len(items), ITEMS)]
+        for made in self._done("write", make, tasks, (files, options)):
+            redactor.counts.update(made.redacted)
+            yield made.lines
 
-    def _spread(self, items: Sequence[Any]) -> RDD[Any]:
-        return self._spark.parallelize(items, max(1, min(len(items), PARTITIONS * self._spark.defaultParallelism)))
+    def _done(
+        self, job: str, work: Callable[..., Iterable[Result]], tasks: Sequence[Sequence[Any]], given: Sequence[Any]
+    ) -> Iterator[Result]:
+        """What executors make of tasks, in their order.
+
+        Args:
+            job: what Spark's page and event log call it.
+            given: what `work` takes beside a task.
+        """
+        self._spark.setJobDescription(job)
+        beside = self._spark.broadcast(given)
+        together = TASKS * self._spark.defaultParallelism
+        for at in range(0, len(tasks), together):
+            some = tasks[at : at + together]
+            yield from self._spark.parallelize(some, len(some)).flatMap(lambda one: work(one, *beside.value)).collect()
 
 
-def _rows_of(named: tuple[str, Path]) -> int:
-    return sum(1 for _ in read_rows(*named))
+def _rows_of(files: Iterable[tuple[str, Path]]) -> Iterator[int]:
+    for label, file in files:
+        yield sum(1 for _ in read_rows(label, file))

@@ -23,7 +23,6 @@ from steps.shared import disks
 from steps.shared.contract import StepError
 
 SHARE_BYTES = 32 * 2**20
-TOGETHER = 1000  # lines of the output that are handed on at once
 
 
 class Share(NamedTuple):
@@ -64,6 +63,20 @@ def shares(files: CaptureFiles, share_bytes: int) -> list[Share]:
     for number, path in enumerate(files.paths):
         size = path.stat().st_size
         found += [Share(number, at, min(at + share_bytes, size), size) for at in range(0, size, share_bytes)]
+    return found
+
+
+def loads(parts: Iterable[Share], load_bytes: int) -> list[list[Share]]:
+    """The same in their order, small ones together: so much work each, or one share."""
+    found: list[list[Share]] = []
+    room = 0
+    for share in parts:
+        size = share.end - share.start
+        if size > room:
+            found.append([])
+            room = load_bytes
+        found[-1].append(share)
+        room -= size
     return found
 
 
@@ -131,13 +144,9 @@ def in_order(seen: Iterable[tuple[Share, Seen]]) -> Iterator[Seen]:
 
 
 def make(items: Iterable[Pair | Answer], files: CaptureFiles, options: Options) -> Iterator[Made]:
-    """The lines of pairs, or of judged answers that are in none, a thousand together."""
+    """The lines of pairs, or of judged answers that are in none."""
     redactor = Redactor(options.redact, options.redact_patterns)
-    rows, lines = Rows(files, redactor), []
-    for item in items:
-        with _telling():
-            lines.append(rows.line(item))
-        if len(lines) == TOGETHER:
-            yield Made(b"".join(lines), {})
-            lines = []
-    yield Made(b"".join(lines), dict(redactor.counts))
+    rows = Rows(files, redactor)
+    with _telling():
+        lines = b"".join(map(rows.line, items))
+    yield Made(lines, dict(redactor.counts))

@@ -20,7 +20,7 @@ from tests.steps.collect import many_kinds
 
 MISSING = next(iter(local_spark.problems()), None)
 pytestmark = [pytest.mark.slow, pytest.mark.spark, pytest.mark.skipif(MISSING is not None, reason=str(MISSING))]
-SHARE_BYTES = 8000  # so that every file is many shares
+SHARE_BYTES = 50_000  # so that every file is many shares
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
 
 

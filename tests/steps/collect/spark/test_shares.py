@@ -20,7 +20,7 @@ from steps.collect.join.join import Join
 from steps.collect.join.look import Terms
 from steps.collect.options import Options
 from steps.collect.redact import Redactor
-from steps.collect.spark.shares import in_order, look_at, make, shares
+from steps.collect.spark.shares import Share, in_order, loads, look_at, make, shares
 from steps.shared.contract import StepError
 from tests.steps.collect import many_kinds
 from tests.steps.collect.captured import capture, write
@@ -43,7 +43,8 @@ class InShares(PythonEngine):
     def join(self, files: CaptureFiles, terms: Terms, join: Join) -> None:
         terms = Terms(frozenset(terms.spoken_of), terms.max_age_days, terms.now)
         parts = shares(files, self.share_bytes)
-        found = [seen for part in parts for seen in sent(list(look_at(*sent(([part], files, terms)))))]
+        tasks = loads(parts, self.share_bytes)
+        found = [seen for task in tasks for seen in sent(list(look_at(*sent((task, files, terms)))))]
         for seen in in_order(zip(parts, found, strict=True)):
             join.passed(seen.passed)
             for looked in seen.looked:
@@ -89,6 +90,12 @@ def test_shares_in_order_make_the_python_engines_bytes_of_lines_of_every_kind(tm
         "paired", "over_share", "neutral", "no_feedback", "duplicate", "too_old", "truncated", "error", "unreadable",
     }  # fmt: skip
     assert whole.redacted["mail"] and whole.redacted["own"]
+
+
+def test_small_shares_are_one_task_and_keep_their_order() -> None:
+    parts = [Share(number, 0, size, size) for number, size in enumerate((3, 3, 3, 9, 12, 1, 8))]
+    assert [[share.file for share in task] for task in loads(parts, 10)] == [[0, 1, 2], [3], [4], [5, 6]]
+    assert loads([], 10) == []
 
 
 def test_a_file_that_is_not_as_long_as_when_it_was_shared_out_is_an_error(tmp_path: Path) -> None:

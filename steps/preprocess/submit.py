@@ -2,11 +2,11 @@
 
 Command:  python3 -m steps.preprocess.submit smspark-submit APPLICATION ARGUMENTS
 Outputs:  what the application writes; the exit code of the command. SIGTERM is passed on to it.
-Limits:   smspark-submit (github.com/aws/sagemaker-spark-container) puts its words together with spaces and gives them
-          to a shell (src/smspark/cli.py, job.py), so they are quoted for it. It starts the cluster, runs the application on the
-          first instance and ends the others after it. When the application fails, it writes its own command line over
-          `output/message`, which is what SageMaker shows; the application's reason is in `output/failure` too, and is
-          put back from there.
+Limits:   smspark-submit (github.com/aws/sagemaker-spark-container) starts the cluster, runs the application on the
+          first instance and ends the others after it. It puts its words together with spaces and gives them to a shell
+          (src/smspark/cli.py, job.py), so they are quoted for it. When the application fails, it writes its own command
+          line over `output/message`, which is what SageMaker shows; the application's reason is in `output/failure`
+          too, and is put back from there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Both engines on the same lines: the same files, counts and errors. On a local Spark session, and as real processes."""
+"""Both engines on the same lines: the same bytes, counts and errors; on a local Spark session, and as processes."""
 
 from __future__ import annotations
 

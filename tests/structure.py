@@ -12,7 +12,7 @@ from tests.paths import ROOT
 Graph = Mapping[str, Set[str]]
 
 # Their own files are the front doors and the ground of a whole side, each a room of its own.
-STAIRS = ("pipeline", "steps", "steps.train", "steps.preprocess", "steps.merge")
+STAIRS = ("pipeline", "steps", "steps.train", "steps.preprocess", "steps.merge", "steps.collect")
 
 
 def sources(*folders: str) -> dict[str, Path]:

@@ -22,8 +22,10 @@ GROUPS = PROJECT["optional-dependencies"]
 # image runs it.
 IMAGES = {
     "training": ["steps.train.launch", "steps.train.train", "steps.candidates.__main__"],
-    "processing": [f"steps.{step}.__main__" for step in ("preprocess", "champion", "gate", "merge", "register")],
-    "spark": ["steps.preprocess.submit", "steps.preprocess.on_spark"],
+    "processing": [
+        f"steps.{step}.__main__" for step in ("collect", "preprocess", "champion", "gate", "merge", "register")
+    ],
+    "spark": ["steps.preprocess.submit", "steps.preprocess.on_spark", "steps.collect.spark.on_spark"],
 }
 # flash_attn is imported only where attn_implementation asks for it, which fails before if there is none.
 PROVIDED = {

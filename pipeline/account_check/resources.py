@@ -107,8 +107,7 @@ def _elsewhere(context: Context, job: Job, action: str) -> list[str]:
 def images(context: Context) -> dict[str, str]:
     """The images that the workflow's jobs and endpoints use, by their names in the settings."""
     given = context.workflow.account.images.model_dump(exclude_none=True)
-    on_spark = context.workflow.settings.preprocess.engine == "spark"
-    return {name: uri for name, uri in given.items() if name != "spark" or on_spark}
+    return {name: uri for name, uri in given.items() if name != "spark" or context.workflow.settings.on_spark}
 
 
 def _repositories(context: Context, names: Iterable[str]) -> list[str]:
@@ -122,8 +121,13 @@ def _repositories(context: Context, names: Iterable[str]) -> list[str]:
 
 
 def _job_image(context: Context, job: Job, action: str) -> list[str]:
-    on_spark = job == "preprocess" and context.workflow.settings.preprocess.engine == "spark"
-    return _repositories(context, ["training" if job == "train" else "spark" if on_spark else "processing"])
+    if job == "preprocess":  # the role of Collect too
+        settings = context.workflow.settings
+        engines = {section.engine for section in (settings.collect, settings.preprocess) if section}
+        return _repositories(
+            context, [{"python": "processing", "spark": "spark"}[engine] for engine in sorted(engines)]
+        )
+    return _repositories(context, ["training" if job == "train" else "processing"])
 
 
 def _serving_image(context: Context, job: Job, action: str) -> list[str]:

@@ -44,7 +44,7 @@ def images(
     words = "".join(f" {shlex.quote(name)}" for name in names or ())
     command = f"python pipeline.py images {action}{words}{where(False, settings)}"
     workflow = workflow_settings.load(settings)
-    account, on_spark = workflow.account, workflow.settings.preprocess.engine == "spark"
+    account, on_spark = workflow.account, bool(workflow.settings.on_spark)
     chosen = project_images.chosen(names or [], account.images.model_dump(), workflow.code_version, on_spark)
     docker_command.require_engine(command)
     given = dict(_pair(text) for text in build_args)

@@ -19,7 +19,7 @@ from pipeline.local.state.damage import Damaged
 from pipeline.local.state.store import Store
 
 ARTIFACTS = "mlartifacts"
-ANSWERS, REPORT = "answers.json", "data/report.json"  # what a training tells MLflow that quotes rows
+ANSWERS, REPORT = "answers.json", "data/report.json"  # what a training tells MLflow that quotes rows, beside its pages
 TRACKED = "tracking.json"
 
 
@@ -73,7 +73,8 @@ def clear(root: Path, runs: Iterable[str], tracked: Iterable[str]) -> None:
             shutil.rmtree(tree)
     for run_id in tracked:
         artifacts = root / ARTIFACTS / run_id / "artifacts"
-        (artifacts / ANSWERS).unlink(missing_ok=True)
+        for quoting in (artifacts / ANSWERS, *artifacts.rglob("*.html")):
+            quoting.unlink(missing_ok=True)
         report = artifacts / REPORT
         if report.is_file():
             write_bytes(report, without_quotes(report.read_bytes()))

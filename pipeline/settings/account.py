@@ -23,7 +23,9 @@ class Images(Section):
     training: str = Field(min_length=1, max_length=255)
     processing: str = Field(min_length=1, max_length=255)
     inference: str = Field(min_length=1, max_length=255)
-    spark: str | None = Field(None, min_length=1, max_length=255, description="Only for preprocess.engine: spark.")
+    spark: str | None = Field(
+        None, min_length=1, max_length=255, description="Only for engine: spark, of collect and preprocess."
+    )
 
 
 ARN = r"^arn:aws[a-z-]*:{service}:[a-z0-9-]*:\d{{12}}:{name}$"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from pipeline.settings.section import Section
+from pipeline.settings.section import Engine, EngineInstances, Section
 
 ARGUMENT = 256  # characters that a container's argument takes
 
@@ -26,9 +26,11 @@ Expression = Annotated[str, Field(min_length=1, max_length=ARGUMENT), AfterValid
 
 
 class Collect(Section):
+    engine: Engine = "python"
     instance_type: str = Field(
         "ml.m5.xlarge", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$", description="SageMaker instance type."
     )
+    instance_count: EngineInstances = 1
     volume_gb: int = Field(30, ge=1, le=16384, description="Size of its EBS volume: captures and given data fit in it.")
     max_runtime_hours: float = Field(1, gt=0, le=28 * 24, description="Longest run; the job is stopped after it.")
     max_feedback_share: float = Field(

@@ -31,9 +31,10 @@ def conflicts(security: Security, settings: WorkflowFile, recipe: TrainArguments
         found.append("recipe's mlflow_uri: a tracking server cannot be reached; leave it out, or write none")
     if recipe and recipe.wandb_project:
         found.append("recipe's wandb_project: Weights & Biases cannot be reached; leave it out")
-    if settings.preprocess.instance_count > 1:
-        fix = "write preprocess.instance_count: 1"
-        found.append(f"preprocess.engine: spark: its instances cannot reach each other in a Processing job; {fix}")
+    for name, section in settings.on_spark.items():
+        if section.instance_count > 1:
+            fix = f"write {name}.instance_count: 1"
+            found.append(f"{name}.engine: spark: its instances cannot reach each other in a Processing job; {fix}")
     if settings.gate.judge:
         found.append("gate.judge: Amazon Bedrock cannot be reached; leave it out")
     return [f"{text} (the account has security.network_isolation)" for text in found]

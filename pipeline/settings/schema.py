@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from pipeline.settings.candidates import Candidates
 from pipeline.settings.collect import Collect
-from pipeline.settings.section import Section, Tags
+from pipeline.settings.section import Engine, EngineInstances, Section, Tags
 from steps.gate.rules.limits import ThresholdOn
 
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9-]+$", description="SageMaker instance type.")]
@@ -56,9 +56,9 @@ FolderOrPrefix = Annotated[str | None, AfterValidator(_prefix)]
 
 
 class Preprocess(Section):
-    engine: Literal["python", "spark"] = Field("python", description="python runs on one instance, spark on several.")
+    engine: Engine = "python"
     instance_type: InstanceType = "ml.m5.xlarge"
-    instance_count: int = Field(1, ge=1, le=100, description="More than one only with spark.")
+    instance_count: EngineInstances = 1
     volume_gb: VolumeGb = 30
     max_runtime_hours: Hours = 2
     format: Layout | None = Field(None, description="Layout of all files; without it, recognised from the rows.")
@@ -102,13 +102,6 @@ class Preprocess(Section):
         0.1, ge=0, le=1, description="Stop the run if a larger share of the rows is invalid."
     )
     baseline: FolderOrPrefix = Field(None, description="The report/ folder of an earlier run, to compare with.")
-
-    @field_validator("instance_count")
-    @classmethod
-    def _several_instances_need_spark(cls, count: int, info: ValidationInfo) -> int:
-        if count > 1 and info.data.get("engine") == "python":
-            raise ValueError(f"{count} instances need engine: spark; the python engine runs on one")
-        return count
 
     @field_validator("max_tokens")
     @classmethod
@@ -284,6 +277,12 @@ class WorkflowFile(Section):
     cache: Cache = Cache()
     max_parallel_steps: int | None = Field(None, ge=1, description="Steps of one execution that may run at once.")
     tags: Tags = Field(default_factory=dict)
+
+    @property
+    def on_spark(self) -> dict[str, Collect | Preprocess]:
+        """The sections of steps that run on Spark, by their names."""
+        sections = {"collect": self.collect, "preprocess": self.preprocess}
+        return {name: section for name, section in sections.items() if section and section.engine == "spark"}
 
     @field_validator("collect", "candidates", mode="before")
     @classmethod

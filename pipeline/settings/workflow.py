@@ -123,9 +123,10 @@ class _Reading:
         self._look(settings, recipe)
         if account:
             self._look_at("prices", account.prices, account_path.parent)
-        if account and settings.preprocess.engine == "spark" and account.images.spark is None:
+        if account and account.images.spark is None:
             fix = f"build and push containers/spark/Dockerfile, then name it as images.spark in {settings.account}"
-            self._problem(f"preprocess.engine: spark: there is no image for it; {fix}")
+            for section in settings.on_spark:
+                self._problem(f"{section}.engine: spark: there is no image for it; {fix}")
         for conflict in conflicts(account.security, settings, recipe) if account else ():
             self._problem(conflict)
         if self.errors or account is None or recipe is None:

@@ -115,6 +115,15 @@ def module(name: str) -> list[str]:
     return ["python3", "-m", name]
 
 
+def spark_application(path: str) -> list[str]:
+    """The command that runs an application of `steps/` on the Spark image, whose own command starts the cluster.
+
+    Args:
+        path: of the application, relative to the checkout, as to the image's working directory.
+    """
+    return [*module("steps.preprocess.submit"), "smspark-submit", path]
+
+
 def output_uri(step: RequestStep, output: str) -> Any:
     """The S3 URI that a Processing step's output has once it ran."""
     return step.properties.ProcessingOutputConfig.Outputs[output].S3Output.S3Uri

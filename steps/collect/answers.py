@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from steps.collect.captures import Origin, Place
-from steps.collect.exchange import Exchange, answer_digest
+from steps.collect.exchange import answer_digest
 from steps.collect.feedback import Opinion
 from steps.collect.opinions import Contradictions, latest_of_each, side_of
 from steps.collect.states import CaptureState, FeedbackState
@@ -71,9 +71,13 @@ class Prompts:
     def __init__(self) -> None:
         self._answers: dict[bytes, dict[bytes, Answer]] = {}
 
-    def add(self, exchange: Exchange, capture: Capture) -> None:
-        answers = self._answers.setdefault(exchange.key, {})
-        answer = answers.setdefault(exchange.answer_digest, Answer(exchange.calls))
+    def add(self, key: bytes, digest: bytes, calls: bool, capture: Capture) -> None:
+        """
+        Args:
+            key: of the prompt (`Exchange.key`).
+            digest: of the answer (`Exchange.answer_digest`), which makes calls or not.
+        """
+        answer = self._answers.setdefault(key, {}).setdefault(digest, Answer(calls))
         answer.captures.append(capture)
 
     def judged(self, contradictions: Contradictions) -> list[list[Answer]]:

@@ -55,12 +55,15 @@ class _Parser(argparse.ArgumentParser):
         raise StepError(f"{self.prog}: {message}; see --help")
 
 
-def parse(arguments: Sequence[str] | None = None) -> Options:
+def parse(arguments: Sequence[str] | None = None, prog: str = "python -m steps.collect") -> Options:
     """
+    Args:
+        prog: the command, as messages name it.
+
     Raises:
         StepError: an argument that does not exist or has a value of another type.
     """
-    given = vars(_parser().parse_args(arguments))
+    given = vars(_parser(prog).parse_args(arguments))
     given["redact"] = tuple(given.pop("redact") or ())
     given["redact_patterns"] = tuple(given.pop("redact_pattern") or ())
     return Options(**given)
@@ -73,9 +76,9 @@ def _moment(text: str) -> datetime:
         raise argparse.ArgumentTypeError(f"{text!r} must be a time in ISO 8601") from None
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="python -m steps.collect",
+        prog=prog,
         allow_abbrev=False,
         description="Join what an endpoint answered with what people said about it, and make preference pairs.",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipeline.settings.collect import Collect
-from pipeline.step_kit.processing_job import Instances, ProcessingJob, module
+from pipeline.step_kit.processing_job import Instances, ProcessingJob, module, spark_application
 from steps.champion import step as champion_step
 
 if TYPE_CHECKING:
@@ -26,14 +26,18 @@ def build(scope: Scope, champion: RequestStep, settings: Collect) -> RequestStep
     inputs: dict[str, Any] = {"captures": workflow.captures_uri, "feedback": workflow.feedback_uri}
     if settings.max_feedback_share < 1:
         inputs["data"] = scope.parameter["InputDataUri"]
+    on_spark = settings.engine == "spark"
     job = ProcessingJob(
         role="preprocess",
-        command=module("steps.collect"),
+        command=spark_application("steps/collect/spark/on_spark.py") if on_spark else module("steps.collect"),
         arguments=_arguments(settings, list(inputs)),
         inputs=inputs,
         outputs={name: f"{OUTPUT}/{name}" for name in ("pairs", "unpaired", "report")},
         property_files={"collected": ("report", "report.json")},
-        instances=Instances(settings.instance_type, settings.volume_gb, settings.max_runtime_hours),
+        instances=Instances(
+            settings.instance_type, settings.volume_gb, settings.max_runtime_hours, settings.instance_count
+        ),
+        image=workflow.account.images.spark if on_spark else None,
         environment={"DATA_STATE": champion_step.fact(champion, "data_state")},
     )
     return job.step(scope, "Collect", "Make pairs of what endpoints answered and what people said about it.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,17 @@ PAIRS, UNPAIRED = "pairs/pairs.jsonl", "unpaired/unpaired.jsonl"
 PROVENANCE = "provenance"  # Preprocess leaves this field of a row alone, by name
 
 
-class Writer:
-    """Reads captures again, takes personal data out, and writes what is kept."""
+class Rows:
+    """Reads captures again, takes personal data out, and makes the lines of what is kept."""
 
     def __init__(self, files: CaptureFiles, redactor: Redactor) -> None:
         self._files, self._redactor = files, redactor
         self._exchanges = ExchangeReader()
 
-    def write_pairs(self, path: Path, pairs: Iterable[Pair]) -> None:
-        _write(path, (self._pair(pair) for pair in pairs))
-
-    def write_unpaired(self, path: Path, answers: Iterable[Answer]) -> None:
-        _write(path, (self._unpaired(answer) for answer in answers))
+    def line(self, item: Pair | Answer) -> bytes:
+        """A pair, or a judged answer that is in none, as JSON with the end of its line."""
+        row = self._pair(item) if isinstance(item, Pair) else self._unpaired(item)
+        return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
     def _pair(self, pair: Pair) -> dict[str, Any]:
         rejected = self._read(pair.rejected)
@@ -90,8 +89,7 @@ def _first(answer: Answer) -> Capture:
     return min(answer.captures, key=lambda capture: (capture.time, capture.id))
 
 
-def _write(path: Path, rows: Iterator[dict[str, Any]]) -> None:
+def write(path: Path, lines: Iterable[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "wb") as file:
-        for row in rows:
-            file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+        file.writelines(lines)

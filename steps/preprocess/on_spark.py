@@ -15,7 +15,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 ROOT = Path(__file__).resolve().parents[2]
 if __name__ == "__main__":
@@ -25,12 +25,16 @@ from pyspark import SparkConf, SparkContext
 from pyspark.java_gateway import launch_gateway
 
 from steps.preprocess.as_given import as_given
-from steps.preprocess.options import Options, parse
+from steps.preprocess.options import parse
 from steps.preprocess.shards.shard_worker import return_freed_memory
 from steps.preprocess.spark.run import preprocess
 from steps.shared import contract
 from steps.shared.contract import StepError
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Given = TypeVar("Given", bound="DataclassInstance")
 CONFIGURATION = [
     ("spark.executorEnv.PYTHONPATH", str(ROOT)),  # YARN starts executors without this process's environment
     ("spark.driver.maxResultSize", "0"),
@@ -50,7 +54,7 @@ def main() -> None:
 
 def _run() -> None:
     return_freed_memory()
-    options = _absolute(parse(prog="spark-submit steps/preprocess/on_spark.py"))
+    options = absolute(parse(prog="spark-submit steps/preprocess/on_spark.py"))
     options.check()
     if options.workers is not None:
         raise StepError("--workers: Spark decides on its processes itself; leave it out")
@@ -62,18 +66,18 @@ def _run() -> None:
     print(f"  report: {options.output / 'report' / 'report.html'}", flush=True)
 
 
-def _absolute(options: Options) -> Options:
-    """The options with paths that executors, which run in folders of their own, understand too."""
+def absolute(options: Given) -> Given:
+    """A step's options with paths that executors, which run in folders of their own, understand too."""
     paths: dict[str, Any] = {name: value.absolute() for name, value in vars(options).items() if isinstance(value, Path)}
     return replace(options, **paths)
 
 
-def context() -> SparkContext:
-    """Spark as spark-submit was told, and as the step needs it."""
+def context(name: str = "dpo-preprocess") -> SparkContext:
+    """Spark as spark-submit was told, and as a step needs it."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # what executors run, where nobody says otherwise
     gateway = launch_gateway()
     given = gateway.jvm.SparkConf()
-    conf = SparkConf().setAppName("dpo-preprocess").setAll(CONFIGURATION)
+    conf = SparkConf().setAppName(name).setAll(CONFIGURATION)
     conf.setAll([(name, value) for name, value in UNLESS_GIVEN if not given.contains(name)])
     if given.get("spark.master", "").startswith("yarn"):
         conf.setAll(executor_memory(*(given.get(name, default) for name, default in MEMORY)))

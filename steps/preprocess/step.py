@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pipeline.settings.schema import Preprocess
-from pipeline.step_kit.processing_job import Instances, ProcessingJob, module
+from pipeline.step_kit.processing_job import Instances, ProcessingJob, module, spark_application
 from steps.champion import step as champion_step
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 INPUT = "/opt/ml/processing/input"
 OUTPUT = "/opt/ml/processing/output"
-# The Spark image's own command starts the cluster; the path is relative to the image's working directory.
-ON_SPARK = [*module("steps.preprocess.submit"), "smspark-submit", "steps/preprocess/on_spark.py"]
 
 
 def build(scope: Scope, champion: RequestStep, pairs: Mapping[str, Any]) -> RequestStep:
@@ -44,7 +42,7 @@ def build(scope: Scope, champion: RequestStep, pairs: Mapping[str, Any]) -> Requ
     inputs = {name: uri for name, uri in inputs.items() if uri is not None}
     job = ProcessingJob(
         role="preprocess",
-        command=ON_SPARK if on_spark else module("steps.preprocess"),
+        command=spark_application("steps/preprocess/on_spark.py") if on_spark else module("steps.preprocess"),
         arguments=_arguments(settings, inputs, parameter, workflow.recipe.chat_template_kwargs),
         inputs=inputs,
         outputs={name: f"{OUTPUT}/{name}" for name in ("train", "validation", "quarantine", "report")},

@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from py4j.protocol import Py4JError, Py4JJavaError
+from py4j.protocol import Py4JError
 from pyspark import RDD, SparkContext, StorageLevel
 
 from steps.preprocess.duplicates import ids
@@ -37,6 +35,7 @@ from steps.preprocess.shards.shard import Side, prompt_keys
 from steps.preprocess.shards.shard_worker import QUARANTINE
 from steps.preprocess.shards.tally import Tally
 from steps.preprocess.spark import near as near_prompts
+from steps.preprocess.spark.errors import own_error
 from steps.preprocess.spark.tasks import (
     Chunk,
     Task,
@@ -59,25 +58,10 @@ from steps.shared.contract import StepError
 from steps.shared.disks import filling
 from steps.shared.folders import sole_writer
 
-# How Python's traceback, which Spark quotes in Java's, names the step's own error.
-OWN_ERROR = re.escape(f"{StepError.__module__}.{StepError.__qualname__}: ")
-TOLD = re.compile(rf"^{OWN_ERROR}(.*?)\s*^\s*at org\.apache\.spark", re.DOTALL | re.MULTILINE)
 PARTITIONS = 8  # of the rows, for each task that runs at a time; each of them brings its counts here
 
 
-@contextlib.contextmanager
-def _own_error() -> Iterator[None]:
-    """Turn the step's own error, which comes from an executor inside a Java stack trace, back into what it was."""
-    try:
-        yield
-    except Py4JJavaError as error:
-        told = TOLD.search(str(error.java_exception))
-        if told is None:
-            raise
-        raise StepError(told[1]) from None
-
-
-@_own_error()
+@own_error()
 def preprocess(options: Options, spark: SparkContext) -> Report:
     """Run the step and return its report, which is written last.
 

@@ -148,6 +148,19 @@ def test_an_action_is_asked_for_on_what_it_acts_on(quickstart: Context) -> None:
     assert ("sagemaker:CreateModelPackage", "model-package") in on
 
 
+def test_the_role_of_collect_and_preprocess_pulls_the_images_of_both(quickstart: Context) -> None:
+    role = quickstart.workflow.account.role_of("preprocess")
+
+    def pulled(collect: Collect | None) -> set[str]:
+        settings = quickstart.workflow.settings.model_copy(update={"collect": collect})
+        found = needs.of(replace(quickstart, workflow=replace(quickstart.workflow, settings=settings)))
+        asked = [need for need in found if need.role == role and "ecr:BatchGetImage" in need.actions]
+        return {need.resource.rpartition("/")[2] for need in asked}
+
+    assert pulled(None) == pulled(Collect()) == {"dpo-processing"}
+    assert pulled(Collect(engine="spark")) == {"dpo-processing", "dpo-spark"}
+
+
 def test_data_in_another_bucket_must_be_readable_there(quickstart: Context) -> None:
     definition = with_data(quickstart.definition, "s3://theirs/pairs/")
     found = [need for need in needs.of(replace(quickstart, definition=definition)) if ":::theirs" in need.resource]

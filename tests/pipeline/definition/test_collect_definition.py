@@ -98,6 +98,22 @@ def test_every_setting_reaches_the_command_line(tmp_path: Path) -> None:
     assert steps["Train"]["HyperParameters"]["feedback_weight"] == "9"
 
 
+def test_the_engine_decides_on_image_instances_and_command_alone(tmp_path: Path) -> None:
+    requests = []
+    for name, section in (("spark", "{engine: spark, instance_count: 3}"), ("python", "")):
+        (tmp_path / name).mkdir()
+        requests.append(rendered(with_collect(tmp_path / name, f" {section}"))[2]["Collect"])
+    on_spark, on_one = requests
+    assert on_spark["AppSpecification"]["ImageUri"].endswith("/dpo-spark:1")
+    assert on_spark["ProcessingResources"]["ClusterConfig"]["InstanceCount"] == 3
+    command = on_spark["AppSpecification"]["ContainerEntrypoint"]
+    assert command[-2] == "smspark-submit" and (ROOT / command[-1]).is_file()
+    for request in (on_spark, on_one):
+        del request["AppSpecification"]["ImageUri"], request["AppSpecification"]["ContainerEntrypoint"]
+        del request["ProcessingResources"]["ClusterConfig"]["InstanceCount"]
+    assert on_spark == on_one
+
+
 def test_a_weight_in_the_recipe_is_refused(tmp_path: Path) -> None:
     path = with_collect(tmp_path, "")
     recipe = path.parent / "recipes" / "quickstart.yaml"
@@ -125,6 +141,7 @@ def test_the_settings_name_what_the_step_knows() -> None:
         (" {redact_patterns: ['a*']}", "finds an empty text"),
         (" {max_feedback_share: 0}", "max_feedback_share"),
         (" {redact: [names]}", "redact"),
+        (" {instance_count: 2}", "instance_count: 2 instances need engine: spark; the python engine runs on one"),
     ],
 )
 def test_a_wrong_section_is_named(tmp_path: Path, section: str, said: str) -> None:

@@ -118,6 +118,7 @@ def test_every_setting_of_preprocess_reaches_its_command_line() -> None:
         max_tokens=2048,
         max_characters=100000,
         baseline=inputs / "baseline",
+        feedback_data=inputs / "feedback_data",
     )
     names = {given["InputName"]: given["S3Input"]["S3Uri"] for given in request["ProcessingInputs"]}
     assert names == {
@@ -125,6 +126,7 @@ def test_every_setting_of_preprocess_reaches_its_command_line() -> None:
         "validation_data": {"Get": "Parameters.ValidationDataUri"},
         "tokenizer": "s3://bucket/models/qwen3/",
         "baseline": "s3://bucket/runs/last/Preprocess/report/",
+        "feedback_data": {"Get": "Steps.Collect.ProcessingOutputConfig.Outputs['pairs'].S3Output.S3Uri"},
     }
 
 

@@ -170,6 +170,7 @@ def test_isolation_names_every_setting_that_needs_the_network(account: Path) -> 
         workflow.read_text().replace("volume_gb: 50\n\ntrain", "engine: spark\n  instance_count: 2\n\ntrain")
     )
     workflow.write_text(workflow.read_text().replace("gate:\n", "gate:\n  judge: eu.the.judge-v1:0\n"))
+    workflow.write_text(f"{workflow.read_text()}\ncollect: {{engine: spark, instance_count: 4}}\n")
     assert problems(account, "network_isolation: true") == [
         f"qwen3-0.6b.yaml: {text} (the account has security.network_isolation)"
         for text in (
@@ -177,6 +178,8 @@ def test_isolation_names_every_setting_that_needs_the_network(account: Path) -> 
             "model_id: s3://BUCKET/MODEL/",
             "recipe's mlflow_uri: a tracking server cannot be reached; leave it out, or write none",
             "recipe's wandb_project: Weights & Biases cannot be reached; leave it out",
+            "collect.engine: spark: its instances cannot reach each other in a Processing job; write "
+            "collect.instance_count: 1",
             "preprocess.engine: spark: its instances cannot reach each other in a Processing job; write "
             "preprocess.instance_count: 1",
             "gate.judge: Amazon Bedrock cannot be reached; leave it out",

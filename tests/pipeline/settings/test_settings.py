@@ -214,12 +214,14 @@ def test_local_files_of_preprocess_are_looked_for_and_looked_into(configs: Path)
 
 def test_spark_without_an_image_says_how_to_make_one(configs: Path) -> None:
     workflow = preprocess(configs, "engine: spark", "instance_count: 3")
+    workflow.write_text(f"{workflow.read_text()}\ncollect:\n  engine: spark\n")
     assert problems(workflow) == []
     account = configs / "account.yaml"
     account.write_text("".join(line for line in account.read_text().splitlines(True) if "dpo-spark:1" not in line))
     assert problems(workflow) == [
-        f"{workflow}: preprocess.engine: spark: there is no image for it; build and push containers/spark/Dockerfile, "
+        f"{workflow}: {section}.engine: spark: there is no image for it; build and push containers/spark/Dockerfile, "
         "then name it as images.spark in account.yaml"
+        for section in ("collect", "preprocess")
     ]
 
 

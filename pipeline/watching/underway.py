@@ -29,6 +29,9 @@ REDRAWN_SECONDS = 1.0
 def underway(command: str) -> Iterator[None]:
     """While the context lasts, the silence of a command is filled."""
     before = sys.stdout, sys.stderr
+    if None in before:  # closed by the shell (`2>&-`): Python then writes nothing, and who would read this
+        yield
+        return
     beat.said(time.monotonic())
     redraws = before[1].isatty() and os.environ.get("TERM", "").lower() not in DUMB
     silence = _Silence(before[1], command, redraws=redraws)

@@ -129,3 +129,14 @@ def test_a_terminal_that_is_gone_hurts_nobody(stderr, monkeypatch: pytest.Monkey
     monkeypatch.setattr(stream, "write", refuse)
     with underway.underway("list"):
         until(lambda: len(asked) > 1)
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_stream_that_the_shell_has_closed_stops_no_command(
+    stderr, closed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = stderr("dumb")
+    monkeypatch.setattr(sys, closed, None)
+    with underway.underway("list"):
+        print("an execution")
+    assert stream.getvalue() == ("" if closed == "stdout" else "an execution\n")

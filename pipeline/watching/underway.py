@@ -77,8 +77,8 @@ class _Silence:
         beat.said(time.monotonic())
         if self.pulse:
             self.pulse.touch()
-        if text:
-            self._within_line = not text.endswith("\n")
+        if text:  # whoever holds the silence leaves a whole line: a spinner erases its own, and a person presses Enter
+            self._within_line = not (beat.held() or text.endswith("\n"))
 
     def end(self) -> None:
         """The command has ended."""

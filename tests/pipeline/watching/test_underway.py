@@ -96,6 +96,19 @@ def test_nothing_is_said_while_something_else_shows_that_it_works_or_somebody_is
         until(lambda: bool(stream.getvalue()))
 
 
+def test_silence_is_filled_again_after_a_question_and_after_a_spinner(stderr) -> None:
+    stream = stderr()
+    with underway.underway("upsert"):
+        with beat.hold("a question"):
+            sys.stderr.write("Change it? [y/N]: ")
+        until(lambda: "still working" in stream.getvalue())
+        with pulse.working(Console(stderr=True, force_terminal=True, width=80), "uploading"):
+            pass
+        assert not stream.getvalue().endswith("\n")
+        spun = len(stream.getvalue())
+        until(lambda: "still working" in stream.getvalue()[spun:])
+
+
 def test_several_short_works_in_a_row_are_one_silence(stderr, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = stderr("dumb")
     console = Console(stderr=True, force_terminal=True, width=120)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Thread
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -34,7 +34,7 @@ from pipeline.local.state import conversations
 from pipeline.settings.schema import WorkflowFile
 from pipeline.versions import served
 from pipeline.versions.registry import ModelVersion
-from steps.answer.limits import MAX_NEW_TOKENS
+from steps.answer.limits import MAX_NEW_TOKENS, NOTE
 from steps.shared import typed_yaml
 from steps.shared.serving import ADAPTER_FOLDER
 
@@ -79,6 +79,7 @@ def try_version(
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "exchange.json"
         command += [f"--record={record}"]
+        command += [] if as_json else ["--notes-among-words"]
         with nullcontext(subprocess.PIPE) if as_json else _handed_on() as output:
             done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, check=False)
         if done.returncode != 0:
@@ -94,14 +95,23 @@ def try_version(
 
 @contextmanager
 def _handed_on() -> Iterator[int]:
-    """A pipe whose words go to stdout as they come: so it is known when there are none, and then said."""
+    """A pipe whose words go to stdout as they come: so it is known when there are none, and then said.
+
+    Notes among them go to stderr, between the words where they were written.
+
+    Raises:
+        BrokenPipeError: the reader of stdout has gone, as with `| head`; the answer is awaited all the same.
+    """
+    gone: list[BrokenPipeError] = []
     reading, writing = os.pipe()
 
     def hand_on() -> None:
         with open(reading, encoding="utf-8", errors="replace", newline="") as words:
-            while piece := words.read(1):  # a program may wait within a line
-                sys.stdout.write(piece)
-                sys.stdout.flush()
+            try:
+                _copy(words)
+            except BrokenPipeError as error:
+                gone.append(error)
+                words.read()
 
     thread = Thread(target=hand_on)
     thread.start()
@@ -110,6 +120,20 @@ def _handed_on() -> Iterator[int]:
     finally:
         os.close(writing)
         thread.join()
+    if gone:
+        raise gone[0]
+
+
+def _copy(words: TextIO) -> None:
+    in_note = False
+    while piece := words.read(1):  # a program may wait within a line
+        if piece == NOTE:
+            in_note = True
+            continue
+        stream = sys.stderr if in_note else sys.stdout
+        stream.write(piece)
+        stream.flush()
+        in_note = in_note and piece != "\n"
 
 
 def _files(there: Registry, model: ModelVersion, with_base: bool, verify: bool) -> list[str]:

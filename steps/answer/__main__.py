@@ -8,6 +8,7 @@ Inputs:   --model: a model of its own, as Merge writes it; --adapter: what train
           --tools: a JSON list of functions, in any form that
           Preprocess reads.
 Outputs:  the answer on stdout, word by word, tool calls as the model writes them; with --json one document instead.
+          How long prompt and answer are, on stderr.
 Limits:   one prompt, one answer; the weights as they are stored, so that an adapter that was trained over NF4 answers
           over the unquantised base, as it is served. A GPU is used where there is one, which has not been tried.
 """
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from steps.answer import conversation
 from steps.answer.exchange import exchange, parser_of
-from steps.answer.limits import MAX_NEW_TOKENS
+from steps.answer.limits import MAX_NEW_TOKENS, NOTE
 from steps.answer.weights import find_weights
 from steps.shared import contract
 from steps.shared.templates.trained_with import trained_kwargs
@@ -46,6 +47,7 @@ def main(argv: list[str]) -> None:
         result = answer(
             weights, own.tokenizer, messages, tools, template_kwargs,
             max_new_tokens=options.max_new_tokens, temperature=options.temperature, stream=not options.json,
+            note=_note_among_words if options.notes_among_words else _note,
         )  # fmt: skip
         said[name] = asdict(result)
     if options.record:
@@ -54,6 +56,14 @@ def main(argv: list[str]) -> None:
         contract.write_json(options.record, told)
     if options.json:
         print(json.dumps(said, ensure_ascii=False, indent=2))
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _note_among_words(text: str) -> None:
+    print(f"{NOTE}{text}", flush=True)
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -71,6 +81,10 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--temperature", type=float, default=0.0, help="0: always the likeliest token")
     parser.add_argument("--record", type=Path, help="write question and answer there, in the chat-completions form")
     parser.add_argument("--json", action="store_true", help="print one JSON document when all is said")
+    parser.add_argument(
+        "--notes-among-words", action="store_true",
+        help="write what is for stderr to stdout, as lines behind U+001E: for a reader of both who keeps their order",
+    )  # fmt: skip
     options = parser.parse_args(argv)
     if (options.adapter or options.beside) and not options.base:
         parser.error("--adapter and --beside need --base")

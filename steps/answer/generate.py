@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -85,13 +84,15 @@ def answer(
     max_new_tokens: int,
     temperature: float,
     stream: bool,
+    note: Callable[[str], None],
 ) -> Answer:
-    """Load, render and generate; the sizes go to stderr.
+    """Load, render and generate.
 
     Args:
         chat_template_kwargs: what the chat template may ask for besides; the same as in training.
         temperature: 0 takes the likeliest token each time; above, tokens are drawn at it.
         stream: print the answer while it comes.
+        note: is told how long prompt and answer are, each when that is known.
 
     Raises:
         StepError: the prompt or the model is too large, or something cannot be loaded.
@@ -100,7 +101,7 @@ def answer(
     tokenizer = _tokenizer(tokenizer_folder)
     prompt = _prompt(ChatTemplate(tokenizer, chat_template_kwargs), messages, tools)
     _require_room(weights, len(prompt), max_new_tokens)
-    print(f"{len(prompt)} tokens of prompt", file=sys.stderr, flush=True)
+    note(f"{len(prompt)} tokens of prompt")
     model = _load(weights)
     ends = _ends(model, tokenizer)
     streamer: Any = _Stream(tokenizer, ends) if stream else None
@@ -119,7 +120,7 @@ def answer(
     text = tokenizer.decode(new if cut else new[:-1], skip_special_tokens=False)
     text = cast("str", text)  # it is a list only where several texts are decoded
     end = ", cut there by --max-new-tokens" if cut else ""
-    print(f"{len(new)} tokens of answer in {seconds:.1f} s{end}", file=sys.stderr, flush=True)
+    note(f"{len(new)} tokens of answer in {seconds:.1f} s{end}")
     return Answer(text, len(prompt), len(new), cut, round(seconds, 3))
 
 

@@ -54,8 +54,8 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
             "Compare two versions: figures side by side, how their training differed, and a test on their common rows.",
         ),
         "try": (
-            "try_version.try_version",
-            "Send a prompt to a version on this machine, merged or adapter, with its own chat template and tools.",
+            "trying.try_version.try_version",
+            "Send a prompt to a version on this machine, or without one converse with it; merged or adapter.",
         ),
         "approve": (
             "models.approve",
@@ -78,6 +78,10 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "feedback": (
             "feedback.say.feedback",
             "Say what you think of an answer; the next run of a workflow with `collect:` makes pairs of it.",
+        ),
+        "forget": (
+            "feedback.forget.forget",
+            "Remove a person's or an answer's captures, feedback and pairs, and the rows of the runs that had them.",
         ),
     },
     AUTOMATE: {

@@ -14,10 +14,13 @@ from pathlib import Path
 
 from pipeline.parameters.declared import Parameter, parameters
 from pipeline.settings import workflow as settings
+from pipeline.settings.candidates import Candidates
 from pipeline.settings.collect import Collect
 from pipeline.settings.schema import Preprocess
+from pipeline.settings.section import Section
 from pipeline.settings.security import Secrets, Security
 from pipeline.verbs import verbs
+from steps.candidates.states import State
 from steps.collect.states import CaptureState, FeedbackState
 from steps.preprocess.layouts.formats import FORMATS
 from steps.preprocess.rows.reasons import Reason
@@ -39,7 +42,7 @@ FOLDERS = {
     ".ci": "What continuous integration runs.",
     ".github": "How to contribute, how to report a security problem, what changed.",
 }
-STEPS_IN_ORDER = ("champion", "collect", "preprocess", "train", "gate", "merge", "register")
+STEPS_IN_ORDER = ("champion", "collect", "candidates", "preprocess", "train", "gate", "merge", "register")
 
 
 def layouts() -> list[str]:
@@ -59,13 +62,13 @@ def preprocess_settings() -> list[str]:
     return ["| setting | default | meaning |", "|---|---|---|", *rows]
 
 
-def collect_settings() -> list[str]:
+def section_settings(section: type[Section]) -> list[str]:
     rows = [f"| `{name}` | {_default(field.get_default(call_default_factory=True))} | {field.description} |"
-            for name, field in Collect.model_fields.items()]  # fmt: skip
+            for name, field in section.model_fields.items()]  # fmt: skip
     return ["| setting | default | meaning |", "|---|---|---|", *rows]
 
 
-def _states(kind: str, states: type[CaptureState] | type[FeedbackState]) -> list[str]:
+def _states(kind: str, states: type[CaptureState] | type[FeedbackState] | type[State]) -> list[str]:
     return [f"| {kind} is | where |", "|---|---|", *(f"| `{state}` | {state.meaning} |" for state in states)]
 
 
@@ -190,7 +193,11 @@ TABLES: Mapping[str, Mapping[str, Table]] = {
     "steps/collect/README.md": {
         "captures": lambda: _states("a capture", CaptureState),
         "feedback": lambda: _states("a line of feedback", FeedbackState),
-        "collect": collect_settings,
+        "collect": lambda: section_settings(Collect),
+    },
+    "steps/candidates/README.md": {
+        "states": lambda: _states("a line of prompts", State),
+        "candidates": lambda: section_settings(Candidates),
     },
     "steps/train/README.md": {"arguments": argument_table},
     "steps/train/COMING_FROM.md": {

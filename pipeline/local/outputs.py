@@ -52,6 +52,17 @@ class Collected(BaseModel):
     pairs: _Pairs
 
 
+class _Prompts(BaseModel):
+    lines: int
+
+
+class Candidates(BaseModel):
+    """What is read of Candidates' report.json."""
+
+    prompts: _Prompts
+    pairs: _Pairs
+
+
 class _Figures(BaseModel):
     loss: float
     reward_accuracy: float
@@ -68,14 +79,20 @@ class _Feedback(BaseModel):
     weight: int
 
 
+class _Canary(BaseModel):
+    rows: int
+    reward_accuracy: float
+
+
 class Evaluation(BaseModel):
-    """What is read of the Gate's evaluation.json; an older one has no `feedback`, `served` or `answers`."""
+    """What is read of the Gate's evaluation.json; an older one has no `feedback`, `canary`, `served` or `answers`."""
 
     rows: int
     before: _Figures
     after: _Figures
     tokenised: dict[str, _Counts]
     feedback: _Feedback | None = None
+    canary: _Canary | None = None
     served: Served | None = None
     answers: Said | None = None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.local import spoken, tracked
-from pipeline.local.outputs import Collected, Evaluation, Gate, Outputs, Report
+from pipeline.local.outputs import Candidates, Collected, Evaluation, Gate, Outputs, Report
 from pipeline.local.state import records
 from pipeline.local.state.records import Execution
 
@@ -29,12 +29,18 @@ def summarise(root: Path, execution: Execution) -> dict[str, Any]:
         collected := left.file("Collect", "report", "report.json", Collected)
     ):
         found["collected"] = collected
+    if any(step.name == "Candidates" for step in execution.steps) and (
+        candidates := left.file("Candidates", "report", "report.json", Candidates)
+    ):
+        found["candidates"] = candidates
     if report := left.file("Preprocess", "report", "report.json", Report):
         found["rows"] = report["rows"]
     if evaluation := left.file("Gate", "decision", "evaluation.json", Evaluation):
         found["held_out"] = {"rows": evaluation["rows"], "before": evaluation["before"], "after": evaluation["after"]}
         found["tokenised"] = evaluation["tokenised"]
-        found |= {name: evaluation[name] for name in ("served", "answers", "feedback") if evaluation.get(name)}
+        found |= {
+            name: evaluation[name] for name in ("served", "answers", "feedback", "canary") if evaluation.get(name)
+        }
     if gate := left.file("Gate", "decision", "gate.json", Gate):
         found["gate"] = gate
     if registered := left.registered():
@@ -56,12 +62,16 @@ def text(summary: dict[str, Any]) -> str:
     return "\n".join(f"{label:<16} {words}" for label, words in _lines(summary))
 
 
+def _rules(made: dict[str, Any]) -> str:
+    return ", ".join(f"{count} {rule}" for rule, count in made["pairs"]["rules"].items() if count) or "none"
+
+
 def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [("execution", f"{summary['execution']} {summary['status']}")]
     if summary.get("no_new_data"):
         lines.append(("no new data", "the data is that of the last registered version; ended before training"))
     if collected := summary.get("collected"):
-        rules = ", ".join(f"{count} {rule}" for rule, count in collected["pairs"]["rules"].items() if count) or "none"
+        rules = _rules(collected)
         lines.append(
             (
                 "collected",
@@ -69,6 +79,9 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
                 f"{collected['pairs']['kept']} pairs ({rules})",
             )
         )
+    if candidates := summary.get("candidates"):
+        made = f"{candidates['pairs']['kept']} pairs ({_rules(candidates)})"
+        lines.append(("candidates", f"{candidates['prompts']['lines']} prompts, {made}"))
     if rows := summary.get("rows"):
         valid = rows["train"] + rows["validation"]
         lines.append(
@@ -89,6 +102,8 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         before, after = held_out["before"], held_out["after"]
         lines.append(("held-out loss", f"{before['loss']:.4f} -> {after['loss']:.4f}"))
         lines.append(("reward accuracy", f"{before['reward_accuracy']:.3f} -> {after['reward_accuracy']:.3f}"))
+    if canary := summary.get("canary"):
+        lines.append(("canary", f"reward accuracy {canary['reward_accuracy']:.3f} on {canary['rows']} rows"))
     lines += spoken.lines(summary.get("served"), summary.get("answers"))
     if gate := summary.get("gate"):
         lines.append(("gate", f"{gate['decision']}: {gate['message']}"))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline.files import ROOT
 from pipeline.parameters.declared import training_arguments
+from pipeline.preflight import candidates
 from pipeline.settings.assets import Asset
 from pipeline.settings.workflow import Workflow
 from steps.shared import typed_yaml
@@ -45,7 +46,8 @@ def of_workflow(workflow: Workflow, model_config: Path | None, rows: int | None)
     adapter = [
         Problem("train.initial_adapter", text) for text in initial_adapter_problems(workflow, {}, workflow.assets)
     ]
-    return replace(result, problems=[*_processes(train.instance_type, each), *adapter, *result.problems])
+    answering = candidates.problems(workflow, shape_at_hand(workflow.recipe.model_id, model_config)[0])
+    return replace(result, problems=[*_processes(train.instance_type, each), *adapter, *answering, *result.problems])
 
 
 def initial_adapter_problems(workflow: Workflow, values: Mapping[str, str], assets: Sequence[Asset]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from pipeline.settings.candidates import Candidates
 from pipeline.settings.collect import Collect
 from pipeline.settings.section import Section, Tags
 from steps.gate.rules.limits import ThresholdOn
@@ -94,6 +95,9 @@ class Preprocess(Section):
     )
     validation_fraction: Fraction = Field(0.1, description="Share of prompts that is held out for evaluation.")
     validation_data: str | None = Field(None, description="Your own held-out data, instead of a share.")
+    canary: str | None = Field(
+        None, description="Pairs that are held out of every run, whatever else is, and judged by themselves."
+    )
     max_invalid_fraction: float = Field(
         0.1, ge=0, le=1, description="Stop the run if a larger share of the rows is invalid."
     )
@@ -173,6 +177,16 @@ class Gate(Section):
         le=1,
         description="Largest share of the answers that may be empty, without an end, repetitive or hold a marker of "
         "the template.",
+    )
+    max_reversed_share: float | None = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="With `collect`: largest share of feedback's pairs that may prefer the other way round than the "
+        "given data; null: any.",
+    )
+    canary_threshold: float = Field(
+        0.6, ge=0, le=1, description="With `preprocess.canary`: lowest reward accuracy on it that passes."
     )
     judge: str | None = Field(
         None,
@@ -259,6 +273,9 @@ class WorkflowFile(Section):
     collect: Collect | None = Field(
         None, description="Pairs from feedback on what endpoints answered; without the section there is no such step."
     )
+    candidates: Candidates | None = Field(
+        None, description="Pairs from several answers of the champion; without the section there is no such step."
+    )
     preprocess: Preprocess = Preprocess()
     train: Train
     gate: Gate = Gate()
@@ -268,8 +285,8 @@ class WorkflowFile(Section):
     max_parallel_steps: int | None = Field(None, ge=1, description="Steps of one execution that may run at once.")
     tags: Tags = Field(default_factory=dict)
 
-    @field_validator("collect", mode="before")
+    @field_validator("collect", "candidates", mode="before")
     @classmethod
     def _named_alone_is_with_defaults(cls, section: object) -> object:
-        """`collect:` with nothing below it asks for the step too."""
+        """`collect:` with nothing below it asks for the step too, and so does `candidates:`."""
         return {} if section is None else section

@@ -46,6 +46,8 @@ class Workflow:
     validation_uri: str | None  # None: a share of the data is held out
     tokenizer_uri: str | None
     baseline_uri: str | None
+    prompts_uri: str | None  # of Candidates, beside what Collect leaves
+    canary_uri: str | None
     model_uri: str | None  # None: recipe.model_id is a hub name
     initial_adapter_uri: str | None
     code_version: str  # hash of the code that the containers run, with or without git
@@ -147,8 +149,13 @@ class _Reading:
         beside, preprocess = self.path.parent, settings.preprocess
         self._look_at("data", settings.data, beside)
         self._look_at("preprocess.validation_data", preprocess.validation_data, beside)
+        self._look_at("preprocess.canary", preprocess.canary, beside)
         self._look_at("preprocess.tokenizer", preprocess.tokenizer, beside, TOKENIZER_FILES)
         self._look_at("preprocess.baseline", preprocess.baseline, beside, ("report.json",))
+        if settings.candidates:
+            self._look_at("candidates.prompts", settings.candidates.prompts, beside)
+            if settings.collect is None and settings.candidates.prompts is None:
+                self._problem("candidates: there are no prompts; add collect:, or name your own as candidates.prompts")
         self._look_at("train.initial_adapter", settings.train.initial_adapter, beside, ("adapter_config.json",))
         if recipe and recipe.initial_adapter:
             fix = f"write it as train.initial_adapter, from where it is brought to the job: {recipe.initial_adapter}"
@@ -193,8 +200,10 @@ class _Reading:
         validation = optional(preprocess.validation_data, "validation")
         tokenizer = optional(preprocess.tokenizer, "tokenizers")
         baseline = optional(preprocess.baseline, "baselines")
+        prompts = optional(settings.candidates.prompts if settings.candidates else None, "prompts")
+        canary = optional(preprocess.canary, "canaries")
         adapter = optional(settings.train.initial_adapter, "adapters")
-        sources = [one for one in (data, model, validation, tokenizer, baseline, adapter) if one]
+        sources = [one for one in (data, model, validation, tokenizer, baseline, prompts, canary, adapter) if one]
         return Workflow(
             settings=settings,
             account=account,
@@ -204,6 +213,8 @@ class _Reading:
             validation_uri=_uri(validation),
             tokenizer_uri=_uri(tokenizer),
             baseline_uri=_uri(baseline),
+            prompts_uri=_uri(prompts),
+            canary_uri=_uri(canary),
             model_uri=_uri(model),
             initial_adapter_uri=_uri(adapter),
             code_version=code_key(STEPS),

@@ -43,6 +43,8 @@ class ProcessingJob:
         image: where it is not the processing image.
         environment: variables of the job, which are part of its cache key.
         secrets: variables that it gets from Secrets Manager, where the account's settings name them.
+        folder: of its outputs below the execution's prefix, where it is not the step's name (a role writes below its
+            own step's).
         isolated: whether it goes without network where the account's settings say so.
     """
 
@@ -56,6 +58,7 @@ class ProcessingJob:
     image: str | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
     secrets: Sequence[str] = ()
+    folder: str | None = None
     isolated: bool = True
 
     def step(self, scope: Scope, name: str, description: str, *, cached: bool = True) -> RequestStep:
@@ -88,7 +91,9 @@ class ProcessingJob:
             "RoleArn": account.role_of(self.role),
             "ProcessingInputs": [_input(name, uri) for name, uri in self.inputs.items()],
             "ProcessingOutputConfig": {
-                "Outputs": [_output(name, path, scope.run_uri(step, name)) for name, path in self.outputs.items()],
+                "Outputs": [
+                    _output(name, path, scope.run_uri(self.folder or step, name)) for name, path in self.outputs.items()
+                ],
                 **network_and_keys.output(account.security),
             },
             "NetworkConfig": network_and_keys.processing_network(account.security, isolated=self.isolated),

@@ -24,6 +24,7 @@ def exchange(messages: Messages, tools: Tools, text: str, *, cut: bool, parser: 
     """`request` and `reply`, the answer's calls as calls where the parser reads them.
 
     Args:
+        messages: the conversation so far, with the arguments of calls as objects.
         text: with the special tokens that stand in it.
         cut: the answer ended where its tokens were used up.
     """
@@ -33,8 +34,19 @@ def exchange(messages: Messages, tools: Tools, text: str, *, cut: bool, parser: 
     if found and found.calls:
         message = {"role": "assistant", "content": found.content or None, "tool_calls": list(map(_call, found.calls))}
         ended = "length" if cut else "tool_calls"
-    request = {"messages": messages, **({"tools": tools} if tools else {})}
+    request = {"messages": list(map(_asked, messages)), **({"tools": tools} if tools else {})}
     return {"request": request, "reply": {"choices": [{"index": 0, "message": message, "finish_reason": ended}]}}
+
+
+def _asked(message: dict[str, Any]) -> dict[str, Any]:
+    """A message with the arguments of its calls as a text, which they are in a request."""
+    if "tool_calls" not in message:
+        return message
+    calls = [
+        {**call, "function": {**call["function"], "arguments": json.dumps(call["function"]["arguments"])}}
+        for call in message["tool_calls"]
+    ]
+    return {**message, "tool_calls": calls}
 
 
 def _call(call: Call) -> dict[str, Any]:

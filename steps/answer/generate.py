@@ -1,4 +1,4 @@
-"""Load the weights and generate: one answer to one conversation, streamed as it comes."""
+"""Load the weights and generate: an answer to a conversation, given out as it comes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, TextStreamer
+from transformers import AutoConfig, AutoTokenizer, StoppingCriteria, StoppingCriteriaList, TextStreamer
 from transformers.utils import logging as transformers_logging
 
 from steps.answer.weights import Weights, free_memory, require_memory
@@ -28,6 +30,8 @@ from steps.shared.templates.refused import RowRefused
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedTokenizerBase
 
+Heard = Callable[[str], None]
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -36,7 +40,7 @@ class Answer:
     Attributes:
         text: with the special tokens that stand in it, such as those of tool calls, without the one that ends it.
         tokens: of the answer.
-        cut: it reached max_new_tokens before its end.
+        cut: it reached max_new_tokens, or was told to stop, before its end.
         seconds: of the generation, without loading.
     """
 
@@ -63,68 +67,105 @@ class _Model(Protocol):
 
 
 class _Stream(TextStreamer):
-    """Prints tokens as they come, the special ones too, but for those that end the answer."""
+    """Gives out tokens as they come, the special ones too, but for those that end the answer."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, ends: frozenset[int]):
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, ends: frozenset[int], heard: Heard):
         super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=False)
-        self._ends = ends
+        self._ends, self._heard = ends, heard
 
     def put(self, value: torch.Tensor) -> None:
         if self.next_tokens_are_prompt or int(value.flatten()[-1]) not in self._ends:
             super().put(value)
 
-
-def answer(
-    weights: Weights,
-    tokenizer_folder: Path,
-    messages: Messages,
-    tools: Tools,
-    chat_template_kwargs: Mapping[str, Any],
-    *,
-    max_new_tokens: int,
-    temperature: float,
-    stream: bool,
-    note: Callable[[str], None],
-) -> Answer:
-    """Load, render and generate.
-
-    Args:
-        chat_template_kwargs: what the chat template may ask for besides; the same as in training.
-        temperature: 0 takes the likeliest token each time; above, tokens are drawn at it.
-        stream: print the answer while it comes.
-        note: is told how long prompt and answer are, each when that is known.
-
-    Raises:
-        StepError: the prompt or the model is too large, or something cannot be loaded.
-    """
-    _quiet()
-    tokenizer = _tokenizer(tokenizer_folder)
-    prompt = _prompt(ChatTemplate(tokenizer, chat_template_kwargs), messages, tools)
-    _require_room(weights, len(prompt), max_new_tokens)
-    note(f"{len(prompt)} tokens of prompt")
-    model = _load(weights)
-    ends = _ends(model, tokenizer)
-    streamer: Any = _Stream(tokenizer, ends) if stream else None
-    ids = torch.tensor([prompt], device=model.device)
-    sampling = {"do_sample": True, "temperature": temperature} if temperature else {
-        "do_sample": False, "temperature": None, "top_p": None, "top_k": None}  # fmt: skip
-    begin = time.monotonic()
-    with torch.inference_mode():
-        output = model.generate(
-            input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=max_new_tokens, streamer=streamer,
-            eos_token_id=sorted(ends), pad_token_id=min(ends), **sampling,
-        )  # fmt: skip
-    seconds = time.monotonic() - begin
-    new = output[0, len(prompt) :].tolist()
-    cut = new[-1] not in ends
-    text = tokenizer.decode(new if cut else new[:-1], skip_special_tokens=False)
-    text = cast("str", text)  # it is a list only where several texts are decoded
-    end = ", cut there by --max-new-tokens" if cut else ""
-    note(f"{len(new)} tokens of answer in {seconds:.1f} s{end}")
-    return Answer(text, len(prompt), len(new), cut, round(seconds, 3))
+    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+        self._heard(text + ("\n" if stream_end else ""))
 
 
-def _quiet() -> None:
+class _Told(StoppingCriteria):
+    """Ends an answer before its next token, once it is told to."""
+
+    def __init__(self, stopped: Callable[[], bool]):
+        self._stopped = stopped
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
+        return torch.full((len(input_ids),), self._stopped(), dtype=torch.bool, device=input_ids.device)
+
+
+class Voice:
+    """A model that answers one conversation after another; its weights are loaded once, when it first answers."""
+
+    def __init__(self, weights: Weights, tokenizer_folder: Path, chat_template_kwargs: Mapping[str, Any]):
+        """
+        Args:
+            chat_template_kwargs: what the chat template may ask for besides; the same as in training.
+
+        Raises:
+            StepError: the tokenizer cannot be loaded, or has no chat template.
+        """
+        quiet()
+        self._weights = weights
+        self._tokenizer = load_tokenizer(tokenizer_folder)
+        self._template = ChatTemplate(self._tokenizer, chat_template_kwargs)
+
+    def prompt(self, messages: Messages, tools: Tools, max_new_tokens: int) -> list[int]:
+        """Token ids of a conversation, up to where the answer begins.
+
+        Raises:
+            StepError: the template refuses it, or it is too long for the model with the answer.
+        """
+        prompt = _prompt(self._template, messages, tools)
+        _require_room(self._weights, len(prompt), max_new_tokens)
+        return prompt
+
+    @cached_property
+    def model(self) -> _Model:
+        """The loaded model.
+
+        Raises:
+            StepError: it is too large, or cannot be loaded.
+        """
+        return load_model(self._weights)
+
+    def answer(
+        self,
+        prompt: list[int],
+        *,
+        max_new_tokens: int,
+        temperature: float,
+        heard: Heard | None = None,
+        stopped: Callable[[], bool] | None = None,
+        as_base: bool = False,
+    ) -> Answer:
+        """
+        Args:
+            temperature: 0 takes the likeliest token each time; above, tokens are drawn at it.
+            heard: is given the answer's text while it comes, and a line end after it.
+            stopped: asked before each token whether to end there.
+            as_base: without the adapter, where there is one.
+        """
+        model = self.model
+        ends = _ends(model, self._tokenizer)
+        streamer: Any = _Stream(self._tokenizer, ends, heard) if heard else None
+        told = StoppingCriteriaList([_Told(stopped)] if stopped else [])
+        ids = torch.tensor([prompt], device=model.device)
+        sampling = {"do_sample": True, "temperature": temperature} if temperature else {
+            "do_sample": False, "temperature": None, "top_p": None, "top_k": None}  # fmt: skip
+        adapter = cast("Any", model).disable_adapter() if as_base and self._weights.adapter else nullcontext()
+        begin = time.monotonic()
+        with torch.inference_mode(), adapter:
+            output = model.generate(
+                input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=max_new_tokens, streamer=streamer,
+                eos_token_id=sorted(ends), pad_token_id=min(ends), stopping_criteria=told, **sampling,
+            )  # fmt: skip
+        seconds = time.monotonic() - begin
+        new = output[0, len(prompt) :].tolist()
+        cut = new[-1] not in ends
+        text = self._tokenizer.decode(new if cut else new[:-1], skip_special_tokens=False)
+        text = cast("str", text)  # it is a list only where several texts are decoded
+        return Answer(text, len(prompt), len(new), cut, round(seconds, 3))
+
+
+def quiet() -> None:
     """Leave stderr to what a person asked for: the libraries' hints are for those who write programs."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -132,7 +173,11 @@ def _quiet() -> None:
     warnings.simplefilter("ignore", FutureWarning)
 
 
-def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """
+    Raises:
+        StepError: it cannot be loaded, or has no chat template.
+    """
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except CODE_ERRORS as error:
@@ -166,7 +211,12 @@ def _require_room(weights: Weights, prompt: int, new: int) -> None:
         )
 
 
-def _load(weights: Weights) -> _Model:
+def load_model(weights: Weights) -> _Model:
+    """The model with its adapter, as the weights are stored; on the GPU where there is one.
+
+    Raises:
+        StepError: the memory does not suffice, or it cannot be loaded.
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     free, where = (
         (torch.cuda.mem_get_info()[0], "on the GPU") if device == "cuda" else (free_memory(), "on this machine")

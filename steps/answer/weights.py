@@ -57,15 +57,16 @@ def find_weights(model: str | None, adapter: Path | None, base: str | None, revi
     if adapter is None:
         if not is_hub_name(str(model)):
             check_folder(Path(str(model)))
-        found = _whole(str(model), revision)
+        found = whole_base(str(model), revision)
         return Weights(found, None, found.folder)
     checked = read_adapter(adapter)
-    found = _whole(str(base), revision)
+    found = whole_base(str(base), revision)
     find_changes(found, checked)
     return Weights(found, adapter, adapter)
 
 
-def _whole(name: str, revision: str | None) -> Base:
+def whole_base(name: str, revision: str | None) -> Base:
+    """The files of a base; raises StepError where it is not whole."""
     base = open_base(name, revision)
     require_whole(base)
     require_all_tensors(base)

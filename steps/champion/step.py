@@ -37,7 +37,7 @@ def build(scope: Scope) -> RequestStep:
             "--group", workflow.settings.register_model.package_group,
             "--placeholder", workflow.recipe_uri,
             *_given(scope, "--data", DATA),
-            *_collected(scope),
+            *_beside(scope),
             *_given(scope, "--model", ("ModelId",)),
             *_given(scope, "--revision", ("ModelRevision",)),
             *_given(scope, "--origin", ORIGINS),
@@ -58,10 +58,12 @@ def _given(scope: Scope, option: str, names: Sequence[str]) -> list[Any]:
     return [word for name in names if name in scope.parameter for word in (option, scope.parameter[name])]
 
 
-def _collected(scope: Scope) -> list[str]:
-    """What Collect reads is data too, where the workflow has that step."""
+def _beside(scope: Scope) -> list[str]:
+    """What Collect reads is data too, where the workflow has that step, and so are prompts of Candidates and the canary
+    set."""
     workflow = scope.workflow
-    places = (workflow.captures_uri, workflow.feedback_uri) if workflow.settings.collect else ()
+    places = [workflow.captures_uri, workflow.feedback_uri] if workflow.settings.collect else []
+    places += [uri for uri in (workflow.prompts_uri, workflow.canary_uri) if uri]
     return [word for uri in places for word in ("--data", uri)]
 
 

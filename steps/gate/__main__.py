@@ -3,7 +3,8 @@
 
 Command:  python3 -m steps.gate --adapter DIR --threshold 0.6 --pipeline NAME --output DIR [--champion-tolerance 0.02]
           [--min-validation-rows N] [--threshold-on accuracy|lower_end] [--max-chosen-drop NATS]
-          [--max-served-drift SHARE|none] [--max-degenerate-share SHARE]
+          [--max-served-drift SHARE|none] [--max-degenerate-share SHARE] [--max-reversed-share SHARE]
+          [--canary-threshold X]
           [--judge MODEL [--judge-max-pairs N] [--judge-max-tokens N]]
 Inputs:   --adapter: what the Train step left (adapter, evaluation.json, answers.jsonl, manifest.json, its cards and
           reports). With --judge a model of Amazon Bedrock, which is asked about the text answers.
@@ -82,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
         help="most of the rows that may change sides when served; none: any (0.1)",
     )
     parser.add_argument("--max-degenerate-share", type=float, default=0.2, help="most of the answers (0.2)")
+    parser.add_argument("--max-reversed-share", type=float, help="most pairs of feedback that turn the data's round")
+    parser.add_argument("--canary-threshold", type=float, help="least reward accuracy on the canary set, 0 to 1")
     parser.add_argument("--judge", metavar="MODEL", help="model of Amazon Bedrock that compares text answers")
     parser.add_argument("--judge-max-pairs", type=int, default=64, help="most pairs that it compares (64)")
     parser.add_argument("--judge-max-tokens", type=int, default=500_000, help="that it reads and writes (500000)")
@@ -106,6 +109,8 @@ def _limits(options: argparse.Namespace) -> Limits:
         max_served_drift=options.max_served_drift,
         max_degenerate_share=options.max_degenerate_share,
         judge=options.judge,
+        max_reversed_share=options.max_reversed_share,
+        canary_threshold=options.canary_threshold,
     )
     limits.check()
     return limits

@@ -11,7 +11,7 @@ from steps.champion import step as champion_step
 from steps.shared.serving import ADAPTER_FOLDER
 
 if TYPE_CHECKING:
-    from pipeline.settings.schema import Gate
+    from pipeline.settings.schema import Gate, WorkflowFile
     from pipeline.step_kit.request_step import RequestStep
     from pipeline.step_kit.scope import Scope
 
@@ -40,6 +40,7 @@ def build(scope: Scope, train: RequestStep, champion: RequestStep) -> RequestSte
             "--min-validation-rows", scope.parameter["MinValidationRows"].to_string(),
             "--champion-lookup", champion_step.fact(champion, "reason"),
             *_rules_beside(settings),
+            *_of_some_workflows(scope.workflow.settings),
         ],
         inputs={"adapter": train.properties.ModelArtifacts.S3ModelArtifacts},
         outputs={name: f"{OUTPUT}/{name}" for name in ("decision", "serving")},
@@ -55,6 +56,13 @@ def _rules_beside(settings: Gate) -> list[str]:
     given = {name: (getattr(settings, name), type(settings).model_fields[name].default) for name in BESIDE}
     changed = {name: value for name, (value, default) in given.items() if value != default}
     return [word for name, value in changed.items() for word in (f"--{name.replace('_', '-')}", _word(value))]
+
+
+def _of_some_workflows(settings: WorkflowFile) -> list[str]:
+    """The rule on feedback, in workflows that collect some, and those on a canary set where there is one."""
+    most, least = settings.gate.max_reversed_share, settings.gate.canary_threshold
+    words = [] if settings.collect is None or most is None else ["--max-reversed-share", f"{most:g}"]
+    return words + (["--canary-threshold", f"{least:g}"] if settings.preprocess.canary else [])
 
 
 def _word(value: object) -> str:

@@ -27,6 +27,8 @@ class Options:
     validation_fraction: float = 0.1
     validation_data: Path | None = None
     feedback_data: Path | None = None
+    candidate_data: Path | None = None
+    canary: Path | None = None
     min_validation_rows: int = 1
     max_invalid_fraction: float = 0.1
     format: str | None = None
@@ -74,9 +76,13 @@ class Options:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise StepError(f"--{name.replace('_', '-')} {value}: must be at least 1")
-        for source in filter(None, (self.input, self.validation_data, self.feedback_data)):
+        for source in self._sources():
             if self.output.resolve().is_relative_to(source.resolve()):
                 raise StepError(f"--output {self.output}: lies in {source}, which it would add to; give another folder")
+
+    def _sources(self) -> list[Path]:
+        given = (self.input, self.validation_data, self.feedback_data, self.candidate_data, self.canary)
+        return [path for path in given if path]
 
     def rules(self) -> Rules:
         return Rules(
@@ -106,6 +112,8 @@ class Options:
             "validation_fraction": None if self.validation_data else self.validation_fraction,
             "validation_data": self.validation_data.name if self.validation_data else None,
             **({"feedback_data": self.feedback_data.name} if self.feedback_data else {}),
+            **({"candidate_data": self.candidate_data.name} if self.candidate_data else {}),
+            **({"canary": self.canary.name} if self.canary else {}),
             "min_validation_rows": self.min_validation_rows,
             "max_invalid_fraction": self.max_invalid_fraction,
             "format": self.format,
@@ -171,6 +179,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     add("--validation-fraction", type=float, default=0.1, metavar="X", help="share of the prompts held out (0.1)")
     add("--validation-data", type=Path, metavar="PATH", help="hold out this data instead; its prompts leave --input")
     add("--feedback-data", type=Path, metavar="DIR", help="pairs that Collect wrote, beside --input")
+    add("--candidate-data", type=Path, metavar="DIR", help="pairs that Candidates wrote, beside --input")
+    add("--canary", type=Path, metavar="PATH", help="held out too, always the same; its prompts leave --input")
     add("--min-validation-rows", type=int, default=1, metavar="N", help="fail with fewer rows held out (1)")
     add("--max-invalid-fraction", type=float, default=0.1, metavar="X", help="fail beyond this share of bad rows (0.1)")
     add("--format", metavar="NAME", help="read all files by this layout")

@@ -51,7 +51,9 @@ def preprocess(options: Options) -> Report:
 
 
 def _written(options: Options) -> Report:
-    data = find_data(options.input, options.validation_data, options.feedback_data)
+    data = find_data(
+        options.input, options.validation_data, options.feedback_data, options.candidate_data, options.canary
+    )
     baseline = Baseline.read(options.baseline) if options.baseline else None
     staging = output.prepare(options.output)
     try:
@@ -94,11 +96,11 @@ class _PythonEngine:
         (staging / "index").mkdir()
 
     def convert(self, files: Files, validation: Files) -> None:
-        """Convert all rows; those of a validation set first, since its prompts leave the others."""
+        """Convert all rows; those of a validation or canary set first, since its prompts leave the others."""
         shards = partial(local_shards, rules=self._rules, shard_bytes=self._options.shard_bytes)
         self._write(self._converted(shards(validation, side="validation"), frozenset()))
         held_out = frozenset(key for _, _, index in self._indexes() for key in prompt_keys(index))
-        side: Side | None = "train" if validation else None
+        side: Side | None = "train" if self._options.validation_data else None
         self._write(self._converted(shards(files, first=len(self._sizes), side=side), held_out))
 
     def _converted(self, shards: Iterator[Shard[RowSource]], held_out: frozenset[bytes]) -> Iterator[Verdicts]:

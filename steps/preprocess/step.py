@@ -20,14 +20,15 @@ OUTPUT = "/opt/ml/processing/output"
 ON_SPARK = [*module("steps.preprocess.submit"), "smspark-submit", "steps/preprocess/on_spark.py"]
 
 
-def build(scope: Scope, champion: RequestStep, feedback: Any = None) -> RequestStep:
+def build(scope: Scope, champion: RequestStep, pairs: Mapping[str, Any]) -> RequestStep:
     """Reads `InputDataUri`; outputs `train`, `validation`, `quarantine` and `report` (also a property file).
 
     The state of the data's objects stands in its environment, and so in its cache key: of a prefix that got new files
     the key would otherwise be the same, and the result would be the old one.
 
     Args:
-        feedback: the URI of Collect's pairs, which it reads too; None where the workflow has no such step.
+        pairs: input -> the URI of pairs that a step before has made, which it reads too: `feedback_data`, Collect's,
+            and `candidate_data`, those of Candidates.
     """
     workflow, parameter = scope.workflow, scope.parameter
     settings = workflow.settings.preprocess
@@ -37,7 +38,8 @@ def build(scope: Scope, champion: RequestStep, feedback: Any = None) -> RequestS
         "validation_data": parameter.get("ValidationDataUri"),
         "tokenizer": workflow.tokenizer_uri,
         "baseline": workflow.baseline_uri,
-        "feedback_data": feedback,
+        **pairs,
+        "canary": workflow.canary_uri,
     }
     inputs = {name: uri for name, uri in inputs.items() if uri is not None}
     job = ProcessingJob(
@@ -84,7 +86,7 @@ def _arguments(
         value = getattr(settings, option)
         if value is not None:
             words += [f"--{option.replace('_', '-')}", f"{value}"]
-    for name in ("tokenizer", "validation_data", "baseline", "feedback_data"):
+    for name in ("tokenizer", "validation_data", "baseline", "feedback_data", "candidate_data", "canary"):
         if name in inputs:
             words += [f"--{name.replace('_', '-')}", f"{INPUT}/{name}"]
     if template_kwargs:

@@ -40,7 +40,9 @@ SCHEMA = pa.schema(
         pa.field("source_line", pa.int64(), nullable=False),
     ]
 )
-OF_FEEDBACK = "feedback:"  # how source_file begins in pairs that Collect made
+OF_FEEDBACK, OF_CANDIDATES = "feedback:", "candidates:"  # how source_file begins in pairs that these steps made
+MADE = (OF_FEEDBACK, OF_CANDIDATES)
+OF_CANARY = "canary:"  # and in those of the canary set
 ROWS_PER_GROUP = 1000  # what a reader holds in memory, and a fixed number so that the same rows give the same bytes
 BYTES_PER_GROUP = 64 * 2**20  # of huge rows there are fewer in a group
 REPEATING = ["tools", "format", "source_file"]  # columns whose values come again and again
@@ -82,6 +84,11 @@ class Record:
     def of_feedback(self) -> bool:
         """Whether Collect made it of what people said about an answer."""
         return self.source_file.startswith(OF_FEEDBACK)
+
+    @property
+    def of_canary(self) -> bool:
+        """Whether it is of the set that is never trained on, and judged each time."""
+        return self.source_file.startswith(OF_CANARY)
 
 
 def canonical(value: Any) -> bytes:

@@ -25,6 +25,7 @@ class Origin:
         initial_adapter: the SHA-256 of the adapter that training continued from.
         reasoning: of each split the rows given of which an answer has reasoning.
         feedback: of each split the rows used that were made of what people said.
+        reversed: how many pairs of feedback there were, and how many of them say the opposite of the given data.
         moment: what the chat template was told of the time; None where it does not ask.
         coverage: how much of the base the quantisation and the adapter reach.
     """
@@ -37,6 +38,7 @@ class Origin:
     reasoning: Mapping[str, int] = field(default_factory=dict)
     feedback: Mapping[str, int] = field(default_factory=dict)
     coverage: Coverage | None = None
+    reversed: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_data_report(train_data: Path) -> dict[str, Any] | None:

@@ -27,6 +27,7 @@ from steps.train.model.processors_template import warn_of_other_template
 from steps.train.origin import Origin, read_data_page, read_data_report
 from steps.train.preflight.this_job import report_base, run_preflight
 from steps.train.preflight.vocabulary import require_embedded
+from steps.train.rows import reversed as reversed_pairs
 from steps.train.rows import splits
 from steps.train.run import Run
 from steps.train.shared_prompts import grouping
@@ -91,12 +92,15 @@ def prepare(arguments: TrainArguments) -> Run:
     left = {split.name: split.left for split in (train, validation)}
     reasoning = {split.name: split.reasoning for split in (train, validation)}
     feedback = {split.name: len(split.of_feedback()) for split in (train, validation)}
+    turned = reversed_pairs.count([*train.records, *validation.records], data_report)
     return Run(
         output=output,
         template=template,
         validation=validation,
         rows=rows,
-        origin=Origin(validation.records, left, data_report, initial, moment, reasoning, feedback, fitted.coverage),
+        origin=Origin(
+            validation.records, left, data_report, initial, moment, reasoning, feedback, fitted.coverage, turned
+        ),
         fitted=fitted,
         unserved=unserved,
         rival=rival,

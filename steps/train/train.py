@@ -35,7 +35,7 @@ from steps.shared.records import read_records
 from steps.shared.signs import phases
 from steps.train import arguments as train_arguments
 from steps.train.arguments import TrainArguments
-from steps.train.evaluation import champion
+from steps.train.evaluation import canary, champion
 from steps.train.results import save
 from steps.train.rows import preview, splits
 from steps.train.run import Run
@@ -113,8 +113,11 @@ def finish(run: Run) -> None:
     run.trainer.save_model(str(run.output))
     served = evaluate.evaluate(run)
     judged: dict[str, Any] = {"served": served.section, "champion": None}
+    canaries = canary.ids(run.validation.records)
+    if canaries:
+        judged["canary"] = canary.section(served.margins, canaries, run.trainer.arguments.beta)
     if run.rival:
-        judged["champion"] = champion.compare(run.rival, served.scorer, run.validation.pairs, served.margins)
+        judged["champion"] = champion.compare(run.rival, served.scorer, run.validation.pairs, served.margins, canaries)
     held_out = run.validation
     answers = ask.ask(served.scorer, run.rival, held_out.records, held_out.pairs, run.template, run.trainer.arguments)
     phases.tell("saving the results")

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.paths import ROOT
+from tests.pipeline.forgetting.traces import traces
 
 pytestmark = pytest.mark.slow
 SETTINGS = ("--settings", str(ROOT / "configs" / "loop.yaml"))
+NAME = "dpo-loop"
 LENIENT = {"RewardAccuracyThreshold": 0, "ChampionTolerance": 1, "MergeWeights": "false", "MinValidationRows": 1}
 TOOL = {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
 ASKED = {  # in training, all of them, by the hash that splits; and the city that the call must have
@@ -41,7 +43,7 @@ def test_what_people_corrected_is_answered_rightly_by_the_version_that_learned_f
     assert first["collected"]["pairs"]["kept"] == 0 and first["status"] == "Succeeded"
     assert first["feedback"]["train"] == 0
     pipeline("approve", "1", *SETTINGS)
-    corrected = []
+    corrected, names = [], []
     for question, city in ASKED.items():
         told = ask("1", question)
         assert not called_rightly(told, city)
@@ -50,6 +52,7 @@ def test_what_people_corrected_is_answered_rightly_by_the_version_that_learned_f
         words = (told["inference_id"], "--correct", str(tmp_path / "right.json"), "--by", "ann")
         done = pipeline("feedback", *words, *SETTINGS)
         assert done.returncode == 0, done.stderr
+        names.append(told["inference_id"])
         corrected += [] if told["answer"]["cut"] else [question]  # an answer that was cut is in no pair
     assert corrected
 
@@ -58,9 +61,17 @@ def test_what_people_corrected_is_answered_rightly_by_the_version_that_learned_f
     kept = second["collected"]["pairs"]
     assert kept["kept"] == kept["rules"]["corrected_call"] == len(corrected)
     assert second["rows"]["read"] == first["rows"]["read"] + kept["kept"]
-    assert second["feedback"] == {"train": len(corrected), "validation": 0, "weight": 60}
+    assert second["feedback"] == {
+        "train": len(corrected), "validation": 0, "weight": 60, "pairs": len(corrected), "reversed": 0,
+    }  # fmt: skip
     assert "champion" in second["gate"]["message"].lower() and "No champion" not in second["gate"]["message"]
     assert [question for question in corrected if not called_rightly(ask("2", question), ASKED[question])] == []
+
+    done = pipeline("forget", "ann", "--with-answers", "--yes", *SETTINGS)
+    assert done.returncode == 0, done.stderr
+    asked_again = f"captures/{NAME}/version-2/"
+    left = traces(pipeline.root, [*corrected, *names])
+    assert [file for file in left if not file.startswith(asked_again)] == []
 
 
 def called_rightly(told: dict, city: str) -> bool:

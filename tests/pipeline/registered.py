@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def register(
     hashed: bool = True,
     served: Mapping[str, Any] | None = None,
     answers: Sequence[Mapping[str, Any]] | None = None,
+    adapter: Path | None = None,
     **metadata: str,
 ) -> dict[str, Any]:
     """Register a version whose evaluation has these margins, and return its package.
@@ -58,6 +60,7 @@ def register(
         hashed: with the hash of its files' manifest, which versions of an earlier time do not have.
         served: the evaluation's section of the form that is served; older versions have none.
         answers: rows of answers.jsonl, from which the evaluation's section is counted; older versions have none.
+        adapter: a folder of a real one, instead of a file of a few letters.
     """
     store = Store(root)
     before = len(list(model_packages.home(root).glob("*/*")))
@@ -78,6 +81,8 @@ def register(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     serving = store.path(f"{run}/serving")
+    if adapter:
+        shutil.copytree(adapter, serving / ADAPTER_FOLDER, dirs_exist_ok=True)
     if hashed:
         served = served_files.facts(serving, list(served_files.paths(serving)))
         contract.write_json(serving / served_files.MANIFEST, served)

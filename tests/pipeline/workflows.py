@@ -1,4 +1,4 @@
-"""The workflows that tests walk: all that are shipped, and one that needs what none of them does."""
+"""The workflows that tests walk: all that are shipped, and those that need what none of them does."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from tests.conftest import ROOT
 
 NO_WORKFLOWS = ("account", "infrastructure")
 WORKFLOWS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if path.stem not in NO_WORKFLOWS)
-SPARK = Path(__file__).parent / "data" / "spark.yaml"
+SPARK, CANDIDATES = (Path(__file__).parent / "data" / f"{name}.yaml" for name in ("spark", "candidates"))

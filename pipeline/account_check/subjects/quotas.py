@@ -20,6 +20,7 @@ PROCESSING, ENDPOINT = "processing job usage", "endpoint usage"
 # What uses an instance -> the setting of its type.
 SETTINGS = {
     "Champion": "gate.instance_type",
+    "Candidates": "candidates.instance_type",
     "Preprocess": "preprocess.instance_type",
     "Train": "train.instance_type",
     "Gate": "gate.instance_type",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
-from pipeline.settings.schema import Gate
+from pipeline.settings.schema import WorkflowFile
 from steps.gate.rules.limits import Limits
 from steps.gate.rules.table import asked
 from steps.train.arguments import TrainArguments
@@ -15,9 +15,10 @@ OF_CALLS = ("calls", "calls_champion")
 OF_ANSWERS = (*OF_CALLS, "degenerate", "judge")
 
 
-def of(gate: Gate, recipe: TrainArguments) -> dict[str, str]:
+def of(settings: WorkflowFile, recipe: TrainArguments) -> dict[str, str]:
     """Each rule's name with what passes it, as the settings say; an execution's own parameters win over them. What the
     recipe leaves unmeasured is said."""
+    gate = settings.gate
     rules = asked(
         Limits(
             threshold=gate.reward_accuracy_threshold,
@@ -28,6 +29,8 @@ def of(gate: Gate, recipe: TrainArguments) -> dict[str, str]:
             max_served_drift=gate.max_served_drift,
             max_degenerate_share=gate.max_degenerate_share,
             judge=gate.judge,
+            max_reversed_share=gate.max_reversed_share if settings.collect else None,
+            canary_threshold=gate.canary_threshold if settings.preprocess.canary else None,
         )
     )
     unmeasured = dict.fromkeys(OF_CALLS, "tool_call_parser: none") if recipe.tool_call_parser == "none" else {}

@@ -68,7 +68,7 @@ def _refused(model: str, code: str, message: str) -> str:
     said = f"gate.judge: {model}: {code}: {' '.join(message.split())}"
     if code == "AccessDeniedException":
         return (
-            f"{said}; allow bedrock:InvokeModel on it in the role of the Gate (python pipeline.py bootstrap --set "
+            f"{said}; allow bedrock:InvokeModel on it in the job's role (python pipeline.py bootstrap --set "
             f"JudgeArns=ARN), and ask for access to the model in the Bedrock console, {OFF}; then retry the execution"
         )
     if code in ("ResourceNotFoundException", "ValidationException"):
@@ -83,7 +83,7 @@ def _refused(model: str, code: str, message: str) -> str:
 
 def _unreached(model: str, error: Exception) -> str:
     return (
-        f"gate.judge: {model}: Bedrock cannot be reached: {' '.join(str(error).split())}; the Gate needs credentials "
+        f"gate.judge: {model}: Bedrock cannot be reached: {' '.join(str(error).split())}; the job needs credentials "
         f"and a way to bedrock-runtime: in private subnets a VPC endpoint (bootstrap makes one with JudgeArns) or a "
         f"NAT gateway; make one and retry the execution, {OFF}"
     )

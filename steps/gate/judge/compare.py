@@ -77,7 +77,7 @@ def compare(found: Sequence[Pair], model: str, bounds: Bounds, ask: Ask) -> tupl
         if tokens >= bounds.tokens:
             stopped = f"judge_max_tokens: {bounds.tokens}"
             break
-        line = _compared(pair, ask)
+        line = compared(pair, ask)
         transcript.append(line)
         counts[line["verdict"]] += 1
         tokens += sum(said["tokens"] for said in line["said"])
@@ -94,7 +94,8 @@ def compare(found: Sequence[Pair], model: str, bounds: Bounds, ask: Ask) -> tupl
     return judged, transcript
 
 
-def _compared(pair: Pair, ask: Ask) -> dict[str, Any]:
+def compared(pair: Pair, ask: Ask) -> dict[str, Any]:
+    """A pair's line of the transcript: its verdict, and what the judge said in both orders."""
     if pair.candidate.strip() == pair.base.strip():  # nothing to pay for
         return {"id": pair.id, "verdict": "tie", "same": True, "said": []}
     said = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,13 +52,13 @@ def _pair(file: Path, number: int, line: str) -> Pair | None:
         if row["expected"] not in TEXTS:
             return None
         said = {side: str(row["answers"][side]["text"])[:LONGEST] for side in ("base", "candidate")}
-        return Pair(id=str(row["id"]), conversation=_told(row["prompt"])[-LONGEST:], **said)
+        return Pair(id=str(row["id"]), conversation=told(row["prompt"])[-LONGEST:], **said)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         said_of_it = f"{type(error).__name__}: {error}"
         raise StepError(f"{file}: line {number} is not what training writes ({said_of_it})") from None
 
 
-def _told(messages: list[Mapping[str, Any]]) -> str:
+def told(messages: Sequence[Mapping[str, Any]]) -> str:
     """A conversation as text, a heading for each turn."""
     return "\n\n".join(f"{message['role']}:\n{_content(message)}" for message in messages)
 

@@ -27,6 +27,9 @@ class Limits:
         max_served_drift: most of the held-out rows, as a share, that may change sides when served; None: any.
         max_degenerate_share: most of the answers that may be degenerate, as a share.
         judge: the model that compares text answers; None: none does.
+        max_reversed_share: most of the pairs of feedback, as a share, that may say the opposite of the given data;
+            None: any.
+        canary_threshold: least reward accuracy on the canary set; None: there is none.
     """
 
     threshold: float
@@ -37,6 +40,8 @@ class Limits:
     max_served_drift: float | None
     max_degenerate_share: float
     judge: str | None
+    max_reversed_share: float | None = None
+    canary_threshold: float | None = None
 
     def check(self) -> None:
         """Raises StepError for a value out of range."""
@@ -45,6 +50,8 @@ class Limits:
             "--champion-tolerance": self.tolerance,
             "--max-served-drift": self.max_served_drift,
             "--max-degenerate-share": self.max_degenerate_share,
+            "--max-reversed-share": self.max_reversed_share,
+            "--canary-threshold": self.canary_threshold,
         }
         for flag, value in shares.items():
             if value is not None and not 0 <= value <= 1:

@@ -19,7 +19,7 @@ class Rule:
 
     Attributes:
         figure: what was compared with the limit; None where there was nothing to compare.
-        limit: the least that passes; of `served_drift`, `chosen_drop` and `degenerate` the most.
+        limit: the least that passes; of `served_drift`, `chosen_drop`, `degenerate` and `reversed` the most.
         reason: the verdict in a sentence, with its numbers.
     """
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from steps.gate.judge.judgement import Judgement
-from steps.gate.rules import answers, judge, ranking, served
+from steps.gate.rules import answers, canary, feedback, judge, ranking, served
 from steps.gate.rules.limits import ALPHA, Limits
 from steps.gate.rules.rule import Rule
 
@@ -29,6 +29,11 @@ def asked(limits: Limits) -> dict[str, str]:
         "calls_champion": not_worse.format("the champion's"),
         "degenerate": f"at most {limits.max_degenerate_share:g} of the answers degenerate",
     }
+    if limits.canary_threshold is not None:
+        found["canary"] = f"reward accuracy of at least {limits.canary_threshold:g} on the canary set"
+        found["canary_champion"] = f"that at most {limits.tolerance:g} below the champion's"
+    if limits.max_reversed_share is not None:
+        found["reversed"] = f"at most {limits.max_reversed_share:g} of feedback's pairs the reverse of the given data's"
     if limits.judge is not None:
         found["judge"] = f"text answers that {limits.judge} finds not significantly worse than the base's"
     return found
@@ -58,6 +63,11 @@ def rules(evaluation: Mapping[str, Any], limits: Limits, lookup: str, judged: Ju
         answers.calls_champion(evaluation, lookup),
         answers.degenerate(evaluation, limits.max_degenerate_share),
     ]
+    if limits.canary_threshold is not None:
+        found.append(canary.accuracy(evaluation, limits.canary_threshold))
+        found.append(canary.champion(evaluation, limits.tolerance, lookup))
+    if limits.max_reversed_share is not None:
+        found.append(feedback.turned(evaluation, limits.max_reversed_share))
     if judged is not None:
         found.append(judge.preferred(judged))
     return found

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from steps.shared.contract import StepError, read_json, special
 from steps.shared.folders import walk
-from steps.shared.records import OF_FEEDBACK
+from steps.shared.records import MADE, OF_CANARY
 
 TEXTS = (".json", ".jsonl", ".ndjson", ".csv", ".tsv")
 SUFFIXES = (*TEXTS, *(text + packed for text in TEXTS for packed in (".gz", ".zst")), ".parquet", ".arrow", ".feather")
@@ -37,7 +37,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Data:
-    """All that a run reads: its data, and the validation set that the user brings, with labels of their own."""
+    """All that a run reads: its data, and the sets that the user holds out, with labels of their own."""
 
     files: list[tuple[str, Path]]
     validation: list[tuple[str, Path]]
@@ -45,19 +45,30 @@ class Data:
     splits: tuple[str, ...] = ()
 
 
-def find_data(path: Path, validation_data: Path | None, feedback_data: Path | None = None) -> Data:
-    """The files of all. Pairs of feedback come after the others, and are data as they.
+def find_data(
+    path: Path,
+    validation_data: Path | None,
+    feedback_data: Path | None = None,
+    candidate_data: Path | None = None,
+    canary: Path | None = None,
+) -> Data:
+    """The files of all. Pairs that steps before have made come after the others, and are data as they; the canary set
+    comes before the validation set, so that a row in both is the canary's.
 
     Raises:
-        StepError: as `find_inputs`; or a file has the name by which pairs of feedback are known.
+        StepError: as `find_inputs`; or a file has a name by which such pairs or a canary set are known.
     """
     inputs = find_inputs(path)
-    if taken := [label for label, _ in inputs.files if label.startswith(OF_FEEDBACK)]:
-        raise StepError(f"{path}: {taken[0]}: the names of Collect's pairs begin with {OF_FEEDBACK}; rename it")
-    feedback = find_inputs(feedback_data).files if feedback_data else []
-    files = [*inputs.files, *((f"{OF_FEEDBACK}{label}", file) for label, file in feedback)]
+    whose = {**dict.fromkeys(MADE, "pairs that a step makes"), OF_CANARY: "a canary set"}
+    for label, start in ((label, start) for label, _ in inputs.files for start in whose if label.startswith(start)):
+        raise StepError(f"{path}: {label}: the names of {whose[start]} begin with {start}; rename it")
+    files = list(inputs.files)
+    for start, folder in zip(MADE, (feedback_data, candidate_data), strict=True):
+        files += [(f"{start}{label}", file) for label, file in find_inputs(folder).files] if folder else []
     held_out = find_inputs(validation_data).files if validation_data else []
     validation = [(f"validation:{label}", file) for label, file in held_out]
+    canaries = find_inputs(canary).files if canary else []
+    validation = [*((f"{OF_CANARY}{label}", file) for label, file in canaries), *validation]
     return Data(files, validation, inputs.ignored, inputs.splits)
 
 

@@ -90,8 +90,14 @@ class Report:
             **self.figures.as_json(tally.called, self.units),
             "data_hash": self.data_hash,
             "baseline": self.drift,
+            **self._of_feedback(),
             **self.asked,
         }
+
+    def _of_feedback(self) -> dict[str, int]:
+        """How many of feedback's pairs say the opposite of another one; Train counts what is left of such pairs."""
+        asked = "feedback_data" in self.asked
+        return {"feedback_contradictory": self.tally.feedback[Reason.CONTRADICTORY]} if asked else {}
 
     def write(self, folder: Path) -> None:
         """The page first: report.json marks a report that is whole."""

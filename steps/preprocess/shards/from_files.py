@@ -23,10 +23,10 @@ from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.rows.rules import Rules
 from steps.preprocess.shards.convert import file_layout
 from steps.preprocess.shards.shard import Shard, Side
-from steps.shared.records import OF_FEEDBACK
+from steps.shared.records import MADE
 
 Files = list[tuple[str, Path]]
-COLLECTED = "chat"  # the layout of pairs that Collect wrote, whatever --format says of the others
+COLLECTED = "chat"  # the layout of pairs that Collect and Candidates wrote, whatever --format says of the others
 HEAD_ROWS = 100  # of a file, from which its layout is told
 
 
@@ -59,7 +59,7 @@ def total_size(files: Files) -> int:
 
 def _layout_name(label: str, path: Path, rules: Rules) -> str | None:
     """The name of the layout by which a file's rows are read; None where no row tells."""
-    if label.startswith(OF_FEEDBACK):
+    if label.startswith(MADE):
         return COLLECTED
     layout = file_layout(list(itertools.islice(read_rows(label, path), HEAD_ROWS)), rules)
     return layout.format.name if layout.format else None

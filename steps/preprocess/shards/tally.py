@@ -15,14 +15,14 @@ from steps.preprocess.rows.reasons import SOUND_IN_FILE, InvalidRow, Reason
 from steps.preprocess.shards.convert import Converted
 from steps.preprocess.shards.record import ConvertedRow
 from steps.preprocess.shards.unread import UnreadPlaces, cut
-from steps.shared.records import Record, decode
+from steps.shared.records import OF_FEEDBACK, Record, decode
 
 EXAMPLES = 3  # kept for each reason
 RAW_CHARACTERS = 600  # of an example
 HAS_REASONING = b'"reasoning_content":'  # a key: in what is said, a quotation mark has a backslash before it
 COUNTERS = (
     *("files", "reasons", "broken", "formats", "chosen_calls", "rejected_calls", "called", "scores", "reasoning"),
-    *("texts", "lists"),
+    *("texts", "lists", "feedback"),
 )
 SAMPLE_CHARACTERS = 2000  # of a text in a sample row
 
@@ -48,6 +48,7 @@ class Tally:
     reasoning: Counter[str] = field(default_factory=Counter)
     texts: Counter[str] = field(default_factory=Counter)
     lists: Counter[str] = field(default_factory=Counter)
+    feedback: Counter[str] = field(default_factory=Counter)  # by reason: pairs of feedback that are quarantined
     unread: dict[str, UnreadPlaces] = field(default_factory=dict)
     with_arguments: int = 0  # rows with template arguments of their own
 
@@ -96,6 +97,8 @@ class Tally:
     def count_quarantined(self, raw: RawRow, reason: InvalidRow) -> dict[str, Any]:
         """Count a row, and return its line in quarantine."""
         self.reasons[str(reason.code)] += 1
+        if raw.file.startswith(OF_FEEDBACK):
+            self.feedback[str(reason.code)] += 1
         if reason.code not in SOUND_IN_FILE:
             self.broken[raw.file] += 1
             self.first_broken.setdefault(raw.file, f"line {raw.line}: {reason}")

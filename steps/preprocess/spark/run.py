@@ -91,7 +91,9 @@ def preprocess(options: Options, spark: SparkContext) -> Report:
 
 
 def _written(options: Options, spark: SparkContext) -> Report:
-    data = find_data(options.input, options.validation_data, options.feedback_data)
+    data = find_data(
+        options.input, options.validation_data, options.feedback_data, options.candidate_data, options.canary
+    )
     baseline = read_report(options.baseline) if options.baseline else None
     staging = output.prepare(options.output)
     run = _SparkEngine(options, spark)
@@ -145,11 +147,11 @@ class _SparkEngine:
         self.tally, self.figures, self.data_hash = Tally(), Figures(), ""
 
     def convert(self, files: Files, validation: Files) -> None:
-        """The first pass; over a validation set first, since its prompts leave the others."""
+        """The first pass; over a validation or canary set first, since its prompts leave the others."""
         if validation:
             keys = self._convert(validation, "validation").map(lambda result: prompt_keys(result.index))
             self._work = replace(self._work, held_out=frozenset(key for part in keys.collect() for key in part))
-        self._convert(files, "train" if validation else None)
+        self._convert(files, "train" if self._options.validation_data else None)
         for tally in self._rows.mapPartitions(merged).collect():
             self.tally.merge(tally)
 

@@ -1,8 +1,9 @@
-"""Greedy answers of one batch: one pass over what the prompts share, one over the rest, then a token a row at a time.
+"""Answers of one batch: one pass over what the prompts share, one over the rest, then a token a row at a time.
 
-The same tokens as the model's own `generate(do_sample=False)` of each prompt by itself. As an endpoint does, it stops
-at the tokens of generation_config and the tokenizer, and applies generation_config's repetition_penalty to prompt and
-answer; what else stands there is about sampling, or vLLM does not read it.
+Where nothing else is asked for, the likeliest token each time: the same tokens as the model's own
+`generate(do_sample=False)` of each prompt by itself. As an endpoint does, it stops at the tokens of generation_config
+and the tokenizer, and applies generation_config's repetition_penalty to prompt and answer; what else stands there is
+about sampling, or vLLM does not read it.
 
 Limits: a model with attention layers alone takes what prompts share from one row. Of others, with states along the row
 or with parts for images, every row computes its prompt, with the cache that transformers makes for them.
@@ -26,8 +27,16 @@ from steps.train.shared_prompts.stateful_layers import ATTENTION
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+# The next token of each row, int64 [rows], from logits, float32 [rows, vocabulary], the rows' numbers in their batch,
+# int64 [rows], and the number of the token in its answer.
+Choose = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
+
 EVERY = 8  # tokens between two looks at which rows have ended: a look waits for the GPU, and for the other ranks
 FEW = 0.75  # of a batch's rows that are unfinished: the others are then left out
+
+
+def likeliest(logits: torch.Tensor, numbers: torch.Tensor, step: int) -> torch.Tensor:
+    return logits.argmax(dim=-1)
 
 
 def shares_beginnings(model: PreTrainedModel) -> bool:
@@ -64,20 +73,32 @@ class Writer:
     goes_on: Callable[[bool], bool]
 
     @torch.no_grad()  # in inference mode FSDP2 could not change its parameters
-    def answer(self, prompts: Sequence[Prompt], shared: Prompt = (), own: int = 0) -> list[list[int]]:
+    def answer(
+        self, prompts: Sequence[Prompt], shared: Prompt = (), own: int = 0, choose: Choose = likeliest, times: int = 1
+    ) -> list[list[int]]:
         """The answers' token ids, each up to the token that ends it, or as many as there may be.
 
         Args:
             shared, own: as a Batch has them.
+            choose: picks each next token.
+            times: answers to each prompt, which is computed once for them where the model's cache can be copied; they
+                stand one after the other.
         """
+        if times > 1 and not _takes_cache(self.model):
+            prompts, times = [prompt for prompt in prompts for _ in range(times)], 1
         rows = self._begin(prompts, shared, own)
         seen = _Seen.of(self.model, prompts, self.device)
         ends = torch.tensor(sorted(self.ends), dtype=torch.long, device=self.device)
-        said = torch.zeros(len(prompts), self.new, dtype=torch.long, device=self.device)
-        ended = torch.zeros(len(prompts), dtype=torch.bool, device=self.device)
+        said = torch.zeros(len(prompts) * times, self.new, dtype=torch.long, device=self.device)
+        ended = torch.zeros(len(prompts) * times, dtype=torch.bool, device=self.device)
         for step in range(self.new):
             logits = rows.passed(self.forward(**rows.inputs()))
-            token = (seen.penalised(logits) if seen else logits).argmax(dim=-1)
+            if step == 0 and times > 1:
+                each = rows.repeat(times)
+                logits = logits[each]
+                if seen:
+                    seen.keep(each)
+            token = choose(seen.penalised(logits) if seen else logits, rows.numbers, step)
             said[rows.numbers, step] = token
             ended[rows.numbers] |= torch.isin(token, ends)
             rows.take(token)
@@ -172,6 +193,14 @@ class _Rows:
         """Each row's next token, int64 [rows], after the pass over those before."""
         self._at += self._ids.shape[1]
         self._ids = token[:, None]
+
+    def repeat(self, times: int) -> torch.Tensor:
+        """Let each row stand so many times, one after the other, each a row of its own from here on; returns which row
+        each was, int64 [rows]."""
+        each = self.numbers.repeat_interleave(times)
+        self.keep(each)
+        self.numbers = torch.arange(len(each), device=each.device)
+        return each
 
     def keep(self, kept: torch.Tensor) -> None:
         """Leave out all rows but these."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -141,13 +141,20 @@ def _obstacles(config: Any, tensors: dict[str, Stored], arguments: TrainArgument
         yield f"its matrices are of rank {', '.join(map(str, sorted(ranks)))}, its {adapter.CONFIG} says r {rank}"
 
 
-def compare(champion: Champion, scorer: Scorer, pairs: Sequence[Pair], margins: Sequence[RowMargin]) -> Any:
+def compare(
+    champion: Champion,
+    scorer: Scorer,
+    pairs: Sequence[Pair],
+    margins: Sequence[RowMargin],
+    canaries: Set[str] = frozenset(),
+) -> Any:
     """Both models' figures on the held-out rows, as evaluation.json keeps them. All ranks must call it together.
 
     Args:
         scorer: the model with the trained adapter, in the form in which both are compared.
         pairs: the held-out rows.
         margins: the trained model's, in the same order, as this scorer evaluated it.
+        canaries: ids of the rows that are compared by themselves too.
     """
     section: dict[str, Any] = {"version": champion.version, "compared": False, "reason": champion.reason}
     if champion.reason:
@@ -181,6 +188,20 @@ def compare(champion: Champion, scorer: Scorer, pairs: Sequence[Pair], margins: 
         "candidate": _figures(candidate, arguments.beta),
         "champion": _figures(rows, arguments.beta),
         **asdict(pair([row.margin for row in candidate], [row.margin for row in rows])),
+        **_canary(candidate, rows, canaries, arguments.beta),
+    }
+
+
+def _canary(
+    candidate: Sequence[RowMargin], rows: Sequence[RowMargin], canaries: Set[str], beta: float
+) -> dict[str, Any]:
+    """The same of the canary set; nothing where there is none."""
+    own, theirs = ([row for row in of if row.id in canaries] for of in (candidate, rows))
+    if not own:
+        return {}
+    paired = asdict(pair([row.margin for row in own], [row.margin for row in theirs]))
+    return {
+        "canary": {"rows": len(own), "candidate": _figures(own, beta), "champion": _figures(theirs, beta), **paired}
     }
 
 

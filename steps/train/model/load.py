@@ -74,7 +74,15 @@ def load_template(arguments: TrainArguments) -> ChatTemplate:
 
 
 def load_ends(arguments: TrainArguments) -> list[int]:
+    """The tokens at which the run's base stops; raises as `ends_of` does."""
+    return ends_of(arguments.model_id, arguments.model_revision or "main")
+
+
+def ends_of(model: str, revision: str = "main") -> list[int]:
     """The tokens at which generation stops by the model's generation_config.json; none where it has no such file.
+
+    Args:
+        model: a folder, or a hub name.
 
     Raises:
         StepError: it names something else than tokens.
@@ -82,14 +90,14 @@ def load_ends(arguments: TrainArguments) -> list[int]:
     from transformers import GenerationConfig
 
     try:
-        config = GenerationConfig.from_pretrained(arguments.model_id, revision=arguments.model_revision or "main")
+        config = GenerationConfig.from_pretrained(model, revision=revision)
     except OSError:
         return []
     named = config.eos_token_id
     ends = [] if named is None else list(named) if isinstance(named, (list, tuple)) else [named]
     if not all(isinstance(end, int) and not isinstance(end, bool) for end in ends):
         raise StepError(
-            f"{arguments.model_id}: generation_config.json: eos_token_id {named!r}: must be the number of a token, or "
+            f"{model}: generation_config.json: eos_token_id {named!r}: must be the number of a token, or "
             f"a list of them; {AGAIN}"
         )
     return ends

@@ -51,7 +51,7 @@ def _write(run: Run, judged: dict[str, Any], answers: Answers | str, probed: lis
         "after": after.as_dict(),
         "tokenised": run.rows,
         "reasoning": dict(origin.reasoning),
-        "feedback": {**origin.feedback, "weight": trainer.arguments.feedback_weight},
+        "feedback": {**origin.feedback, "weight": trainer.arguments.feedback_weight, **origin.reversed},
         "margins": [row.as_dict() for row in run.held_out.margins],
         "binary_classification_metrics": figures.model_quality(after),
         **judged,

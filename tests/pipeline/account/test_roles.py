@@ -35,7 +35,7 @@ STEPS = {
         }.items()
         for name in names
     ),
-    "TrainRole": ("Train/pipelines-x-Train-y/output/model/adapter_model.safetensors",),
+    "TrainRole": ("Train/pipelines-x-Train-y/output/model/adapter_model.safetensors", "Train/candidates/pairs/a"),
     "GateRole": ("Gate/decision/gate.json", "Gate/serving/adapters/dpo/adapter_model.safetensors"),
     "MergeRole": ("Merge/model/model.safetensors", "Merge/facts/merged.json"),
     "RegisterRole": ("RegisterMerged/registered/registered.json", "RegisterAdapter/registered/registered.json"),
@@ -102,7 +102,7 @@ def test_train_may_track_with_all_that_the_tracker_calls() -> None:
 def requests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """The jobs' requests of a definition in moto's account that registers with a job, by the name of their step."""
     settings = write_settings(tmp_path_factory.mktemp("roles"))
-    text = settings.read_text().replace("register:\n", "collect:\nregister:\n  register_with: job\n")
+    text = settings.read_text().replace("register:\n", "collect:\ncandidates:\nregister:\n  register_with: job\n")
     settings.write_text(text)
     definition = json.loads(render(workflow_settings.load(settings)))
     return {step.name: step.arguments for step in read(definition).all_steps if "RoleArn" in step.arguments}
@@ -121,6 +121,7 @@ def test_each_job_has_its_own_role_and_may_write_where_its_request_says(requests
     assert {name: by_arn[one["RoleArn"]] for name, one in requests.items()} == {
         "Champion": "ChampionRole",
         "Collect": "PreprocessRole",
+        "Candidates": "TrainRole",
         "Preprocess": "PreprocessRole",
         "Train": "TrainRole",
         "Gate": "GateRole",
@@ -206,9 +207,10 @@ def test_secrets_are_for_the_jobs_that_use_them_and_named_one_by_one() -> None:
     assert iam.decision(operator, "secretsmanager:GetSecretValue", iam.HUB) == "implicitDeny"
 
 
-def test_only_the_gate_asks_a_judge_and_only_the_named_one() -> None:
-    assert {role for role in ROLES if may(role, "bedrock:InvokeModel", iam.JUDGE)} == {"GateRole"}
-    assert not may("GateRole", "bedrock:InvokeModel", iam.JUDGE.replace("the.judge", "another"))
+def test_only_gate_and_candidates_ask_a_judge_and_only_the_named_one() -> None:
+    assert {role for role in ROLES if may(role, "bedrock:InvokeModel", iam.JUDGE)} == {"GateRole", "TrainRole"}
+    for role in ROLES:
+        assert not may(role, "bedrock:InvokeModel", iam.JUDGE.replace("the.judge", "another"))
 
 
 def test_only_endpoints_write_captures_and_no_results() -> None:

@@ -13,6 +13,7 @@ from pipeline.account import template
 from pipeline.account_check import needs, resources
 from pipeline.account_check.context import Context
 from pipeline.settings.account import Roles
+from pipeline.settings.candidates import Candidates
 from pipeline.settings.collect import Collect
 from tests.pipeline import iam
 from tests.pipeline.account_check.conftest import step, with_settings, with_training
@@ -39,7 +40,7 @@ def with_data(definition: dict[str, Any], uri: str) -> dict[str, Any]:
 
 def with_everything(context: Context) -> Context:
     """The quickstart with keys, a network, secrets, an MLflow App, data of another bucket, registered by a job;
-    it collects what people say."""
+    it collects what people say, and asks the champion again."""
     security = context.workflow.account.security.model_copy(
         update={
             "subnets": ["subnet-0123abcd"],
@@ -52,7 +53,7 @@ def with_everything(context: Context) -> Context:
     recipe = found.workflow.recipe.model_copy(update={"mlflow_uri": APP})
     register = found.workflow.settings.register_model.model_copy(update={"register_with": "job"})
     gate = found.workflow.settings.gate.model_copy(update={"judge": "the.judge-v1:0"})
-    update = {"register_model": register, "gate": gate, "collect": Collect()}
+    update = {"register_model": register, "gate": gate, "collect": Collect(), "candidates": Candidates()}
     settings = found.workflow.settings.model_copy(update=update)
     found = replace(found, workflow=replace(found.workflow, recipe=recipe, settings=settings))
     definition = with_data(found.definition, "s3://theirs/pairs/")

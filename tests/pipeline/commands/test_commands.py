@@ -13,8 +13,8 @@ from tests.steps.train.models import QWEN3_0_6B
 VERBS = [
     "recipe", "check", "start", "stop", "retry", "status", "list", "describe", "report", "logs", "models",
     "compare", "try",
-    "approve", "reject", "deploy", "undeploy", "feedback", "schedule", "schedules", "unschedule", "trigger", "triggers",
-    "untrigger", "bootstrap", "images", "upsert", "show", "definition", "delete", "teardown", "env",
+    "approve", "reject", "deploy", "undeploy", "feedback", "forget", "schedule", "schedules", "unschedule", "trigger",
+    "triggers", "untrigger", "bootstrap", "images", "upsert", "show", "definition", "delete", "teardown", "env",
 ]  # fmt: skip
 FLAGS = {
     "recipe": {"--from", "--output"},
@@ -60,6 +60,7 @@ FLAGS = {
     "feedback": {
         "--up", "--down", "--correct", "--reason", "--by", "--local", "--local-root", "--settings", "--json",
     },
+    "forget": {"--with-answers", "--dry-run", "--yes", "--local", "--local-root", "--settings", "--json"},
     "schedule": {
         "--cron", "--rate", "--timezone", "--name", "--set", "--flexible-minutes", "--settings", "--json",
     },

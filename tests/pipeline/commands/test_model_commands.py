@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
-from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
@@ -19,7 +15,6 @@ from moto import mock_aws
 
 from pipeline import cli
 from pipeline.local.state.store import Store
-from steps.answer.limits import NOTE
 from steps.shared.served_files import OF_APPROVAL, OF_MODEL
 from tests import judged
 from tests.pipeline.registered import BASE, BUCKET, GROUP, register
@@ -243,47 +238,8 @@ def test_try_names_the_files_of_the_variant(
     code, *_ = command("try", version, "Well?", "--system", "Be brief.", "--temperature", "0.5", *options)
     places = {"run": store.path(f"{BUCKET}/run-{GROUP}-"), "base": store.path(BASE)}
     said = ["--prompt=Well?", "--max-new-tokens=256", "--temperature=0.5", "--system=Be brief."]
-    assert started[0].pop() == "--notes-among-words"
     assert started[0][1:-1] == ["-m", "steps.answer", *(word.format(**places) for word in words), *said]
     assert code == 7
-
-
-def test_try_says_how_long_an_answer_is_behind_its_last_word(command: Command, root: Path, monkeypatch) -> None:
-    """Words and notes come by one pipe, since what comes by two has no order."""
-    words = ["2 tokens\n", "An ans", "wer, with é\n", "5 tokens\n", "--- base\n"]
-    notes = (words[0], words[3])
-    written: list[tuple[str, str]] = []
-    Store(root).path(BASE).mkdir(parents=True)
-
-    def answer(command: list[str], stdout: int, **_: Any) -> subprocess.CompletedProcess[str]:
-        os.write(stdout, "".join(NOTE + word if word in notes else word for word in words).encode())
-        return EXITED
-
-    monkeypatch.setattr(subprocess, "run", answer)
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        monkeypatch.setattr(stream, "write", lambda text, name=name: written.append((name, text)))
-    assert command("try", "2", "Well?")[0] == 7
-    came = [(name, "".join(text for _, text in parts)) for name, parts in groupby(written, lambda part: part[0])]
-    assert came == [("stderr", words[0]), ("stdout", words[1] + words[2]), ("stderr", words[3]), ("stdout", words[4])]
-
-
-def test_try_ends_where_nobody_reads_its_answer(command: Command, root: Path, monkeypatch) -> None:
-    Store(root).path(BASE).mkdir(parents=True)
-
-    def answer(command: list[str], stdout: int, **_: Any) -> subprocess.CompletedProcess[str]:
-        for _ in range(20):
-            os.write(stdout, b"word " * 1000)  # more than the pipe holds
-        return EXITED
-
-    def refuse(text: str) -> int:
-        raise BrokenPipeError
-
-    monkeypatch.setattr(subprocess, "run", answer)
-    monkeypatch.setattr(sys.stdout, "write", refuse)
-    monkeypatch.setattr(os, "dup2", lambda *_: None)  # else this process would write nothing any more
-    code, _, err = command("try", "2", "Well?")
-    assert code == 1 and "Traceback" not in err
 
 
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "manifest.json", "chat_template.jinja"])

@@ -43,6 +43,7 @@ TABLE: dict[str, list[tuple[str, list[str]]]] = {
     "deploy": [(ON_AWS, ["1"])],
     "undeploy": [(ON_AWS, ["dpo"])],
     "feedback": [(HERE, [NO_SUCH, "--up"]), (ON_AWS, [NO_SUCH, "--up"])],
+    "forget": [(HERE, [NO_SUCH, "--yes"]), (ON_AWS, [NO_SUCH, "--yes"])],
     "schedule": [(ON_AWS, ["--rate", "7 days"])],
     "schedules": [(ON_AWS, [])],
     "unschedule": [(ON_AWS, ["nightly"])],

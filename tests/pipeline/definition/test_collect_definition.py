@@ -130,3 +130,20 @@ def test_the_settings_name_what_the_step_knows() -> None:
 def test_a_wrong_section_is_named(tmp_path: Path, section: str, said: str) -> None:
     with pytest.raises(InvalidFile, match=said):
         settings.load(with_collect(tmp_path, section))
+
+
+def test_a_canary_set_goes_to_preprocess_and_brings_the_gates_rules_and_counts_as_data(tmp_path: Path) -> None:
+    path = with_collect(tmp_path, "")
+    (tmp_path / "canary.jsonl").write_text('{"prompt": "a", "chosen": "b", "rejected": "c"}\n')
+    path.write_text(f"{path.read_text()}\npreprocess:\n  canary: canary.jsonl\n")
+    workflow, definition, steps = rendered(path)
+
+    assert check_definition(definition) == []
+    assert workflow.canary_uri and workflow.canary_uri in {asset.uri for asset in workflow.assets}
+    assert inputs(steps["Preprocess"])["canary"] == workflow.canary_uri
+    assert parse(words(steps["Preprocess"])).canary == INPUT / "canary"
+    asked = words(steps["Gate"])
+    assert asked[asked.index("--canary-threshold") + 1] == "0.6"
+    assert asked[asked.index("--max-reversed-share") + 1] == "0.2"
+    looked_at = steps["Champion"]["AppSpecification"]["ContainerArguments"]
+    assert workflow.canary_uri in looked_at

@@ -23,7 +23,7 @@ from pipeline.rendered import read
 from pipeline.settings import workflow as settings
 from steps.preprocess.options import Options, parse
 from tests.paths import GOLDEN, ROOT
-from tests.pipeline.workflows import SPARK, WORKFLOWS
+from tests.pipeline.workflows import CANDIDATES, SPARK, WORKFLOWS
 
 # Hashes of code and data, which change with every commit; everything else in a render is held by the golden file.
 VOLATILE = {"code_version": "CODE", "recipe_key": "RECIPE", "recipe_uri": "s3://bucket/recipes/RECIPE/"}
@@ -40,7 +40,7 @@ def test_there_are_workflows_to_check() -> None:
     assert [path.stem for path in WORKFLOWS] == ["llama3.1-70b", "loop", "quickstart", "qwen3-0.6b", "qwen3-8b"]
 
 
-@pytest.mark.parametrize("path", [*WORKFLOWS, SPARK], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*WORKFLOWS, SPARK, CANDIDATES], ids=lambda path: path.stem)
 def test_every_workflow_renders_as_its_golden_file(path: Path, request: pytest.FixtureRequest) -> None:
     text = render(fixed(settings.load(path))) + "\n"
     golden = GOLDEN / f"{path.stem}.json"
@@ -51,7 +51,7 @@ def test_every_workflow_renders_as_its_golden_file(path: Path, request: pytest.F
     assert text == expected, "\n".join(difference)
 
 
-@pytest.mark.parametrize("path", [*WORKFLOWS, SPARK], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*WORKFLOWS, SPARK, CANDIDATES], ids=lambda path: path.stem)
 def test_every_workflow_is_sound_against_the_api_model_and_can_run_here(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,9 +59,11 @@ def test_every_workflow_is_sound_against_the_api_model_and_can_run_here(
     definition = json.loads(render(settings.load(path)))
     assert check_definition(definition) == []
     order = [step.name for step in build_plan(definition, resolve_parameters(definition, {}))]
-    first = ["Champion", "Collect"] if settings.load(path).settings.collect else ["Champion"]
+    asked = settings.load(path).settings
+    before = {"Collect": asked.collect, "Candidates": asked.candidates}
     assert order == [
-        *first, "Preprocess", "NoNewData", "Train", "Gate", "CheckGate", "RejectModel", "ChooseMerged", "Merge",
+        "Champion", *(name for name, section in before.items() if section), "Preprocess",
+        "NoNewData", "Train", "Gate", "CheckGate", "RejectModel", "ChooseMerged", "Merge",
         "RegisterMerged", "ChooseAdapter", "RegisterAdapter",
     ]  # fmt: skip
 

@@ -141,3 +141,17 @@ def test_a_summary_ends_with_the_command_that_shows_the_execution_as_a_page() ->
     command = "python pipeline.py report --local abc --open"
     lines = text({"execution": "abc", "status": "Failed", "logs": "logs", "report": command}).splitlines()
     assert lines[-1] == f"report           {command}"
+
+
+def test_what_candidates_made_has_a_line(tmp_path: Path) -> None:
+    place = "s3://bucket/runs/1/Train/candidates/report"
+    folder = Store(tmp_path).path(place)
+    folder.mkdir(parents=True)
+    report = {"prompts": {"lines": 7, "paired": 3}, "pairs": {"kept": 3, "rules": {"decision": 2, "schema": 1}}}
+    (folder / "report.json").write_text(json.dumps(report))
+    properties = {"ProcessingOutputConfig": {"Outputs": [{"OutputName": "report", "S3Output": {"S3Uri": place}}]}}
+    steps = [StepRecord(name="Candidates", type="Processing", status="Succeeded", properties=properties),
+             StepRecord(name="Preprocess", type="Processing"), StepRecord(name="Gate", type="Processing")]  # fmt: skip
+    found = summarise(tmp_path, Execution.model_validate(summary_of(steps)))
+    assert found["candidates"] == report
+    assert f"{'candidates':<16} 7 prompts, 3 pairs (2 decision, 1 schema)" in text(found).splitlines()

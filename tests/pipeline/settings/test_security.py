@@ -22,7 +22,7 @@ from pipeline.settings.security import Secrets, Security, has_local_disks
 from pipeline.settings.workflow import Workflow
 from pipeline.step_kit import network_and_keys
 from tests.paths import ROOT
-from tests.pipeline.workflows import SPARK, WORKFLOWS
+from tests.pipeline.workflows import CANDIDATES, SPARK, WORKFLOWS
 
 VOLUME_KEY = "arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555"
 OUTPUT_KEY = "66666666-7777-8888-9999-000000000000"
@@ -47,14 +47,15 @@ def requests(definition: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {step.name: step.arguments for step in steps if step.type in ("Processing", "Training")}
 
 
-@pytest.mark.parametrize("path", [*WORKFLOWS, SPARK], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*WORKFLOWS, SPARK, CANDIDATES], ids=lambda path: path.stem)
 def test_every_job_of_every_workflow_has_network_keys_and_isolation(path: Path) -> None:
     workflow = secured(settings.load(path))
     definition = json.loads(render(workflow))
     assert check_definition(definition) == []
     found = requests(definition)
-    collects = {"Collect"} if workflow.settings.collect else set()
-    assert set(found) == {"Preprocess", "Champion", "Train", "Gate", "Merge"} | collects
+    asked = {"Collect": workflow.settings.collect, "Candidates": workflow.settings.candidates}
+    before = {name for name, section in asked.items() if section}
+    assert set(found) == {"Preprocess", "Champion", "Train", "Gate", "Merge"} | before
     for name, request in found.items():
         training = name == "Train"
         network = request if training else request["NetworkConfig"]

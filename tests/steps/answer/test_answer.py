@@ -3,62 +3,35 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from steps.answer import weights
 from steps.answer.__main__ import main
 from steps.answer.conversation import messages, read_tools
-from steps.answer.generate import _Stream
+from steps.answer.generate import Voice, _Stream
 from steps.answer.weights import find_weights, free_memory, require_memory
 from steps.merge.__main__ import main as merge
 from steps.shared.contract import StepError
+from tests.steps.answer.small import CALL, END, TEMPLATE, WORDS, base_and_adapter, tokenizer
 
-END, CALL = 1, 2
-WORDS = ["<unk>", "<end>", "<call>", "user", "system", "tools", *(f"w{n}" for n in range(58))]
-TEMPLATE = (
-    "{% if tools %}tools {{ tools | length }} {% endif %}"
-    "{% for message in messages %}{{ message.role }} {{ message.content }} {% endfor %}"
-)
 PROMPT = "w1 w2 w3"
 TOKENS = 12
-
-
-def tokenizer() -> PreTrainedTokenizerFast:
-    words = Tokenizer(WordLevel({word: id for id, word in enumerate(WORDS)}, unk_token="<unk>"))
-    words.pre_tokenizer = WhitespaceSplit()
-    made = PreTrainedTokenizerFast(
-        tokenizer_object=words, unk_token="<unk>", eos_token="<end>", additional_special_tokens=["<call>"]
-    )
-    made.chat_template = TEMPLATE
-    return made
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A base in two shards, an adapter that changes it much, and both merged."""
     home = tmp_path_factory.mktemp("models")
-    torch.manual_seed(7)
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-    config = LlamaConfig(vocab_size=64, num_key_value_heads=2, max_position_embeddings=64, **sizes)
-    base = LlamaForCausalLM(config)
-    base.save_pretrained(home / "base", max_shard_size="40KB")
-    adapted = get_peft_model(base, LoraConfig(r=4, lora_alpha=64, target_modules="all-linear", task_type="CAUSAL_LM"))
-    for name, parameter in adapted.named_parameters():
-        if "lora_" in name:
-            torch.nn.init.normal_(parameter, std=0.3)
-    adapted.save_pretrained(home / "adapter")
-    for name in ("base", "adapter"):
-        tokenizer().save_pretrained(home / name)
-    merge(["--base", str(home / "base"), "--adapter", str(home / "adapter"), "--output", str(home / "merged")])
-    return {name: home / name for name in ("base", "adapter", "merged")}
+    made = base_and_adapter(home, positions=64)
+    merge(["--base", str(made["base"]), "--adapter", str(made["adapter"]), "--output", str(home / "merged")])
+    return made | {"merged": home / "merged"}
 
 
 def words_of(folders: dict[str, Path], name: str) -> list[str]:
@@ -108,13 +81,26 @@ def test_what_is_streamed_is_what_is_said(folders: dict[str, Path], capsys) -> N
     )
 
 
-def test_tool_calls_are_printed_and_the_end_is_not(capsys) -> None:
-    stream = _Stream(tokenizer(), frozenset({END}))
+def test_an_answer_ends_where_it_is_told_to_and_can_be_the_bases(folders: dict[str, Path]) -> None:
+    voice = Voice(find_weights(None, folders["adapter"], str(folders["base"]), None), folders["adapter"], {})
+    prompt = voice.prompt([{"role": "user", "content": PROMPT}], None, TOKENS)
+    heard: list[str] = []
+    how = {"max_new_tokens": TOKENS, "temperature": 0.0}
+    stopped = voice.answer(prompt, **how, heard=heard.append, stopped=lambda: len(heard) > 1)
+    whole, base = voice.answer(prompt, **how), voice.answer(prompt, **how, as_base=True)
+    assert 0 < stopped.tokens < TOKENS == whole.tokens and whole.text.startswith(stopped.text)
+    assert base.text == greedy(AutoModelForCausalLM.from_pretrained(folders["base"])) != whole.text
+    assert voice.answer(prompt, **how) == replace(whole, seconds=ANY)  # the adapter is back
+
+
+def test_tool_calls_are_given_out_and_the_end_is_not() -> None:
+    heard: list[str] = []
+    stream = _Stream(tokenizer(), frozenset({END}), heard.append)
     stream.put(torch.tensor([[3, 7, END]]))  # the prompt may hold ends of turns
     for id in (CALL, 9, END):
         stream.put(torch.tensor([id]))
     stream.end()
-    assert capsys.readouterr().out.split() == ["<call>", WORDS[9]]
+    assert "".join(heard).split() == ["<call>", WORDS[9]]
 
 
 def test_system_and_tools_enter_the_prompt_and_a_temperature_draws(folders: dict[str, Path], capsys, tmp_path) -> None:

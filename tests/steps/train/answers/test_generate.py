@@ -123,6 +123,47 @@ def test_the_repetition_penalty_of_generation_config_is_applied_as_an_endpoint_d
     assert in_batches(model, prompts(), ends) == [up_to(ends, tokens) for tokens in penalised]
 
 
+def check_several(model: Any) -> None:
+    """Three answers to each prompt are what the prompt given three times is answered."""
+    import torch
+
+    from steps.train.answers.generate import Writer, shares_beginnings
+
+    def nth(logits: torch.Tensor, numbers: torch.Tensor, step: int) -> torch.Tensor:
+        """Another answer for each row: where it is first written, the token whose place is the row's number."""
+        order = logits.argsort(dim=-1, descending=True)
+        return order.gather(1, (numbers % 3)[:, None])[:, 0] if step == 0 else order[:, 0]
+
+    rows, seen = prompts()[:7], []
+
+    def forward(**inputs: Any) -> Any:
+        seen.append(inputs["input_ids"].numel())
+        return model(**inputs)
+
+    ends = frozenset({one_by_one(model, rows[:1])[0][5]})
+    writer = Writer(forward, model, torch.device("cpu"), ends, 10, bool)
+    longest = max(map(len, rows))
+    shared = (tuple(TOOLS[:30]), longest - 30) if shares_beginnings(model) else ((), 0)
+    found = writer.answer(rows, *shared, choose=nth, times=3)
+    computed = sum(seen)
+    seen.clear()
+    assert writer.answer([row for row in rows for _ in range(3)], choose=nth) == found
+    assert len({tuple(tokens) for tokens in found}) > 7
+    if shares_beginnings(model):
+        assert computed < sum(seen) / 2
+
+
+@pytest.mark.parametrize("family", FAST)
+def test_several_answers_to_a_prompt_are_those_of_the_prompt_given_several_times(family: str, load) -> None:
+    check_several(load(family))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in FAST])
+def test_several_answers_of_every_family_are_those_of_the_prompt_given_several_times(family: str, load) -> None:
+    check_several(load(family))
+
+
 def test_the_shared_beginning_is_computed_once(load) -> None:
     import torch
 

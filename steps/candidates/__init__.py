@@ -1,0 +1,1 @@
+"""The Candidates step: several answers of the champion to prompts without a pair, best against worst."""

@@ -27,7 +27,7 @@ from pipeline.checks.api_model import check_definition
 from pipeline.definition.render import render
 from pipeline.files import LOCAL_ROOT, ROOT, write_text
 from pipeline.settings.content import code_key
-from pipeline.settings.workflow import Workflow
+from pipeline.settings.workflow import STEPS, Workflow
 
 FOLDER = LOCAL_ROOT / "rendered"
 CODE = ROOT / "pipeline"  # that of `steps/` is in the workflow, as `code_version`
@@ -64,9 +64,13 @@ class Kept:
         if found is not None:
             return found
         text = make()
-        if key_of(self.workflow) == self._key:  # else the code was changed meanwhile, and which made it cannot be told
+        if self._is_still_its_key():
             _keep(file, text)
         return text
+
+    def _is_still_its_key(self) -> bool:
+        """False where code was changed meanwhile: which code made the text cannot be told then."""
+        return code_key(STEPS) == self.workflow.code_version and key_of(self.workflow) == self._key
 
 
 def rendered(workflow: Workflow) -> str:

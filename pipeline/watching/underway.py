@@ -29,6 +29,9 @@ REDRAWN_SECONDS = 1.0
 def underway(command: str) -> Iterator[None]:
     """While the context lasts, the silence of a command is filled."""
     before = sys.stdout, sys.stderr
+    if None in before:  # closed by the shell (`2>&-`): Python then writes nothing, and who would read this
+        yield
+        return
     beat.said(time.monotonic())
     redraws = before[1].isatty() and os.environ.get("TERM", "").lower() not in DUMB
     silence = _Silence(before[1], command, redraws=redraws)
@@ -74,8 +77,8 @@ class _Silence:
         beat.said(time.monotonic())
         if self.pulse:
             self.pulse.touch()
-        if text:
-            self._within_line = not text.endswith("\n")
+        if text:  # whoever holds the silence leaves a whole line: a spinner erases its own, and a person presses Enter
+            self._within_line = not (beat.held() or text.endswith("\n"))
 
     def end(self) -> None:
         """The command has ended."""

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from steps.answer import conversation
 from steps.answer.calls import calls_of, lines
 from steps.answer.exchange import exchange, parser_of
-from steps.answer.limits import MAX_NEW_TOKENS
+from steps.answer.limits import MAX_NEW_TOKENS, NOTE
 from steps.answer.stay import stay
 from steps.answer.weights import find_weights
 from steps.shared import contract
@@ -78,16 +78,23 @@ def _said(
     if options.beside and not options.json:
         print("--- the base model" if as_base else "--- this version", flush=True)
     prompt = voice.prompt(messages, tools, options.max_new_tokens)
-    print(f"{len(prompt)} tokens of prompt", file=sys.stderr, flush=True)
+    _note(f"{len(prompt)} tokens of prompt", options)
     heard = None if options.json else _print
     new, temperature = options.max_new_tokens, options.temperature
     answer = voice.answer(prompt, max_new_tokens=new, temperature=temperature, heard=heard, as_base=as_base)
     end = ", cut there by --max-new-tokens" if answer.cut else ""
-    print(f"{answer.tokens} tokens of answer in {answer.seconds:.1f} s{end}", file=sys.stderr, flush=True)
+    _note(f"{answer.tokens} tokens of answer in {answer.seconds:.1f} s{end}", options)
     calls = calls_of(answer.text, tools, parser)
     for line in lines(calls):
-        print(line, file=sys.stderr, flush=True)
+        _note(line, options)
     return asdict(answer) | asdict(calls)
+
+
+def _note(text: str, options: argparse.Namespace) -> None:
+    if options.notes_among_words:
+        print(f"{NOTE}{text}", flush=True)
+    else:
+        print(text, file=sys.stderr, flush=True)
 
 
 def _print(text: str) -> None:
@@ -113,6 +120,10 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--temperature", type=float, default=0.0, help="0: always the likeliest token")
     parser.add_argument("--record", type=Path, help="write question and answer there, in the chat-completions form")
     parser.add_argument("--json", action="store_true", help="print one JSON document when all is said")
+    parser.add_argument(
+        "--notes-among-words", action="store_true",
+        help="write what is for stderr to stdout, as lines behind U+001E: for a reader of both who keeps their order",
+    )  # fmt: skip
     options = parser.parse_args(argv)
     if (options.adapter or options.beside) and not options.base:
         parser.error("--adapter and --beside need --base")

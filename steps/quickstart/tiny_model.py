@@ -126,6 +126,7 @@ def build(rows: list[dict[str, Any]], folder: Path) -> None:
     with uncollected():
         import torch
         from transformers import Qwen2Config, Qwen2ForCausalLM
+        from transformers.utils import logging as transformers_logging
 
         from steps.quickstart.pretrain import SEED, STEPS, pretrain, words_apart
 
@@ -160,6 +161,7 @@ def build(rows: list[dict[str, Any]], folder: Path) -> None:
         f"{STEPS} steps in {time.monotonic() - started:.0f} s, loss {loss:.2f}",
         flush=True,
     )
+    transformers_logging.disable_progress_bar()  # of one file that takes no time
     model.bfloat16().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

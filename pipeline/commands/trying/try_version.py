@@ -113,7 +113,7 @@ def _ask_once(words: list[str], kept: Kept, as_json: bool) -> tuple[str, bytes]:
         typer.Exit: it could not; the process has said why.
     """
     command = [sys.executable, "-m", MODULE, *words]
-    command += ["--json"] if as_json else []
+    command += ["--json" if as_json else "--notes-among-words"]
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "exchange.json"
         command += [f"--record={record}"]

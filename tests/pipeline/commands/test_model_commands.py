@@ -238,6 +238,7 @@ def test_try_names_the_files_of_the_variant(
     code, *_ = command("try", version, "Well?", "--system", "Be brief.", "--temperature", "0.5", *options)
     places = {"run": store.path(f"{BUCKET}/run-{GROUP}-"), "base": store.path(BASE)}
     said = ["--prompt=Well?", "--max-new-tokens=256", "--temperature=0.5", "--system=Be brief."]
+    assert started[0].pop(-2) == "--notes-among-words"
     assert started[0][1:-1] == ["-m", "steps.answer", *(word.format(**places) for word in words), *said]
     assert code == 7
 

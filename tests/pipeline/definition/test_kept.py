@@ -167,10 +167,24 @@ def test_where_nothing_can_be_written_it_renders_each_time(renders: Renders) -> 
     assert [kept.rendered(WORKFLOW)[-1], kept.rendered(WORKFLOW)[-1]] == ["1", "2"]
 
 
-def test_code_that_changes_while_it_renders_is_not_kept(renders: Renders, monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = iter("ab")
-    monkeypatch.setattr(kept, "key_of", lambda workflow: next(keys))
-    kept.rendered(WORKFLOW)
+@pytest.mark.parametrize("side", ["CODE", "STEPS"])
+def test_code_that_changes_while_it_renders_is_not_kept(
+    renders: Renders, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, side: str
+) -> None:
+    """That of a step too: what it was when the workflow was read is in the key, and what rendered is newer."""
+    shutil.copytree(ROOT / "steps" / "register", tmp_path / "code", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(kept, side, tmp_path / "code")
+    if side == "STEPS":
+        monkeypatch.setattr(settings, "STEPS", tmp_path / "code")
+    workflow = settings.load(settings.DEFAULT_SETTINGS)
+
+    def render(workflow: settings.Workflow) -> str:
+        with open(tmp_path / "code" / "step.py", "a") as file:
+            file.write("# changed\n")
+        return renders(workflow)
+
+    monkeypatch.setattr(kept, "render", render)
+    kept.rendered(workflow)
     assert files() == []
 
 

@@ -96,6 +96,19 @@ def test_nothing_is_said_while_something_else_shows_that_it_works_or_somebody_is
         until(lambda: bool(stream.getvalue()))
 
 
+def test_silence_is_filled_again_after_a_question_and_after_a_spinner(stderr) -> None:
+    stream = stderr()
+    with underway.underway("upsert"):
+        with beat.hold("a question"):
+            sys.stderr.write("Change it? [y/N]: ")
+        until(lambda: "still working" in stream.getvalue())
+        with pulse.working(Console(stderr=True, force_terminal=True, width=80), "uploading"):
+            pass
+        assert not stream.getvalue().endswith("\n")
+        spun = len(stream.getvalue())
+        until(lambda: "still working" in stream.getvalue()[spun:])
+
+
 def test_several_short_works_in_a_row_are_one_silence(stderr, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = stderr("dumb")
     console = Console(stderr=True, force_terminal=True, width=120)
@@ -129,3 +142,14 @@ def test_a_terminal_that_is_gone_hurts_nobody(stderr, monkeypatch: pytest.Monkey
     monkeypatch.setattr(stream, "write", refuse)
     with underway.underway("list"):
         until(lambda: len(asked) > 1)
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_stream_that_the_shell_has_closed_stops_no_command(
+    stderr, closed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = stderr("dumb")
+    monkeypatch.setattr(sys, closed, None)
+    with underway.underway("list"):
+        print("an execution")
+    assert stream.getvalue() == ("" if closed == "stdout" else "an execution\n")

@@ -7,8 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors import safe_open
 from transformers import AutoTokenizer, Qwen2Tokenizer
+from transformers.utils.logging import enable_progress_bar
 
 from steps.quickstart import tiny_model as maker
 from steps.shared.contract import StepError
@@ -115,6 +117,20 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
         maker.ensure(tmp_path)
     assert str(error.value) == f"{tmp_path}: holds something else than a tiny model; name an empty or a new folder"
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_making_it_says_what_is_made_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("steps.quickstart.pretrain.pretrain", lambda *_: 0.125)
+    enable_progress_bar()
+    threads = torch.get_num_threads()
+    try:
+        assert maker.ensure(tmp_path / "model")
+    finally:
+        torch.set_num_threads(threads)
+    out, err = capsys.readouterr()
+    assert out.startswith("tiny model: ") and out.endswith("loss 0.12\n") and err == ""
 
 
 def test_a_failure_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

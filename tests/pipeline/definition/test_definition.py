@@ -154,7 +154,8 @@ def test_every_setting_of_the_gate_reaches_its_command_line() -> None:
     words, plain = words_of(request(strict, "Gate")), words_of(request(workflow, "Gate"))
     beside = "--threshold-on lower_end --max-chosen-drop 0.5 --max-served-drift none --max-degenerate-share 0.5"
     judge = "--judge eu.the.judge-v1:0 --judge-max-pairs 8 --judge-max-tokens 1000000"
-    assert words == [*plain, *beside.split(), *judge.split()]
+    of_collect = ["--max-reversed-share", "0.2"]  # which this workflow has
+    assert plain[-2:] == of_collect and words == [*plain[:-2], *beside.split(), *judge.split(), *of_collect]
     given = dict(itertools.pairwise(plain))
     assert (given["--threshold"], given["--champion-tolerance"], given["--min-validation-rows"]) == (
         "0.25",

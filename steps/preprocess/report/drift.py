@@ -40,7 +40,7 @@ def compare(report: Mapping[str, Any], baseline: Mapping[str, Any], rows: Mappin
         old and new), settings (those that differ, old and new), and warnings: a sentence for each notable change.
     """
     lengths = {
-        unit: {part: _length_drift(now, before) for part, now, before in _comparable(report, baseline, unit)}
+        unit: {part: length_drift(now, before) for part, now, before in _comparable(report, baseline, unit)}
         for unit in ("tokens", "characters")
     }
     settings = {name: [baseline[name], report[name]] for name in SETTINGS if name in baseline}
@@ -78,7 +78,8 @@ def _is_distribution(value: Mapping[str, Any]) -> bool:
     return all(isinstance(number, int) for number in numbers) and sum(counts) > 0
 
 
-def _length_drift(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+def length_drift(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """What `compare` says of one unit and part, from two distributions (distribution.py) with a row at least."""
     groups = _grouped(now["histogram"], before["histogram"])
     return {
         "percentiles": {name: [before["percentiles"][name], now["percentiles"][name]] for name in SHOWN_PERCENTILES},

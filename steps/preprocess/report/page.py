@@ -67,6 +67,7 @@ def render(report: Mapping[str, Any]) -> str:
         faults=FAULTS,
         samples=_samples(report),
         drift=_drift(report) if report["baseline"] else None,
+        of_feedback=_of_feedback(report),
         settings=SETTINGS,
     )
 
@@ -152,6 +153,17 @@ def _drift(report: Mapping[str, Any]) -> dict[str, Any]:
             verdict = _verdict(changed["psi"], changed["chance"])
             lengths.setdefault(unit, []).append({**changed, "title": PARTS[part], "plot": plot, "verdict": verdict})
     return {**found, "lengths": lengths}
+
+
+def _of_feedback(report: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Feedback's pairs beside the other data, by the first unit."""
+    found = report.get("feedback_drift")
+    if not found:
+        return None
+    unit, parts = next(iter(found["lengths"].items()))
+    lengths = [{**parts[part], "title": PARTS[part], "verdict": _verdict(parts[part]["psi"], parts[part]["chance"])}
+               for part in PARTS]  # fmt: skip
+    return {**found, "unit": unit, "lengths": lengths}
 
 
 def _verdict(psi: float, chance: float) -> str:

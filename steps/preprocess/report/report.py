@@ -8,6 +8,7 @@ from typing import Any
 
 from steps.preprocess.options import Options
 from steps.preprocess.read.inputs import Data
+from steps.preprocess.report import feedback
 from steps.preprocess.report.figures import Figures
 from steps.preprocess.report.page import render
 from steps.preprocess.report.suggestion import suggested_columns
@@ -94,10 +95,13 @@ class Report:
             **self.asked,
         }
 
-    def _of_feedback(self) -> dict[str, int]:
-        """How many of feedback's pairs say the opposite of another one; Train counts what is left of such pairs."""
-        asked = "feedback_data" in self.asked
-        return {"feedback_contradictory": self.tally.feedback[Reason.CONTRADICTORY]} if asked else {}
+    def _of_feedback(self) -> dict[str, Any]:
+        """How feedback's pairs differ from the other data, and how many say the opposite of another pair; Train counts
+        what is left of such pairs."""
+        if "feedback_data" not in self.asked:
+            return {}
+        contradictory = self.tally.feedback[Reason.CONTRADICTORY]
+        return {"feedback_contradictory": contradictory, "feedback_drift": feedback.compare(self.figures, self.units)}
 
     def write(self, folder: Path) -> None:
         """The page first: report.json marks a report that is whole."""
@@ -197,6 +201,8 @@ class Report:
             lines.append(f"  all splits were read: {', '.join(self.splits)}; to keep them apart: {apart}")
         if self.drift:
             lines += [f"  drift: {warning}" for warning in self.drift["warnings"]]
+        if beside := self._of_feedback().get("feedback_drift"):
+            lines += [f"  drift: {warning}" for warning in beside["warnings"]]
         return "\n".join(lines)
 
     def _unread(self) -> list[str]:

@@ -13,6 +13,7 @@ from steps.preprocess.duplicates.ids import ID
 from steps.preprocess.rows.raw_row import RawRow
 from steps.preprocess.shards.record import ConvertedRow
 from steps.preprocess.shards.tally import Tally
+from steps.shared.records import OF_FEEDBACK
 
 Side = Literal["train", "validation"]
 SIDES: tuple[Side, Side] = ("train", "validation")
@@ -25,7 +26,7 @@ INDEX = np.dtype(
         ("flags", "u1"),
     ]
 )
-IN_VALIDATION, HAS_TOOLS, CHOSEN_CALLS, REJECTED_CALLS = 1, 2, 4, 8  # flags
+IN_VALIDATION, HAS_TOOLS, CHOSEN_CALLS, REJECTED_CALLS, FROM_FEEDBACK = 1, 2, 4, 8, 16  # flags
 
 
 class RowSource(Protocol):
@@ -101,6 +102,7 @@ class IndexBuilder:
             | HAS_TOOLS * row.has_tools
             | CHOSEN_CALLS * bool(row.called)
             | REJECTED_CALLS * row.rejected_calls
+            | FROM_FEEDBACK * row.record.source_file.startswith(OF_FEEDBACK)
         )
 
     def array(self) -> np.ndarray:

@@ -37,6 +37,9 @@ def test_they_are_read_by_their_own_layout_and_counted_by_their_own_file(tmp_pat
     assert report["formats"] == {"plain": 40, "chat": 10} and report["reasons"] == {}
     assert report["unread"] == {}  # where a pair came from is for people
     assert report["feedback_data"] == "feedback"
+    assert report["feedback_drift"]["rows"] == {"feedback": 10, "others": 40}
+    page = (tmp_path / "out/report/report.html").read_text()
+    assert "10 rows come from what people said about answers, 40 from elsewhere." in page
 
 
 def test_pairs_whose_reverse_stands_in_the_data_are_counted(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from steps.preprocess.report.figures import Figures
 from steps.preprocess.shards.shard import CHOSEN_CALLS, HAS_TOOLS, IN_VALIDATION, INDEX, REJECTED_CALLS
 
 ENTRIES = st.lists(
-    st.tuples(st.tuples(*[st.integers(0, 200_000)] * 3), st.integers(0, 15)), min_size=1, max_size=30
+    st.tuples(st.tuples(*[st.integers(0, 200_000)] * 3), st.integers(0, 31)), min_size=1, max_size=30
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from pipeline.settings.conflicts import instance_problems
 from pipeline.settings.schema import Gate, Preprocess, Train
 from pipeline.settings.workflow import Workflow
 from steps.shared.hub import name_problem
-from steps.train.arguments import LossType, TrainArguments
+from steps.train.arguments import LossType, TrainArguments, weights_beside
 from steps.train.preflight import conflicts
 
 Kind = Literal["String", "Integer", "Float"]
@@ -166,7 +166,8 @@ def training_arguments(workflow: Workflow, values: Mapping[str, str]) -> TrainAr
         changed["model_id"] = values["ModelId"]
     flags = {"MergeWeights": "merge_weights", "ContinueFromChampion": "continue_from_champion"}
     changed |= {field: values[name] for name, field in flags.items() if name in values}
-    return TrainArguments.model_validate(workflow.recipe.model_dump() | changed)
+    recipe = workflow.recipe.model_dump()
+    return TrainArguments.model_validate(recipe | changed | weights_beside(recipe, changed))
 
 
 def range_problems(workflow: Workflow, overrides: Mapping[str, str]) -> list[str]:

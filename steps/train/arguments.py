@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
@@ -315,12 +315,30 @@ class TrainArguments(BaseModel):
 
 
 def load(path: Path, overrides: Mapping[str, str] | None = None) -> TrainArguments:
-    """Read a recipe; `overrides` win.
+    """Read a recipe; `overrides` win, as `weights_beside` says of the loss_weights.
 
     Raises:
         InvalidFile: with every problem, its line and the fix.
     """
-    return typed_yaml.load(path, TrainArguments, overrides=overrides, successors=SUCCESSORS, other_names=OTHER_NAMES)
+    given = dict(overrides or {})
+    if "loss_type" in given and path.is_file():
+        written, _ = typed_yaml.read_mapping(path)
+        changes = {key: typed_yaml.decode(value) for key, value in given.items()}
+        given |= dict.fromkeys(weights_beside(written, changes), "null")
+    return typed_yaml.load(path, TrainArguments, overrides=given, successors=SUCCESSORS, other_names=OTHER_NAMES)
+
+
+def weights_beside(recipe: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, None]:
+    """What to change besides: a recipe's loss_weights are those of its own losses, and another loss_type comes without
+    them.
+
+    Args:
+        recipe, changes: arguments by their names, as a file or a hyperparameter writes them.
+    """
+    if "loss_type" not in changes or "loss_weights" in changes or recipe.get("loss_weights") is None:
+        return {}
+    same = _split(changes["loss_type"]) == _split(recipe.get("loss_type", "sigmoid"))
+    return {} if same else {"loss_weights": None}
 
 
 def parse(argv: Sequence[str]) -> tuple[Path, dict[str, str]]:

@@ -56,6 +56,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     decision = decide({"before": FIGURES, "after": FIGURES}, LIMITS, "no version is approved") | {
         "max_lora_rank": 32,
         "manifest_sha256": "cd" * 32,
+        "mlflow_run_id": "none",
+        "mlflow_uri": "none",
     }
     files = {
         "Champion/champion/champion.json": {"model_commit": COMMIT},
@@ -143,6 +145,8 @@ def test_an_adapter_is_served_on_its_base_at_the_commit_that_the_execution_found
         "served_drift": "none",
         "calls": "none",
         "calls_before": "none",
+        "mlflow_run_id": "none",
+        "mlflow_uri": "none",
     }
     assert request["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"] == f"{RUN}/Gate/decision/evaluation.json"
     assert request["ModelMetrics"]["ModelDataQuality"]["Statistics"]["S3Uri"] == f"{RUN}/Preprocess/report/report.json"

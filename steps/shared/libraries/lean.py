@@ -37,14 +37,13 @@ def lean() -> Iterator[None]:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """No look for garbage meanwhile; what was made is not looked at later either."""
+    """No look for garbage meanwhile. Nothing is frozen: what is there already, such as a model, must be freed later."""
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if enabled:
-            gc.freeze()
             gc.enable()
 
 

@@ -84,6 +84,16 @@ def test_a_number_means_the_same_quoted_or_bare(tmp_path: Path, text: str) -> No
     assert arguments.load(recipe(tmp_path, "model_id: m"), {"beta": text}).beta == 0.25
 
 
+def test_another_loss_comes_without_the_weights_of_the_recipes_own(tmp_path: Path) -> None:
+    path = recipe(tmp_path, "model_id: org/model\nloss_type: [sigmoid, sft]\nloss_weights: [1, 2]\n")
+    for same in ({}, {"loss_type": "sigmoid,sft"}, {"loss_type": '["sigmoid", "sft"]'}, {"beta": "0.2"}):
+        assert arguments.load(path, same).loss_weights == [1, 2]
+    assert arguments.load(path, {"loss_type": "ipo"}).loss_weights is None
+    assert arguments.load(path, {"loss_type": "ipo", "loss_weights": "[3]"}).loss_weights == [3]
+    with pytest.raises(StepError, match="loss_weights: 2 weights for 1 loss types"):
+        arguments.load(path, {"loss_type": "ipo", "loss_weights": "[1, 2]"})
+
+
 def test_overrides_win_and_keep_their_types(tmp_path: Path) -> None:
     given_text = {
         "max_length": "0512", "load_in_4bit": "false", "loss_type": "sigmoid,sft", "loss_weights": "[1, 0.5]",
@@ -138,7 +148,7 @@ def test_names_are_trls_own_or_documented_here() -> None:
         "early_stopping_patience", "early_stopping_metric", "early_stopping_min_delta", "stop_grad_norm_factor",
         "stop_reward_accuracy", "ref_log_probs_cache", "share_prompts", "group_by_prompt", "max_tokens_per_batch",
         "chat_template_kwargs", "max_left_out_fraction", "evaluate_served", "evaluate_answers",
-        "answers_max_new_tokens", "answers_max_minutes", "tool_call_parser",
+        "answers_max_new_tokens", "answers_max_minutes", "tool_call_parser", "feedback_weight",
     }  # fmt: skip
     trl_names = {field.name for field in dataclasses.fields(DPOConfig)}
     assert set(TrainArguments.model_fields) - trl_names == own

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from tests.pipeline import first_start
 
-PROGRAM = "import time; print('reading'); print('of /tmp/clone/configs'); time.sleep(600)"
+PROGRAM = (  # which ends by SIGINT, also where the tests were started with it ignored
+    "import signal, time; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "print('reading'); print('of /tmp/clone/configs'); time.sleep(600)"
+)
 
 
 def test_each_line_has_its_second_and_the_program_is_ended(tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ def test_answers_are_those_of_generate(family: str, load) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.families
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name not in FAST])
 def test_answers_of_every_family_are_those_of_generate(family: str, load) -> None:
     check(load(family))
@@ -159,6 +160,7 @@ def test_several_answers_to_a_prompt_are_those_of_the_prompt_given_several_times
 
 
 @pytest.mark.slow
+@pytest.mark.families
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name not in FAST])
 def test_several_answers_of_every_family_are_those_of_the_prompt_given_several_times(family: str, load) -> None:
     check_several(load(family))

@@ -81,7 +81,7 @@ def test_every_loss_has_the_figures_and_gradients_of_whole_sequences(
     for loss in get_args(LossType):
         (figures, gradients), (others, other_gradients) = outcome(whole, loss), outcome(packed, loss)
         assert others == pytest.approx(figures, rel=1e-5, abs=1e-6), loss
-        assert apart(gradients, other_gradients) < 1e-5, loss
+        assert apart(gradients, other_gradients) < 2e-5, loss
 
 
 @pytest.mark.parametrize("name", MULTIMODAL)
@@ -117,7 +117,7 @@ def test_a_step_of_several_passes_has_the_gradient_of_one_padded_batch(
 ) -> None:
     settings = {"precompute_ref_log_probs": False, "lora_dropout": 0, "loss_type": ["sigmoid", "ipo"]}
     packed = trainer_here(
-        tiny_model, pairs, tmp_path / "packed", group_by_prompt=True, max_tokens_per_batch=500, **settings
+        tiny_model, pairs, tmp_path / "packed", group_by_prompt=True, max_tokens_per_batch=440, **settings
     )
     padded = trainer_here(tiny_model, pairs, tmp_path / "padded", share_prompts=False, **settings)
     step = packed.steps[0]

@@ -16,7 +16,7 @@ from steps.shared.serving import ADAPTER_FOLDER
 from tests.model_card_schema import SCHEMA
 
 pytestmark = pytest.mark.slow
-SHORT = {"MaxSteps": 6, "LearningRate": 3e-3, "RewardAccuracyThreshold": 0, "LoraR": 12}
+SHORT = {"MaxSteps": 12, "LearningRate": 5e-3, "RewardAccuracyThreshold": 0, "LoraR": 12}
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +211,7 @@ def test_training_on_two_nodes_is_one_job_and_a_worse_model_is_stopped_by_the_ch
     # With another max_length the champion's own figures are not taken: its adapter is evaluated, over four processes.
     worse = {"LearningRate": 1e-12, "MaxSteps": 2, "MaxLength": 1000}
     code, summary, stderr = pipeline.start(**SHORT | worse, TrainInstanceCount=2)
-    assert (code, summary["gate"]["decision"], summary["gate"]["champion"]) == (1, "fail", champion["version"]), stderr
+    assert (code, summary["gate"]["decision"], summary["gate"]["champion"]) == (1, "fail", champion["version"]), (champion, stderr)
     log = pipeline("logs", summary["execution"], "--step", "Train").stdout
     assert "bytes on each of 4 ranks" in log
     assert summary["held_out"]["rows"] == merged["held_out"]["rows"]
@@ -224,7 +224,7 @@ def test_training_on_two_nodes_is_one_job_and_a_worse_model_is_stopped_by_the_ch
 
 
 def test_a_better_model_passes_the_champion_and_is_registered_with_the_numbers(pipeline, champion: dict) -> None:
-    better = {"LearningRate": 5e-3, "MaxSteps": 24, "MergeWeights": "false"}
+    better = {"LearningRate": 5e-3, "MaxSteps": 30, "MergeWeights": "false"}
     code, summary, stderr = pipeline.start(**SHORT | better)
     assert code == 0, stderr
     own, gate = summary["gate"]["reward_accuracy"], summary["gate"]

@@ -211,7 +211,7 @@ def test_training_on_two_nodes_is_one_job_and_a_worse_model_is_stopped_by_the_ch
     # With another max_length the champion's own figures are not taken: its adapter is evaluated, over four processes.
     worse = {"LearningRate": 1e-12, "MaxSteps": 2, "MaxLength": 1000}
     code, summary, stderr = pipeline.start(**SHORT | worse, TrainInstanceCount=2)
-    assert (code, summary["gate"]["decision"], summary["gate"]["champion"]) == (1, "fail", champion["version"]), (champion, stderr)
+    assert (code, summary["gate"]["decision"], summary["gate"]["champion"]) == (1, "fail", champion["version"]), stderr
     log = pipeline("logs", summary["execution"], "--step", "Train").stdout
     assert "bytes on each of 4 ranks" in log
     assert summary["held_out"]["rows"] == merged["held_out"]["rows"]

@@ -26,7 +26,7 @@ loaded = [name for name in (*UNUSED, "mlflow", "matplotlib", "networkx", "sklear
           if name in sys.modules]
 assert loaded == [], loaded
 assert all(importlib.util.find_spec(name) for name in ("scipy", "wandb"))
-assert torch.compile is compiled and gc.isenabled() and gc.get_freeze_count() > 100_000
+assert torch.compile is compiled and gc.isenabled() and not gc.get_freeze_count()
 """
 
 

@@ -58,12 +58,19 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._ours, text.encode())
 
-    def until(self, pattern: str) -> str:
-        """Wait until this is seen in what was not looked at before; gives that up to its end."""
+    def until(self, pattern: str, press: str = "") -> str:
+        """Wait until this is seen in what was not looked at before; gives that up to its end.
+
+        Args:
+            press: is pressed now, and again each second of silence, as a person does: Python's readline sleeps through
+                a ctrl-C that comes while it draws a key.
+        """
         end = time.monotonic() + PATIENCE
+        self.type(press)
         while not (found := re.search(pattern, self.seen)):
             if not select.select([self._ours], [], [], 1)[0]:
                 assert time.monotonic() < end, self.seen
+                self.type(press)
                 continue
             try:
                 self.seen += os.read(self._ours, 65536).decode()
@@ -102,8 +109,13 @@ def test_a_person_converses_stops_an_answer_judges_and_leaves(terminal: Terminal
     assert "--- the base model\r\n" in terminal.until("> ")
     terminal.type("/basee\n")
     assert "did you mean /base?" in terminal.until("> ")
+    terminal.type("half a line")
+    terminal.until("half a line")
+    terminal.until("ctrl-D or /quit ends\r\n", press="\x03")
+    terminal.until("> ")
     terminal.type("/up fine\n")
     terminal.until("noted: ")
+    terminal.until("> ")  # ctrl-D means the end to readline alone
     terminal.type("\x04")
     assert terminal.process.wait(PATIENCE) == 0
     (history,) = (root / "history").iterdir()

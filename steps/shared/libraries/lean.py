@@ -10,8 +10,9 @@ What is left out, of the versions in containers/locks:
 - TRL asks for the packages of every installed distribution: answered when it looks for one;
 - Python looks for garbage again and again among ever more objects, of which none is: a tenth of the time.
 
-Limits: a package that is loaded already stays. Afterwards everything can be imported as ever; what a library decided
-while it was imported remains.
+Limits: a package that is loaded already stays, and so does scipy where transformers is: that it is there was decided
+then, and is relied on. Afterwards everything can be imported as ever; what a library decided while it was imported
+remains.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def uncollected() -> Iterator[None]:
 @contextmanager
 def _absent(names: tuple[str, ...]) -> Iterator[None]:
     """None among the loaded modules means to Python that there is no such package."""
-    hidden = [name for name in names if name not in sys.modules]
+    relied_on = ("scipy",) if "transformers" in sys.modules else ()
+    hidden = [name for name in names if name not in sys.modules and name not in relied_on]
     sys.modules |= dict.fromkeys(hidden)  # type: ignore[arg-type]
     try:
         yield

@@ -36,11 +36,11 @@ def sample(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_model_answers_and_preprocess_reads_the_pairs(forked, tiny_model: Path, tmp_path: Path) -> None:
+def test_a_model_answers_and_preprocess_reads_the_pairs(run, tiny_model: Path, tmp_path: Path) -> None:
     prompts = write(tmp_path / "prompts.jsonl", [*sample(4), {"prompt": "Hello?"}, "{\n"])
     options = [word for name, value in DRAWN.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     words = ("--base", str(tiny_model), "--prompts", str(prompts), "--output", str(tmp_path / "out"))
-    done = forked("-m", "steps.candidates", *words, *options)
+    done = run("-m", "steps.candidates", *words, *options)  # a process of its own: what it imports, in its own order
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "out/report/report.json").read_text())
     pairs = read(tmp_path / "out/pairs/pairs.jsonl")

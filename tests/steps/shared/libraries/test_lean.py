@@ -35,6 +35,20 @@ def test_a_training_imports_nothing_that_no_step_uses(run) -> None:
     assert done.returncode == 0, done.stderr
 
 
+LATER = """
+import sys, transformers
+from steps.shared.libraries.lean import lean
+with lean():
+    import transformers.modeling_utils
+assert not {"boto3", "wandb"} & sys.modules.keys()
+"""
+
+
+def test_what_transformers_has_looked_for_before_stays(run) -> None:
+    done = run("-c", LATER, OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "not_yet_loaded.py").write_text("")

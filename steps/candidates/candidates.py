@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -24,15 +23,15 @@ from steps.candidates.prompts import Given, Prompt
 from steps.candidates.report import Report
 from steps.candidates.score import Score, Signs, score
 from steps.candidates.states import State
+from steps.preprocess.layouts.beside import PROVENANCE
 from steps.shared.disks import filling
-from steps.shared.folders import sole_writer
+from steps.shared.folders import sole_writer, staged
 from steps.shared.records import ARGUMENTS
 from steps.shared.templates.pair import prompt_ids, render_pair
 from steps.shared.templates.refused import RowRefused
 from steps.train.answers.said import Said
 
 PAIRS, LEFT_OUT = "pairs/pairs.jsonl", "report/left_out.jsonl"
-PROVENANCE = "provenance"  # Preprocess leaves this field of a row alone, by name
 RULE = "candidates"
 
 
@@ -69,17 +68,8 @@ def candidates(options: Options, judge: Judge | None = None) -> Report:
             another run writes to the output folder.
     """
     options.check()
-    with filling(options.output), sole_writer(options.output):
-        staging = options.output / ".staging"
-        shutil.rmtree(staging, ignore_errors=True)
-        try:
-            found = _made(options, judge, staging)
-            for part in staging.iterdir():
-                shutil.rmtree(options.output / part.name, ignore_errors=True)
-                part.rename(options.output / part.name)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-    return found
+    with filling(options.output), sole_writer(options.output), staged(options.output) as staging:
+        return _made(options, judge, staging)
 
 
 def _made(options: Options, judge: Judge | None, staging: Path) -> Report:

@@ -7,9 +7,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from steps.preprocess.options import Parser
 from steps.shared.contract import StepError
+from steps.shared.folders import require_outside
 from steps.shared.templates import arguments as template_arguments
 
 NONE = "none"  # what champion.json says where there is nothing to say
@@ -57,22 +59,13 @@ class Options:
             raise StepError(f"--top-p {self.top_p}: must be above 0 and at most 1")
         if not 0 <= self.margin < 1:
             raise StepError(f"--margin {self.margin}: must be at least 0 and below 1, as scores are from 0 to 1")
-        for source in filter(None, (self.unpaired, self.pairs, self.prompts, self.champion, self.initial_adapter)):
-            if self.output.resolve().is_relative_to(source.resolve()):
-                raise StepError(f"--output {self.output}: lies in {source}, which it would add to; give another folder")
+        require_outside(self.output, self.unpaired, self.pairs, self.prompts, self.champion, self.initial_adapter)
 
     @property
     def sampling(self) -> dict[str, Any]:
         """What answers are drawn with, as provenance has it."""
         names = ("answers", "temperature", "top_p", "max_new_tokens", "seed")
         return {name: getattr(self, name) for name in names}
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports a bad argument like any other failure, so that the reason reaches SageMaker too."""
-
-    def error(self, message: str) -> NoReturn:
-        raise StepError(f"{self.prog}: {message}; see --help")
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -98,7 +91,7 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m steps.candidates",
         allow_abbrev=False,
         description="Let the champion answer prompts several times, and make a pair of the best and the worst answer.",

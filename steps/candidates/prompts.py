@@ -19,6 +19,7 @@ import orjson
 
 from steps.candidates.states import State
 from steps.collect.exchange import read_messages
+from steps.preprocess.layouts.beside import PROVENANCE
 from steps.preprocess.read.inputs import find_inputs
 from steps.preprocess.read.sources import read_rows
 from steps.preprocess.rows.notes import new_notes
@@ -164,7 +165,7 @@ class _Reader:
             prompt.reference = answer
         else:
             prompt.against.append(answer)
-        about = row.get("provenance")
+        about = row.get(PROVENANCE)
         ids = about.get("inference_ids", []) if isinstance(about, dict) else []
         prompt.inference_ids += [one for one in ids if isinstance(one, str)]
 

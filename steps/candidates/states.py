@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from steps.preprocess.rows.reasons import Code
 
 
-class State(StrEnum):
-    meaning: str
-
-    def __new__(cls, code: str, meaning: str) -> State:
-        member = str.__new__(cls, code)
-        member._value_ = code
-        member.meaning = meaning
-        return member
-
+class State(Code):
     PAIRED = "paired", "its best and its worst answer make a pair"
     NO_DIFFERENCE = "no_difference", "its answers differ by no more than the margin"
     NONE_GOOD = "none_good", "something is wrong with each of its answers"

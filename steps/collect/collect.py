@@ -6,7 +6,6 @@ memory grows with the feedback and not with the captures. What is written is rea
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +25,7 @@ from steps.collect.report import Report
 from steps.collect.states import CaptureState, FeedbackState
 from steps.collect.write import PAIRS, UNPAIRED, write
 from steps.shared.disks import filling
-from steps.shared.folders import sole_writer
+from steps.shared.folders import sole_writer, staged
 
 LEFT_OUT = "report/left_out.jsonl"
 
@@ -42,15 +41,8 @@ def collect(options: Options, engine: Engine | None = None) -> Report:
     """
     options.check()
     redactor = Redactor(options.redact, options.redact_patterns)
-    with filling(options.output), sole_writer(options.output):
-        staging = options.output / ".staging"
-        shutil.rmtree(staging, ignore_errors=True)
-        try:
-            found = _collected(options, redactor, engine or PythonEngine(), staging)
-            _publish(staging, options.output)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-    return found
+    with filling(options.output), sole_writer(options.output), staged(options.output) as staging:
+        return _collected(options, redactor, engine or PythonEngine(), staging)
 
 
 def _collected(options: Options, redactor: Redactor, engine: Engine, staging: Path) -> Report:
@@ -117,10 +109,3 @@ def _name(lines: Lines, path: Path) -> None:
     with open(path, "wb") as file:
         for entry in lines.named:
             file.write(orjson.dumps(dict(zip(keys, entry, strict=True)), option=orjson.OPT_APPEND_NEWLINE))
-
-
-def _publish(staging: Path, output: Path) -> None:
-    """Put the parts in their place, instead of those of an earlier run."""
-    for part in staging.iterdir():
-        shutil.rmtree(output / part.name, ignore_errors=True)
-        part.rename(output / part.name)

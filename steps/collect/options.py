@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import get_args
 
 from steps.collect.feedback import utc
 from steps.collect.opinions import Contradictions
+from steps.preprocess.options import Parser
 from steps.shared.contract import StepError
+from steps.shared.folders import require_outside
 
 
 @dataclass(frozen=True)
@@ -43,16 +45,7 @@ class Options:
             raise StepError(f"--max-age-days {self.max_age_days}: must be above 0")
         if self.max_per_person_and_day is not None and self.max_per_person_and_day < 1:
             raise StepError(f"--max-per-person-and-day {self.max_per_person_and_day}: must be at least 1")
-        for source in filter(None, (self.captures, self.feedback, self.data)):
-            if self.output.resolve().is_relative_to(source.resolve()):
-                raise StepError(f"--output {self.output}: lies in {source}, which it would add to; give another folder")
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports a bad argument like any other failure, so that the reason reaches SageMaker too."""
-
-    def error(self, message: str) -> NoReturn:
-        raise StepError(f"{self.prog}: {message}; see --help")
+        require_outside(self.output, self.captures, self.feedback, self.data)
 
 
 def parse(arguments: Sequence[str] | None = None, prog: str = "python -m steps.collect") -> Options:
@@ -77,7 +70,7 @@ def _moment(text: str) -> datetime:
 
 
 def _parser(prog: str) -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog=prog,
         allow_abbrev=False,
         description="Join what an endpoint answered with what people said about it, and make preference pairs.",

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from steps.preprocess.rows.reasons import Code
 
 
-class _State(StrEnum):
-    meaning: str
-
-    def __new__(cls, code: str, meaning: str) -> _State:
-        member = str.__new__(cls, code)
-        member._value_ = code
-        member.meaning = meaning
-        return member
-
-
-class CaptureState(_State):
+class CaptureState(Code):
     """Of a captured request with its answer."""
 
     PAIRED = "paired", "the answer stands in a pair"
@@ -33,7 +23,7 @@ class CaptureState(_State):
     UNREADABLE = "unreadable", "the line is no capture"
 
 
-class FeedbackState(_State):
+class FeedbackState(Code):
     """Of a line of feedback."""
 
     PAIRED = "paired", "it made a pair, or agrees with one"

@@ -14,10 +14,10 @@ from steps.collect.exchange import ARGUMENTS, Exchange, ExchangeReader
 from steps.collect.feedback import Opinion
 from steps.collect.pairs import Pair
 from steps.collect.redact import Redactor
+from steps.preprocess.layouts.beside import PROVENANCE
 from steps.shared.records import Messages
 
 PAIRS, UNPAIRED = "pairs/pairs.jsonl", "unpaired/unpaired.jsonl"
-PROVENANCE = "provenance"  # Preprocess leaves this field of a row alone, by name
 
 
 class Rows:

@@ -13,6 +13,7 @@ from steps.preprocess.layouts.formats import FORMATS, by_name
 from steps.preprocess.read.sources import BLOCK_BYTES
 from steps.preprocess.rows.rules import Pairing, Pairs, Rules, ToolCalls
 from steps.shared.contract import StepError
+from steps.shared.folders import require_outside
 
 FIELDS = ("prompt", "chosen", "rejected", "tools", "system", "messages", "conversations", "chosen_response",
           "rejected_response", "better_response_id")  # fmt: skip
@@ -76,13 +77,9 @@ class Options:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise StepError(f"--{name.replace('_', '-')} {value}: must be at least 1")
-        for source in self._sources():
-            if self.output.resolve().is_relative_to(source.resolve()):
-                raise StepError(f"--output {self.output}: lies in {source}, which it would add to; give another folder")
-
-    def _sources(self) -> list[Path]:
-        given = (self.input, self.validation_data, self.feedback_data, self.candidate_data, self.canary)
-        return [path for path in given if path]
+        require_outside(
+            self.output, self.input, self.validation_data, self.feedback_data, self.candidate_data, self.canary
+        )
 
     def rules(self) -> Rules:
         return Rules(
@@ -139,7 +136,7 @@ def _is_object(text: str) -> bool:
         return False
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """Reports a bad argument like any other failure, so that the reason reaches SageMaker too."""
 
     def error(self, message: str) -> NoReturn:
@@ -166,7 +163,7 @@ def _column(text: str) -> tuple[str, str]:
 
 def _parser(prog: str) -> argparse.ArgumentParser:
     layouts = "\n".join(f"  {layout.name:<16} {layout.description}" for layout in FORMATS)
-    parser = _Parser(
+    parser = Parser(
         prog=prog,
         allow_abbrev=False,
         description="Turn preference data into a training and a validation set, with every row accounted for.",

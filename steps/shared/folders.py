@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -121,3 +122,25 @@ def _held(folder: Path, option: str) -> int:
             if os.path.samestat(os.fstat(number), os.stat(folder)):
                 return number
         os.close(number)
+
+
+@contextlib.contextmanager
+def staged(output: Path) -> Iterator[Path]:
+    """A folder in which a step writes the parts of its output. They take the place of an earlier run's when the block
+    ends well; otherwise nothing of them stays. Whoever writes holds the folder (`sole_writer`)."""
+    staging = output / ".staging"
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        yield staging
+        for part in staging.iterdir():
+            shutil.rmtree(output / part.name, ignore_errors=True)
+            part.rename(output / part.name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def require_outside(output: Path, *sources: Path | None) -> None:
+    """Raises StepError where an output folder lies in a folder that is read: it would add to it."""
+    for source in filter(None, sources):
+        if output.resolve().is_relative_to(source.resolve()):
+            raise StepError(f"--output {output}: lies in {source}, which it would add to; give another folder")

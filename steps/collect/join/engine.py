@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -33,6 +33,11 @@ class Engine(Protocol):
         """Their lines in the output, in their order; what was taken out is counted in `redactor`."""
 
 
+def rows_in(files: Iterable[tuple[str, Path]]) -> int:
+    """Rows of files of the given data, by their labels."""
+    return sum(1 for label, file in files for _ in read_rows(label, file))
+
+
 class PythonEngine:
     """This process, a line after the other; of captures that nobody spoke of nothing is held."""
 
@@ -47,7 +52,7 @@ class PythonEngine:
         join.passed(passed)
 
     def count_rows(self, path: Path) -> int:
-        return sum(1 for label, file in find_inputs(path).files for _ in read_rows(label, file))
+        return rows_in(find_inputs(path).files)
 
     def rows(
         self, files: CaptureFiles, items: Sequence[Pair | Answer], options: Options, redactor: Redactor

@@ -16,6 +16,7 @@ from pyspark import SparkContext
 from steps.collect.answers import Answer
 from steps.collect.captures import CaptureFiles
 from steps.collect.collect import collect
+from steps.collect.join.engine import rows_in
 from steps.collect.join.join import Join
 from steps.collect.join.look import Terms
 from steps.collect.options import Options
@@ -24,7 +25,6 @@ from steps.collect.redact import Redactor
 from steps.collect.report import Report
 from steps.collect.spark.shares import SHARE_BYTES, in_order, loads, look_at, make, shares
 from steps.preprocess.read.inputs import find_inputs
-from steps.preprocess.read.sources import read_rows
 from steps.preprocess.spark.errors import own_error
 
 TASKS = 8  # of a job, for each that runs at a time
@@ -86,5 +86,4 @@ class SparkEngine:
 
 
 def _rows_of(files: Iterable[tuple[str, Path]]) -> Iterator[int]:
-    for label, file in files:
-        yield sum(1 for _ in read_rows(label, file))
+    yield rows_in(files)

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Self
 
 from steps.shared.contract import shortened
 
 MESSAGE_LIMIT = 500  # a row may be named by keys of any length
 
 
-class Reason(StrEnum):
+class Code(StrEnum):
     """A code, and what it means. A code once published keeps its meaning: people count and filter by them."""
 
     meaning: str
 
-    def __new__(cls, code: str, meaning: str) -> Reason:
+    def __new__(cls, code: str, meaning: str) -> Self:
         member = str.__new__(cls, code)
         member._value_ = code
         member.meaning = meaning
         return member
+
+
+class Reason(Code):
+    """Why a row is quarantined."""
 
     NOT_JSON = "not_json", "the row, or the structure around it, is not JSON"
     INVALID_UTF8 = "invalid_utf8", "bytes that are not UTF-8"

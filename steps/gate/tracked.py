@@ -16,6 +16,7 @@ from steps.shared import contract
 ACCOUNT = "tracking.json"
 NONE = "none"
 SQLITE = "sqlite:///"
+RUN_ID, URI = "mlflow_run_id", "mlflow_uri"
 FITS = re.compile(r"[\w .:/=+\-@]{1,256}")
 
 
@@ -31,8 +32,8 @@ def of(adapter: Path) -> dict[str, str]:
     account = contract.read_json(adapter / ACCOUNT, "the account of what trackers got") if _is_there(adapter) else {}
     told = account.get("mlflow") if isinstance(account, dict) else None
     if not isinstance(told, dict) or not told.get("run_id"):  # a tracker that was down all the time gave it none
-        return {"mlflow_run_id": NONE, "mlflow_uri": NONE}
-    return {"mlflow_run_id": _fitting(told["run_id"]), "mlflow_uri": _fitting(_place(told.get("uri")))}
+        return {RUN_ID: NONE, URI: NONE}
+    return {RUN_ID: _fitting(told["run_id"]), URI: _fitting(_place(told.get("uri")))}
 
 
 def _is_there(adapter: Path) -> bool:

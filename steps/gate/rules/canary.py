@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from steps.gate.rules.ranking import ROUNDING, no_champion
-from steps.gate.rules.rule import Rule, number, quoted, value
+from steps.gate.rules.ranking import ROUNDING, uncompared
+from steps.gate.rules.rule import Rule, number
 
 NONE = (
     "No row of the canary set could be evaluated; look for them in Preprocess's quarantine and Train's left_out.jsonl."
@@ -27,14 +27,9 @@ def accuracy(evaluation: Mapping[str, Any], least: float) -> Rule:
 
 
 def champion(evaluation: Mapping[str, Any], tolerance: float, lookup: str) -> Rule:
-    compared = evaluation.get("champion")
-    if not compared:
-        return Rule("canary_champion", None, -tolerance, "not judged", no_champion(lookup))
-    if not value(evaluation, "champion.compared"):
-        name = f"The champion, version {quoted(value(evaluation, 'champion.version') or 'unknown')},"
-        reason = f"{name} was not compared: {quoted(value(evaluation, 'champion.reason'))}."
-        return Rule("canary_champion", None, -tolerance, "not judged", reason)
-    if not compared.get("canary"):
+    if unjudged := uncompared("canary_champion", evaluation, tolerance, lookup):
+        return unjudged
+    if not evaluation["champion"].get("canary"):
         return Rule("canary_champion", None, -tolerance, "not judged", NONE)
     own, theirs = (number(evaluation, f"champion.canary.{side}.reward_accuracy") for side in ("candidate", "champion"))
     wins, losses, rows = (number(evaluation, f"champion.canary.{name}") for name in ("wins", "losses", "rows"))

@@ -58,14 +58,25 @@ def no_champion(lookup: str) -> str:
     return f"No champion: {quoted(lookup)}."
 
 
+def uncompared(rule: str, evaluation: Mapping[str, Any], tolerance: float, lookup: str) -> Rule | None:
+    """The rule, not judged, where there is no champion, or it could not be compared; None where it was."""
+    if not evaluation.get("champion"):
+        return Rule(rule, None, -tolerance, "not judged", no_champion(lookup))
+    if value(evaluation, "champion.compared"):
+        return None
+    reason = f"{_named(evaluation)} was not compared: {quoted(value(evaluation, 'champion.reason'))}."
+    return Rule(rule, None, -tolerance, "not judged", reason)
+
+
+def _named(evaluation: Mapping[str, Any]) -> str:
+    return f"The champion, version {quoted(value(evaluation, 'champion.version') or 'unknown')},"
+
+
 def champion(evaluation: Mapping[str, Any], limits: Limits, lookup: str) -> Rule:
-    compared, tolerance = evaluation.get("champion"), limits.tolerance
-    if not compared:
-        return Rule("champion", None, -tolerance, "not judged", no_champion(lookup))
-    name = f"The champion, version {quoted(value(evaluation, 'champion.version') or 'unknown')},"
-    if not value(evaluation, "champion.compared"):
-        reason = f"{name} was not compared: {quoted(value(evaluation, 'champion.reason'))}."
-        return Rule("champion", None, -tolerance, "not judged", reason)
+    tolerance = limits.tolerance
+    if unjudged := uncompared("champion", evaluation, tolerance, lookup):
+        return unjudged
+    compared = evaluation["champion"]
     theirs, own = (number(evaluation, f"champion.{side}.reward_accuracy") for side in ("champion", "candidate"))
     count, wins, losses, low, high = (
         number(evaluation, f"champion.{name}")
@@ -79,8 +90,8 @@ def champion(evaluation: Mapping[str, Any], limits: Limits, lookup: str) -> Rule
         relation = f"worse by {-difference:.4f}, {'within' if good else 'more than'} the tolerance {tolerance:g}"
     form = f" as {quoted(compared['form'])}" if compared.get("form") else ""
     sentence = (
-        f"{name} has {theirs:.4f} on the same {count} rows, this model {own:.4f}, both{form} against the base: "
-        f"{relation} ({wins} rows won, {losses} lost; 95% interval of the difference {low:+.4f} to {high:+.4f})."
+        f"{_named(evaluation)} has {theirs:.4f} on the same {count} rows, this model {own:.4f}, both{form} against the "
+        f"base: {relation} ({wins} rows won, {losses} lost; 95% interval of the difference {low:+.4f} to {high:+.4f})."
     )
     return Rule("champion", difference, -tolerance, "pass" if good else "fail", sentence)
 

@@ -152,11 +152,20 @@ def _warnings(drift: Mapping[str, Any], rows: Mapping[str, int]) -> Iterator[str
         names = [name for name, shares in drift["formats"].items() if not shares[missing] and shares[1 - missing]]
         if names:
             yield f"layout{'s' if len(names) > 1 else ''} {', '.join(names)} {said}"
-    told = set()  # a shift in tokens is not told again in characters
-    for unit, parts in drift["lengths"].items():
-        for part, lengths in parts.items():
-            if lengths["psi"] > max(SHIFTED, lengths["chance"]) and part not in told:
+    for part, unit, (old, new), index in shifted(drift["lengths"]):
+        yield f"{part} lengths shifted: median {new:,} {unit}, {old:,} in the baseline ({index})"
+
+
+def shifted(lengths: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, tuple[int, int], str]]:
+    """The parts whose lengths shifted, each once, by the first unit that shows it: part, unit, the medians before and
+    now, and the index in words.
+
+    Args:
+        lengths: by unit and part, as `length_drift` has them.
+    """
+    told = set()
+    for unit, parts in lengths.items():
+        for part, found in parts.items():
+            if found["psi"] > max(SHIFTED, found["chance"]) and part not in told:
                 told.add(part)
-                old, new = lengths["percentiles"]["50"]
-                index = f"stability index {lengths['psi']:.2f}"
-                yield f"{part} lengths shifted: median {new:,} {unit}, {old:,} in the baseline ({index})"
+                yield part, unit, tuple(found["percentiles"]["50"]), f"stability index {found['psi']:.2f}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from steps.preprocess.report.drift import SHIFTED, length_drift
+from steps.preprocess.report.drift import length_drift, shifted
 from steps.preprocess.report.figures import PARTS, Figures
 
 TOOLS_MOVED = 0.25  # of the share of rows that declare tools
@@ -42,14 +42,8 @@ def _lengths(figures: Figures, unit: str, part: str) -> dict[str, Any]:
 
 
 def _warnings(found: Mapping[str, Any]) -> Iterator[str]:
-    told = set()  # a difference in tokens is not told again in characters
-    for unit, parts in found["lengths"].items():
-        for part, lengths in parts.items():
-            if lengths["psi"] > max(SHIFTED, lengths["chance"]) and part not in told:
-                told.add(part)
-                given, said = lengths["percentiles"]["50"]
-                index = f"stability index {lengths['psi']:.2f}"
-                yield f"feedback's {part} lengths differ: median {said:,} {unit}, {given:,} in the other data ({index})"
+    for part, unit, (given, said), index in shifted(found["lengths"]):
+        yield f"feedback's {part} lengths differ: median {said:,} {unit}, {given:,} in the other data ({index})"
     given, said = found["with_tools"]
     if abs(said - given) > TOOLS_MOVED:
         yield f"{said:.0%} of feedback's rows declare tools, {given:.0%} of the other data's"

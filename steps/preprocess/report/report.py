@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,11 @@ class Report:
         if "feedback_data" not in self.asked:
             return {}
         contradictory = self.tally.feedback[Reason.CONTRADICTORY]
-        return {"feedback_contradictory": contradictory, "feedback_drift": feedback.compare(self.figures, self.units)}
+        return {"feedback_contradictory": contradictory, "feedback_drift": self._feedback_drift}
+
+    @cached_property
+    def _feedback_drift(self) -> dict[str, Any] | None:
+        return feedback.compare(self.figures, self.units)
 
     def write(self, folder: Path) -> None:
         """The page first: report.json marks a report that is whole."""
@@ -201,8 +206,8 @@ class Report:
             lines.append(f"  all splits were read: {', '.join(self.splits)}; to keep them apart: {apart}")
         if self.drift:
             lines += [f"  drift: {warning}" for warning in self.drift["warnings"]]
-        if beside := self._of_feedback().get("feedback_drift"):
-            lines += [f"  drift: {warning}" for warning in beside["warnings"]]
+        if "feedback_data" in self.asked and self._feedback_drift:
+            lines += [f"  drift: {warning}" for warning in self._feedback_drift["warnings"]]
         return "\n".join(lines)
 
     def _unread(self) -> list[str]:

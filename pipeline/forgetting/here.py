@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from pipeline.aws.executions import RUNNING
 from pipeline.errors import UserError
 from pipeline.files import write_bytes
 from pipeline.forgetting.places import Here
@@ -17,10 +18,10 @@ from pipeline.forgetting.runs import without_quotes
 from pipeline.local.state import conversations, records
 from pipeline.local.state.damage import Damaged
 from pipeline.local.state.store import Store
+from steps.gate.tracked import ACCOUNT
 
 ARTIFACTS = "mlartifacts"
 ANSWERS, REPORT = "answers.json", "data/report.json"  # what a training tells MLflow that quotes rows, beside its pages
-TRACKED = "tracking.json"
 
 
 def place(root: Path, pipeline: str, base_uri: str) -> Here:
@@ -43,7 +44,7 @@ def executions(root: Path, pipeline: str) -> list[str]:
     damaged: list[Damaged] = []
     found = [one for one in records.load_all(root, damaged.append) if one.pipeline_name == pipeline]
     for one in found:
-        if one.status in ("Executing", "Stopping"):
+        if one.status in RUNNING:
             raise running(one.id)
     return [one.id for one in found]
 
@@ -59,7 +60,7 @@ def tracked(left: Here, runs: Iterable[str]) -> set[str]:
     """The runs of MLflow that these executions told of their rows."""
     found = set()
     for run in runs:
-        names = [name for name in left.names(f"runs/{run}") if name.endswith(f"/{TRACKED}")]
+        names = [name for name in left.names(f"runs/{run}") if name.endswith(f"/{ACCOUNT}")]
         for _, content in left.contents(names):
             run_id = json.loads(content).get("mlflow", {}).get("run_id")
             found |= {run_id} if isinstance(run_id, str) else set()

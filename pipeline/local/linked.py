@@ -11,8 +11,9 @@ from pipeline.local.state import model_packages, records
 from pipeline.local.state.records import Execution
 from pipeline.local.state.store import Store
 from pipeline.versions import linked, registry
-from pipeline.versions.linked import SQLITE, Tracked
+from pipeline.versions.linked import Tracked
 from pipeline.versions.registry import ModelVersion
+from steps.gate.tracked import SQLITE
 from steps.register.repeat import EXECUTION
 
 
@@ -34,9 +35,13 @@ def tracked(root: Path, version: ModelVersion) -> Tracked | None:
     return replace(one, uri=records.mlflow_uri(root), source=folder.as_uri())
 
 
-def of_execution(root: Path, execution: Execution, again: str) -> list[str]:
+def of_execution(root: Path, execution: Execution, options: object) -> list[str]:
     """The same of the version that an execution has registered; nothing where it registered none, or met one that was
-    there before: MLflow was told of that then."""
+    there before: MLflow was told of that then.
+
+    Args:
+        options: of the command that tries again, as for `linked.again`.
+    """
     found = Outputs(root, execution).registered()
     if found is None:
         return []
@@ -47,4 +52,4 @@ def of_execution(root: Path, execution: Execution, again: str) -> list[str]:
         return []
     champion = registry.champion({number: one.approval_status for number, one in versions.items()})
     wanted = [one for number, one in versions.items() if number in (found["version"], champion)]
-    return link(root, wanted, champion, again)
+    return link(root, wanted, champion, linked.again(options))

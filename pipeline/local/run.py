@@ -48,8 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with view.shown(Console(stderr=True)) as tell:
             ended = run_execution(arguments.root, arguments.execution_id, tell)
-        again = f"python pipeline.py models --link --local --local-root {shlex.quote(str(arguments.root))}"
-        for line in linked.of_execution(arguments.root, ended, again):
+        here = f" --local --local-root {shlex.quote(str(arguments.root))}"
+        for line in linked.of_execution(arguments.root, ended, here):
             print(line, file=sys.stderr)
         return exit_code(ended.status)
     except UserError as error:

@@ -19,12 +19,20 @@ from typing import Any
 
 from pipeline.files import ROOT
 from pipeline.versions.registry import ModelVersion
+from steps.gate.tracked import NONE, RUN_ID, URI
 
 MODULE = "steps.train.link_versions"
 SECONDS = 120.0
-RUN_ID, URI, NONE = "mlflow_run_id", "mlflow_uri", "none"
-SQLITE = "sqlite:///"
 FACTS = ("variant", "base_model", "data_hash", "code_version", "execution_arn", "reward_accuracy", "gate")
+
+
+def again(options: object) -> str:
+    """The command that tells MLflow of all versions again.
+
+    Args:
+        options: what makes it mean the same versions, with a space before it.
+    """
+    return f"python pipeline.py models --link{options}"
 
 
 @dataclass(frozen=True)

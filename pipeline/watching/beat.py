@@ -15,8 +15,6 @@ DUMB_SECONDS = 4.0  # a look at the clock comes on top
 PIPE_SECONDS = 60.0
 
 _holds: list[str] = []  # who shows already that something goes on, or waits for a person
-
-
 _said: list[float] = []  # when a command that is listened to has written something last
 
 

@@ -70,7 +70,7 @@ def forget(
     with remote(words, settings, changes=not dry_run) as there:
         listed = aws.described(lambda: executions.list_executions(there.sagemaker, there.name))
         for execution in listed or ():  # the pipeline itself may be deleted by now
-            if execution.status in ("Executing", "Stopping"):
+            if execution.status in executions.RUNNING:
                 raise here.running(execution.id)
         workflow = there.workflow
         in_s3 = InS3(there.client("s3"), workflow.base_uri, upload(workflow.account.security))

@@ -113,7 +113,7 @@ class LocalRegistry:
         return self._versions(self.group, left_out)
 
     def link(self, versions: Sequence[ModelVersion]) -> list[str]:
-        return local_linked.link(self.root, *_with_champion(self, versions), link_again(self.options))
+        return local_linked.link(self.root, *_with_champion(self, versions), linked.again(self.options))
 
     def check(self, version: ModelVersion) -> bool:
         return served.check_folder(version, self._store.path(version.model_uri or ""), self.options, whole=False)
@@ -163,11 +163,11 @@ class AwsRegistry:
     def link(self, versions: Sequence[ModelVersion]) -> list[str]:
         chosen, champion = _with_champion(self, versions)
         known = [one for version in chosen if (one := linked.tracked(version))]
-        return linked.link(known, champion, link_again(self.options), self._registers_itself)
+        return linked.link(known, champion, linked.again(self.options), self._registers_itself)
 
     def link_of_execution(self, arn: str) -> list[str]:
         """The same of the newest version where that execution has registered it; nothing otherwise."""
-        with aws.translated(link_again(self.options)):
+        with aws.translated(linked.again(self.options)):
             numbers = self.statuses()
             newest = self.find(str(max(numbers))) if numbers else None
             is_own = newest is not None and newest.metadata.get(EXECUTION) == arn
@@ -220,11 +220,6 @@ def _with_champion(there: Registry, versions: Sequence[ModelVersion]) -> tuple[l
     if champion is None or champion in {version.version for version in versions}:
         return list(versions), champion
     return [*versions, there.find(str(champion))], champion
-
-
-def link_again(options: Options) -> str:
-    """The command that tells MLflow of all versions again."""
-    return f"python pipeline.py models --link{options}"
 
 
 def next_options(local: bool, settings: Path, group: str | None, root: Path = LOCAL_ROOT) -> Options:

@@ -78,7 +78,7 @@ class PlaceHere:
         with view.shown(stderr) as tell:
             ended = run_execution(self.root, execution, tell)
         with pulse.working(stderr, "telling MLflow of the version"):
-            told = linked.of_execution(self.root, ended, f"python pipeline.py models --link{self.options}")
+            told = linked.of_execution(self.root, ended, self.options)
         result = summary.summarise(self.root, ended) | {"report": page_of(execution, self.options)}
         if as_json:
             print_json(result)

@@ -66,6 +66,7 @@ FLOORS = (
         "steps.shared.signs",
         "steps.shared.statistics",
         "steps.shared.templates",
+        "steps.shared.weights",
         "pipeline.errors",
         "pipeline.feedback",
         "pipeline.files",

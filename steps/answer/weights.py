@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steps.merge.fit.adapter import read_adapter
+from steps.merge.fit.as_trained import require_sound
 from steps.merge.fit.base import Base, open_base
 from steps.merge.fit.find_changes import find_changes
-from steps.merge.fit.loaded import require_all_tensors
-from steps.merge.fit.whole import require_whole
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
 from steps.shared.model_folder import check_folder
@@ -60,16 +59,15 @@ def find_weights(model: str | None, adapter: Path | None, base: str | None, revi
         found = whole_base(str(model), revision)
         return Weights(found, None, found.folder)
     checked = read_adapter(adapter)
-    found = whole_base(str(base), revision)
+    found = whole_base(str(base), revision, adapter)
     find_changes(found, checked)
     return Weights(found, adapter, adapter)
 
 
-def whole_base(name: str, revision: str | None) -> Base:
-    """The files of a base; raises StepError where it is not whole."""
+def whole_base(name: str, revision: str | None, adapter: Path | None = None) -> Base:
+    """The files of a base, on which the adapter was trained if one is named; raises StepError where it is not whole."""
     base = open_base(name, revision)
-    require_whole(base)
-    require_all_tensors(base)
+    require_sound(base, adapter)
     return base
 
 

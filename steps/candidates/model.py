@@ -114,7 +114,7 @@ def _with_adapter(adapter: Path, options: Options) -> Weights:
     then = told.get("arguments", {}).get("model_revision")
     if None not in (then, options.revision) and then != options.revision:
         raise Misfit(f"its base is of revision {then}, this run's of {options.revision}")
-    base = whole_base(options.base, options.revision)
+    base = whole_base(options.base, options.revision, adapter)
     try:
         find_changes(base, read_adapter(adapter))
     except StepError as error:

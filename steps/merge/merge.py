@@ -13,11 +13,11 @@ from typing import Any
 
 from steps.merge import logits
 from steps.merge.fit.adapter import Adapter
+from steps.merge.fit.as_trained import require_sound
 from steps.merge.fit.base import Base
 from steps.merge.fit.find_changes import find_changes
-from steps.merge.fit.loaded import require_all_tensors
 from steps.merge.fit.tensor_changes import Change
-from steps.merge.fit.whole import require_embedded, require_whole
+from steps.merge.fit.whole import require_embedded
 from steps.merge.logits import Check
 from steps.merge.write import journal, output_folder
 from steps.merge.write.arithmetic import Arithmetic
@@ -29,8 +29,8 @@ from steps.shared import contract
 from steps.shared.disks import filling
 from steps.shared.folders import sole_writer
 from steps.shared.model_folder import not_the_tokenizers
-from steps.shared.safetensors_file import TensorFile
 from steps.shared.templates.trained_with import trained_with
+from steps.shared.weights.safetensors_file import TensorFile
 
 
 def merge(base: Base, adapter: Adapter, folder: Path, check: Check) -> None:
@@ -40,8 +40,7 @@ def merge(base: Base, adapter: Adapter, folder: Path, check: Check) -> None:
         StepError: another run writes to the folder, the adapter does not fit the base, the result is not finite or not
             what base and adapter compute, or it cannot be written.
     """
-    require_whole(base)
-    require_all_tensors(base)
+    as_trained = require_sound(base, adapter.folder)
     changes = find_changes(base, adapter)
     others = config_and_tokenizer(base, adapter)
     require_embedded(base, others)
@@ -49,7 +48,7 @@ def merge(base: Base, adapter: Adapter, folder: Path, check: Check) -> None:
         print(f"note: {not_the_tokenizers(own)}", flush=True)
     with filling(folder), sole_writer(folder):
         output_folder.check(folder)
-        _write(base, adapter, changes, others, folder, check)
+        _write(base, adapter, changes, others, folder, check, as_trained)
 
 
 def _write(
@@ -59,6 +58,7 @@ def _write(
     others: dict[str, Path],
     folder: Path,
     check: Check,
+    as_trained: bool | None,
 ) -> None:
     """Write, or go on with, a merge that has been checked."""
     sizes = {shard.path.name: shard.path.stat().st_size for shard in base.shards}
@@ -76,6 +76,7 @@ def _write(
         seconds = time.monotonic() - begin
         copy_files(others, staging)
         manifest = make_manifest(base, adapter, changes, staging, record)
+        manifest["base"]["as_trained"] = as_trained
         manifest["logits"] = logits.check(base, adapter, staging, check)
         contract.write_json(staging / output_folder.MANIFEST, manifest)
     print(

@@ -3,11 +3,12 @@
     python -m tests.benchmarks.merge [--sizes 1.1B 3.6B] [--repeats 3] [--against DIR] [--short]
         [--folder DIR]
 
-The base is a Llama of random weights in bf16, in shards of 500 MB; the adapter has rank 16 on all linear layers. Ways:
+The base is a Llama of random weights in bf16, in shards of 500 MB; the adapter has rank 16 on all linear layers, and
+beside it lies what training writes of the base. Ways:
 
 - `merge`: this step, `--check-logits never` (the check takes the whole model into memory).
 - `before`: the same with the code of another checkout (`--against DIR`).
-- `start`: the same on a base of 1 MB: the imports, and the check of the base's names, which every size begins with.
+- `start`: the same on a base of 1 MB: the imports, which every size begins with.
 - `merge, logits`: with the check, where the model fits.
 - `peft`: transformers loads the base, peft the adapter, `merge_and_unload`, `save_pretrained`; on the smallest size
   only. Its weights are compared with the step's, bit by bit.
@@ -34,6 +35,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from steps.shared import contract
+from steps.shared.weights.identity import identity
 from tests.benchmarks.processes import measure
 
 TINY = {
@@ -122,6 +125,7 @@ def make_adapter(folder: Path, base: Path) -> None:
     config.save_pretrained(folder)
     shapes = {name: tensor.shape for name, tensor in get_peft_model_state_dict(model).items()}
     save_file({name: torch.randn(shape) * 0.01 for name, shape in shapes.items()}, folder / "adapter_model.safetensors")
+    contract.write_json(folder / "manifest.json", {"files": {}, "base": identity(base)})  # as training leaves it
 
 
 def commands(base: Path, adapter: Path, output: Path, tiny: Path, before: Path | None) -> dict[str, list[str]]:

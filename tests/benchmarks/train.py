@@ -48,7 +48,7 @@ SIZES = {  # hidden_size, num_hidden_layers, num_attention_heads
     "small": (256, 8, 4),
     "large": (512, 12, 8),
 }
-MAX_LENGTH = 4096  # no row of the samples is longer: nothing is cut or left out on either side
+MAX_LENGTH = 4096  # tokens; Preprocess leaves longer rows out, so that nothing is cut or left out on either side
 ROWS = 600  # at most, of those that are taken
 HELD_OUT = 0.03  # share of the prompts
 FIRST_LOSS_TOLERANCE = 1e-3
@@ -160,7 +160,8 @@ def prepare_rows(rows: Path, folder: Path) -> None:
     lines = [line for line in lines if b"TOOLCALL" not in line and b"tool_calls" not in line]
     (folder / "rows.jsonl").write_bytes(b"\n".join(lines[:ROWS]))
     command = ["-m", "steps.preprocess", "--input", str(folder / "rows.jsonl"), "--output", str(folder / "pairs")]
-    command += ["--validation-fraction", str(HELD_OUT)]
+    command += ["--validation-fraction", str(HELD_OUT), "--max-invalid-fraction", "1"]
+    command += ["--tokenizer", str(folder / "model"), "--max-tokens", str(MAX_LENGTH)]
     subprocess.run([sys.executable, *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     (folder / "trl").mkdir()
     for split, name in (("train", "train"), ("validation", "test")):

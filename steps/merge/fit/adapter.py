@@ -16,7 +16,7 @@ from steps.merge.fit.peft_settings import INSTEAD, Settings, read_settings
 from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.model_folder import TEMPLATE_FILES, TOKENIZER_FILES
-from steps.shared.safetensors_file import FLOATS, Stored, read_header
+from steps.shared.weights.safetensors_file import FLOATS, Stored, read_header
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -127,14 +127,23 @@ def written_hashes(folder: Path) -> dict[str, Any] | None:
     Raises:
         StepError: the manifest is damaged.
     """
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
+    content = read_manifest(folder)
+    if content is None:
         return None
-    content = contract.read_json(manifest, "the manifest that training wrote")
     files = content.get("files") if isinstance(content, dict) else None
     if not isinstance(files, dict):
-        raise StepError(f"{manifest}: has no hashes of files; copy the folder that training wrote again")
+        raise StepError(f"{folder / MANIFEST}: has no hashes of files; copy the folder that training wrote again")
     return files
+
+
+def read_manifest(folder: Path) -> Any:
+    """What training's manifest beside an adapter says, which may be anything; None where it is not there.
+
+    Raises:
+        StepError: it is not JSON.
+    """
+    manifest = folder / MANIFEST
+    return contract.read_json(manifest, "the manifest that training wrote") if manifest.is_file() else None
 
 
 def _is_used(name: str) -> bool:

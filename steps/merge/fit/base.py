@@ -15,7 +15,7 @@ from steps.shared import contract, hub
 from steps.shared.contract import StepError
 from steps.shared.hub import is_hub_name
 from steps.shared.model_folder import refuse_pointer, require_objects
-from steps.shared.safetensors_file import Stored, read_header
+from steps.shared.weights.safetensors_file import Stored, read_header
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"

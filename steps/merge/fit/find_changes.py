@@ -16,7 +16,7 @@ from steps.merge.fit.names import Named, as_in_model
 from steps.merge.fit.peft_settings import require_quick
 from steps.merge.fit.tensor_changes import Change, Product, another_base, refusal
 from steps.shared.contract import StepError
-from steps.shared.safetensors_file import FLOATS, TensorFile
+from steps.shared.weights.safetensors_file import FLOATS, TensorFile
 
 # Their linear layers are transformers' Conv1D, whose weights are stored as [inputs, outputs]. peft goes by the class
 # of the layer; where a weight is square, its shape does not tell.

@@ -13,7 +13,7 @@ from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.libraries.lean import lean, uncollected
 from steps.shared.model_class import CODE_ERRORS, auto_class
-from steps.shared.whole_names import incomplete_experts, require_whole
+from steps.shared.weights.whole_names import require_whole
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -26,8 +26,6 @@ def require_all_tensors(base: Base) -> None:
         StepError: tensors of the model are missing in the base's files, or the model would compute without some of
             those that are there, or its configuration describes no model.
     """
-    if missing := incomplete_experts(base.tensors):
-        raise StepError(f"{base.folder}: {len(missing)} tensors of experts are missing, first {missing[0]}; {AGAIN}")
     with lean():
         import transformers.modeling_utils  # noqa: F401
     with uncollected():

@@ -12,10 +12,11 @@ from steps.merge.fit.base import AGAIN, Base
 from steps.merge.fit.find_changes import EMBEDDINGS
 from steps.shared import contract
 from steps.shared.contract import StepError
-from steps.shared.whole_names import (
+from steps.shared.weights.whole_names import (
     FEWER_LAYERS,
     UNWRAP,
     deepest,
+    incomplete_experts,
     layers,
     several_stacks,
     too_many_layers,
@@ -35,6 +36,8 @@ def require_whole(base: Base) -> None:
     """
     if by := wrapper(base.tensors):
         raise StepError(f"{base.folder}: its weights have names like {min(base.tensors)}, written by {by}; {UNWRAP}")
+    if missing := incomplete_experts(base.tensors):
+        raise StepError(f"{base.folder}: {len(missing)} tensors of experts are missing, first {missing[0]}; {AGAIN}")
     if not base.config.keys().isdisjoint(MULTIMODAL):
         return
     _require_layers(base)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from steps.merge.fit.tensor_changes import Change, Product
 from steps.shared.contract import StepError
-from steps.shared.safetensors_file import FLOATS, TensorFile, torch_dtype
+from steps.shared.weights.safetensors_file import FLOATS, TensorFile, torch_dtype
 
 if TYPE_CHECKING:
     import torch

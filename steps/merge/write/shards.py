@@ -22,7 +22,7 @@ from steps.merge.fit.tensor_changes import Change
 from steps.merge.write.arithmetic import Arithmetic, Block, copied
 from steps.merge.write.buffers import Buffer, Buffers
 from steps.merge.write.early import EarlyWriter
-from steps.shared.safetensors_file import TensorFile
+from steps.shared.weights.safetensors_file import TensorFile
 
 PART = ".part"
 WAITING = 4  # blocks that are merged and not yet written

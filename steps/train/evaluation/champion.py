@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.lora_settings import malformed, named
-from steps.shared.safetensors_file import Stored, read_header
+from steps.shared.weights.safetensors_file import Stored, read_header
 from steps.train.arguments import TrainArguments
 from steps.train.evaluation import log_probs
 from steps.train.evaluation.figures import RowMargin, summarise

@@ -10,9 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from steps.shared.hub import is_hub_name
+from steps.shared.weights.identity import identity
 from steps.train.arguments import TrainArguments
 from steps.train.loop import checkpoints
-from steps.train.model.identity import identity
 from steps.train.rows.tokenise import Pair
 
 # Arguments that change how a run is watched or where it lies, not what comes out of it.

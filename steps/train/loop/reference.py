@@ -22,17 +22,16 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from steps.shared.contract import StepError
-from steps.shared.hub import is_hub_name
 from steps.shared.signs.phases import Count
+from steps.shared.weights.identity import identity
 from steps.train.arguments import TrainArguments
 from steps.train.evaluation import log_probs
 from steps.train.evaluation.scorer import Sums, Weights
 from steps.train.loop import fingerprint
 from steps.train.loop.reference_cache import FOLDER, Cache, row_hash
 from steps.train.loop.trainer import PairTrainer, rounding
-from steps.train.model.identity import identity
 from steps.train.model.load import attention_implementation
-from steps.train.model.shape import hub_config
+from steps.train.model.shape import base_folder
 from steps.train.rows.tokenise import Pair
 from steps.train.runtime import ranks
 from steps.train.runtime.interruption import Interrupted
@@ -155,10 +154,9 @@ def open_cache(arguments: TrainArguments, checkpoints: Path, initial: str | None
     Raises:
         StepError: the cache cannot be made, or the model's weights are not whole.
     """
-    on_hub = is_hub_name(arguments.model_id)
     named = arguments.ref_log_probs_cache
     facts = {
-        "model": identity(hub_config(arguments).parent if on_hub else Path(arguments.model_id)),
+        "model": identity(base_folder(arguments)),
         "initial_adapter": initial,
         "load_in_4bit": arguments.load_in_4bit,
         "bnb_4bit_use_double_quant": arguments.load_in_4bit and arguments.bnb_4bit_use_double_quant,

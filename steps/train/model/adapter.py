@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from steps.shared.contract import StepError, first_line
-from steps.shared.safetensors_file import Stored
+from steps.shared.weights.safetensors_file import Stored
 
 if TYPE_CHECKING:
     import torch

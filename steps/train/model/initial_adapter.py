@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from steps.shared import contract
 from steps.shared.contract import StepError
 from steps.shared.lora_settings import CONVERT, beyond_plain, malformed, named
-from steps.shared.safetensors_file import Stored, read_header
+from steps.shared.weights.safetensors_file import Stored, read_header
 from steps.train.arguments import TrainArguments
 from steps.train.model import adapter
 from steps.train.model.shape import ModelShape, known_shape

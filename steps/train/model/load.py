@@ -19,7 +19,7 @@ from steps.shared.hub import is_hub_name
 from steps.shared.model_class import auto_class
 from steps.shared.model_folder import AGAIN, NO_TEMPLATE, check_folder, read_by_library
 from steps.shared.templates.chat_template import ChatTemplate
-from steps.shared.whole_names import require_whole
+from steps.shared.weights.whole_names import require_whole
 from steps.train.arguments import Attention, TrainArguments
 from steps.train.model.base_config import read_config, without_randomness
 from steps.train.model.processors_template import refuse_with_settings

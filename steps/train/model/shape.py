@@ -257,6 +257,15 @@ def hub_config(arguments: TrainArguments) -> Path:
     return Path(found)
 
 
+def base_folder(arguments: TrainArguments) -> Path:
+    """The base's files on this machine: the folder that is named, or the snapshot in the hub's cache.
+
+    Raises:
+        OSError: a hub model's config.json is not there, and cannot be downloaded.
+    """
+    return hub_config(arguments).parent if is_hub_name(arguments.model_id) else Path(arguments.model_id)
+
+
 def known_shape(arguments: TrainArguments) -> tuple[ModelShape | None, str | None]:
     """The shape of the model that is about to be loaded, or why it is not known."""
     try:

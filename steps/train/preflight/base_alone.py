@@ -12,7 +12,7 @@ from pathlib import Path
 
 from steps.shared.contract import StepError
 from steps.shared.experts import of_experts
-from steps.shared.safetensors_file import read_header
+from steps.shared.weights.safetensors_file import read_header
 from steps.train.arguments import TrainArguments
 from steps.train.preflight.memory import NF4_BLOCK
 from steps.train.preflight.passes import FP32

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from pathlib import Path
 
 from steps.shared.contract import StepError
-from steps.shared.hub import is_hub_name
 from steps.train.arguments import TrainArguments
 from steps.train.footprint.ask import Measured, measure
 from steps.train.model.coverage import Coverage
 from steps.train.model.load import attention_implementation
-from steps.train.model.shape import hub_config, known_shape
+from steps.train.model.shape import base_folder, known_shape
 from steps.train.preflight.base_alone import BaseAlone
 from steps.train.preflight.fixes import gib
 from steps.train.preflight.instances import Gpu
@@ -71,7 +69,7 @@ def run_preflight(
 def _measure(arguments: TrainArguments) -> Measured:
     """The model of another family on its own code, for which there is no formula; what it refuses, the fitting of the
     adapter will say."""
-    config = hub_config(arguments) if is_hub_name(arguments.model_id) else Path(arguments.model_id) / "config.json"
+    config = base_folder(arguments) / "config.json"
     log.info("preflight: the model's memory is measured on its own code, on shapes without weights")
     found = measure(arguments, config)
     return replace(found, unknown=found.refused) if found.refused else found

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from steps.shared.contract import StepError
-from steps.shared.whole_names import too_many_tokens
+from steps.shared.weights.whole_names import too_many_tokens
 from steps.train.arguments import TrainArguments
 from steps.train.model.base_config import read_config
 

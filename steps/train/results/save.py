@@ -6,9 +6,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from steps.shared import contract
+from steps.shared.weights.identity import identity
 from steps.train.answers import section, write
 from steps.train.evaluation import figures
 from steps.train.loop.fingerprint import versions
+from steps.train.model.shape import base_folder
 from steps.train.results import curves, hub_card, picture_and_page, registry_card
 from steps.train.results.facts import collect_facts
 from steps.train.results.tokenizer_files import copy_tokenizer
@@ -76,6 +78,7 @@ def _write(run: Run, judged: dict[str, Any], answers: Answers | str, probed: lis
         "steps_done": trainer.state.global_step,
         "fingerprint": trainer.marker.fingerprint,
         "arguments": arguments,
+        "base": identity(base_folder(trainer.arguments)),
         "chat_template": {
             "kwargs": trainer.arguments.chat_template_kwargs,
             "moment": origin.moment.isoformat() if origin.moment else None,

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from steps.shared.contract import write_text
-from steps.shared.hub import is_hub_name
 from steps.shared.model_folder import TEMPLATE_FILES, TOKENIZER_FILES
 from steps.shared.templates.defaults import with_defaults
 from steps.train.arguments import TrainArguments
-from steps.train.model.shape import hub_config
+from steps.train.model.shape import base_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,7 +32,7 @@ def copy_tokenizer(arguments: TrainArguments, tokenizer: PreTrainedTokenizerBase
     Args:
         tokenizer: the same as it was loaded, with one chat template or several by name.
     """
-    folder = hub_config(arguments).parent if is_hub_name(arguments.model_id) else Path(arguments.model_id)
+    folder = base_folder(arguments)
     for pattern in (*TOKENIZER_FILES, *CODE, *(() if arguments.chat_template_kwargs else TEMPLATE_FILES)):
         for path in folder.glob(pattern):
             target = output / path.relative_to(folder)

@@ -47,7 +47,7 @@ def test_the_folder_is_the_bases_with_the_adapters_tokenizer(
         for key, name in (("weights_sha256", "adapter_model.safetensors"), ("config_sha256", "adapter_config.json"))
     }
     assert manifest == {
-        "base": {"name": str(base), "revision": None},
+        "base": {"name": str(base), "revision": None, "as_trained": None},
         "adapter": digests | {"trained_on": str(base)},
         "chat_template": {},
         "merged_tensors": 14,
@@ -108,7 +108,7 @@ def test_a_hub_model_is_recorded_with_its_commit(make_base, make_adapter, merge,
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("fetching org/tiny from the hub\n")
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    assert manifest["base"] == {"name": "org/tiny", "revision": commit}
+    assert manifest["base"] == {"name": "org/tiny", "revision": commit, "as_trained": None}
 
 
 def test_help_needs_no_torch(run) -> None:

@@ -27,7 +27,7 @@ from transformers import (
 from steps.merge.__main__ import main
 from steps.merge.fit.tensor_changes import Change, Product
 from steps.merge.write import arithmetic
-from steps.shared.safetensors_file import TensorFile, read_header
+from steps.shared.weights.safetensors_file import TensorFile, read_header
 
 SIZES = {
     "vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from steps.merge.fit.as_trained import require_sound
 from steps.merge.fit.base import open_base
-from steps.merge.fit.loaded import require_all_tensors
 from steps.shared.contract import StepError
 from tests.families import save_family
 
@@ -26,7 +26,7 @@ def change(base: Path, changed: Callable[[Tensors], Tensors]) -> None:
 
 def refusal(base: Path) -> str:
     with pytest.raises(StepError) as refused:
-        require_all_tensors(open_base(str(base), None))
+        require_sound(open_base(str(base), None))
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -36,7 +36,7 @@ def test_any_tensor_that_is_missing_is_refused_and_a_whole_base_is_not(
     tiny_model: Path, tmp_path: Path, family: str
 ) -> None:
     base = save_family(family, tmp_path / family, tiny_model)
-    require_all_tensors(open_base(str(base), None))
+    require_sound(open_base(str(base), None))
     tensors = load_file(base / "model.safetensors")
     for name in sorted(tensors)[:: max(1, len(tensors) // 5)]:
         change(base, lambda _, gone=name: {other: tensors[other] for other in tensors if other != gone})
@@ -65,5 +65,5 @@ def test_a_configuration_of_no_model_is_refused_and_one_of_an_unknown_family_is_
     (base / "config.json").write_text(json.dumps(config | {"hidden_size": "32"}))
     assert refusal(base).startswith(f"{base}: transformers cannot make the model of this config.json: StrictDataclass")
     (base / "config.json").write_text(json.dumps(config | {"model_type": "of_another_library"}))
-    require_all_tensors(open_base(str(base), None))
+    require_sound(open_base(str(base), None))
     assert capsys.readouterr().out.startswith("note: transformers cannot make this model, so its tensors' names are ")

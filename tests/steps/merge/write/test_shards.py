@@ -17,7 +17,7 @@ from steps.merge.fit.tensor_changes import Change
 from steps.merge.write.arithmetic import Arithmetic
 from steps.merge.write.shards import ShardWriter
 from steps.shared.contract import StepError
-from steps.shared.safetensors_file import TensorFile, read_header
+from steps.shared.weights.safetensors_file import TensorFile, read_header
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from steps.merge.fit.base import open_base
 from steps.merge.fit.loaded import require_all_tensors
 from steps.merge.fit.whole import require_embedded
 from steps.shared.contract import StepError
+from steps.shared.weights.identity import identity
 from steps.train.arguments import TrainArguments
 from steps.train.model import shape
-from steps.train.model.identity import identity
 from steps.train.model.load import load_template
 from steps.train.model.lora import fit_adapter
 

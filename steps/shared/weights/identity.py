@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from steps.shared import contract
-from steps.shared.safetensors_file import read_header
+from steps.shared.weights.safetensors_file import read_header
 
 BLOCK = 4096  # bytes
 BLOCKS = 16  # read of every tensor
@@ -24,9 +24,13 @@ def identity(folder: Path) -> dict[str, str]:
     Raises:
         StepError: a file of weights is not whole.
     """
-    plain = [folder / "config.json", *sorted(folder.glob("*.py"))]
-    found = {path.name: contract.sha256(path) for path in plain}
-    return found | {path.name: _sampled(path) for path in sorted(folder.glob("*.safetensors"))}
+    files = [folder / "config.json", *sorted(folder.glob("*.py")), *sorted(folder.glob("*.safetensors"))]
+    return {path.name: of_file(path) for path in files}
+
+
+def of_file(path: Path) -> str:
+    """One file's hash in `identity`."""
+    return _sampled(path) if path.suffix == ".safetensors" else contract.sha256(path)
 
 
 def _sampled(path: Path) -> str:

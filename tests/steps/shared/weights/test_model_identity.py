@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from steps.shared.contract import StepError
-from steps.train.model.identity import BLOCK, BLOCKS, identity, spread
+from steps.shared.weights.identity import BLOCK, BLOCKS, identity, spread
 
 
 @pytest.fixture

@@ -5,9 +5,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
+UV := uv==0.13.9
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKS := containers/locks
+INSTALL := $(BIN)/python $(LOCKS)/install.py
 TESTS := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 EVERYWHERE := "not docker and not spark and not families and not account and not rehearsal and not gpu"
 
@@ -44,7 +46,7 @@ coverage: $(VENV)/.installed-test  ## what the tests of `make test` run, their p
 
 constraints: $(VENV)/.installed-test
 	{ head -2 containers/constraints.txt; \
-	  $(BIN)/python -m pip freeze --all | grep -v -e '^pip==' -e '^-e' -e '@ file' -e '^torch==' -e '^sagemaker-dpo'; \
+	  $(BIN)/python -m pip freeze --all | grep -v -e '^pip==' -e '^-e' -e '@ file' -e '^torch==' -e '^sagemaker-dpo' -e '^uv=='; \
 	  echo "$(TORCH)"; } > containers/constraints.new
 	mv containers/constraints.new containers/constraints.txt
 
@@ -57,7 +59,8 @@ LOCK_PYPI := $(BIN)/uv pip compile --quiet --no-annotate --generate-hashes --pyt
 LOCK := $(LOCK_PYPI) --find-links $(TORCH_FILES)
 
 locks: $(VENV)/.installed-test
-	$(PIP) uv==0.13.9
+	$(PIP) '$(UV)'
+	echo '$(UV)' | $(LOCK_PYPI) - --output-file $(LOCKS)/uv.lock
 	$(LOCK) pyproject.toml --extra local --no-emit-package torch --output-file $(LOCKS)/local.lock
 	$(LOCK) pyproject.toml --extra local --extra spark --extra test --no-emit-package torch \
 	  --output-file $(LOCKS)/test.lock
@@ -91,11 +94,10 @@ $(VENV)/bin/python:
 # Its hash is that of Python 3.11 on Linux and x86_64; elsewhere it is installed by its version alone, and that is said.
 $(VENV)/.installed-torch: $(LOCKS)/torch-cpu.lock $(LOCKS)/torch-cuda.lock | $(VENV)/bin/python
 	@if command -v nvidia-smi >/dev/null && test "$$(uname -sm)" = "Linux x86_64"; then \
-	  $(PIP) --require-hashes -r $(LOCKS)/torch-cuda.lock; \
+	  $(INSTALL) $(LOCKS)/torch-cuda.lock; \
 	elif test "$$(uname -sm)" = "Linux x86_64" \
 	  && $(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then \
-	  $(PIP) --no-deps --require-hashes -r $(LOCKS)/torch-cpu.lock 2>/dev/null \
-	  || $(PIP) --no-deps --require-hashes -r $(LOCKS)/torch-cpu.lock --index-url $(CPU_INDEX); \
+	  $(INSTALL) $(LOCKS)/torch-cpu.lock --else-index $(CPU_INDEX); \
 	elif command -v nvidia-smi >/dev/null; then \
 	  echo "torch is installed without a check of its hash, which is known for Linux x86_64 alone"; $(PIP) '$(TORCH)'; \
 	else echo "torch is installed without a check of its hash, which is known for Python 3.11 on Linux x86_64 alone"; \
@@ -105,7 +107,7 @@ $(VENV)/.installed-torch: $(LOCKS)/torch-cpu.lock $(LOCKS)/torch-cuda.lock | $(V
 # What the locks name, then the project itself, whose build needs nothing but the locked setuptools. They were resolved
 # for Linux on x86_64: another machine may need other packages, which are then pinned but not checked.
 ifeq ($(shell uname -sm),Linux x86_64)
-LOCKED = $(PIP) --require-hashes -r $(LOCKS)/$(1).lock && $(PIP) --no-deps --no-build-isolation --editable .
+LOCKED = $(INSTALL) $(LOCKS)/$(1).lock && $(PIP) --no-deps --no-build-isolation --editable .
 else
 LOCKED = echo "no lock for this kind of machine: versions are pinned, hashes are not checked" \
   && $(PIP) --constraint containers/constraints.txt --editable '.[$(2)]'

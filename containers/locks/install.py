@@ -1,0 +1,96 @@
+"""Install a lock into the environment of the Python that runs this: with uv, in seconds where pip takes minutes.
+
+Command:  python containers/locks/install.py LOCK [--else-index URL]
+Inputs:   LOCK: every package with its version and the hashes of its files; what it does not name is not installed.
+          --else-index: where to look when the configured indexes have not got them.
+Limits:   uv reads no pip configuration, so what pip is told of indexes, folders of wheels, certificates and proxies, by
+          files and by variables, is handed on. Where uv cannot install, pip does, and that is said with uv's reason.
+          Python files are compiled when they are first imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+UV = Path(__file__).with_name("uv.lock")
+SECTIONS = (":env:", "install", "global")  # of pip's configuration; the first that has a value counts
+OPTIONS = {"index-url": "--default-index", "extra-index-url": "--index", "find-links": "--find-links",
+           "trusted-host": "--allow-insecure-host", "cert": "--cert"}  # fmt: skip
+INDEXES = ("index-url", "extra-index-url", "find-links")
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python containers/locks/install.py", description=__doc__.splitlines()[0])
+    parser.add_argument("lock", type=Path)
+    parser.add_argument(
+        "--else-index", metavar="URL", help="where to look for what the configured indexes have not got"
+    )
+    asked = parser.parse_args(argv)
+    configured = read_configuration(pip("config", "list").stdout.splitlines())
+    places = [configured]
+    if asked.else_index:
+        rest = {name: value for name, value in configured.items() if name not in INDEXES}
+        places.append(rest | {"index-url": asked.else_index})
+    lock = ["--quiet", "--no-deps", "--require-hashes", "--requirement", str(asked.lock)]
+    done = pip("install", "--quiet", "--require-hashes", "--requirement", str(UV))
+    for place in places if done.returncode == 0 else ():
+        if (done := uv(place, *lock)).returncode == 0:
+            return 0
+    print(f"uv cannot install {asked.lock.name}: {done.stderr.strip()}\npip does, which takes minutes", file=sys.stderr)
+    for words in ([], ["--isolated", "--index-url", asked.else_index])[: len(places)]:
+        if (done := pip("install", *words, *lock)).returncode == 0:
+            return 0
+    print(done.stderr, file=sys.stderr)
+    return done.returncode
+
+
+def pip(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *words]
+    return subprocess.run(command, text=True, capture_output=True, check=False)
+
+
+def uv(configured: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    program = str(Path(sys.executable).with_name("uv"))
+    command = [program, "pip", "install", "--python", sys.executable, "--no-config", *uv_options(configured), *words]
+    return subprocess.run(command, env=uv_environment(configured), text=True, capture_output=True, check=False)
+
+
+def read_configuration(lines: Iterable[str]) -> dict[str, str]:
+    """pip's settings by their names, from what `pip config list` prints: lines of `section.name='value'`."""
+    found: dict[str, dict[str, str]] = {section: {} for section in SECTIONS}
+    for line in lines:
+        key, equals, value = line.partition("=")
+        section, _, name = key.rpartition(".")
+        if equals and section in found:
+            found[section][name] = str(ast.literal_eval(value))
+    return found["global"] | found["install"] | found[":env:"]
+
+
+def uv_options(configured: Mapping[str, str]) -> list[str]:
+    """What tells uv the same. A package may come from any of the indexes, as with pip; its hash is checked."""
+    words = ["--index-strategy", "unsafe-best-match"]
+    if configured.get("no-index", "").lower() in ("1", "true", "yes", "on"):
+        words.append("--no-index")
+    for name, option in OPTIONS.items():
+        given = configured.get(name, "")
+        values = [given] if name in ("index-url", "cert") else given.split()
+        words += [word for value in values if value for word in (option, value)]
+    return words
+
+
+def uv_environment(configured: Mapping[str, str]) -> dict[str, str]:
+    """As pip does, the system's certificates are trusted; and its proxy is asked."""
+    found = {"UV_SYSTEM_CERTS": "true"} | dict(os.environ)
+    if proxy := configured.get("proxy"):
+        found = {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy} | found
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,7 @@
 # Two commands: `make run` runs the whole pipeline on this machine, `make test` passes the tests.
 # Each makes its own environment in .venv first; torch's CPU build is taken where there is no NVIDIA GPU.
 
+MAKEFLAGS += --jobs=2  # torch is installed beside all else
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -92,7 +93,7 @@ $(VENV)/bin/python:
 
 # The CPU build has a version of its own (+cpu): a local folder or mirror may offer it, PyTorch's own index always does.
 # Its hash is that of Python 3.11 on Linux and x86_64; elsewhere it is installed by its version alone, and that is said.
-$(VENV)/.installed-torch: $(LOCKS)/torch-cpu.lock $(LOCKS)/torch-cuda.lock | $(VENV)/bin/python
+$(VENV)/.installed-torch: $(LOCKS)/torch-cpu.lock $(LOCKS)/torch-cuda.lock | $(VENV)/.installed-uv
 	@if command -v nvidia-smi >/dev/null && test "$$(uname -sm)" = "Linux x86_64"; then \
 	  $(INSTALL) $(LOCKS)/torch-cuda.lock; \
 	elif test "$$(uname -sm)" = "Linux x86_64" \
@@ -104,23 +105,34 @@ $(VENV)/.installed-torch: $(LOCKS)/torch-cpu.lock $(LOCKS)/torch-cuda.lock | $(V
 	  $(PIP) --no-deps '$(TORCH)+cpu' 2>/dev/null || $(PIP) --no-deps --index-url $(CPU_INDEX) '$(TORCH)'; fi
 	@touch $@
 
+# uv installs in seconds what takes pip minutes (install.py, which tells where there is none and pip is asked).
+$(VENV)/.installed-uv: $(LOCKS)/uv.lock | $(VENV)/bin/python
+	@$(PIP) --require-hashes -r $< || true
+	@touch $@
+
 # What the locks name, then the project itself, whose build needs nothing but the locked setuptools. They were resolved
-# for Linux on x86_64: another machine may need other packages, which are then pinned but not checked.
+# for Linux on x86_64: another machine may need other packages, which are then pinned but not checked. All is compiled,
+# on all cores, as pip does on one: many images forbid Python to keep what it compiles, and then each process does it
+# again. Left out is what takes long and is seldom imported.
+SELDOM := /tests?/|/testing/|transformers/models/|torch/(_inductor|onnx)/
+FINISH = $(PIP) --no-deps --no-build-isolation --editable . \
+  && { $(BIN)/python -m compileall -qq -j 0 -x '$(SELDOM)' $(VENV)/lib || true; } && touch $@
 ifeq ($(shell uname -sm),Linux x86_64)
-LOCKED = $(INSTALL) $(LOCKS)/$(1).lock && $(PIP) --no-deps --no-build-isolation --editable .
+$(VENV)/.locked-%: $(LOCKS)/%.lock | $(VENV)/.installed-uv
+	@$(INSTALL) $< && touch $@
 else
-LOCKED = echo "no lock for this kind of machine: versions are pinned, hashes are not checked" \
-  && $(PIP) --constraint containers/constraints.txt --editable '.[$(2)]'
+$(VENV)/.locked-%: pyproject.toml $(VENV)/.installed-torch
+	@echo "no lock for this kind of machine: versions are pinned, hashes are not checked"
+	@$(PIP) --constraint containers/constraints.txt --editable '.[$(EXTRAS_$*)]' && touch $@
 endif
-, := ,
+EXTRAS_local := local
+EXTRAS_test := local,spark,test
 
-$(VENV)/.installed-local: pyproject.toml $(LOCKS)/local.lock $(VENV)/.installed-torch
-	@$(call LOCKED,local,local)
-	@touch $@
+$(VENV)/.installed-local: pyproject.toml $(VENV)/.locked-local $(VENV)/.installed-torch
+	@$(FINISH)
 
-$(VENV)/.installed-test: pyproject.toml $(LOCKS)/test.lock $(VENV)/.installed-torch
-	@$(call LOCKED,test,local$(,)spark$(,)test)
-	@touch $@
+$(VENV)/.installed-test: pyproject.toml $(VENV)/.locked-test $(VENV)/.installed-torch
+	@$(FINISH)
 
 $(VENV)/.installed-audit: $(LOCKS)/audit.lock | $(VENV)/bin/python
 	@$(BIN)/python -m venv $(VENV)/audit

@@ -5,7 +5,7 @@ Inputs:   LOCK: every package with its version and the hashes of its files; what
           --else-index: where to look when the configured indexes have not got them.
 Limits:   uv reads no pip configuration, so what pip is told of indexes, folders of wheels, certificates and proxies, by
           files and by variables, is handed on. Where uv cannot install, pip does, and that is said with uv's reason.
-          Python files are compiled when they are first imported.
+          Python files are not compiled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-UV = Path(__file__).with_name("uv.lock")
+UV = Path(sys.executable).with_name("uv")
 SECTIONS = (":env:", "install", "global")  # of pip's configuration; the first that has a value counts
 OPTIONS = {"index-url": "--default-index", "extra-index-url": "--index", "find-links": "--find-links",
            "trusted-host": "--allow-insecure-host", "cert": "--cert"}  # fmt: skip
@@ -28,21 +28,20 @@ INDEXES = ("index-url", "extra-index-url", "find-links")
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python containers/locks/install.py", description=__doc__.splitlines()[0])
     parser.add_argument("lock", type=Path)
-    parser.add_argument(
-        "--else-index", metavar="URL", help="where to look for what the configured indexes have not got"
-    )
+    parser.add_argument("--else-index", metavar="URL", help="where to look for what is nowhere else")
     asked = parser.parse_args(argv)
     configured = read_configuration(pip("config", "list").stdout.splitlines())
     places = [configured]
     if asked.else_index:
-        rest = {name: value for name, value in configured.items() if name not in INDEXES}
+        rest = {name: configured[name] for name in configured.keys() - set(INDEXES)}
         places.append(rest | {"index-url": asked.else_index})
     lock = ["--quiet", "--no-deps", "--require-hashes", "--requirement", str(asked.lock)]
-    done = pip("install", "--quiet", "--require-hashes", "--requirement", str(UV))
-    for place in places if done.returncode == 0 else ():
+    reason = "it is not in this environment"
+    for place in places if UV.is_file() else ():
         if (done := uv(place, *lock)).returncode == 0:
             return 0
-    print(f"uv cannot install {asked.lock.name}: {done.stderr.strip()}\npip does, which takes minutes", file=sys.stderr)
+        reason = done.stderr.strip()
+    print(f"uv cannot install {asked.lock.name}: {reason}\npip does, which takes minutes", file=sys.stderr)
     for words in ([], ["--isolated", "--index-url", asked.else_index])[: len(places)]:
         if (done := pip("install", *words, *lock)).returncode == 0:
             return 0
@@ -56,8 +55,7 @@ def pip(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def uv(configured: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    program = str(Path(sys.executable).with_name("uv"))
-    command = [program, "pip", "install", "--python", sys.executable, "--no-config", *uv_options(configured), *words]
+    command = [str(UV), "pip", "install", "--python", sys.executable, "--no-config", *uv_options(configured), *words]
     return subprocess.run(command, env=uv_environment(configured), text=True, capture_output=True, check=False)
 
 

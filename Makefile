@@ -1,7 +1,11 @@
 # Two commands: `make run` runs the whole pipeline on this machine, `make test` passes the tests.
 # Each makes its own environment in .venv first; torch's CPU build is taken where there is no NVIDIA GPU.
 
-MAKEFLAGS += --jobs=2  # torch is installed beside all else
+# torch is installed beside all else. Python keeps what it compiles, also where an image forbids that: uv compiles nothing,
+# and each process of a run would do it again.
+MAKEFLAGS += --jobs=2
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -111,12 +115,8 @@ $(VENV)/.installed-uv: $(LOCKS)/uv.lock | $(VENV)/bin/python
 	@touch $@
 
 # What the locks name, then the project itself, whose build needs nothing but the locked setuptools. They were resolved
-# for Linux on x86_64: another machine may need other packages, which are then pinned but not checked. All is compiled,
-# on all cores, as pip does on one: many images forbid Python to keep what it compiles, and then each process does it
-# again. Left out is what takes long and is seldom imported.
-SELDOM := /tests?/|/testing/|transformers/models/|torch/(_inductor|onnx)/
-FINISH = $(PIP) --no-deps --no-build-isolation --editable . \
-  && { $(BIN)/python -m compileall -qq -j 0 -x '$(SELDOM)' $(VENV)/lib || true; } && touch $@
+# for Linux on x86_64: another machine may need other packages, which are then pinned but not checked.
+PROJECT = $(PIP) --no-deps --no-build-isolation --editable . && touch $@
 ifeq ($(shell uname -sm),Linux x86_64)
 $(VENV)/.locked-%: $(LOCKS)/%.lock | $(VENV)/.installed-uv
 	@$(INSTALL) $< && touch $@
@@ -129,10 +129,10 @@ EXTRAS_local := local
 EXTRAS_test := local,spark,test
 
 $(VENV)/.installed-local: pyproject.toml $(VENV)/.locked-local $(VENV)/.installed-torch
-	@$(FINISH)
+	@$(PROJECT)
 
 $(VENV)/.installed-test: pyproject.toml $(VENV)/.locked-test $(VENV)/.installed-torch
-	@$(FINISH)
+	@$(PROJECT)
 
 $(VENV)/.installed-audit: $(LOCKS)/audit.lock | $(VENV)/bin/python
 	@$(BIN)/python -m venv $(VENV)/audit

@@ -90,7 +90,7 @@ clean:
 	rm -rf $(VENV) .local
 
 $(VENV)/bin/python:
-	@echo "making the environment in $(VENV), once: 2 GB of packages, about five minutes; warnings of pip do no harm"
+	@echo "making the environment in $(VENV), once: 2 GB of packages, minutes with a slow network; warnings of pip do no harm"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
 	  || { echo "Python 3.11 or 3.12 is needed; name one: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
@@ -116,23 +116,21 @@ $(VENV)/.installed-uv: $(LOCKS)/uv.lock | $(VENV)/bin/python
 
 # What the locks name, then the project itself, whose build needs nothing but the locked setuptools. They were resolved
 # for Linux on x86_64: another machine may need other packages, which are then pinned but not checked.
-PROJECT = $(PIP) --no-deps --no-build-isolation --editable . && touch $@
 ifeq ($(shell uname -sm),Linux x86_64)
-$(VENV)/.locked-%: $(LOCKS)/%.lock | $(VENV)/.installed-uv
-	@$(INSTALL) $< && touch $@
+$(VENV)/.locked-%: $(LOCKS)/%.lock pyproject.toml | $(VENV)/.installed-uv
+	@$(INSTALL) $< && $(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
 else
 $(VENV)/.locked-%: pyproject.toml $(VENV)/.installed-torch
 	@echo "no lock for this kind of machine: versions are pinned, hashes are not checked"
-	@$(PIP) --constraint containers/constraints.txt --editable '.[$(EXTRAS_$*)]' && touch $@
+	@$(PIP) --constraint containers/constraints.txt --editable '.[$(EXTRAS_$*)]'
+	@touch $@
 endif
 EXTRAS_local := local
 EXTRAS_test := local,spark,test
 
-$(VENV)/.installed-local: pyproject.toml $(VENV)/.locked-local $(VENV)/.installed-torch
-	@$(PROJECT)
-
-$(VENV)/.installed-test: pyproject.toml $(VENV)/.locked-test $(VENV)/.installed-torch
-	@$(PROJECT)
+$(VENV)/.installed-%: $(VENV)/.locked-% $(VENV)/.installed-torch
+	@touch $@
 
 $(VENV)/.installed-audit: $(LOCKS)/audit.lock | $(VENV)/bin/python
 	@$(BIN)/python -m venv $(VENV)/audit

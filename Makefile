@@ -129,7 +129,9 @@ endif
 EXTRAS_local := local
 EXTRAS_test := local,spark,test
 
-$(VENV)/.installed-%: $(VENV)/.locked-% $(VENV)/.installed-torch
+$(VENV)/.installed-local: $(VENV)/.locked-local $(VENV)/.installed-torch
+$(VENV)/.installed-test: $(VENV)/.locked-test $(VENV)/.installed-torch
+$(VENV)/.installed-local $(VENV)/.installed-test:
 	@touch $@
 
 $(VENV)/.installed-audit: $(LOCKS)/audit.lock | $(VENV)/bin/python

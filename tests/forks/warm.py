@@ -1,7 +1,7 @@
 """What every training does once in its process, and alike each time: done once for every child that is forked.
 
-Limits: nothing here decides on a result, and nothing is kept of a model, a row or a variable. What begins with a process
-group (the shardings of torch's operators) cannot be done here.
+Limits: nothing here decides on a result, and nothing is kept of a model, a row or a variable. What begins with a
+process group (the shardings of torch's operators) cannot be done here.
 """
 
 from __future__ import annotations

@@ -25,10 +25,13 @@ plain = ask.ask
 
 
 def ask_and_write(*given: Any) -> Answers | str:
-    *other, arguments = given
+    scorer, *other, arguments = given
     answers = plain(*given)
     write("", answers)
-    write("late-", plain(*other, arguments.model_copy(update={"evaluate_answers": 9, "answers_max_minutes": 1e-9})))
+    late = arguments.model_copy(update={"evaluate_answers": 9, "answers_max_minutes": 1e-9})
+    before, scorer.arguments = scorer.arguments, scorer.arguments.model_copy(update={"answers_max_minutes": 1e-9})
+    write("late-", plain(scorer, *other, late))
+    scorer.arguments = before
     return answers
 
 

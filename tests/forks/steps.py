@@ -18,3 +18,6 @@ import trl  # noqa: F401
 
 import steps.train.loop.trainer
 import steps.train.results.save  # noqa: F401
+from tests.forks import warm
+
+warm.up()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -79,7 +78,7 @@ def hash_rows(train_pairs: Sequence[Pair], validation_pairs: Sequence[Pair]) -> 
     """The hash of the tokens that are trained and evaluated on."""
     rows = hashlib.sha256()
     for pair in [*train_pairs, *validation_pairs]:
-        rows.update(json.dumps(asdict(pair)).encode())
+        rows.update(json.dumps(vars(pair)).encode())
     return rows.hexdigest()
 
 

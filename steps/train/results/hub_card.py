@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from steps.shared.contract import write_text
 from steps.shared.pages.template import number, share
 from steps.shared.pages.visible import name
 from steps.train.results.facts import Facts
+
+if TYPE_CHECKING:
+    import jinja2
 
 CARD = "README.md"
 DASH = "\N{EN DASH}"
@@ -27,7 +31,6 @@ def write(folder: Path, facts: Facts) -> None:
 
 def render(facts: Facts) -> str:
     """The card's text, its metadata first."""
-    import jinja2
     from huggingface_hub import ModelCard, ModelCardData
 
     # The metadata takes names on the hub only; a folder or a prefix in S3 is named in the text.
@@ -38,6 +41,13 @@ def render(facts: Facts) -> str:
         base_model=facts.base if facts.on_hub else None,
         base_model_relation="adapter" if facts.on_hub else None,
     )
+    return str(ModelCard(template().render(metadata=metadata.to_yaml(), **vars(facts))))
+
+
+@cache
+def template() -> jinja2.Template:
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
@@ -46,8 +56,7 @@ def render(facts: Facts) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"number": number, "share": share, "code": code, "part": part, "interval": interval}
-    text = environment.get_template("card.md.jinja").render(metadata=metadata.to_yaml(), **vars(facts))
-    return str(ModelCard(text))
+    return environment.get_template("card.md.jinja")
 
 
 def part(found: Mapping[str, Any]) -> str:

@@ -113,6 +113,14 @@ def test_the_log_tells_each_phase_once_as_it_begins_with_the_first_rank_alone(sh
     assert next(phase for phase in told if phase.name == phases.STEPS) == phases.Phase(phases.STEPS, 0, 4)
 
 
+def test_what_is_not_evaluated_as_served_says_why(sharded: tuple[Path, str]) -> None:
+    output, log = sharded
+    served = json.loads((output / "evaluation.json").read_text())["served"]
+    assert served == {"evaluated": False, "reason": "evaluate_served: false"}
+    assert not (output / "probes.json").exists()
+    assert "not evaluated as served: evaluate_served: false" in log
+
+
 def test_every_step_is_logged_with_its_tokens_and_time(sharded: tuple[Path, str]) -> None:
     output, _ = sharded
     history = json.loads((output / "history.json").read_text())

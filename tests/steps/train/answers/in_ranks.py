@@ -2,6 +2,7 @@
 
 Command:  python tests/steps/train/answers/in_ranks.py FOLDER --config FILE …, alone or under torchrun
 Outputs:  FOLDER/RANK.json: questions' ids, each side's answers, and the rest; or the reason why there are none.
+          FOLDER/late-RANK.json: the same once more, with a time that is over at once.
 """
 
 from __future__ import annotations
@@ -24,11 +25,19 @@ plain = ask.ask
 
 
 def ask_and_write(*given: Any) -> Answers | str:
+    scorer, *other, arguments = given
     answers = plain(*given)
-    told = answers if isinstance(answers, str) else asdict(answers)
-    file = Path(sys.argv[1]) / f"{os.environ.get('RANK', '0')}.json"
-    file.write_text(json.dumps(told))
+    write("", answers)
+    late = arguments.model_copy(update={"evaluate_answers": 9, "answers_max_minutes": 1e-9})
+    before, scorer.arguments = scorer.arguments, scorer.arguments.model_copy(update={"answers_max_minutes": 1e-9})
+    write("late-", plain(scorer, *other, late))
+    scorer.arguments = before
     return answers
+
+
+def write(begins: str, answers: Answers | str) -> None:
+    told = answers if isinstance(answers, str) else asdict(answers)
+    (Path(sys.argv[1]) / f"{begins}{os.environ.get('RANK', '0')}.json").write_text(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import ClassVar
 
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.local.jobs.platform_variables import Aws, of_the_platform
@@ -98,9 +99,12 @@ def test_a_training_that_fetches_its_secrets_leaves_them_nowhere(
     for name in ("input/config", "input/data/config", "model", "home"):
         (ml / name).mkdir(parents=True)
     recipe = (few_questions / "recipes" / "quickstart.yaml").read_text()
+    recipe = recipe.replace("per_device_train_batch_size: 8", "per_device_train_batch_size: 2")
     (ml / "input/data/config/args.yaml").write_text(recipe + f"mlflow_uri: {tracker}\nwandb_project: dpo\n")
-    for channel in ("train", "validation"):
-        (ml / "input/data" / channel).symlink_to(pairs / channel)
+    for channel, rows in (("train", 40), ("validation", 16)):
+        (ml / "input/data" / channel).mkdir()
+        few = pq.read_table(pairs / channel).slice(0, rows)
+        pq.write_table(few, ml / "input/data" / channel / "part-00000.parquet")
     hyperparameters = {"model_id": str(tiny_model), "max_steps": "2", "learning_rate": "1e-3"}
     (ml / "input/config/hyperparameters.json").write_text(json.dumps(hyperparameters))
     (ml / "input/config/resourceconfig.json").write_text(
@@ -124,12 +128,12 @@ def test_a_training_that_fetches_its_secrets_leaves_them_nowhere(
     assert (holding(tmp_path), command_lines) == ([], set())
 
 
-def test_a_secret_that_may_not_be_read_ends_the_training_with_what_to_allow(run, tmp_path: Path, root: Path) -> None:
+def test_a_secret_that_may_not_be_read_ends_the_training_with_what_to_allow(forked, tmp_path: Path, root: Path) -> None:
     """Before any weight is loaded; here the endpoint refuses the connection."""
     (tmp_path / "output").mkdir()
     arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:hub-AbCdEf"
     world = {"OPT_ML": str(tmp_path), "HF_TOKEN_SECRET_ARN": arn, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
-    done = run("steps/train/train.py", "--config", root / "configs/recipes/quickstart.yaml", **MOTO | world)
+    done = forked("steps/train/train.py", "--config", root / "configs/recipes/quickstart.yaml", **MOTO | world)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert (tmp_path / "output/failure").read_text().startswith(f"HF_TOKEN: the secret {arn}: Could not connect")
 

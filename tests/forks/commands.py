@@ -18,7 +18,7 @@ os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "
 
 read = functools.cache(JSONFileLoader().load_file)
 JSONFileLoader.load_file = lambda self, path: read(path)
-for service in ("sagemaker", "s3", "sts", "events", "scheduler", "cloudformation", "iam"):
+for service in ("sagemaker", "s3", "sts", "events", "scheduler", "cloudformation", "iam", "ecr"):
     boto3.client(service, "us-east-1")  # so that no child reads botocore's description of the service
 
 with sdk.lightly():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
 import boto3
 import pytest
+from botocore.loaders import JSONFileLoader
 from botocore.stub import Stubber
 from moto import mock_aws
 from moto.backends import get_backend
@@ -17,6 +20,15 @@ from pipeline.definition import kept
 def own_session():
     """A session keeps credentials and an endpoint, which other tests have others of."""
     session.cache_clear()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def services_read_once():
+    """Each session of boto3's reads its description of a service, megabytes of JSON; here the first one does."""
+    read = functools.cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda self, path: read(path))
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

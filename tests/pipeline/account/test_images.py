@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 from pathlib import Path
 
 import boto3
@@ -22,7 +23,7 @@ REGISTRY = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com"
 DIGEST = "sha256:" + "ab" * 32
 
 # Notes every call with what it reads; knows what was built, and gives a digest to what was pushed.
-STAND_IN = """#!/usr/bin/env python3
+STAND_IN = """#!PYTHON -IS
 import json, os, pathlib, sys
 home = pathlib.Path(os.environ["STAND_IN"]); words = sys.argv[1:]
 stdin = sys.stdin.read() if "--password-stdin" in words else ""
@@ -42,7 +43,7 @@ if words[:2] == ["image", "inspect"]:
     if words[-1] not in known: sys.exit(1)
     digests = [words[-1].rpartition(":")[0] + "@DIGEST"] if pushed.exists() and words[-1] in pushed.read_text() else []
     print(json.dumps(digests) if "RepoDigests" in words[3] else os.environ.get("ARCHITECTURE", "amd64"))
-""".replace("DIGEST", DIGEST)
+""".replace("DIGEST", DIGEST).replace("PYTHON", sys.executable)
 
 
 @pytest.fixture(scope="module")

@@ -143,7 +143,7 @@ def test_a_nodes_group_is_killed_once_when_its_exit_code_appears(tmp_path, monke
     """Later the number may be that of someone else's group."""
     sent = []
     monkeypatch.setattr(os, "killpg", lambda group, number: sent.append((group, number)))
-    programs = ("", "import time; time.sleep(1)")
+    programs = ("", "import time; time.sleep(0.3)")
     nodes = [Node(f"n{place}", [sys.executable, "-c", code], os.environ) for place, code in enumerate(programs)]
     ignore = {"on_line": lambda line: None, "on_stop": lambda: None}
     outcome = run_nodes(nodes, cwd=tmp_path, log=tmp_path / "log", stop=StopRequest(), **ignore)

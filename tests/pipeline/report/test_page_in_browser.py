@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.report import page, runs
 from pipeline.report.facts import Command
-from tests.browser import Browser, open_browser
+from tests.pages.browser import Browser, Look, open_browser
 from tests.pipeline.report import made
 from tests.steps.preprocess.reports import EVIL
 
@@ -63,9 +63,10 @@ def test_pictures_show_something_by_day_and_by_night_and_on_a_phone(
     browser: Browser, tmp_path: Path, name: str
 ) -> None:
     browser.pages["page.html"] = PAGES[name]().encode()
-    pictures = {}
-    for kind, width, dark in (("day", 1280, False), ("night", 1280, True), ("phone", 390, False)):
-        file = tmp_path / f"{kind}.png"
-        assert browser.picture("page.html", file, width, 2000, dark).lines > 300
-        pictures[kind] = file.read_bytes()
-    assert len(set(pictures.values())) == 3
+    looks = [
+        Look(tmp_path / "day.png", 1280, 2000),
+        Look(tmp_path / "night.png", 1280, 2000, dark=True),
+        Look(tmp_path / "phone.png", 390, 2000),
+    ]
+    assert all(picture.lines > 300 for picture in browser.pictures("page.html", looks))
+    assert len({look.file.read_bytes() for look in looks}) == 3

@@ -17,8 +17,8 @@ from steps.shared.records import read_records
 from steps.shared.signs import phases
 from steps.train.evaluation.figures import RowMargin, summarise
 from steps.train.metrics import lines as metrics
-from tests.browser import Picture
 from tests.document import require_whole
+from tests.pages.browser import Picture
 
 pytestmark = pytest.mark.slow
 SHORT = {"max_steps": 4, "save_steps": 2, "logging_steps": 1}

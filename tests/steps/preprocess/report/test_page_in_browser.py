@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from steps.preprocess.report import page
-from tests.browser import Browser, open_browser
+from tests.pages.browser import Browser, Look, open_browser
 from tests.steps.preprocess import reports
 
 pytestmark = pytest.mark.slow
@@ -59,10 +59,10 @@ def test_a_page_that_is_too_wide_is_noticed(browser):
 def test_pictures_show_something_by_day_and_by_night(browser, tmp_path):
     browser.pages["page.html"] = page.render(reports.drifted()).encode()
     browser.pages["blank.html"] = b"<!doctype html><body style='background: #f6f7f9'>"
-    day, night, blank = (tmp_path / f"{name}.png" for name in ("day", "night", "blank"))
-    for file, dark in ((day, False), (night, True)):
-        seen = browser.picture("page.html", file, 1280, 3000, dark)
+    day, night = Look(tmp_path / "day.png", 1280, 3000), Look(tmp_path / "night.png", 1280, 3000, dark=True)
+    for seen in browser.pictures("page.html", [day, night]):
         assert (seen.width, seen.height) == (1280, 3000)
         assert seen.lines > 1000
-    assert day.read_bytes() != night.read_bytes()
-    assert browser.picture("blank.html", blank, 1280, 3000).lines <= 2
+    assert day.file.read_bytes() != night.file.read_bytes()
+    (blank,) = browser.pictures("blank.html", [Look(tmp_path / "blank.png", 1280, 3000)])
+    assert blank.lines <= 2

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from steps.train.results import curves
-from tests.browser import Picture
+from tests.pages.browser import Picture
 from tests.steps.train import runs
 
 

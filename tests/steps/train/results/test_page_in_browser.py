@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from steps.train.results import page
-from tests.browser import Browser, open_browser
+from tests.pages.browser import Browser, Look, open_browser
 from tests.steps.train import runs
 
 pytestmark = pytest.mark.slow
@@ -45,7 +45,6 @@ def test_answers_that_are_opened_are_not_wider_than_the_window(browser: Browser,
 
 def test_pictures_show_something_by_day_and_by_night(browser: Browser, tmp_path: Path) -> None:
     browser.pages["page.html"] = page.render(**runs.run()).encode()
-    day, night = tmp_path / "day.png", tmp_path / "night.png"
-    for file, dark in ((day, False), (night, True)):
-        assert browser.picture("page.html", file, 1280, 3000, dark).lines > 1000
-    assert day.read_bytes() != night.read_bytes()
+    day, night = Look(tmp_path / "day.png", 1280, 3000), Look(tmp_path / "night.png", 1280, 3000, dark=True)
+    assert all(picture.lines > 1000 for picture in browser.pictures("page.html", [day, night]))
+    assert day.file.read_bytes() != night.file.read_bytes()

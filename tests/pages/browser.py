@@ -1,20 +1,17 @@
 """A headless Chromium for tests of pages: what it makes of one, how that looks, and what it asks the network for.
 
 The browser sees no network but the server here, which is its proxy too: whatever a page asks for, of any host, is
-recorded. It is driven by its command line alone, with a profile that lasts for one call.
+recorded. A page is opened anew for every call, with a cache and storage of its own.
 """
 
 from __future__ import annotations
 
-import os
+import base64
 import shutil
-import signal
-import subprocess
-import tempfile
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,35 +19,54 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.pages import devtools
+from tests.pages.devtools import DevTools
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--disable-default-apps",
-    "--disable-domain-reliability", "--disable-dev-shm-usage", "--virtual-time-budget=3000",
-)  # fmt: skip
-TIMEOUT = 120  # seconds; a first start on a busy machine is slow
+SECONDS = 3  # of the page's own time, which passes as fast as it can
+DOCUMENT = """(document.doctype ? new XMLSerializer().serializeToString(document.doctype) + "\\n" : "")
+    + document.documentElement.outerHTML"""
 HOST = "page.test"
 OWN = (".google.com", ".gstatic.com", ".googleapis.com")  # asked by the browser itself, page or no page
+
+
+@dataclass(frozen=True)
+class Look:
+    """Where a page is seen, by day or by night, and the file for its picture."""
+
+    file: Path
+    width: int
+    height: int
+    dark: bool = False
 
 
 @dataclass
 class Browser:
     """The browser on pages that a test hands over by name. `requests` is what they asked for."""
 
-    command: str
-    port: int
+    devtools: DevTools
     pages: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
 
     def dom(self, page: str) -> str:
         """The document as HTML, once the page's scripts, if it has any, have run."""
-        return self._run(page, "--dump-dom").decode()
+        with self.devtools.page():
+            self._load(page)
+            return self.devtools.call("Runtime.evaluate", expression=DOCUMENT)["result"]["value"]
 
-    def picture(self, page: str, file: Path, width: int, height: int, dark: bool = False) -> Picture:
-        """A screenshot, as PNG in `file`."""
-        scheme = "--blink-settings=preferredColorScheme=" + ("0" if dark else "1")
-        self._run(page, f"--screenshot={file}", f"--window-size={width},{height}", scheme)
-        return Picture.read(file)
+    def pictures(self, page: str, looks: Iterable[Look]) -> list[Picture]:
+        """Screenshots of a page that is opened once, as PNG in the looks' files."""
+        with self.devtools.page():
+            self._load(page)
+            return [self._picture(look) for look in looks]
+
+    def _picture(self, look: Look) -> Picture:
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if look.dark else "light"}
+        size = {"width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": False}
+        self.devtools.call("Emulation.setDeviceMetricsOverride", **size)
+        self.devtools.call("Emulation.setEmulatedMedia", features=[scheme])
+        look.file.write_bytes(base64.b64decode(self.devtools.call("Page.captureScreenshot")["data"]))
+        return Picture.read(look.file)
 
     def widths_in(self, page: str, widths: Sequence[int]) -> list[int]:
         """How wide a page's content is in windows of these widths: more, where it has to be scrolled sideways."""
@@ -61,18 +77,14 @@ class Browser:
         self.pages["frames.html"] = f"<!doctype html><title></title>{frames}<script>{script}</script>".encode()
         return [int(width) for width in self.dom("frames.html").split("<title>")[1].split("</title>")[0].split(",")]
 
-    def _run(self, page: str, *flags: str) -> bytes:
-        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-            network = (f"--proxy-server=http://127.0.0.1:{self.port}", "--proxy-bypass-list=<-loopback>")
-            words = [self.command, *FLAGS, *network, f"--user-data-dir={profile}", *flags, f"http://{HOST}/{page}"]
-            process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-            try:
-                out, errors = process.communicate(timeout=TIMEOUT)
-            finally:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)  # its helpers too, which outlive it for a moment
-        assert process.returncode == 0, errors.decode(errors="replace")
-        return out
+    def _load(self, page: str) -> None:
+        """Open a page in full, and run its timers of the seconds after that."""
+        self.devtools.call("Page.enable")
+        self.devtools.call("Page.navigate", url=f"http://{HOST}/{page}")
+        self.devtools.wait_for("Page.loadEventFired")
+        self.devtools.call("Emulation.setVirtualTimePolicy", policy="pauseIfNetworkFetchesPending",
+                           budget=1000 * SECONDS, maxVirtualTimeTaskStarvationCount=9999)  # fmt: skip
+        self.devtools.wait_for("Emulation.virtualTimeBudgetExpired")
 
 
 @dataclass(frozen=True)
@@ -106,16 +118,17 @@ def open_browser() -> Iterator[Browser]:
     if command is None:
         pytest.skip("no Chromium on PATH; install one: apt-get install -y chromium")
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Recorder)
-    browser = Browser(command, server.server_port)
-    server.browser = browser
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield browser
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    network = (f"--proxy-server=http://127.0.0.1:{server.server_port}", "--proxy-bypass-list=<-loopback>")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    with devtools.started(command, network) as chromium:
+        server.browser = Browser(chromium)
+        thread.start()
+        try:
+            yield server.browser
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
 
 
 class _Recorder(BaseHTTPRequestHandler):

@@ -73,12 +73,13 @@ def _accuracy(gate: Mapping[str, Any]) -> Accuracy:
     return Accuracy(value, *wilson_interval(value * rows, rows), rows, float(gate["threshold"]))
 
 
-def render(runs: Iterable[Run], notes: Sequence[str] = ()) -> str:
+def render(runs: Iterable[Run], notes: Sequence[str] = (), options: str = "") -> str:
     """The page; a part for each pipeline.
 
     Args:
         runs: newest first.
         notes: what is left out, and why.
+        options: what a command needs to mean the same place, with a space before.
     """
     by_pipeline: dict[str, list[Run]] = {}
     for run in runs:
@@ -89,7 +90,7 @@ def render(runs: Iterable[Run], notes: Sequence[str] = ()) -> str:
     heading = f"{count:,} execution{'' if count == 1 else 's'} of {', '.join(sorted(by_pipeline)) or 'no pipeline yet'}"
     return template("runs.html.jinja").render(
         title=heading, heading=heading, parts=parts, notes=notes, refresh=REFRESH if running else None,
-        as_of=moment(now()),
+        as_of=moment(now()), options=options,
     )  # fmt: skip
 
 

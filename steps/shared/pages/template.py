@@ -7,17 +7,20 @@ page.css; the parts that they share, in macros.html.jinja.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import orjson
+from markupsafe import Markup, escape
 
 from steps.shared.pages.visible import name, visible
 
 TURNS = 8  # of a conversation: half from its beginning, half from its end
 LONGEST_TEXT = 4000  # characters of a text, a tool's schema or a call's arguments
+QUOTED_CODE = re.compile("`([^`\n]+)`")
 
 
 def load(
@@ -39,6 +42,7 @@ def load(
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "share": share, "points": points, "name": name, "pretty": pretty}
+    environment.filters["prose"] = prose
     environment.globals |= dict(names or {})
     return environment.get_template(template)
 
@@ -74,6 +78,11 @@ def pretty(value: Any) -> str:
     """JSON over several lines, or a text as it is, cut where it is very long."""
     text = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
     return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({len(text) - LONGEST_TEXT:,} more)"
+
+
+def prose(text: str) -> Markup:
+    """A sentence that quotes code between backticks, as a terminal shows it: here the quoted is set as code."""
+    return Markup(QUOTED_CODE.sub(r"<code>\1</code>", str(escape(visible(text)))))
 
 
 def some_turns(messages: list[Any]) -> dict[str, Any]:

@@ -103,6 +103,10 @@ def test_an_unknown_version_lists_those_that_there_are(command: Command, root: P
     )
 
 
+def test_a_slip_in_a_word_for_a_version_is_seen(command: Command) -> None:
+    assert "there is no version 'lastest'; did you mean latest; there are" in command("approve", "lastest")[2]
+
+
 def test_approved_means_nothing_before_one_is(command: Command, root: Path) -> None:
     code, _, err = command("compare", "approved", "latest")
     assert (code, err) == (

@@ -60,6 +60,10 @@ def test_nothing_yet_is_a_page_too() -> None:
     assert "There are no executions yet." in html
 
 
+def test_the_command_for_one_of_them_means_the_same_place() -> None:
+    assert "pipeline.py report --local --local-root x EXECUTION" in runs.render([run()], options=" --local --local-root x")
+
+
 def test_hostile_names_are_escaped() -> None:
     html = runs.render([run(gate=made.gate(), name=EVIL, version=made.version(group=EVIL))])
     require_whole(html)

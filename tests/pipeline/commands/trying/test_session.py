@@ -138,7 +138,7 @@ def test_calls_are_marked_and_their_results_go_on(session, told, tmp_path, capsy
     told.says = "It is 5."
     one.take("/result 6")
     assert told.asked == [("user", "Call!"), ("assistant", ""), ("tool", "5"), ("tool", "6")]
-    with pytest.raises(UserError, match="the last answer has no call that can be read$"):
+    with pytest.raises(UserError, match=r"the last answer has no call that can be read$"):
         one.take("/result 7")
     kept = [ExchangeReader().read(head_of(json.dumps(line).encode())) for line in captured(tmp_path)]
     assert [len(each.prompt) for each in kept] == [1, 4]

@@ -189,9 +189,8 @@ def test_an_empty_local_root_says_what_to_run(forked, tmp_path: Path) -> None:
     assert "python pipeline.py start --local" in forked("pipeline.py", "list", *options).stdout
     assert json.loads(forked("pipeline.py", "models", *options, "--json").stdout) == []
     done = forked("pipeline.py", "status", *options)
-    assert (done.returncode, done.stderr) == (
-        1, f"error: {tmp_path}: no executions yet; start one: python pipeline.py start --local --local-root {tmp_path}\n"
-    )  # fmt: skip
+    start = f"python pipeline.py start --local --local-root {tmp_path}"
+    assert (done.returncode, done.stderr) == (1, f"error: {tmp_path}: no executions yet; start one: {start}\n")
 
 
 def test_check_tells_what_a_run_uses_and_with_prices_what_it_costs_at_most(forked, tmp_path: Path) -> None:

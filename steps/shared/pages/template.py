@@ -14,7 +14,6 @@ from typing import Any
 
 import jinja2
 import orjson
-from markupsafe import Markup, escape
 
 from steps.shared.pages.visible import name, visible
 
@@ -42,7 +41,7 @@ def load(
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "share": share, "points": points, "name": name, "pretty": pretty}
-    environment.filters["prose"] = prose
+    environment.filters["quoted"] = quoted
     environment.globals |= dict(names or {})
     return environment.get_template(template)
 
@@ -80,9 +79,9 @@ def pretty(value: Any) -> str:
     return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({len(text) - LONGEST_TEXT:,} more)"
 
 
-def prose(text: str) -> Markup:
-    """A sentence that quotes code between backticks, as a terminal shows it: here the quoted is set as code."""
-    return Markup(QUOTED_CODE.sub(r"<code>\1</code>", str(escape(visible(text)))))
+def quoted(text: str) -> list[tuple[str, bool]]:
+    """The parts of a sentence that quotes code between backticks, as a terminal shows it, and whether each is code."""
+    return [(part, bool(index % 2)) for index, part in enumerate(QUOTED_CODE.split(text))]
 
 
 def some_turns(messages: list[Any]) -> dict[str, Any]:

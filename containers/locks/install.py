@@ -15,6 +15,7 @@ import ast
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -50,13 +51,28 @@ def main(argv: list[str]) -> int:
 
 
 def pip(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *words]
-    return subprocess.run(command, text=True, capture_output=True, check=False)
+    return run([sys.executable, "-m", "pip", "--disable-pip-version-check", *words])
+
+
+def run(command: list[str], environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run it to its end; a line tells now and then that it goes on."""
+    every = 4.0 if sys.stderr.isatty() else 60.0
+    begun = time.monotonic()
+    with subprocess.Popen(
+        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        while True:
+            try:
+                said, errors = process.communicate(timeout=every)
+            except subprocess.TimeoutExpired:
+                print(f"installing {Path(command[-1]).name} · {time.monotonic() - begun:.0f} s", file=sys.stderr)
+            else:
+                return subprocess.CompletedProcess(command, process.returncode, said, errors)
 
 
 def uv(configured: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     command = [str(UV), "pip", "install", "--python", sys.executable, "--no-config", *uv_options(configured), *words]
-    return subprocess.run(command, env=uv_environment(configured), text=True, capture_output=True, check=False)
+    return run(command, uv_environment(configured))
 
 
 def read_configuration(lines: Iterable[str]) -> dict[str, str]:

@@ -55,6 +55,7 @@ def draw(comparison: Comparison) -> Group:
     form = " as served" if comparison.form == "served" else ""
     _section(table, f"Held-out rows{form}, before -> after training", _figures(first, second))
     _section(table, "As served, beside the form that was trained", _served(first, second))
+    _section(table, "Canary set, which every run holds out", _canary(first, second))
     _section(table, "What they say, base -> version", _answers(first, second))
     _section(table, "Reward accuracy of each slice", _slices(first, second))
     _section(table, "Training arguments that differ", _arguments(comparison))
@@ -116,6 +117,13 @@ def _served(first: Side, second: Side) -> Iterator[Row]:
     )
     yield "reward accuracy, change", *(_number(one.accuracy if one else None, "+.4f") for one in drifts)
     yield "log ratio, nats a token", *(_number(one.log_prob_per_token if one else None, ".4f") for one in drifts)
+
+
+def _canary(first: Side, second: Side) -> Iterator[Row]:
+    """The reward accuracy on the canary set, in the form that the gate judges, where a version was judged by one."""
+    found = [side.evaluation.canary for side in (first, second)]
+    if any(found):
+        yield "reward accuracy", *map(_slice, found)
 
 
 def _answers(first: Side, second: Side) -> Iterator[Row]:

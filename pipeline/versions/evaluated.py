@@ -27,7 +27,7 @@ Read = Callable[[str], bytes | None]  # an S3 URI's content
 
 
 class Evaluation(BaseModel):
-    """What is read of an evaluation.json. Older ones have neither `served` nor `answers`."""
+    """What is read of an evaluation.json. Older ones have neither `served` nor `answers`, many no `canary`."""
 
     beta: float
     before: Figures
@@ -35,6 +35,7 @@ class Evaluation(BaseModel):
     margins: Annotated[list[Margin], Field(min_length=1)]
     served: judged.Served | None = None
     answers: judged.Said | None = None
+    canary: Figures | None = None
 
 
 class Manifest(BaseModel):

@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.imports [--against CHECKOUT] [--repeats 5]
 
-Each repeat is a process of its own that imports what a rank of Train does: all ranks, and the one that tells MLflow.
+Each repeat is a process of its own that imports what a rank of Train does: all ranks, and the one that tells MLflow;
+the peer imports TRL's DPO trainer and peft as they are, and nothing of this project.
 Prints CPU seconds (user and system; the least of the repeats, for a busy machine only adds to them), how many modules
 were loaded, and the ratio. Files are in the page cache: the first repeat of each is not counted.
 """
@@ -35,7 +36,12 @@ with uncollected():
     import mlflow
 """
 COUNT = "print(len(sys.modules))"
-RANKS = {"every rank": LIBRARIES + COUNT, "the rank that tells MLflow": LIBRARIES + TRACKED + COUNT}
+PEER = "import sys; from trl import DPOTrainer; from peft import get_peft_model\n"
+WAYS = {
+    "TRL and peft alone": PEER + COUNT,
+    "every rank": LIBRARIES + COUNT,
+    "the rank that tells MLflow": LIBRARIES + TRACKED + COUNT,
+}
 
 
 def main(argv: list[str]) -> None:
@@ -44,7 +50,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args(argv)
     checkouts = [path.resolve() for path in (options.against, ROOT) if path]
-    for name, script in RANKS.items():
+    for name, script in WAYS.items():
         taken: dict[Path, list[float]] = {checkout: [] for checkout in checkouts}
         modules: dict[Path, int] = {}
         for _ in range(options.repeats + 1):

@@ -34,6 +34,7 @@ class Facts:
         before, after: the figures of all held-out rows, as evaluation.json has them.
         served: the section `served` of evaluation.json where the served form is another one and was evaluated.
         said: its section `answers` where answers were judged.
+        canary: its section `canary`; None where the run had no canary set, or no row of it could be used.
         splits: of each split, rows given, used, and cut or left out by reason.
         data_hash, layouts: of the data and its rows as they came; None where the Preprocess step's report is not there.
         arguments: the training arguments that were set, as text.
@@ -50,6 +51,7 @@ class Facts:
     after: Mapping[str, Any]
     served: Mapping[str, Any] | None
     said: Mapping[str, Any] | None
+    canary: Mapping[str, Any] | None
     splits: Mapping[str, Mapping[str, int]]
     data_hash: str | None
     layouts: Mapping[str, int] | None
@@ -86,6 +88,7 @@ def collect_facts(
         after=evaluation["after"],
         served=served if served and served["evaluated"] and not served["same"] else None,
         said=said if said and said["judged"] else None,
+        canary=evaluation.get("canary"),
         splits=evaluation["tokenised"],
         data_hash=report.get("data_hash"),
         layouts=report.get("formats"),

@@ -92,6 +92,7 @@ def content(facts: Facts) -> dict[str, Any]:
                     {"name": "After training", "metric_data": list(_metrics(facts.after))},
                     {"name": "Before training", "metric_data": list(_metrics(facts.before))},
                     *_served(facts.served),
+                    *_canary(facts.canary),
                     *_said(facts.said),
                     *_slices(facts.after["slices"]),
                 ],
@@ -143,6 +144,13 @@ def _served(served: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
         drift = served["drift"]
         changed = _metric("rows that change sides", drift["rows_changed"], f"Of {drift['rows']}, between both forms.")
         yield {"name": "As served", "metric_data": [*_metrics(served["after"]), changed]}
+
+
+def _canary(canary: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """How the model does on the rows that every run holds out, where there are some."""
+    if canary:
+        data = [_metric(title, canary[key], meaning) for key, (title, meaning) in FIGURES.items() if key in canary]
+        yield {"name": "Canary set", "metric_data": data}
 
 
 def _said(said: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:

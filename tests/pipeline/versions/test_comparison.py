@@ -161,6 +161,15 @@ def test_both_are_compared_as_they_are_served_where_both_were_evaluated_so() -> 
     assert re.search(r"rows that change sides +3 of 24 +3 of 24", text)
 
 
+def test_the_canary_sets_accuracy_is_shown_where_one_of_both_was_judged_by_one() -> None:
+    found = compare(spoken(canary={"rows": 8, "reward_accuracy": 0.75}), spoken(2))
+    text = printed(comparison_table.draw(found))
+    assert re.search(
+        r"Canary set, which every run holds out\s+reward accuracy +0\.750 \[0\.\d+, 0\.\d+\] of 8 rows +-", text
+    )
+    assert "Canary" not in printed(comparison_table.draw(compare(spoken(), spoken(2))))
+
+
 def test_otherwise_in_the_form_that_was_trained_and_why_is_said() -> None:
     older = made({f"row-{n}": 1.0 for n in range(24)})
     found = compare(older, spoken(2, served=judged.NOT_SERVED))

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from pipeline.checks.service_model import service, value_problem
 from steps.gate.__main__ import card_content
 from steps.train.arguments import TrainArguments
+from steps.train.evaluation import canary
+from steps.train.evaluation.figures import RowMargin
 from steps.train.origin import Origin
-from steps.train.results import registry_card
+from steps.train.results import hub_card, registry_card
 from steps.train.results.facts import Facts, collect_facts
 from steps.train.tracking.settings import shown
 from tests.model_card_schema import SCHEMA
@@ -52,6 +54,18 @@ def test_the_schema_refuses_what_a_model_package_does_not_take() -> None:
     ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(broken, SCHEMA, cls=jsonschema.Draft7Validator)
+
+
+def test_the_canary_sets_figures_are_there_where_a_run_had_one() -> None:
+    run = runs.run()
+    rows = [RowMargin(f"row-{n}", -1.0, -2.0, -1.0, -1.5 - n % 2, 5, 5, "chat", False) for n in range(30)]
+    run["evaluation"]["canary"] = canary.section(rows, {row.id for row in rows[:20]}, 0.1)
+    (evaluation,) = registered(facts(run))["evaluation_details"]
+    (group,) = (one for one in evaluation["metric_groups"] if one["name"] == "Canary set")
+    values = {metric["name"]: metric["value"] for metric in group["metric_data"]}
+    assert values["held-out rows"] == 20
+    assert values["reward accuracy"] == run["evaluation"]["canary"]["reward_accuracy"]
+    assert "On the canary set, 20 rows that every run holds out, the reward accuracy is " in hub_card.render(facts(run))
 
 
 def test_figures_data_and_arguments_are_the_runs() -> None:

@@ -59,6 +59,21 @@ def test_uv_is_told_what_pip_is_told(install: ModuleType, monkeypatch: pytest.Mo
     assert (told["HTTP_PROXY"], told["HTTPS_PROXY"]) == ("http://of-the-shell", "http://proxy:3128")
 
 
+def test_a_long_installation_tells_that_it_goes_on(install: ModuleType, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    given = subprocess.Popen.communicate
+
+    def hurried(process: subprocess.Popen[str], timeout: float) -> tuple[str, str]:
+        assert timeout == 4
+        return given(process, timeout=0.2)
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", hurried)
+    done = install.run([sys.executable, "-c", "import time; print('out'); time.sleep(0.7)", "some.lock"])
+    assert (done.returncode, done.stdout) == (0, "out\n")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) >= 2 and all(line.startswith("installing some.lock · ") for line in lines)
+
+
 class World:
     """An environment, a folder with one wheel, a lock of it, and a pip that only notes what it is asked."""
 

@@ -287,6 +287,14 @@ def test_a_damaged_version_is_not_passed_over_where_a_name_might_mean_it(command
     assert command("reject", "1")[0] == 0
 
 
+def test_where_all_versions_are_damaged_it_is_not_said_that_there_are_none(command: Command, root: Path) -> None:
+    for file in (root / "registry" / GROUP).glob("*/package.json"):
+        file.write_text("")
+    code, out, err = command("models")
+    assert (code, out) == (0, "") and err.count("left out: ") == 2
+    assert command("models", "--json")[1] == "[]\n"
+
+
 def test_a_version_of_before_is_tried_and_approved_with_a_word(command: Command, root: Path, monkeypatch) -> None:
     monkeypatch.setattr(subprocess, "run", lambda command, **_: EXITED)
     Store(root).path(f"{BASE}config.json").parent.mkdir(parents=True)

@@ -7,12 +7,17 @@ This file alone must also run in a Python that is too old or lacks the packages:
 import os
 import sys
 
-VENV = os.path.join(os.path.dirname(os.path.abspath(__file__)), ".venv")
+HOME = os.path.dirname(os.path.abspath(__file__))
+VENV = os.path.join(HOME, ".venv")
 ACTIVATE = "`. .venv/bin/activate`"
 
 
 def fix() -> str:
     """How to come to a Python that has what is needed: enter the environment, or make it, or make it whole."""
+    return command() + ("" if os.path.realpath(os.getcwd()) == os.path.realpath(HOME) else " in " + HOME)
+
+
+def command() -> str:
     if not os.path.exists(os.path.join(VENV, "bin", "activate")):
         return f"`make run` once, which makes the environment, then {ACTIVATE}"
     inside = os.path.realpath(sys.prefix) == os.path.realpath(VENV)

@@ -29,6 +29,7 @@ app = TyperGroup(
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 1 for an error, 2 for a wrong option, 130 when interrupted."""
+    _open_closed()
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = DEBUG in argv
     argv = [word for word in argv if word != DEBUG]
@@ -58,6 +59,13 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"error: {said}", file=sys.stderr)
         return 1
+
+
+def _open_closed() -> None:
+    """Give a stream that the shell closed (`>&-`) a place to write to, as the commands' words go on all the same."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (to the process's end)
 
 
 def _too_deep_or_homeless(error: RuntimeError) -> str | None:

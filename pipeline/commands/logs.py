@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from typing import Annotated
@@ -17,8 +18,10 @@ from pipeline.commands.shared.options import (
     Local,
     LocalRoot,
     Settings,
+    where,
 )
 from pipeline.commands.shared.place import place_of
+from pipeline.errors import UserError
 from steps.shared.pages import visible
 
 StepName = Annotated[str | None, typer.Option("--step", help="Step name; default: the failed step, or the last one.")]
@@ -35,6 +38,9 @@ def logs(
     as_json: AsJson = False,
 ) -> None:
     """Print the log of a step's job."""
+    if execution and step is None and execution[0].isupper():  # as steps' names begin, and no execution's id
+        meant = f"python pipeline.py logs --step {shlex.quote(execution)}{where(local, settings, local_root)}"
+        raise UserError(f"{execution}: is no execution; if a step is meant: {meant}")
     words = ("logs", execution, f"--step={step}" if step else None, "--follow" if follow else None)
     with place_of(words, local, local_root, settings) as place:
         _print(place.log(place.find(execution), step, follow), as_json)

@@ -55,7 +55,12 @@ def models(
     if link:
         _link_all(group, local, local_root, settings)
     if local:
-        found = model_packages.versions(local_root, left_out, group)
+        damaged: list[Exception] = []
+        found = model_packages.versions(local_root, damaged.append, group)
+        for error in damaged:
+            left_out(error)
+        if damaged and not found and not as_json:
+            return  # what there is was named; that nothing is there yet would be wrong
     else:
         with remote("models", settings, here=Here("models", local_root)) as there:
             name = group or there.workflow.settings.register_model.package_group

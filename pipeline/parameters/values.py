@@ -14,6 +14,7 @@ from typing import Any
 from pipeline.errors import UserError, did_you_mean, problems_error
 from pipeline.rendered import Parameter, read
 from steps.shared.contract import QUOTED, shortened
+from steps.train.other_names import OTHER_NAMES
 
 Value = str | int | float | bool
 
@@ -67,6 +68,10 @@ def parse_assignments(assignments: list[str]) -> dict[str, str]:
 
 
 def _known(name: str, parameters: Mapping[str, Any]) -> str:
+    meant = OTHER_NAMES.get(name, name)  # what a recipe, or another tool, calls it
+    pascal = "".join(word.capitalize() for word in meant.split("_"))
+    if pascal in parameters and pascal.lower() != name.lower():
+        return f"; it is {pascal} here"
     return did_you_mean(name, parameters) or f"; there are {', '.join(parameters) or 'none'}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.aws.executions import StepSummary
+from pipeline.aws.executions import ENDED, StepSummary
 from pipeline.rendered import Definition, Step
 from pipeline.texts import duration, now
 
@@ -57,12 +57,12 @@ class Graph:
     edges: tuple[Edge, ...]
 
 
-def draw(definition: Definition, steps: Sequence[StepSummary], ended: bool) -> Graph:
+def draw(definition: Definition, steps: Sequence[StepSummary], status: str) -> Graph:
     """The picture of a definition's steps as they stand.
 
     Args:
         steps: those that were reached.
-        ended: the execution has: what was not reached never will be.
+        status: the execution's: in one that has succeeded, what was not reached lies on a branch not taken.
     """
     known = definition.by_name
     needs = {name: frozenset(step.needs & known.keys() - {name}) for name, step in known.items()}
@@ -71,7 +71,7 @@ def draw(definition: Definition, steps: Sequence[StepSummary], ended: bool) -> G
     width = widest * (WIDTH + GAP) - GAP + 2 * EDGE if rows else 0
     at = {name: place for number, row in enumerate(rows) for name, place in _placed(row, number, width)}
     by_name = {step.name: step for step in steps}
-    nodes = [_node(known[name], by_name.get(name), place, ended) for name, place in at.items()]
+    nodes = [_node(known[name], by_name.get(name), place, status) for name, place in at.items()]
     edges = [
         Edge(_line(at[before], at[name]), idle=name not in by_name)
         for name, waits in needs.items()
@@ -133,11 +133,22 @@ def _told(waits: frozenset[str], needs: Mapping[str, frozenset[str]]) -> set[str
     return found
 
 
-def _node(step: Step, stands: StepSummary | None, place: tuple[float, float], ended: bool) -> Node:
-    if stands is None or stands.status in ("Pending", "Skipped"):
-        return Node(step.name, *place, NOT_REACHED, False, "not taken" if ended else "not reached yet")
+def _node(step: Step, stands: StepSummary | None, place: tuple[float, float], status: str) -> Node:
+    if idle := idle_word(stands, status):
+        return Node(step.name, *place, NOT_REACHED, False, idle)
+    assert stands is not None
     style = STYLES.get(stands.status, NOT_REACHED)
     return Node(step.name, *place, style, stands.cached, said(stands))
+
+
+def idle_word(stands: StepSummary | None, status: str) -> str:
+    """Why a step has not run in an execution of this status; empty where it has, or runs."""
+    if stands is not None and stands.status not in ("Pending", "Skipped"):
+        return ""
+    if status not in ENDED:
+        return "not reached yet"
+    skipped = stands is not None and stands.status == "Skipped"
+    return "not taken" if skipped or status == "Succeeded" else "not reached"
 
 
 def said(step: StepSummary) -> str:

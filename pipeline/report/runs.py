@@ -73,12 +73,13 @@ def _accuracy(gate: Mapping[str, Any]) -> Accuracy:
     return Accuracy(value, *wilson_interval(value * rows, rows), rows, float(gate["threshold"]))
 
 
-def render(runs: Iterable[Run], notes: Sequence[str] = ()) -> str:
+def render(runs: Iterable[Run], notes: Sequence[str] = (), options: str = "") -> str:
     """The page; a part for each pipeline.
 
     Args:
         runs: newest first.
         notes: what is left out, and why.
+        options: what a command needs to mean the same place, with a space before.
     """
     by_pipeline: dict[str, list[Run]] = {}
     for run in runs:
@@ -89,7 +90,7 @@ def render(runs: Iterable[Run], notes: Sequence[str] = ()) -> str:
     heading = f"{count:,} execution{'' if count == 1 else 's'} of {', '.join(sorted(by_pipeline)) or 'no pipeline yet'}"
     return template("runs.html.jinja").render(
         title=heading, heading=heading, parts=parts, notes=notes, refresh=REFRESH if running else None,
-        as_of=moment(now()),
+        as_of=moment(now()), options=options,
     )  # fmt: skip
 
 
@@ -114,12 +115,10 @@ def _plot(judged: Sequence[Run]) -> dict[str, Any] | None:
     y = Axis.over([edge for _, one in found for edge in (one.low, one.high, one.least)], LEAST)
     x = Axis(-0.5, len(found) - 0.5)
     every = -(-len(found) // TOLD_STEPS)
+    times = [moment(run.execution.started) for run, _ in found]
+    shown = slice(5, 10) if len({time[:10] for time in times}) > 1 else slice(11, 16)  # the day, or within one the time
     return {
-        "x_ticks": [
-            {"at": x.at(index), "text": moment(run.execution.started)[5:10]}
-            for index, (run, _) in enumerate(found)
-            if index % every == 0
-        ],
+        "x_ticks": [{"at": x.at(index), "text": times[index][shown]} for index in range(0, len(found), every)],
         "y_ticks": [{"at": round(100 - y.at(tick), 3), "text": share(tick)} for tick in _tenths(y)],
         "points": [
             {

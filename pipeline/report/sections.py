@@ -38,18 +38,18 @@ def steps(facts: Facts) -> View:
     lines = []
     for name in facts.definition.by_name:
         found = reached.get(name)
-        idle = found is None or found.status in ("Pending", "Skipped")
+        idle = graph.idle_word(found, facts.execution.status)
         lines.append(
             {
                 "name": name,
                 "style": "" if idle or found is None else graph.STYLES.get(found.status, ""),
-                "state": ("not taken" if facts.ended else "not reached") if idle or found is None else found.status,
+                "state": idle or (found.status if found else ""),
                 "cached": bool(found and found.cached),
                 "took": "" if idle or found is None else graph.took_of(found),
                 **_bounds(jobs.get(name)),
             }
         )
-    picture = graph.draw(facts.definition, facts.steps, facts.ended)
+    picture = graph.draw(facts.definition, facts.steps, facts.execution.status)
     return {
         "graph": picture,
         "box": (graph.WIDTH, graph.HEIGHT),

@@ -137,8 +137,8 @@ def _packages(uri: str) -> Iterator[str]:
 def _lines(group: str, found: Mapping[str, Any], kept_out: str | None, again: str) -> Iterator[str]:
     registered = found["registered"]
     if registered:
-        named = ", ".join(f"version {number} is its version {there}" for number, there in registered.items())
-        champion = f"; champion: its version {found['champion']}" if found["champion"] else "; it has no champion"
+        named = ", ".join(f"version {number} is version {there} there" for number, there in registered.items())
+        champion = f"; champion there: version {found['champion']}" if found["champion"] else "; no champion"
         yield f"mlflow: {group}: {named}{champion}"
     elif found["runs"]:
         numbers = ", ".join(map(str, found["runs"]))

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from pipeline.errors import UserError
+from pipeline.errors import UserError, did_you_mean
 from steps.shared.served_files import OF_APPROVAL, OF_MODEL
 
 APPROVED = "Approved"
 Decision = Literal["Approved", "Rejected"]
 NOTE_LIMIT = 1024  # characters that ApprovalDescription takes
 SHOWN = 20  # versions that a message lists
+WORDS = ("latest", "approved")  # what names a version besides its number
 
 
 @dataclass(frozen=True)
@@ -146,11 +147,12 @@ def choose(name: str, statuses: Mapping[int, str], group: str, options: Options)
         raise UserError(f"{group}: {there}")
     if name.isdecimal() and int(name) in statuses:
         return int(name)
+    near = did_you_mean(name, WORDS).removesuffix("?")
     newest = sorted(statuses, reverse=True)
     named = ", ".join(f"{number} ({statuses[number]})" for number in newest[:SHOWN])
     more = f" and {len(newest) - SHOWN} older ones" if len(newest) > SHOWN else ""
     raise UserError(
-        f"{group}: there is no version {name!r}; there are {named}{more}. "
+        f"{group}: there is no version {name!r}{near}; there are {named}{more}. "
         f"Name one, or latest, or approved; see them: python pipeline.py models{options}"
     )
 

@@ -60,6 +60,8 @@ def _with_uris(text: str, inputs: Mapping[str, str]) -> str:
         name = uri.rstrip("/").rpartition("/")[2]
         if not uri.endswith("/"):  # it may name one object, which lies in the folder
             text = re.sub(rf"{re.escape(f'{folder}/{name}')}(?![\w.-])", _literally(uri), text)
+            if os.path.isfile(os.path.join(folder, name)):  # and does, so the folder alone means it too
+                text = re.sub(rf"{re.escape(folder)}(?![\w/])", _literally(uri), text)
         text = re.sub(rf"{re.escape(folder)}(?!\w)/?", _literally(f"{uri.rstrip('/')}/"), text)
     return text
 

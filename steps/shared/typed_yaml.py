@@ -137,10 +137,13 @@ def read_mapping(path: Path, *, number_keys: bool = False) -> tuple[dict[str, An
 
 
 def _near(path: Path) -> str:
-    """The file beside a missing one whose name is nearest to its."""
-    beside = {file.stem: file for file in path.parent.glob("*.y*ml")}
-    near = difflib.get_close_matches(path.stem, list(beside), n=1, cutoff=0.6)
-    return f"; did you mean {beside[near[0]]}?" if near else ""
+    """The files whose name is nearest to a missing one's: beside it, and where only a name was given in `configs`."""
+    beside: dict[str, list[str]] = {}
+    named = [] if path.suffix else path.parent.glob("configs/**/*.y*ml")
+    for file in sorted({*path.parent.glob("*.y*ml"), *named}):
+        beside.setdefault(file.stem, []).append(str(file))
+    near = difflib.get_close_matches(path.stem if path.suffix else path.name, list(beside), n=1, cutoff=0.6)
+    return f"; did you mean {' or '.join(beside[near[0]])}?" if near else ""
 
 
 def read_text(path: Path) -> str:

@@ -10,6 +10,7 @@ import typer
 from pipeline.aws import errors as aws
 from pipeline.aws import executions
 from pipeline.commands.shared.confirm import Yes, confirm
+from pipeline.commands.shared.forgotten_local import Here
 from pipeline.commands.shared.on_aws import remote
 from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
@@ -67,7 +68,7 @@ def forget(
         else:
             _tell(found, [], as_json, done=False)
         return
-    with remote(words, settings, changes=not dry_run) as there:
+    with remote(words, settings, changes=not dry_run, here=Here(words, local_root)) as there:
         listed = aws.described(lambda: executions.list_executions(there.sagemaker, there.name))
         for execution in listed or ():  # the pipeline itself may be deleted by now
             if execution.status in executions.RUNNING:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline import feedback as form
+from pipeline.commands.shared.forgotten_local import Here
 from pipeline.commands.shared.on_aws import remote
 from pipeline.commands.shared.options import (
     DEFAULT_SETTINGS,
@@ -71,8 +72,10 @@ def feedback(
         where = form.say(conversations.feedback(local_root, name), inference_id, verdict, **said)
     else:
         words = [inference_id, *(["--up"] if up else ["--down"] if down else [])]
-        words += ["--correct", str(correct)] if correct else []
-        with remote(f"feedback {shlex.join(words)}", settings, changes=True) as there:
+        options = {"--correct": correct, "--reason": reason, "--by": by}
+        words += [word for name, value in options.items() if value for word in (name, str(value))]
+        verb = f"feedback {shlex.join(words)}"
+        with remote(verb, settings, changes=True, here=Here(verb, local_root)) as there:
             place, encryption = there.workflow.feedback_uri, upload(there.workflow.account.security)
             where = form.say(place, inference_id, verdict, client=there.client("s3"), encryption=encryption, **said)
     if as_json:

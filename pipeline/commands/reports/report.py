@@ -108,7 +108,7 @@ def _write_all(place: Place, output: Path | None, root: Path) -> tuple[Path, dic
     runs, notes = runs_of(place)
     pipelines = sorted({run.execution.pipeline for run in runs})
     file = _place(output, root, f"{pipelines[0] if len(pipelines) == 1 else 'all'}-runs.html")
-    write_text(file, page.render(runs, notes))
+    write_text(file, page.render(runs, notes, place.options))
     return file, {"executions": str(len(runs))}
 
 

@@ -20,7 +20,9 @@ Settings = Annotated[
     Path, typer.Option("--settings", help="Workflow settings.", show_default="configs/quickstart.yaml")
 ]
 Local = Annotated[bool, typer.Option("--local", help="On this machine instead of AWS.")]
-LocalRoot = Annotated[Path, typer.Option("--local-root", help="Folder of the local state.", show_default=".local")]
+LocalRoot = Annotated[
+    Path, typer.Option("--local-root", help="Folder of the local state.", show_default=".local", file_okay=False)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, everything else on stderr.")]
 Execution = Annotated[str | None, typer.Argument(help="Execution id; default: the newest one.", show_default=False)]
 

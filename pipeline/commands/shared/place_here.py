@@ -11,6 +11,7 @@ from pipeline.aws import executions
 from pipeline.aws.executions import ExecutionSummary, StepSummary
 from pipeline.commands.shared.after_failure import next_commands, nothing_to_retry
 from pipeline.commands.shared.options import left_out, page_of, print_json, say, stderr
+from pipeline.errors import UserError
 from pipeline.local.state import records, step_logs, summaries
 from pipeline.local.state.records import Execution
 
@@ -31,6 +32,8 @@ class PlaceHere:
         return [summaries.summary(record) for record in records.load_all(self.root, left_out)]
 
     def find(self, execution: str | None) -> str:
+        if execution is None and records.newest_id(self.root) is None:
+            raise UserError(f"{self.root}: no executions yet; start one: python pipeline.py start{self.options}")
         return (records.load(self.root, execution) if execution else records.newest(self.root)).id
 
     def status(self, execution: str) -> tuple[ExecutionSummary, list[StepSummary]]:

@@ -9,6 +9,8 @@ from typing import Any
 from pipeline.errors import UserError
 from steps.shared.records import Messages, Tools
 
+UNASKED = "nothing was asked yet; say something to the model first"
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -63,7 +65,7 @@ class Conversation:
             UserError: nothing was asked.
         """
         if not self.turns:
-            raise UserError("nothing was asked yet; say something to the model first")
+            raise UserError(UNASKED)
         return self.turns[-1]
 
     def add(self, asked: Messages, reply: dict[str, Any], inference_id: str) -> None:
@@ -83,7 +85,8 @@ class Conversation:
         """
         calls = self.turns[-1].calls if self.turns else []
         if not calls:
-            raise UserError("the last answer called no tool; declare the tools before you ask: /tools FILE.json")
+            declare = "" if self.tools else "; declare the tools before you ask: /tools FILE.json"
+            raise UserError(f"the last answer has no call that can be read{declare}" if self.turns else UNASKED)
         call = calls[len(self.results)]
         self.results.append({"role": "tool", "name": call["function"]["name"], "content": text})
         if len(self.results) < len(calls):

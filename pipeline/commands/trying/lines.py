@@ -12,6 +12,7 @@ COMMANDS = {
     "help": ("", "show these lines"),
     "base": ("", "put the last question to the base model"),
     "champion": ("", "put the last question to the champion, the newest approved version"),
+    "history": ("", "show what was said so far, as the model reads it"),
     "tools": ("FILE.json", "declare the tools of a file; `none` takes them back; alone it lists them"),
     "system": ("TEXT", "set the system message; `none` takes it back; alone it shows it"),
     "result": ("TEXT", "what a called tool gave; when all calls of the answer have theirs, the model goes on"),

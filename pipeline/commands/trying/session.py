@@ -56,6 +56,7 @@ class Session:
             "help": lambda _: say(lines.help_text()),
             "base": lambda _: self._again("base"),
             "champion": lambda _: self._again("champion"),
+            "history": self._history,
             "tools": self._set_tools,
             "system": self._set_system,
             "result": self._result,
@@ -155,6 +156,13 @@ class Session:
 
     def _judge(self, verdict: str | None, **said: Any) -> None:
         say(f"noted: {self._kept.opinion(self._conversation.last().inference_id, verdict, **said)}")
+
+    def _history(self, _: str) -> None:
+        for message in self._conversation.document()["messages"]:
+            functions = [call["function"] for call in message.get("tool_calls", ())]
+            called = [f"calls {one['name']} {json.dumps(one['arguments'], ensure_ascii=False)}" for one in functions]
+            said = " ".join(filter(None, [message["content"], *called]))
+            say(f"{message['role']}: {visible.visible(said)}")
 
     def _undo(self, _: str) -> None:
         asked = self._conversation.undo().asked[-1]["content"]

@@ -7,6 +7,7 @@ page.css; the parts that they share, in macros.html.jinja.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from steps.shared.pages.visible import name, visible
 
 TURNS = 8  # of a conversation: half from its beginning, half from its end
 LONGEST_TEXT = 4000  # characters of a text, a tool's schema or a call's arguments
+QUOTED_CODE = re.compile("`([^`\n]+)`")
 
 
 def load(
@@ -39,6 +41,7 @@ def load(
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "share": share, "points": points, "name": name, "pretty": pretty}
+    environment.filters["quoted"] = quoted
     environment.globals |= dict(names or {})
     return environment.get_template(template)
 
@@ -74,6 +77,11 @@ def pretty(value: Any) -> str:
     """JSON over several lines, or a text as it is, cut where it is very long."""
     text = value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
     return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}… ({len(text) - LONGEST_TEXT:,} more)"
+
+
+def quoted(text: str) -> list[tuple[str, bool]]:
+    """The parts of a sentence that quotes code between backticks, as a terminal shows it, and whether each is code."""
+    return [(part, bool(index % 2)) for index, part in enumerate(QUOTED_CODE.split(text))]
 
 
 def some_turns(messages: list[Any]) -> dict[str, Any]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from pipeline.verbs import verbs
+from tests.paths import ROOT
 from tests.steps.train.models import QWEN3_0_6B
 
 VERBS = [
@@ -166,12 +169,28 @@ def test_containers_are_for_local_runs_and_want_an_engine(forked, tmp_path: Path
     assert not (tmp_path / "state").exists()
 
 
+def test_a_file_is_no_local_root_and_a_step_no_execution(forked, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert forked("pipeline.py", "list", "--local", "--local-root", tmp_path / "file").returncode == 2
+    done = forked("pipeline.py", "logs", "Train", "--local")
+    meant = "python pipeline.py logs --step Train --local"
+    assert (done.returncode, done.stderr) == (1, f"error: Train: is no execution; if a step is meant: {meant}\n")
+
+
+def test_a_stream_that_the_shell_closed_stops_no_command(tmp_path: Path) -> None:
+    command = f'{sys.executable} pipeline.py list --local --local-root "{tmp_path}"'
+    for closed in (">&-", "2>&-", ">&- 2>&-"):
+        done = subprocess.run(f"{command} {closed}", shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_an_empty_local_root_says_what_to_run(forked, tmp_path: Path) -> None:
     options = ("--local", "--local-root", tmp_path)
     assert "python pipeline.py start --local" in forked("pipeline.py", "list", *options).stdout
     assert json.loads(forked("pipeline.py", "models", *options, "--json").stdout) == []
     done = forked("pipeline.py", "status", *options)
-    assert (done.returncode, done.stderr) == (1, f"error: {tmp_path}: there are no executions yet\n")
+    start = f"python pipeline.py start --local --local-root {tmp_path}"
+    assert (done.returncode, done.stderr) == (1, f"error: {tmp_path}: no executions yet; start one: {start}\n")
 
 
 def test_check_tells_what_a_run_uses_and_with_prices_what_it_costs_at_most(forked, tmp_path: Path) -> None:

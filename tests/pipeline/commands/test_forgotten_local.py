@@ -55,6 +55,8 @@ def refused(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monk
         (("list",), "list"),
         (("logs", "--step", "Train"), "logs --step=Train"),
         (("retry",), "retry"),
+        (("feedback", "abc", "--up", "--reason", "so it is"), "feedback abc --up --reason 'so it is'"),
+        (("forget", "me"), "forget me"),
         (("models",), "models"),
         (("approve", "2", "--group", "a b"), "approve 2 --group 'a b'"),
         (("start", "--set", "Beta=0.2", "--wait", "--max-cost", "3"), "start --set Beta=0.2 --wait"),

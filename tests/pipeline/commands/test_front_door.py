@@ -43,6 +43,11 @@ def test_outside_an_environment_that_is_there_it_says_how_to_enter_it(door: Path
     assert refused(door, "-S", "pipeline.py", "list").endswith("; run `. .venv/bin/activate`")
 
 
+def test_from_another_folder_it_says_where_that_is(door: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    said = refused(tmp_path_factory.mktemp("elsewhere"), "-S", str(door / "pipeline.py"), "list")
+    assert said.endswith(f"then `. .venv/bin/activate` in {door}")
+
+
 def test_inside_one_that_is_not_whole_it_says_how_to_make_it_whole(door: Path) -> None:
     os.symlink(sys.prefix, door / ".venv")
     said = refused(door, "-S", "-c", f"import sys; sys.prefix = {sys.prefix!r}; {RUN}", "list")

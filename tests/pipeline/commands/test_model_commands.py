@@ -103,6 +103,10 @@ def test_an_unknown_version_lists_those_that_there_are(command: Command, root: P
     )
 
 
+def test_a_slip_in_a_word_for_a_version_is_seen(command: Command) -> None:
+    assert "there is no version 'lastest'; did you mean latest; there are" in command("approve", "lastest")[2]
+
+
 def test_approved_means_nothing_before_one_is(command: Command, root: Path) -> None:
     code, _, err = command("compare", "approved", "latest")
     assert (code, err) == (
@@ -281,6 +285,14 @@ def test_a_damaged_version_is_not_passed_over_where_a_name_might_mean_it(command
         assert code == 1 and f"error: {name} cannot be told: {file}: " in err and "by its number" in err
     assert package(root, 1)["ModelApprovalStatus"] == "Approved"
     assert command("reject", "1")[0] == 0
+
+
+def test_where_all_versions_are_damaged_it_is_not_said_that_there_are_none(command: Command, root: Path) -> None:
+    for file in (root / "registry" / GROUP).glob("*/package.json"):
+        file.write_text("")
+    code, out, err = command("models")
+    assert (code, out) == (0, "") and err.count("left out: ") == 2
+    assert command("models", "--json")[1] == "[]\n"
 
 
 def test_a_version_of_before_is_tried_and_approved_with_a_word(command: Command, root: Path, monkeypatch) -> None:

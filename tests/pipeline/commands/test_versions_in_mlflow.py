@@ -86,7 +86,7 @@ def test_the_alias_in_mlflow_follows_what_is_approved_and_rejected(
     command: Command, versions: list[str], client: Any, in_this_process: None
 ) -> None:
     code, _, err = command("approve", "1", "--note", "answers well")
-    assert code == 0 and f"mlflow: {GROUP}: version 1 is its version 1; champion: its version 1\n" in err
+    assert code == 0 and f"mlflow: {GROUP}: version 1 is version 1 there; champion there: version 1\n" in err
     assert champion(client) == "1"
     (made,) = client.search_model_versions(f"name = '{GROUP}'")
     assert (made.tags["approval_status"], made.tags["note"]) == ("Approved", "answers well")
@@ -95,7 +95,7 @@ def test_the_alias_in_mlflow_follows_what_is_approved_and_rejected(
     assert champion(client) == "2"
     command("reject", "2")
     assert champion(client) == "1"
-    assert "it has no champion" in command("reject", "1")[2]
+    assert "; no champion" in command("reject", "1")[2]
     assert champion(client) is None
     assert [client.get_run(run).data.tags["version"] for run in versions] == [f"{GROUP}/1", f"{GROUP}/2"]
 
@@ -106,7 +106,7 @@ def test_all_versions_are_told_again_on_request(
     register(root, {"a": 1.0})  # of an earlier release: it names no run
     code, out, err = command("models", "--link", "--json")
     assert code == 0 and len(json.loads(out)) == 3
-    assert f"mlflow: {GROUP}: version 1 is its version 1, version 2 is its version 2; it has no champion\n" in err
+    assert f"mlflow: {GROUP}: version 1 is version 1 there, version 2 is version 2 there; no champion\n" in err
     told = {made.run_id: made.tags["version"] for made in client.search_model_versions(f"name = '{GROUP}'")}
     assert told == {versions[0]: "1", versions[1]: "2"}
     client.delete_run(versions[0])
@@ -158,5 +158,5 @@ def test_a_machine_without_mlflow_and_a_removed_file_are_said(
 
 def test_mlflow_is_asked_in_a_process_of_its_own(command: Command, versions: list[str], client: Any) -> None:
     code, _, err = command("approve", "2")
-    assert code == 0 and "champion: its version 1\n" in err
+    assert code == 0 and "champion there: version 1\n" in err
     assert champion(client) == "2"

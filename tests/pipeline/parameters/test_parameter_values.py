@@ -30,6 +30,12 @@ def test_defaults_and_overrides_get_their_types():
     assert isinstance(resolve_parameters(DEFINITION, {"InputDataUri": "x"})["LearningRate"], float)
 
 
+@pytest.mark.parametrize("name", ["lr", "learning_rate"])
+def test_what_a_recipe_or_another_tool_calls_a_parameter_is_known(name):
+    with pytest.raises(UserError, match=f"{name}: no such parameter; it is LearningRate here"):
+        resolve_parameters(DEFINITION, {name: "1", "InputDataUri": "s3://b/k"})
+
+
 def test_all_problems_are_named_at_once():
     wrong = {"epochs": "1", "Epochs": "2.5", "LearningRate": "nan", "MergeWeights": "ture", "Verbose": "yes"}
     with pytest.raises(UserError) as error:

@@ -59,6 +59,11 @@ def test_steps_come_with_their_bounds_and_those_not_taken_are_marked() -> None:
     assert "not reached" in text_of(made.running())
 
 
+def test_what_a_sentence_quotes_is_set_as_code() -> None:
+    html = page.render(made.registered(), [Command("`retry` reads <b> again")])
+    assert "<code>retry</code> reads &lt;b&gt; again" in html and "`" not in Document(html).text
+
+
 def test_rows_made_of_what_people_said_are_told() -> None:
     facts = made.registered()
     assert "Made of what people said" not in text_of(facts)
@@ -77,6 +82,7 @@ def test_unfit_data_is_shown_with_the_reasons_and_rows_of_the_job_that_failed() 
     text = text_of(made.broken_data())
     assert "Failed in Preprocess" in text and "pairs.jsonl: 86 of 200 rows (43.0%) are invalid" in text
     assert "The last lines of Preprocess's log" in text
+    assert "Train not reached" in text and "not taken" not in text
     assert "not_json" in text and "are invalid, where" in text
 
 

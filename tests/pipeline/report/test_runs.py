@@ -37,6 +37,13 @@ def test_accuracies_stand_in_the_order_of_time_with_their_intervals_and_versions
     assert html.index("v1</text>") > 0 and text.index("01-03") < text.index("01-04")
 
 
+def test_within_one_day_the_axis_tells_the_time() -> None:
+    at_noon = run(1, gate=made.gate())
+    later = run(1, gate=made.gate(), started=at_noon.execution.started + timedelta(hours=2))
+    drawn = Document(runs.render([later, at_noon])).text
+    assert "14:00" in drawn.split("Execution Started")[0] and "01-03" not in drawn.split("Execution Started")[0]
+
+
 def test_failed_and_running_ones_are_listed_without_figures() -> None:
     html = runs.render([run(1, "Executing"), run(2, "Failed")])
     assert "Failed in Train" in html and "<circle" not in html and 'http-equiv="refresh"' in html
@@ -58,6 +65,11 @@ def test_nothing_yet_is_a_page_too() -> None:
     require_whole(html)
     require_targets(html)
     assert "There are no executions yet." in html
+
+
+def test_the_command_for_one_of_them_means_the_same_place() -> None:
+    html = runs.render([run()], options=" --local --local-root x")
+    assert "pipeline.py report --local --local-root x EXECUTION" in html
 
 
 def test_hostile_names_are_escaped() -> None:

@@ -145,6 +145,11 @@ def test_what_is_no_yaml_or_no_file_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "absence.yaml").touch()
     near = f"; did you mean {tmp_path / 'absence.yaml'}?"
     assert problems(tmp_path / "absent.yaml") == [f"{tmp_path / 'absent.yaml'}: the file does not exist{near}"]
+    for folder in (tmp_path / "configs", tmp_path / "configs" / "recipes"):
+        folder.mkdir()
+        (folder / "qwen3-0.6b.yaml").touch()
+    both = " or ".join(str(tmp_path / "configs" / place / "qwen3-0.6b.yaml") for place in ("", "recipes"))
+    assert problems(tmp_path / "qwen3-0")[0].endswith(f"the file does not exist; did you mean {both}?")
 
 
 def test_new_content_gets_a_new_key_and_the_same_content_the_same(configs: Path) -> None:

@@ -143,7 +143,7 @@ def test_mlflow_is_told_of_a_version_with_its_files_on_s3_and_of_a_champion_that
     tracked_package(client, "f" * 32, data_hash="8c1f", execution_arn="arn:x")
     found = there(client, tmp_path)
     said = found.link([found.find("3")])
-    assert said == ["mlflow: dpo-models: version 3 is its version 1; it has no champion"]
+    assert said == ["mlflow: dpo-models: version 3 is version 1 there; no champion"]
     ((uri, group),) = asked
     assert (uri, group["name"], group["champion"], group["registry"]) == ("https://mlflow.test", "dpo-models", 2, True)
     assert group["versions"] == [

@@ -45,6 +45,13 @@ def test_folders_of_the_job_are_the_uris_that_were_given(job, path, told):
     assert in_words_of_command(f"in {job}/processing/input/{path}") == f"in {told}"
 
 
+def test_the_folder_of_one_object_is_the_object(job):
+    folder = job / "processing/input/validation_data"
+    folder.mkdir(parents=True)
+    (folder / "v.jsonl.gz").touch()
+    assert in_words_of_command(f"{folder}: {MOST}").startswith("s3://bucket/held out/v.jsonl.gz: 3 of 10 rows")
+
+
 def test_a_local_run_tells_the_files_that_its_uris_were_made_of(job, monkeypatch):
     monkeypatch.setenv("INPUT_ORIGINS", json.dumps({"s3://bucket/pairs/": "/home/me/my pairs/"}))
     assert in_words_of_command(f"{job}/processing/input/data/a.csv: x") == "/home/me/my pairs/a.csv: x"

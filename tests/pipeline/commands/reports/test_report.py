@@ -93,6 +93,6 @@ def test_all_takes_neither_an_execution_nor_follow(call):
 
 def test_no_executions_yet_is_said(call, root):
     code, _, err = call()
-    assert code == 1 and "there are no executions yet" in err
+    assert code == 1 and "no executions yet; start one: python pipeline.py start --local" in err
     code, _, _ = call("--all")
     assert code == 0 and "There are no executions yet." in (root / "reports" / "all-runs.html").read_text()

@@ -138,11 +138,32 @@ def test_calls_are_marked_and_their_results_go_on(session, told, tmp_path, capsy
     told.says = "It is 5."
     one.take("/result 6")
     assert told.asked == [("user", "Call!"), ("assistant", ""), ("tool", "5"), ("tool", "6")]
-    with pytest.raises(UserError, match="the last answer called no tool"):
+    with pytest.raises(UserError, match=r"the last answer has no call that can be read$"):
         one.take("/result 7")
     kept = [ExchangeReader().read(head_of(json.dumps(line).encode())) for line in captured(tmp_path)]
     assert [len(each.prompt) for each in kept] == [1, 4]
     assert kept[1].prompt[1]["tool_calls"][0]["function"] == {"name": "f", "arguments": {"a": 1}}
+
+
+def test_the_history_shows_the_words_and_the_calls(session, told, tmp_path, capsys) -> None:
+    (tmp_path / "tools.json").write_text(TOOLS)
+    one, told.says = session(), CALLS
+    for line in (f"/tools {tmp_path / 'tools.json'}", "/system Be\x1b[2J brief", "Call!"):
+        one.take(line)
+    capsys.readouterr()
+    one.take("/history")
+    assert capsys.readouterr().err.splitlines() == [
+        "system: Be[U+001B][2J brief", "user: Call!", 'assistant: calls f {"a": 1} calls g {}',
+    ]  # fmt: skip
+
+
+def test_a_result_without_a_call_says_what_is_missing(session) -> None:
+    one = session()
+    with pytest.raises(UserError, match="nothing was asked yet"):
+        one.take("/result 5")
+    one.take("Capital of Chile?")
+    with pytest.raises(UserError, match="no call that can be read; declare the tools before you ask"):
+        one.take("/result 5")
 
 
 def test_undo_reset_and_save(session, told, tmp_path, capsys) -> None:

@@ -21,6 +21,7 @@ from pipeline.commands.shared.options import (
     say,
     stdout,
 )
+from pipeline.errors import UserError
 
 if TYPE_CHECKING:
     from pipeline.versions.comparison import Comparison
@@ -55,7 +56,11 @@ def compare(
     if plot is not None:
         comparison_plot.check(plot)
     with registry_of(shlex.join(["compare", first, second]), local, local_root, settings, group) as there:
-        sides = [evaluated.side(there.find(name), there.read, there.options) for name in (first, second)]
+        versions = [there.find(name) for name in (first, second)]
+        if versions[0].version == versions[1].version:
+            others = f"see the others: python pipeline.py models{there.options}"
+            raise UserError(f"{first} and {second} are both version {versions[0].version}; name two versions; {others}")
+        sides = [evaluated.side(version, there.read, there.options) for version in versions]
     result = comparison.compare(*sides)
     if plot is not None:
         comparison_plot.write(result, plot)

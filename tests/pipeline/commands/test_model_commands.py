@@ -158,6 +158,12 @@ def test_two_versions_are_compared_on_the_same_rows(command: Command) -> None:
     assert document["notes"] == ["The held-out rows are the same 3."]
 
 
+def test_a_version_is_not_compared_with_itself(command: Command) -> None:
+    code, out, err = command("compare", "2", "2")
+    assert (code, out) == (1, "")
+    assert "2 and 2 are both version 2; name two versions; see the others: python pipeline.py models" in err
+
+
 def test_a_comparison_shows_both_sides_and_draws_them(command: Command, tmp_path: Path) -> None:
     picture = tmp_path / "plot.png"
     code, out, err = command("compare", "1", "2", "--plot", str(picture))

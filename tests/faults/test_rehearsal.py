@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.faults import mutations, table
+from tests.faults import mutations, table, world
 from tests.faults.__main__ import chosen
 from tests.faults.damage import WAYS
 from tests.faults.kinds import KINDS
@@ -40,6 +41,15 @@ def test_every_way_of_damage_changes_the_file_and_no_file_that_it_is_linked_to(t
     way(file, random.Random(1))
     assert not file.exists() or file.read_bytes() != bytes(range(100))
     assert other.read_bytes() == bytes(range(100))
+
+
+def test_figures_that_took_another_time_are_the_same_and_other_figures_are_not(tmp_path: Path) -> None:
+    def hashed(loss: float, seconds: float) -> dict[str, str]:
+        figures = {"after": {"loss": loss}, "answers": {"seconds": seconds}, "served": {"seconds": seconds}}
+        (tmp_path / "evaluation.json").write_text(json.dumps(figures, indent=2))
+        return world._hashes(tmp_path)
+
+    assert hashed(0.5, 1.2) == hashed(0.5, 3e-05) != hashed(0.25, 1.2)
 
 
 def test_the_first_rounds_of_every_kind_come_first_and_one_round_can_be_repeated() -> None:

@@ -15,7 +15,8 @@ import steps.train
 from steps.train.results import curves, hub_card, page
 from tests.steps.train import runs
 
-OF_THE_DEFINITION = ("step", "launch")  # the pipeline's side
+OF_THE_DEFINITION = "step"  # the pipeline's side
+PROGRAM = '__name__ == "__main__"'  # is in what a child runs by its name, which must not be loaded by then
 # Imported where they are used, in functions of the steps, of transformers, peft, accelerate and matplotlib.
 LATE = (
     "jsonschema", "peft.tuners.lora.bnb", "peft.utils.transformers_weight_conversion", "PIL.JpegImagePlugin",
@@ -27,7 +28,9 @@ def up() -> None:
     for name in LATE:
         importlib.import_module(name)
     for module in pkgutil.walk_packages(steps.train.__path__, "steps.train."):
-        if module.name.rpartition(".")[2] not in OF_THE_DEFINITION:
+        spec = module.module_finder.find_spec(module.name, None)
+        source = Path(spec.origin).read_text(encoding="utf-8")
+        if module.name.rpartition(".")[2] != OF_THE_DEFINITION and PROGRAM not in source:
             importlib.import_module(module.name)
     importlib.import_module("transformers.conversion_mapping").get_checkpoint_conversion_mapping("qwen2")
     hub_card.template()

@@ -111,6 +111,7 @@ $(VENV)/.installed-torch: $(LOCKS)/torch-cpu.lock $(LOCKS)/torch-cuda.lock | $(V
 
 # uv installs in seconds what takes pip minutes (install.py, which tells where there is none and pip is asked).
 $(VENV)/.installed-uv: $(LOCKS)/uv.lock | $(VENV)/bin/python
+	@echo "installing uv, and with it the packages"
 	@$(PIP) --require-hashes -r $< || true
 	@touch $@
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from tests.benchmarks.processes import children_cpu
 from tests.paths import ROOT
 from tests.pipeline.first_start import record
 
@@ -44,17 +44,16 @@ def run(checkout: Path, scratch: Path) -> Timed:
     clone = scratch / "clone"
     subprocess.run(["git", "clone", "--quiet", str(checkout), str(clone)], check=True)
     caches = {"UV_CACHE_DIR": str(scratch / "uv"), "PIP_CACHE_DIR": str(scratch / "pip")}
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = children_cpu()
     begun = time.monotonic()
     lines = record(["make", "run"], clone, AT_MOST, os.environ | caches)
     seconds = time.monotonic() - begun
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = children_cpu() - before
     shutil.rmtree(scratch)
     installed = next((at for at, line in lines if STARTED in line), None)
     if installed is None or not any(line.startswith(REGISTERED) for _, line in lines):
         raise SystemExit("\n".join([f"{checkout}: no model was registered", *(line for _, line in lines[-20:])]))
     silence = max(later - earlier for earlier, later in pairwise([0.0, *(at for at, _ in lines), seconds]))
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Timed(seconds, installed, cpu, silence)
 
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.benchmarks.processes import children_cpu
 from tests.paths import ROOT
 
 LIBRARIES = """
@@ -69,15 +69,15 @@ def measure(script: str, checkout: Path) -> tuple[float, int]:
     Raises:
         SystemExit: it failed.
     """
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = children_cpu()
     command = [sys.executable, "-c", script, str(checkout)]
     done = subprocess.run(
         command, cwd=checkout, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
     )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = children_cpu() - before
     if done.returncode:
         raise SystemExit(f"{checkout}: {done.stderr[-2000:]}")
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, int(done.stdout)
+    return used, int(done.stdout)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import shutil
 import statistics
 import sys
@@ -37,7 +36,7 @@ from pathlib import Path
 
 from steps.shared import contract
 from steps.shared.weights.identity import identity
-from tests.benchmarks.processes import measure
+from tests.benchmarks.processes import children_cpu, measure
 
 TINY = {
     "vocab_size": 1024, "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -84,10 +83,9 @@ class Run:
 
 
 def run_once(command: list[str]) -> Run:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = children_cpu()
     seconds, peak = measure(command)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Run(seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, peak)
+    return Run(seconds, children_cpu() - before, peak)
 
 
 def make_base(folder: Path, sizes: dict[str, int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import tempfile
 import threading
@@ -15,6 +16,12 @@ import psutil
 from tests.paths import ROOT
 
 POLL_SECONDS = 0.1
+
+
+def children_cpu() -> float:
+    """User and system seconds of the processes that this one, or a child, has waited for so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def measure(command: list[str]) -> tuple[float, int]:

@@ -244,32 +244,25 @@ def _positions(config: Mapping[str, Any]) -> int:
     return max(stated, int(factor * (original or stated))) if factor else stated
 
 
-def hub_config(arguments: TrainArguments) -> Path:
-    """The config.json of a model on the hub, in the hub's cache on this machine.
-
-    Raises:
-        OSError: it is not there, and cannot be downloaded.
-    """
-    from transformers.utils import cached_file
-
-    found = cached_file(arguments.model_id, "config.json", revision=arguments.model_revision)
-    assert found is not None  # it raises instead, unless told otherwise
-    return Path(found)
-
-
 def base_folder(arguments: TrainArguments) -> Path:
     """The base's files on this machine: the folder that is named, or the snapshot in the hub's cache.
 
     Raises:
         OSError: a hub model's config.json is not there, and cannot be downloaded.
     """
-    return hub_config(arguments).parent if is_hub_name(arguments.model_id) else Path(arguments.model_id)
+    if not is_hub_name(arguments.model_id):
+        return Path(arguments.model_id)
+    from transformers.utils import cached_file
+
+    found = cached_file(arguments.model_id, "config.json", revision=arguments.model_revision)
+    assert found is not None  # it raises instead, unless told otherwise
+    return Path(found).parent
 
 
 def known_shape(arguments: TrainArguments) -> tuple[ModelShape | None, str | None]:
     """The shape of the model that is about to be loaded, or why it is not known."""
     try:
-        return read(hub_config(arguments) if is_hub_name(arguments.model_id) else Path(arguments.model_id)), None
+        return read(base_folder(arguments)), None
     except UnknownModel as error:
         return None, str(error)
     except OSError as error:
